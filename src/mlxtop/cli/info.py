@@ -1,0 +1,60 @@
+"""`mlxtop info`: the device, the versions, the limits and the counters, once."""
+
+import json
+from typing import Any
+
+import click
+
+from mlxtop.core.limits import KNOBS
+from mlxtop.core.units import format_size
+
+_SIZES = ("memory", "working_set", "max_buffer", "system_memory")
+
+
+@click.command(epilog="Try: mlxtop info --json | jq .limits")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def info(as_json: bool) -> None:
+    """Device, versions, limits and counters of MLX here."""
+    from mlxtop.probe import backend
+
+    backend.check()
+    found = collect()
+    click.echo(json.dumps(found, indent=2) if as_json else describe(found))
+
+
+def collect() -> dict[str, Any]:
+    """Everything `info` tells; sizes in bytes. Raises `NoBackendError`."""
+    from mlxtop.probe import allocator, device, footprint
+    from mlxtop.probe.limits import Watch
+
+    facts = device.facts()
+    del facts["argv"], facts["pid"]
+    watch = Watch(lambda _: None)
+    limits = watch.install()
+    watch.remove()
+    now = allocator.snapshot()
+    return {
+        **facts,
+        "limits": limits,
+        "counters": {"active": now.active, "cache": now.cache, "peak": now.peak},
+        "footprint": {"kind": footprint.KIND, "bytes": footprint.reader()()},
+    }
+
+
+def describe(found: dict[str, Any]) -> str:
+    """The same for a person: a name and a value a line."""
+    rows = [
+        ("device", f"{found['device']} ({found['backend']})"),
+        ("platform", f"{found['platform']}, Python {found['python']}"),
+        ("versions", f"mlxtop {found['mlxtop']}, mlx {found['mlx']}, mlx-lm {found['mlx_lm']}"),
+    ]
+    rows += [(name.replace("_", " "), _size(found[name])) for name in _SIZES if found[name] is not None]
+    rows += [(f"{knob} limit", _size(found["limits"][knob])) for knob in KNOBS]
+    rows += [(name, _size(size)) for name, size in found["counters"].items()]
+    rows.append((found["footprint"]["kind"], _size(found["footprint"]["bytes"])))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _size(size: int | None) -> str:
+    return format_size(size) if size is None else f"{format_size(size):>9}  ({size})"

@@ -1,0 +1,140 @@
+"""How the command line's own kinds of value are read, and the options a run takes."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import click
+
+from mlxtop.core.errors import UsageError
+from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.units import UNLIMITED, Size, parse_size
+from mlxtop.workload.options import FOREVER, Options, Workload
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEMO_TOKENS, MODEL_TOKENS = 96, 256
+
+
+class SizeParam(click.ParamType[Size]):
+    """`20M`, `1.5GiB`, `500MB`, `default`, `unlimited`: see `core.units.parse_size`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        try:
+            return parse_size(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+class RepeatParam(click.ParamType[int]):
+    """A count from 1, or `forever`."""
+
+    name = "repeat"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value in ("forever", FOREVER):
+            return FOREVER
+        if str(value).isdigit() and int(value) > 0:
+            return int(value)
+        self.fail(f"'{value}' is neither a count from 1 nor forever.", param, ctx)
+
+
+SIZE = SizeParam()
+
+_OPTIONS = (
+    click.option("--model", metavar="REPO_OR_PATH", help="A Hub repository or a local directory. [default: the demo model]"),
+    click.option("--prompt", metavar="TEXT", help="The prompt; - reads it from standard input."),
+    click.option(
+        "--prompt-file",
+        type=click.File("r", encoding="utf-8"),
+        metavar="FILE",
+        help="Read the prompt from FILE; - is standard input.",
+    ),
+    click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens per generation. [default: 256, demo 96]"),
+    click.option("--repeat", type=RepeatParam(), metavar="N|forever", help="Generations (loop) or walks (ramp). [default: forever, headless 1]"),
+    click.option(
+        "--workload",
+        type=click.Choice(["chat", "loop", "ramp"]),
+        help="chat waits for prompts, loop repeats one, ramp walks through distinct lengths. [default: ramp for the demo, else chat]",
+    ),
+    click.option("--interval", type=click.FloatRange(min=0.001, max=60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples."),
+    click.option("--cache-limit", type=SIZE, metavar="SIZE", help="MLX's cache limit: 0, 20M, 500MB, default, unlimited."),
+    click.option("--memory-limit", type=SIZE, metavar="SIZE", help="MLX's memory limit."),
+    click.option("--wired-limit", type=SIZE, metavar="SIZE", help="MLX's wired limit (Metal only)."),
+    click.option("--max-kv-size", type=click.IntRange(min=1), metavar="N", help="Longest KV cache in tokens; older ones are dropped."),
+    click.option("--kv-bits", type=click.Choice(["2", "3", "4", "6", "8"]), metavar="N", help="Quantize the KV cache to N bits, from the first token."),
+    click.option("--prefill-step-size", type=click.IntRange(min=1), default=2048, show_default=True, metavar="N", help="Tokens of a prompt per step."),
+    click.option("--adapter-path", type=click.Path(path_type=str), metavar="PATH", help="LoRA adapters to load on top."),
+    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the demo's weights and of sampling."),
+)  # fmt: skip
+
+
+def run_options(command: F) -> F:
+    """Gives a command the options every run takes; `parse_run` makes sense of them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the run options came to."""
+
+    options: Options
+    interval: float
+    took_stdin: bool
+    """Whether the prompt came from standard input, which then is no keyboard."""
+
+
+def parse_run(values: dict[str, Any], headless: bool) -> Run:
+    """Run options as click read them → what to run. Raises `UsageError`."""
+    prompt, took_stdin = _prompt(values["prompt"], values["prompt_file"])
+    model, repeat = values["model"], values["repeat"]
+    workload = values["workload"] or _workload(model, prompt, repeat, headless)
+    if headless and workload == "chat" and prompt is None:
+        raise UsageError("chat waits for typed prompts, which --headless has no place for: give a --prompt.")
+    limits: dict[Knob, Size] = {
+        knob: values[f"{knob}_limit"] for knob in KNOBS if values[f"{knob}_limit"] is not None
+    }
+    if limits.get("wired") == UNLIMITED:
+        raise UsageError("--wired-limit cannot be unlimited: the system must keep some memory; name a size.")
+    options = Options(
+        model=model,
+        prompt=prompt,
+        workload=workload,
+        max_tokens=values["max_tokens"] or (MODEL_TOKENS if model else DEMO_TOKENS),
+        repeat=repeat if repeat is not None else 1 if headless else FOREVER,
+        limits=limits,
+        max_kv_size=values["max_kv_size"],
+        kv_bits=int(values["kv_bits"]) if values["kv_bits"] else None,
+        prefill_step_size=values["prefill_step_size"],
+        adapter_path=values["adapter_path"],
+        seed=values["seed"],
+    )
+    if options.max_kv_size and options.kv_bits:
+        raise UsageError("--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache.")
+    return Run(options, values["interval"], took_stdin)
+
+
+def _prompt(text: str | None, file: Any) -> tuple[str | None, bool]:
+    if text is not None and file is not None:
+        raise UsageError("--prompt and --prompt-file exclude each other: give one.")
+    if text == "-" or (file is not None and file.name == "<stdin>"):
+        return sys.stdin.read(), True
+    if file is not None:
+        try:
+            return cast(str, file.read()), False
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{file.name} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
+    return text, False
+
+
+def _workload(model: str | None, prompt: str | None, repeat: int | None, headless: bool) -> Workload:
+    if prompt is None:
+        return "ramp" if model is None or headless else "chat"
+    return "loop" if headless or repeat is not None else "chat"
+
+

@@ -1,0 +1,1 @@
+"""Plain data and arithmetic: nothing here imports MLX or Textual."""

@@ -1,0 +1,58 @@
+"""Things that happen at a time. Numbers that flow all the time are samples (`core/history.py`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mlxtop.core.units import Units, format_size, format_span
+
+
+class Kind(StrEnum):
+    """What an event is about; beside each, what its `data` holds (sizes in bytes, spans in seconds)."""
+
+    FACTS = "facts"  # device, backend, versions, ceilings: see `probe/device.py`
+    PHASE = "phase"  # phase; tokens (of the prompt) with prefill
+    PROGRESS = "progress"  # phase, done, total
+    LIMIT = "limit"  # knob, old, new, who; asked when it answers a wish
+    CLEAR = "clear"  # who, freed
+    RESET = "reset"  # who, peak (before the reset)
+    MARK = "mark"  # name, active, cache, peak, tokens
+    GENERATION = "generation"  # tokens, prompt_tokens, ttft, tps, prompt_tps, reason
+    ERROR = "error"  # message; phase it happened in
+    LATE = "late"  # ticks skipped
+    DONE = "done"  # the workload has nothing left to do
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `time` is seconds since the session began."""
+
+    time: float
+    kind: Kind
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def describe(self, units: Units = "binary") -> str:
+        """One plain line for a person."""
+        d = self.data
+        match self.kind:
+            case Kind.LIMIT:
+                old, new = format_size(d["old"], units), format_size(d["new"], units)
+                return f"{d['knob']} limit {old} → {new} by {d['who']}"
+            case Kind.CLEAR:
+                return f"cache cleared by {d['who']}, {format_size(d.get('freed'), units)} returned"
+            case Kind.RESET:
+                return f"peak reset by {d['who']}, it was {format_size(d['peak'], units)}"
+            case Kind.MARK:
+                return f"mark “{d['name']}”"
+            case Kind.GENERATION:
+                return (
+                    f"{d['tokens']} tokens at {d['tps']:.1f} tokens/s,"
+                    f" first after {format_span(d['ttft'])} ({d['reason']})"
+                )
+            case Kind.ERROR:
+                return str(d["message"])
+            case Kind.PHASE:
+                return str(d["phase"])
+            case _:
+                return self.kind.value

@@ -1,0 +1,66 @@
+"""MLX's three knobs as plain data, and the ladder the keys walk."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from mlxtop.core.units import UNLIMITED
+
+Knob = Literal["cache", "memory", "wired"]
+KNOBS: tuple[Knob, ...] = get_args(Knob)
+
+MIB = 2**20
+GIB = 2**30
+LADDER: tuple[int, ...] = (
+    0,
+    2 * MIB,
+    20 * MIB,  # what mlx-swift's "Running on iOS" suggests for an LLM
+    100 * MIB,
+    256 * MIB,
+    GIB,
+    4 * GIB,
+    16 * GIB,
+    64 * GIB,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One knob as it stands. Sizes are bytes; `None` is what nobody knows yet."""
+
+    value: int | None = None
+    who: str = ""
+    """Where the value came from: `MLX's default`, `flag`, `keyboard`, or a file and line."""
+    pending: int | None = None
+    """Asked for, and not yet carried out by the thread that owns MLX."""
+    default: int | None = None
+    """What MLX started with."""
+
+    @property
+    def wanted(self) -> int | None:
+        """What the value will be once nothing is pending."""
+        return self.value if self.pending is None else self.pending
+
+    def asked(self, value: int) -> "Limit":
+        return replace(self, pending=value)
+
+    def changed(self, value: int, who: str, asked: int | None = None) -> "Limit":
+        """The knob after a change; `asked` is the wish it answers, which is then no longer pending."""
+        pending = None if self.pending == asked else self.pending
+        default = value if self.default is None else self.default
+        return Limit(value, who, pending, default)
+
+
+def rungs(default: int | None) -> list[int]:
+    """The ladder up to MLX's default, which is its last rung but `unlimited`."""
+    if default is None:
+        return [*LADDER, UNLIMITED]
+    return [*(rung for rung in LADDER if rung < default), default, UNLIMITED]
+
+
+def step(limit: Limit, direction: Literal[-1, 1]) -> int:
+    """The next rung below or above where the knob is going; the same where the ladder ends."""
+    ladder = rungs(limit.default)
+    here = limit.wanted if limit.wanted is not None else ladder[-1]
+    if direction < 0:
+        return max((rung for rung in ladder if rung < here), default=here)
+    return min((rung for rung in ladder if rung > here), default=here)

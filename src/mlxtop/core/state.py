@@ -1,0 +1,77 @@
+"""What a session's events add up to: where it stands now. Fed with the same events, it is the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.limits import KNOBS, Knob, Limit
+from mlxtop.core.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment a person chose to measure from."""
+
+    name: str
+    snapshot: Snapshot
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a phase has come: bytes while loading, tokens while prefilling and decoding."""
+
+    done: int
+    total: int
+
+
+@dataclass(slots=True)
+class State:
+    """Where a session stands. One thread at a time applies events; anyone may read a field."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    phase: str = "start"
+    phase_since: float = 0.0
+    progress: Progress | None = None
+    limits: dict[Knob, Limit] = field(default_factory=lambda: {knob: Limit() for knob in KNOBS})
+    marks: list[Mark] = field(default_factory=list)
+    error: str | None = None
+    generations: int = 0
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    """The last finished generation, as its event told it."""
+    late: int = 0
+    """Ticks the sampler had to skip."""
+    run_peak: int = 0
+    """The highest peak of the run, whatever was reset meanwhile."""
+    done: bool = False
+
+    def apply(self, event: Event) -> None:
+        """Takes `event` in."""
+        data = event.data
+        match event.kind:
+            case Kind.FACTS:
+                self.facts = data
+            case Kind.PHASE:
+                self.phase, self.phase_since, self.progress = data["phase"], event.time, None
+                if data["phase"] not in ("idle", "failed"):
+                    self.error, self.done = None, False
+            case Kind.PROGRESS:
+                self.progress = Progress(data["done"], data["total"])
+            case Kind.LIMIT:
+                limit = self.limits[data["knob"]]
+                self.limits[data["knob"]] = limit.changed(data["new"], data["who"], data.get("asked"))
+            case Kind.RESET:
+                self.run_peak = max(self.run_peak, data["peak"])
+            case Kind.MARK:
+                snapshot = Snapshot(data["active"], data["cache"], data["peak"], event.time)
+                self.marks = [*self.marks, Mark(data["name"], snapshot, data["tokens"])]
+            case Kind.GENERATION:
+                self.generations += 1
+                self.generation = data
+            case Kind.ERROR:
+                self.error = data["message"]
+            case Kind.LATE:
+                self.late += data["ticks"]
+            case Kind.DONE:
+                self.done = True

@@ -1,0 +1,30 @@
+"""Foreign text made safe to show: what a model prints is text, never a terminal command."""
+
+import unicodedata
+
+# Control characters become their pictures (U+2400…), so they are seen and do nothing.
+_PICTURES: dict[int, str] = {code: chr(0x2400 + code) for code in range(0x20)}
+_PICTURES[0x7F] = "␡"
+_PICTURES.update({code: "�" for code in range(0x80, 0xA0)})
+# Marks that reorder or hide what follows them on a terminal's line.
+_PICTURES.update({code: "�" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)})
+_PICTURES.update({code: "" for code in (0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)})
+_LINE = {**_PICTURES, 0x09: "    "}
+_BLOCK = {**_LINE, 0x0A: "\n"}
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, with nothing in it that a terminal would obey."""
+    return _settle(text.translate(_LINE))
+
+
+def block(text: str) -> str:
+    """`text` with its line ends kept (CRLF and lone CR count as one) and nothing a terminal would obey."""
+    return _settle(text.replace("\r\n", "\n").replace("\r", "\n").translate(_BLOCK))
+
+
+def _settle(text: str) -> str:
+    """Drops lone surrogates and unassigned code points, whose width terminals disagree about."""
+    if text.isascii():
+        return text
+    return "".join("�" if unicodedata.category(c) in ("Cs", "Cn", "Co") else c for c in text)

@@ -1,0 +1,43 @@
+"""The events of a session in bounded memory."""
+
+from bisect import bisect_left
+from collections import deque
+from itertools import islice
+from threading import Lock
+
+from mlxtop.core.event import Event, Kind
+
+KEPT = 4_096
+"""Events kept of each kind: a flood of one (mlx-lm clears its cache all the time) never drowns another."""
+
+
+class Timeline:
+    """Events by kind, in order of time. Any thread adds, any thread asks."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[Kind, deque[Event]] = {kind: deque(maxlen=KEPT) for kind in Kind}
+        self._lock = Lock()
+        self.count = 0
+        """Events ever added: a cheap way to see that something is new."""
+
+    def add(self, event: Event) -> None:
+        with self._lock:
+            self._kinds[event.kind].append(event)
+            self.count += 1
+
+    def between(self, kind: Kind, start: float, end: float) -> list[Event]:
+        """The events of one kind with `start <= time < end`."""
+        with self._lock:
+            events = self._kinds[kind]
+            first = bisect_left(events, start, key=_time)
+            last = bisect_left(events, end, key=_time)
+            return list(islice(events, first, last))
+
+    def latest(self, kind: Kind) -> Event | None:
+        with self._lock:
+            events = self._kinds[kind]
+            return events[-1] if events else None
+
+
+def _time(event: Event) -> float:
+    return event.time

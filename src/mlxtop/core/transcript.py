@@ -1,0 +1,56 @@
+"""What was asked of a model and what it answered, as lines of plain text in bounded memory."""
+
+from collections import deque
+from threading import Lock
+from typing import Literal, NamedTuple
+
+from mlxtop.core.text import block
+
+Who = Literal["prompt", "reply", "log"]
+KEPT_LINES = 2_000
+LONGEST_LINE = 4_000
+"""A model that never ends its line gets one ended for it here, so that a line stays cheap to draw."""
+
+
+class Line(NamedTuple):
+    """One line, safe to show. `number` counts all lines since the beginning."""
+
+    number: int
+    who: Who
+    text: str
+
+
+class Transcript:
+    """The last `KEPT_LINES` lines. Any thread writes, any thread reads."""
+
+    def __init__(self) -> None:
+        self._lines: deque[Line] = deque(maxlen=KEPT_LINES)
+        self._lock = Lock()
+        self._next = 0
+        self.version = 0
+        """Changes whenever something was written."""
+
+    def write(self, who: Who, text: str) -> None:
+        """Appends `text`. A reply goes on in the reply's last line; anything else begins a line of its own."""
+        if not text:
+            return
+        first, *rest = block(text).split("\n")
+        with self._lock:
+            last = self._lines[-1] if self._lines else None
+            if last and who == "reply" == last.who and len(last.text) < LONGEST_LINE:
+                self._lines[-1] = last._replace(text=last.text + first)
+            else:
+                self._append(who, first)
+            for part in rest:
+                self._append(who, part)
+            self.version += 1
+
+    def _append(self, who: Who, text: str) -> None:
+        self._lines.append(Line(self._next, who, text))
+        self._next += 1
+
+    def since(self, number: int) -> list[Line]:
+        """The kept lines from `number` on; the last of them may still grow."""
+        with self._lock:
+            skip = max(0, number - (self._next - len(self._lines)))
+            return list(self._lines)[skip:]

@@ -1,0 +1,100 @@
+"""Sizes as people write and read them. Inside mlxtop every size is an `int` of bytes."""
+
+import re
+from typing import Literal
+
+from mlxtop.core.errors import UsageError
+
+Units = Literal["binary", "decimal"]
+
+UNLIMITED = 2**63 - 1
+"""The limit that never binds: the largest size that fits a signed 64-bit integer."""
+
+DEFAULT = "default"
+"""What MLX started with; only the program that runs MLX can turn it into bytes."""
+
+Size = int | Literal["default"]
+
+_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT]?)(iB|B)?)", re.IGNORECASE)
+_NAMES: dict[Units, tuple[str, ...]] = {
+    "binary": ("B", "KiB", "MiB", "GiB", "TiB"),
+    "decimal": ("B", "kB", "MB", "GB", "TB"),
+}
+
+
+def parse_size(text: str) -> Size:
+    """`0`, `20M` and `20MiB` (2²⁰), `20MB` (10⁶), likewise K, G, T; `default`; `unlimited`.
+
+    Returns bytes, or `DEFAULT`. Raises `UsageError` when the text is none of these.
+    """
+    word = text.strip().lower()
+    if word == "default":
+        return DEFAULT
+    if word == "unlimited":
+        return UNLIMITED
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is not a size: write 0, 20M, 1.5GiB, 500MB, default or unlimited.")
+    number, prefix, suffix = match[1], (match[2] or "").upper(), (match[3] or "").lower()
+    base = 1000 if suffix == "b" and prefix else 1024
+    size = int(number) * base ** _POWER[prefix] if number.isdigit() else round(float(number) * base ** _POWER[prefix])
+    if size > UNLIMITED:
+        raise UsageError(f"'{text}' is more than any machine has: write unlimited.")
+    return size
+
+
+def format_size(size: int | None, units: Units = "binary") -> str:
+    """At most nine characters, so that columns stand still; `—` for a size nobody knows.
+
+    Three to four significant digits: `999.9 MiB`, `12.34 GiB`, `512 B`.
+    """
+    if size is None:
+        return "—"
+    if size >= UNLIMITED:
+        return "unlimited"
+    base = 1024 if units == "binary" else 1000
+    sign = "-" if size < 0 else ""
+    value = float(abs(size))
+    power = 0
+    # Step up when rounding would otherwise print a full unit of the next size.
+    while power < 4 and value >= base - 0.5:
+        value /= base
+        power += 1
+    if power == 0:
+        digits = 0
+    elif power < 3:
+        digits = 1 if value < 999.95 else 0
+    else:
+        digits = 2 if value < 99.995 else 1 if value < 999.95 else 0
+    return f"{sign}{value:.{digits}f} {_NAMES[units][power]}"
+
+
+def format_delta(size: int | None, units: Units = "binary") -> str:
+    """A difference of sizes with its sign: `+12.0 MiB`, `-3.1 GiB`, `0 B`."""
+    if size is None or size == 0:
+        return format_size(size, units)
+    return ("+" if size > 0 else "") + format_size(size, units)
+
+
+def format_span(seconds: float) -> str:
+    """A stretch of time as short as it can be read: `0.4s`, `45s`, `2m`, `1h30m`, `2d`."""
+    if seconds < 1:
+        return f"{seconds:.3g}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.3g}s"
+    parts = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+    text = ""
+    for size, name in parts:
+        count, whole = divmod(whole, size)
+        if count:
+            text += f"{count}{name}"
+    return text
+
+
+def format_clock(seconds: float) -> str:
+    """Elapsed time with a width that changes as seldom as possible: `0:02:11`, `26:00:01`."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"

@@ -1,0 +1,65 @@
+"""The device MLX runs on and the versions in play: facts that hold for a whole session."""
+
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import psutil
+
+from mlxtop.probe import backend
+
+
+def facts() -> dict[str, Any]:
+    """Device, backend, ceilings in bytes (`None` where the device names none) and versions.
+
+    Raises `NoBackendError` when MLX cannot run here.
+    """
+    mx = backend.load()
+    device = mx.default_device()
+    info = dict(mx.device_info(device)) if device.type == mx.gpu else dict(mx.device_info())
+    name = backend_name()
+    return {
+        "device": str(info.get("device_name") or info.get("architecture") or device),
+        "backend": name,
+        "unified": name != "CUDA",
+        "architecture": info.get("architecture"),
+        "memory": info.get("memory_size") or info.get("total_memory") or psutil.virtual_memory().total,
+        "working_set": info.get("max_recommended_working_set_size"),
+        "max_buffer": info.get("max_buffer_length"),
+        "system_memory": psutil.virtual_memory().total,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "mlx": mx.__version__,
+        "mlx_lm": version("mlx-lm"),
+        "mlxtop": version("mlxtop"),
+        "pid": _pid(),
+        "argv": sys.argv,
+    }
+
+
+def backend_name() -> str:
+    """`Metal`, `CUDA` or `CPU`: the backend of MLX's default device."""
+    mx = backend.load()
+    if mx.default_device().type != mx.gpu:
+        return "CPU"
+    return "Metal" if mx.metal.is_available() else "CUDA"
+
+
+def device_free() -> int | None:
+    """Bytes free on the whole device, all processes counted; `None` where the device does not say."""
+    mx = backend.load()
+    free = mx.device_info().get("free_memory")
+    return int(free) if free is not None else None
+
+
+def version(package: str) -> str | None:
+    """The installed version of `package`, or `None`."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _pid() -> int:
+    return psutil.Process().pid

@@ -1,0 +1,53 @@
+"""Reads at fixed times. The grid does not drift, and a tick that comes too late is skipped, not bunched."""
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Sampler(threading.Thread):
+    """Calls `tick(now)` every `interval` seconds, on the grid that begins when it starts.
+
+    `late(n)` is told of `n` grid points that passed before their tick could run. `cpu` is the
+    processor time in seconds this thread has used so far.
+    """
+
+    def __init__(
+        self, interval: float, tick: Callable[[float], None], late: Callable[[int], None] | None = None
+    ) -> None:
+        super().__init__(name="mlxtop-sampler", daemon=True)
+        self._interval = interval
+        self._tick = tick
+        self._late = late
+        # A lock's timed acquire is the cheapest sleep that another thread can end.
+        self._stop_lock = threading.Lock()
+        self._stop_lock.acquire()
+        self.cpu = 0.0
+        self.ticks = 0
+        self.skipped = 0
+
+    def run(self) -> None:
+        origin, interval, n = time.monotonic(), self._interval, 0
+        while True:
+            due = origin + n * interval
+            wait = due - time.monotonic()
+            if wait > 0 and self._stop_lock.acquire(timeout=wait):
+                return
+            now = time.monotonic()
+            missed = int((now - due) / interval)
+            if missed > 0:
+                n += missed
+                self.skipped += missed
+                if self._late:
+                    self._late(missed)
+            self._tick(now)
+            self.ticks += 1
+            n += 1
+            self.cpu = time.thread_time()
+
+    def stop(self) -> None:
+        """Ends the thread before its next tick and waits for it."""
+        if self._stop_lock.locked():
+            self._stop_lock.release()
+        if self.is_alive() and threading.current_thread() is not self:
+            self.join()

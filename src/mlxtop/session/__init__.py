@@ -1,0 +1,1 @@
+"""A session: one watched run, wherever it runs. A screen knows nothing but this."""

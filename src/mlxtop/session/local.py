@@ -1,0 +1,202 @@
+"""The session of a model that runs in this very process."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mlxtop.core.errors import MlxtopError
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.history import UNKNOWN, History, Sample
+from mlxtop.core.limits import Knob
+from mlxtop.core.snapshot import Snapshot
+from mlxtop.core.state import State
+from mlxtop.core.timeline import Timeline
+from mlxtop.core.transcript import Transcript
+from mlxtop.core.units import DEFAULT, Size
+from mlxtop.probe import allocator, footprint, program
+from mlxtop.probe.sampler import Sampler
+from mlxtop.workload import engine as work
+from mlxtop.workload.engine import Engine
+from mlxtop.workload.options import Options
+
+Sink = Callable[[Event | Sample], None]
+
+FOOTPRINT_EVERY = 1.0
+
+
+class LocalSession:
+    """Runs `options` and watches itself do it. See `session.protocol.Session` for what a screen sees.
+
+    `interval` is the seconds between samples. `sink`, if given, is told of every event and sample on the
+    thread where it happens; it must not wait.
+    """
+
+    footprint_kind = footprint.KIND
+
+    def __init__(self, options: Options, interval: float = 0.1, sink: Sink | None = None) -> None:
+        self.title = options.name
+        self.interval = interval
+        self.history = History(interval)
+        self.timeline = Timeline()
+        self.transcript = Transcript()
+        self.state = State()
+        self.phases = [self.state.phase]
+        self.own_memory: int | None = None
+        self.started = time.time()
+        """Seconds since the epoch when the session's clock stood at 0."""
+        self.done = threading.Event()
+        """Set when the workload has nothing left to do, or failed."""
+        self._origin = time.monotonic()
+        self._phase = 0
+        self._sink = sink
+        self._lock = threading.RLock()
+        self._footprint = footprint.reader()
+        self._footprint_now, self._footprint_due = UNKNOWN, 0.0
+        self._read: Callable[[], tuple[int, int, int]] = lambda: (0, 0, 0)
+        self._sampler: Sampler | None = None
+        self._engine = Engine(options, self._emit, self.transcript.write)
+        self._opener = threading.Thread(target=self._watch, name="mlxtop-open", daemon=True)
+        self._closed = False
+        self._unlisten: Callable[[], None] = lambda: None
+
+    # Life
+
+    def open(self) -> None:
+        """Starts the engine, and the sampler as soon as MLX is there to be read. Returns at once."""
+        self.own_memory = self._footprint()
+        self._unlisten = program.listen(self._told)
+        self._engine.start()
+        self._opener.start()
+
+    def _watch(self) -> None:
+        self._engine.wait_ready()
+        with self._lock:
+            if self._engine.failure is not None or self._closed:
+                return
+            self._read = allocator.reader()
+            self._tick(time.monotonic())
+            self.mark("start")
+            self._sampler = Sampler(self.interval, self._tick, self._late)
+            self._sampler.start()
+
+    def close(self, timeout: float) -> bool:
+        """Ends the run within `timeout` seconds; False when MLX is still at work then.
+
+        After a False only `os._exit` ends the process without waiting for MLX.
+        """
+        self._unlisten()
+        self._closed = True
+        if self._sampler is not None:
+            self._sampler.stop()
+        self._engine.send(work.Quit())
+        if not self._engine.ident:
+            return True
+        self._engine.join(timeout)
+        return not self._engine.is_alive()
+
+    @property
+    def failure(self) -> MlxtopError | None:
+        """Why MLX could not even be started, if so."""
+        return self._engine.failure
+
+    # What happens
+
+    def now(self) -> float:
+        return time.monotonic() - self._origin
+
+    def own_cpu(self) -> float:
+        return self._sampler.cpu if self._sampler is not None else 0.0
+
+    def _emit(self, kind: Kind, **data: Any) -> None:
+        with self._lock:
+            event = Event(self.now(), kind, data)
+            if kind is Kind.PHASE:
+                self._phase = self._phase_index(data["phase"])
+            self.state.apply(event)
+            if kind is not Kind.PROGRESS:
+                self.timeline.add(event)
+            if self._sink:
+                self._sink(event)
+        if kind in (Kind.DONE, Kind.ERROR):
+            self.done.set()
+
+    def _phase_index(self, name: str) -> int:
+        if name not in self.phases:
+            self.phases.append(name)
+        return self.phases.index(name)
+
+    def _tick(self, now: float) -> None:
+        active, cache, peak = self._read()
+        if now >= self._footprint_due:
+            self._footprint_due = now + FOOTPRINT_EVERY
+            read = self._footprint()
+            self._footprint_now = UNKNOWN if read is None else read
+        c = self._engine.counters
+        sample = Sample(
+            now - self._origin,
+            active,
+            cache,
+            peak,
+            active + cache,
+            self._footprint_now,
+            c.tokens,
+            c.steps,
+            c.decode,
+            self._phase,
+            c.weights,
+            c.kv,
+        )
+        self.history.add(sample)
+        state = self.state
+        if peak > state.run_peak:
+            state.run_peak = peak
+        if self._sink:
+            self._sink(sample)
+
+    def _late(self, ticks: int) -> None:
+        self._emit(Kind.LATE, ticks=ticks)
+
+    def _told(self, kind: str, name: str, _now: Snapshot) -> None:
+        """The program in this process said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
+        if kind == "mark":
+            self.mark(name)
+        else:
+            self._emit(Kind.PHASE, phase=name)
+
+    # Wishes
+
+    def set_limit(self, knob: Knob, size: Size, who: str) -> None:
+        with self._lock:
+            limit = self.state.limits[knob]
+            value = limit.default if size == DEFAULT else int(size)
+            if value is None:
+                return
+            self.state.limits[knob] = limit.asked(value)
+        self._engine.send(work.SetLimit(knob, value, who))
+
+    def clear_cache(self, who: str) -> None:
+        self._engine.send(work.Clear(who))
+
+    def reset_peak(self, who: str) -> None:
+        self._engine.send(work.Reset(who))
+
+    def mark(self, name: str) -> None:
+        """Marks this moment. Before MLX is there to be read, nothing can be marked."""
+        if self.history.latest is None:
+            return
+        active, cache, peak = self._read()
+        tokens = self._engine.counters.tokens
+        self._emit(Kind.MARK, name=name, active=active, cache=cache, peak=peak, tokens=tokens)
+
+    def say(self, text: str) -> None:
+        self._engine.send(work.Say(text))
+
+    def start(self) -> None:
+        self._engine.send(work.Start())
+
+    def stop(self) -> None:
+        self._engine.send(work.Stop())
+
+    def forget(self) -> None:
+        self._engine.send(work.Forget())

@@ -1,0 +1,60 @@
+"""The demo model: a small Llama with random weights, made in memory, for a look without a download."""
+
+from collections.abc import Callable
+from typing import Any
+
+LAYERS, HIDDEN, HEADS, FEED_FORWARD = 4, 128, 8, 384
+VOCABULARY = 256
+NAME = f"demo (random Llama, {LAYERS} layers × {HIDDEN})"
+
+
+def load(seed: int) -> tuple[Any, Any]:
+    """A model and a tokenizer of one token a byte, as `mlx_lm.load` returns them. Weights are float32."""
+    import mlx.core as mx
+    from mlx_lm.models.llama import Model, ModelArgs
+
+    mx.random.seed(seed)
+    model = Model(
+        ModelArgs(
+            model_type="llama",
+            hidden_size=HIDDEN,
+            num_hidden_layers=LAYERS,
+            intermediate_size=FEED_FORWARD,
+            num_attention_heads=HEADS,
+            num_key_value_heads=HEADS,
+            rms_norm_eps=1e-5,
+            vocab_size=VOCABULARY,
+            tie_word_embeddings=False,
+        )
+    )
+    return model, tokenizer()
+
+
+def tokenizer() -> Any:
+    """A byte-level tokenizer: 256 tokens, nothing merged, no token that ends a text."""
+    from mlx_lm.tokenizer_utils import BPEStreamingDetokenizer, TokenizerWrapper
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(tokenizer_object=core, clean_up_tokenization_spaces=False)
+    return TokenizerWrapper(fast, BPEStreamingDetokenizer, eos_token_ids=[])
+
+
+def murmur(prompt: list[int]) -> Callable[[Any, Any], Any]:
+    """A logits processor that keeps to the bytes of `prompt`, as often as they come in it.
+
+    Random weights would print bytes that are no text; this makes it murmur in the prompt's letters.
+    """
+    import mlx.core as mx
+
+    counts = [prompt.count(token) for token in range(VOCABULARY)]
+    bias = mx.log(mx.array(counts, dtype=mx.float32))
+
+    def process(_tokens: Any, logits: Any) -> Any:
+        return logits + bias
+
+    return process

@@ -1,0 +1,445 @@
+"""The thread that owns MLX: it imports, loads, generates, turns the knobs and tears down.
+
+Everything that touches MLX happens here, because MLX's streams belong to the thread that made them. What
+others ask for waits in an inbox and is carried out at the next safe point: between two tokens, between two
+chunks of a prompt, while loading between two weights, or at once when idle.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+from mlxtop.core.errors import MlxtopError, NoBackendError
+from mlxtop.core.event import Kind
+from mlxtop.core.history import UNKNOWN
+from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.units import DEFAULT, Size
+from mlxtop.probe import allocator, backend, breakdown, device
+from mlxtop.probe.limits import Call, Change, Watch
+from mlxtop.workload import demo
+from mlxtop.workload.options import Options
+from mlxtop.workload.prompts import Prompt, prompts
+
+Emit = Callable[..., None]
+Write = Callable[[Literal["prompt", "reply"], str], None]
+
+# How often, in seconds, the KV cache is measured and loading reports how far it is.
+MEASURE_EVERY = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    knob: Knob
+    value: Size
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A prompt that a person typed: it is next, and whatever runs now ends."""
+
+    text: str
+
+
+class Start: ...
+
+
+class Stop: ...
+
+
+class Forget:
+    """Ends the conversation: the next prompt begins with an empty KV cache."""
+
+
+class Quit: ...
+
+
+Command = SetLimit | Clear | Reset | Say | Start | Stop | Forget | Quit
+
+
+class Counters:
+    """What the sampler reads while the engine writes: single integers, never torn."""
+
+    __slots__ = ("decode", "kv", "steps", "tokens", "weights")
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.steps = 0
+        self.decode = 0
+        self.weights = UNKNOWN
+        self.kv = UNKNOWN
+
+
+class _Interrupted(Exception):
+    """A safe point found a reason to leave what is being done."""
+
+
+class Engine(threading.Thread):
+    """Runs `options` from load to teardown. `emit(kind, **data)` hears of all that happens, on this
+    thread; `write(who, text)` gets each prompt and what the model says. Commands come in by `send`, from any thread."""
+
+    def __init__(self, options: Options, emit: Emit, write: Write) -> None:
+        super().__init__(name="mlxtop-engine", daemon=True)
+        self.options = options
+        self.counters = Counters()
+        self.failure: MlxtopError | None = None
+        self._emit = emit
+        self._write = write
+        self._inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._ready = threading.Event()
+        self._running = True
+        self._quit = False
+        self._said: str | None = None
+        self._asked: int | None = None
+        self._source = prompts(options)
+        self._defaults: dict[Knob, int] = {}
+        self._conversation: list[Any] | None = None
+        self._model: Any = None
+        self._tokenizer: Any = None
+        self._measured = 0.0
+
+    def send(self, command: Command) -> None:
+        """Asks for `command`; returns at once."""
+        self._inbox.put(command)
+
+    def wait_ready(self, timeout: float | None = None) -> bool:
+        """Waits until MLX is imported and its limits are known (or that failed)."""
+        return self._ready.wait(timeout)
+
+    def run(self) -> None:
+        try:
+            self._begin()
+        except MlxtopError as error:
+            self.failure = error
+            self._emit(Kind.ERROR, message=str(error), phase="load")
+            self._emit(Kind.PHASE, phase="failed")
+            self._ready.set()
+            return
+        try:
+            while not self._quit and not self._attempt("load", self._load):
+                self._pause("failed")
+            self._work()
+        except _Interrupted:
+            pass
+        finally:
+            self._end()
+
+    # Life
+
+    def _begin(self) -> None:
+        self._emit(Kind.PHASE, phase="load")
+        self._mx = backend.load()
+        self._emit(Kind.FACTS, **device.facts(), model=self.options.name)
+        self._watch = Watch(self._noticed)
+        self._defaults = self._watch.install()
+        for knob in KNOBS:
+            value = self._defaults[knob]
+            self._emit(Kind.LIMIT, knob=knob, old=value, new=value, who="MLX's default")
+        self._ready.set()
+        for knob, size in self.options.limits.items():
+            self._set_limit(SetLimit(knob, size, "flag"))
+
+    def _end(self) -> None:
+        """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of this thread."""
+        self._conversation = self._model = self._tokenizer = None
+        self._watch.remove()
+        self._mx.synchronize()
+        self._mx.clear_streams()
+
+    def _load(self) -> None:
+        self._emit(Kind.PHASE, phase="load")
+        self._model = self._tokenizer = self._conversation = None
+        self.counters.weights = self.counters.kv = UNKNOWN
+        if self.options.model is None:
+            self._model, self._tokenizer = demo.load(self.options.seed)
+        else:
+            from mlx_lm import load
+
+            self._model, self._tokenizer = load(
+                self.options.model, adapter_path=self.options.adapter_path, lazy=True
+            )[:2]
+        self._materialize()
+
+    def _materialize(self) -> None:
+        """Evaluates the weights one by one, so that loading shows how far it is and can be left."""
+        from mlx.utils import tree_flatten
+
+        arrays = [array for _, array in tree_flatten(self._model.parameters())]
+        total, done, told = breakdown.weights(self._model), 0, 0.0
+        for array in arrays:
+            self._mx.eval(array)
+            done += array.nbytes
+            if (now := time.monotonic()) - told >= MEASURE_EVERY:
+                self._emit(Kind.PROGRESS, phase="load", done=min(done, total), total=total)
+                told = now
+            self._safe_point(loading=True)
+        self._mx.eval(self._model.parameters())
+        self.counters.weights = total
+        self._emit(Kind.PROGRESS, phase="load", done=total, total=total)
+        now = allocator.snapshot()
+        self._emit(Kind.MARK, name="loaded", active=now.active, cache=now.cache, peak=now.peak, tokens=0)
+
+    # Work
+
+    def _work(self) -> None:
+        while not self._quit:
+            prompt = self._next()
+            if prompt is not None:
+                self._attempt("generation", partial(self._generate, prompt))
+
+    def _next(self) -> Prompt | None:
+        """The next prompt: what a person typed, else what the workload wants; waits while there is none."""
+        if self._said is not None:
+            text, self._said = self._said, None
+            return Prompt(text, chat=self.options.workload == "chat")
+        if self._running:
+            prompt = next(self._source, None)
+            if prompt is not None:
+                return prompt
+            # Started again, the workload begins anew.
+            self._source, self._running = prompts(self.options), False
+            self._emit(Kind.DONE)
+        self._pause("idle")
+        return None
+
+    def _attempt(self, what: str, act: Callable[[], None]) -> bool:
+        """Runs `act`; a failure is told with its cause and ends only what was tried."""
+        try:
+            act()
+        except _Interrupted:
+            return True
+        except Exception as error:
+            message = explain(what, self.options, error)
+        else:
+            return True
+        # Out of the handler, so that the traceback no longer keeps the arrays of what failed.
+        self._running, self._conversation, self.counters.kv = False, None, UNKNOWN
+        self._emit(Kind.ERROR, message=message, phase=what)
+        with suppress(Exception):
+            self._settle()
+            self._watch.call("clear_cache", "mlxtop, after an error")
+        return False
+
+    def _generate(self, prompt: Prompt) -> None:
+        from mlx_lm import stream_generate
+        from mlx_lm.models.cache import make_prompt_cache
+
+        self._safe_point()
+        tokens = self._encode(prompt)
+        if prompt.chat and self._conversation is not None:
+            cache = self._conversation
+        else:
+            cache = make_prompt_cache(self._model, self.options.max_kv_size)
+        self._conversation = cache if prompt.chat else None
+        self._write("prompt", prompt.text if prompt.length is None else f"a prompt of {len(tokens)} tokens")
+        self._emit(Kind.PHASE, phase="prefill", tokens=len(tokens))
+        run = _Run(len(tokens), time.monotonic())
+        replies = stream_generate(
+            self._model,
+            self._tokenizer,
+            tokens,
+            max_tokens=self.options.max_tokens,
+            prompt_cache=cache,
+            max_kv_size=self.options.max_kv_size,
+            kv_bits=self.options.kv_bits,
+            quantized_kv_start=0,
+            prefill_step_size=self.options.prefill_step_size,
+            prompt_progress_callback=lambda done, total: self._prefilled(cache, done, total),
+            **self._sampling(tokens),
+        )
+        try:
+            with closing(replies):
+                for reply in replies:
+                    self._decoded(run, cache, reply)
+                    self._safe_point()
+        except _Interrupted:
+            run.reason = "stopped"
+            raise
+        finally:
+            if run.tokens:
+                self._emit(Kind.GENERATION, **run.summary())
+            if not prompt.chat:
+                # A KV cache that is no longer needed is free memory, not a reading.
+                self.counters.kv = 0
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        if prompt.chat and self._tokenizer.has_chat_template:
+            messages = [{"role": "user", "content": prompt.text}]
+            return list(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True))
+        # A prompt of nothing is still one token: models take no less.
+        return prompt.fit(list(self._tokenizer.encode(prompt.text))) or [0]
+
+    def _sampling(self, tokens: list[int]) -> dict[str, Any]:
+        """Greedy as mlx-lm's own default; the demo, which has nothing to say, draws by chance."""
+        if self.options.model is not None:
+            return {}
+        from mlx_lm.sample_utils import make_sampler
+
+        return {"sampler": make_sampler(temp=1.0), "logits_processors": [demo.murmur(tokens)]}
+
+    def _prefilled(self, cache: list[Any], done: int, total: int) -> None:
+        self.counters.kv = breakdown.kv(cache)
+        self._emit(Kind.PROGRESS, phase="prefill", done=done, total=total)
+        self._safe_point()
+
+    def _decoded(self, run: "_Run", cache: list[Any], reply: Any) -> None:
+        now = time.monotonic()
+        if run.tokens == 0:
+            run.first(now, reply.prompt_tps)
+            self._emit(Kind.PHASE, phase="decode")
+        else:
+            self.counters.decode += round((now - run.last) * 1e6)
+            self.counters.steps += 1
+        self.counters.tokens += 1
+        run.tokens, run.last, run.reason = run.tokens + 1, now, reply.finish_reason or run.reason
+        if now - self._measured >= MEASURE_EVERY:
+            self._measured = now
+            self.counters.kv = breakdown.kv(cache)
+            self._emit(Kind.PROGRESS, phase="decode", done=run.tokens, total=self.options.max_tokens)
+        self._write("reply", reply.text)
+
+    # Safe points
+
+    def _pause(self, phase: str) -> None:
+        """Waits with nothing to do until a command gives a reason to go on."""
+        self._emit(Kind.PHASE, phase=phase)
+        while True:
+            if self._obey(self._inbox.get()):
+                return
+
+    def _safe_point(self, loading: bool = False) -> None:
+        """Carries out what was asked meanwhile; raises `_Interrupted` when that ends the present work.
+
+        Only quitting ends loading.
+        """
+        interrupted = False
+        while True:
+            try:
+                interrupted |= self._obey(self._inbox.get_nowait())
+            except queue.Empty:
+                break
+        if self._quit or (interrupted and not loading):
+            raise _Interrupted
+
+    def _obey(self, command: Command) -> bool:
+        """Carries out one command; True when the present work, or the present rest, ends with it."""
+        match command:
+            case SetLimit():
+                self._set_limit(command)
+            case Clear(who):
+                self._settle()
+                self._watch.call("clear_cache", who)
+            case Reset(who):
+                self._watch.call("reset_peak_memory", who)
+            case Forget():
+                self._conversation = None
+                self.counters.kv = 0
+            case Say(text):
+                self._hear(text)
+                return True
+            case Start():
+                if not self._running:
+                    self._running = True
+                    return True
+            case Stop():
+                self._running = False
+                return True
+            case Quit():
+                self._quit = True
+                return True
+        return False
+
+    def _hear(self, text: str) -> None:
+        """A typed prompt is next; `loop` goes on with it, `ramp` and `chat` take it once."""
+        if self.options.workload == "loop":
+            self.options = replace(self.options, prompt=text)
+            self._source, self._running = prompts(self.options), True
+        else:
+            self._said = text
+
+    def _set_limit(self, command: SetLimit) -> None:
+        value = self._defaults[command.knob] if command.value == DEFAULT else int(command.value)
+        self._settle()
+        self._asked = value
+        try:
+            self._watch.set(command.knob, value, command.who)
+        except Exception as error:
+            self._emit(Kind.ERROR, message=f"MLX refused the {command.knob} limit: {error}", phase="limit")
+            self._emit(Kind.LIMIT, knob=command.knob, old=value, new=value, who="MLX", asked=value)
+        finally:
+            self._asked = None
+
+    def _settle(self) -> None:
+        """Lets queued work finish while the GIL is free: on the CPU backend the setters would wait with it held."""
+        self._mx.synchronize()
+
+    def _noticed(self, what: Change | Call) -> None:
+        match what:
+            case Change(knob, old, new, who):
+                self._emit(Kind.LIMIT, knob=knob, old=old, new=new, who=who, asked=self._asked)
+            case Call("clear_cache", size, who):
+                self._emit(Kind.CLEAR, freed=size, who=who)
+            case Call(_, size, who):
+                self._emit(Kind.RESET, peak=size, who=who)
+
+
+class _Run:
+    """One generation while it goes on."""
+
+    def __init__(self, prompt_tokens: int, began: float) -> None:
+        self.prompt_tokens = prompt_tokens
+        self.began = began
+        self.tokens = 0
+        self.last = began
+        self.reason = "length"
+        self.ttft = 0.0
+        self.prompt_tps = 0.0
+
+    def first(self, now: float, prompt_tps: float) -> None:
+        self.ttft, self.prompt_tps = now - self.began, prompt_tps
+
+    def summary(self) -> dict[str, Any]:
+        seconds = self.last - self.began - self.ttft
+        return {
+            "tokens": self.tokens,
+            "prompt_tokens": self.prompt_tokens,
+            "ttft": self.ttft,
+            "prompt_tps": self.prompt_tps,
+            # The first token belongs to the prompt: its time is ttft.
+            "tps": (self.tokens - 1) / seconds if seconds > 0 else 0.0,
+            "reason": self.reason,
+        }
+
+
+def explain(what: str, options: Options, error: Exception) -> str:
+    """One sentence: what failed, on what, why, and what to do."""
+    if isinstance(error, NoBackendError):
+        return str(error)
+    cause = " ".join(str(error).split()) or type(error).__name__
+    if what == "load":
+        return f"Could not load {options.name}: {_hint(options, error, cause)} Press s to try again."
+    return f"The {what} failed: {type(error).__name__}: {cause}. Press s to go on."
+
+
+def _hint(options: Options, error: Exception, cause: str) -> str:
+    name = type(error).__name__
+    if name in ("RepositoryNotFoundError", "HFValidationError"):
+        return "there is no such directory here and no such repository on the Hub (or it needs a login)."
+    if name in ("LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError", "ConnectTimeout"):
+        return "there is no such directory here, and the Hub cannot be reached; check the name and the network."
+    return f"{name}: {cause[:300]}."

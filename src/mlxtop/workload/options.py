@@ -1,0 +1,34 @@
+"""What a run is asked to do."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mlxtop.core.limits import Knob
+from mlxtop.core.units import Size
+
+Workload = Literal["chat", "loop", "ramp"]
+FOREVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One run. Sizes are bytes or `DEFAULT`; `None` leaves the choice to mlx-lm or to the workload."""
+
+    model: str | None = None
+    """A Hub repository or a local directory; `None` is the demo model."""
+    prompt: str | None = None
+    workload: Workload = "ramp"
+    max_tokens: int = 256
+    repeat: int = FOREVER
+    """How many generations (`loop`) or walks through all lengths (`ramp`)."""
+    limits: dict[Knob, Size] = field(default_factory=dict)
+    max_kv_size: int | None = None
+    kv_bits: int | None = None
+    prefill_step_size: int = 2048
+    adapter_path: str | None = None
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """What to call the model on a screen."""
+        return self.model if self.model is not None else "demo"
