@@ -6,7 +6,7 @@ reaches back far enough, so no extreme is ever lost and no query grows with the 
 """
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -48,6 +48,13 @@ BUCKETS = 14_400
 RAW_SECONDS = 900.0
 RAW_LEAST, RAW_MOST = 4_096, 120_000
 UNLIMITED_ROWS = 2**62
+
+
+def speed(earlier: Sample | None, later: Sample | None) -> float | None:
+    """Tokens per second of decoding between two samples; `None` when nothing was decoded between them."""
+    if earlier is None or later is None or later.decode <= earlier.decode:
+        return None
+    return (later.steps - earlier.steps) / (later.decode - earlier.decode) * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +211,14 @@ class History:
     def at(self, time: float) -> Sample | None:
         """The last sample at or before `time`, if it is still kept as it came."""
         with self._lock:
-            rows = self._rows(-1, time - RAW_SECONDS, time + 1e-9)
-        if not rows.time:
-            return None
-        return Sample(rows.time[-1], *(c[-1] for c in rows.lo), *(c[-1] for c in rows.last))
+            for sample in reversed(self._recent):
+                if sample.time <= time:
+                    return sample
+            raw = self._raw
+            i = bisect_right(raw.time, time) - 1
+            if i < 0:
+                return None
+            return Sample(raw.time[i], *(c[i] for c in raw.lo), *(c[i] for c in raw.last))
 
     def _pick(self, start: float, width: float) -> int:
         """The finest level that reaches back to `start` with at most ten rows a column; -1 is raw."""

@@ -8,8 +8,7 @@ from collections.abc import Callable
 class Sampler(threading.Thread):
     """Calls `tick(now)` every `interval` seconds, on the grid that begins when it starts.
 
-    `late(n)` is told of `n` grid points that passed before their tick could run. `cpu` is the
-    processor time in seconds this thread has used so far.
+    `late(n)` is told of `n` grid points that passed before their tick could run.
     """
 
     def __init__(
@@ -22,7 +21,6 @@ class Sampler(threading.Thread):
         # A lock's timed acquire is the cheapest sleep that another thread can end.
         self._stop_lock = threading.Lock()
         self._stop_lock.acquire()
-        self.cpu = 0.0
         self.ticks = 0
         self.skipped = 0
 
@@ -43,7 +41,6 @@ class Sampler(threading.Thread):
             self._tick(now)
             self.ticks += 1
             n += 1
-            self.cpu = time.thread_time()
 
     def stop(self) -> None:
         """Ends the thread before its next tick and waits for it."""

@@ -105,9 +105,6 @@ class LocalSession:
     def now(self) -> float:
         return time.monotonic() - self._origin
 
-    def own_cpu(self) -> float:
-        return self._sampler.cpu if self._sampler is not None else 0.0
-
     def _emit(self, kind: Kind, **data: Any) -> None:
         with self._lock:
             event = Event(self.now(), kind, data)

@@ -19,7 +19,7 @@ from mlxtop.core.event import Kind
 from mlxtop.core.history import UNKNOWN
 from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.units import DEFAULT, Size
-from mlxtop.probe import allocator, backend, breakdown, device
+from mlxtop.probe import allocator, backend, breakdown, device, own
 from mlxtop.probe.limits import Call, Change, Watch
 from mlxtop.workload import demo
 from mlxtop.workload.options import Options
@@ -94,7 +94,7 @@ class Engine(threading.Thread):
     thread; `write(who, text)` gets each prompt and what the model says. Commands come in by `send`, from any thread."""
 
     def __init__(self, options: Options, emit: Emit, write: Write) -> None:
-        super().__init__(name="mlxtop-engine", daemon=True)
+        super().__init__(name=own.ENGINE, daemon=True)
         self.options = options
         self.counters = Counters()
         self.failure: MlxtopError | None = None

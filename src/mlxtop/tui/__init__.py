@@ -1,0 +1,1 @@
+"""The screen. It knows sessions, never MLX."""

@@ -1,0 +1,227 @@
+"""The dashboard: one session, at a glance."""
+
+import time
+from dataclasses import replace
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Footer, Input
+
+from mlxtop.core.limits import Knob, step
+from mlxtop.core.units import DEFAULT, Size
+from mlxtop.probe import own
+from mlxtop.session.protocol import Session
+from mlxtop.tui.canvas import Canvas
+from mlxtop.tui.frame import Frame, Own, View, gather
+from mlxtop.tui.screens.dialogs import LimitDialog, MarkDialog
+from mlxtop.tui.widgets.axis import Axis
+from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
+from mlxtop.tui.widgets.header import Header
+from mlxtop.tui.widgets.limits import Limits
+from mlxtop.tui.widgets.output import Output
+from mlxtop.tui.widgets.since import Since
+from mlxtop.tui.widgets.status import Status
+from mlxtop.tui.widgets.where import Where
+
+FRAMES_PER_SECOND = 4
+OWN_WINDOW = 2.0
+KEYBOARD = "keyboard"
+
+
+def _key(keys: str, action: str, text: str, help: str, show: bool = False, display: str | None = None) -> Binding:
+    return Binding(keys, action, text, show=show, key_display=display, tooltip=help)
+
+
+class Dashboard(Screen[None]):
+    """Shows one session and sends it a person's wishes. It asks the session for data, four times a second,
+    and never waits for it."""
+
+    BINDINGS = [
+        _key("left_square_bracket", "limit_step(-1)", "limit", "Cache limit one step down: … 100, 20, 2 MiB, 0", True, "[ ]"),
+        _key("right_square_bracket", "limit_step(1)", "Limit up", "Cache limit one step up, to MLX's default and unlimited", False, "]"),
+        _key("d", "limit_default", "Limit default", "Cache limit back to what MLX started with"),
+        _key("l", "limit_exact", "set", "Type a cache, memory or wired limit", True),
+        _key("c", "clear_cache", "clear", "Clear MLX's cache", True),
+        _key("r", "reset_peak", "reset peak", "Reset MLX's peak; the run's own peak is kept"),
+        _key("m", "mark", "mark", "Mark this moment and measure from it", True),
+        _key("M", "marks", "Marks", "Choose an earlier mark, or set one with a name", False, "M"),
+        _key("s", "start_stop", "stop", "Stop generating, or start again; after a failed load, try again", True),
+        _key("i,enter", "prompt", "prompt", "Type the next prompt; Enter sends it, Escape leaves", True, "i"),
+        _key("n", "forget", "New chat", "Forget the conversation and free its KV cache"),
+        _key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
+        _key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
+        _key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
+        _key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
+        _key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
+        _key("end,home", "live", "Follow the present", "Let the time axis follow the present again", False, "End"),
+        _key("pageup", "scroll(8)", "Output back", "Go back in the output", False, "PgUp"),
+        _key("pagedown", "scroll(-8)", "Output forward", "Go forward in the output", False, "PgDn"),
+        _key("g", "graph", "graph", "Active, cache and peak on one large chart"),
+        _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
+    ]  # fmt: skip
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (34, "-medium"), (46, "-tall")]
+    AUTO_FOCUS = ""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.view = View()
+        self._own = Own()
+        self._own_then = (time.monotonic(), 0.0)
+        self._paused_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        yield Header(id="header")
+        yield Chart("active", id="active")
+        yield CacheChart("cache", id="cache")
+        yield PeakChart("peak", id="peak")
+        yield SpeedChart("speed", id="speed")
+        yield Axis(id="axis")
+        with Horizontal(id="panels"):
+            yield Where(id="where")
+            yield Since(id="since")
+            yield Limits(id="limits", classes="long")
+        yield Limits(id="limits-short")
+        yield Status(id="status")
+        yield Output(id="output")
+        yield Input(id="prompt", placeholder="i: type the next prompt", compact=True)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.set_interval(1 / FRAMES_PER_SECOND, self.tick)
+        self.call_after_refresh(self.tick)
+
+    # Showing
+
+    def tick(self) -> None:
+        """Draws the present moment."""
+        self._measure_own()
+        frame = self.frame()
+        for panel in self.query(Canvas):
+            if panel.display:
+                panel.show(frame)
+
+    def frame(self) -> Frame:
+        """The session as it is to be shown now."""
+        now = self._paused_at if self.view.paused else self.session.now()
+        return gather(self.session, self.view, self._own, max(1, self.size.width - GUTTER), now)
+
+    def _measure_own(self) -> None:
+        now, cpu = time.monotonic(), own.cpu()
+        then, cpu_then = self._own_then
+        if now - then >= OWN_WINDOW:
+            share = (cpu - cpu_then) / (now - then) if cpu_then else None
+            self._own = Own(share, self.session.own_memory)
+            self._own_then = (now, cpu)
+
+    def _look(self, **changes: object) -> None:
+        """Changes the view, and shows it at once: a key is answered before the next tick."""
+        self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
+        self.tick()
+
+    # Limits and counters
+
+    def action_limit_step(self, direction: int) -> None:
+        limit = self.session.state.limits["cache"]
+        self._ask_limit("cache", step(limit, -1 if direction < 0 else 1))
+
+    def action_limit_default(self) -> None:
+        self._ask_limit("cache", DEFAULT)
+
+    def action_limit_exact(self) -> None:
+        def answered(answer: tuple[Knob, Size] | None) -> None:
+            if answer is not None:
+                self._ask_limit(*answer)
+
+        self.app.push_screen(LimitDialog(self.session.state.limits, self.view.units), answered)
+
+    def _ask_limit(self, knob: Knob, size: Size) -> None:
+        if self.session.state.limits[knob].value is None:
+            self.notify("MLX is not loaded yet: its limits are not known.", severity="warning")
+            return
+        self.session.set_limit(knob, size, KEYBOARD)
+        self.tick()
+
+    def action_clear_cache(self) -> None:
+        self.session.clear_cache(KEYBOARD)
+
+    def action_reset_peak(self) -> None:
+        self.session.reset_peak(KEYBOARD)
+
+    # Marks
+
+    def action_mark(self) -> None:
+        count = sum(mark.name.startswith("mark ") for mark in self.session.state.marks)
+        self._mark(f"mark {count + 1}")
+
+    def action_marks(self) -> None:
+        def answered(answer: tuple[str, bool] | None) -> None:
+            if answer is None:
+                return
+            name, new = answer
+            if new:
+                self._mark(name)
+            else:
+                self._look(mark=name)
+
+        self.app.push_screen(MarkDialog(self.session.state.marks, self.frame().mark), answered)
+
+    def _mark(self, name: str) -> None:
+        self.session.mark(name)
+        self._look(mark=None)
+
+    # The model
+
+    def action_start_stop(self) -> None:
+        if self.session.state.phase in ("idle", "failed"):
+            self.session.start()
+        else:
+            self.session.stop()
+
+    def action_forget(self) -> None:
+        self.session.forget()
+
+    def action_prompt(self) -> None:
+        self.query_one("#prompt", Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if event.value:
+            self.session.say(event.value)
+            event.input.clear()
+        self.set_focus(None)
+
+    def key_escape(self) -> None:
+        self.set_focus(None)
+
+    # The view
+
+    def action_pause(self) -> None:
+        self._paused_at = self.session.now()
+        axis = self.view.axis
+        self._look(paused=not self.view.paused, axis=axis if not self.view.paused else replace(axis, end=None))
+
+    def action_zoom(self, direction: int) -> None:
+        self._look(axis=self.view.axis.zoom(direction, self.session.interval))
+
+    def action_pan(self, direction: int) -> None:
+        columns = direction * max(1, (self.size.width - GUTTER) // 4)
+        now = self._paused_at if self.view.paused else self.session.now()
+        self._look(axis=self.view.axis.pan(columns, now))
+
+    def action_live(self) -> None:
+        self._look(axis=replace(self.view.axis, end=None), paused=False)
+
+    def action_scroll(self, rows: int) -> None:
+        self.query_one(Output).scroll(rows)
+
+    def action_units(self) -> None:
+        self._look(units="decimal" if self.view.units == "binary" else "binary")
+
+    def action_graph(self) -> None:
+        # plotext takes a fifth of a second to import: only who asks for the graph waits for it.
+        from mlxtop.tui.screens.graph import Graph
+
+        self.app.push_screen(Graph(self.frame, self.query_one(Header)))

@@ -1,0 +1,91 @@
+"""Small questions over the dashboard."""
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList
+from textual.widgets.option_list import Option
+
+from mlxtop.core.errors import UsageError
+from mlxtop.core.limits import KNOBS, Knob, Limit
+from mlxtop.core.state import Mark
+from mlxtop.core.text import one_line
+from mlxtop.core.units import Size, Units, format_clock, format_size, parse_size
+
+
+class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
+    """Asks for a knob and a size; answers `None` when left."""
+
+    BINDINGS = [
+        Binding("escape", "dismiss(None)", "Leave"),
+        Binding("tab", "knob(1)", "Next limit", priority=True),
+        Binding("shift+tab", "knob(-1)", "Previous limit", priority=True),
+    ]
+
+    def __init__(self, limits: dict[Knob, Limit], units: Units) -> None:
+        super().__init__()
+        self._limits = limits
+        self._units = units
+        self._knob: Knob = KNOBS[0]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Label("", id="question", markup=False)
+            yield Input(id="size", placeholder="0, 20M, 1.5GiB, 500MB, default, unlimited", compact=True)
+            yield Label("Enter sets it, Tab goes to the next limit, Escape leaves.", classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        self._ask()
+        self.query_one("#size").focus()
+
+    def action_knob(self, direction: int) -> None:
+        self._knob = KNOBS[(KNOBS.index(self._knob) + direction) % len(KNOBS)]
+        self._ask()
+
+    def _ask(self) -> None:
+        limit = self._limits[self._knob]
+        now, default = format_size(limit.value, self._units), format_size(limit.default, self._units)
+        self.query_one("#question", Label).update(f"{self._knob} limit, now {now}, MLX's default {default}:")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        try:
+            self.dismiss((self._knob, parse_size(event.value)))
+        except UsageError as error:
+            self.query_one("#question", Label).update(one_line(str(error)))
+
+
+class MarkDialog(ModalScreen[tuple[str, bool] | None]):
+    """Chooses among marks, or names a new one: answers the name and whether it is new."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Leave")]
+
+    def __init__(self, marks: list[Mark], chosen: Mark | None) -> None:
+        super().__init__()
+        self._marks = marks
+        self._chosen = chosen
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Label("Measure from which mark?", markup=False)
+            yield OptionList(*(Option(self._line(mark)) for mark in self._marks), id="marks", markup=False)
+            yield Input(id="name", placeholder="or name a new mark here", compact=True)
+            yield Label("Enter chooses, Tab goes between list and name, Escape leaves.", classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        options = self.query_one(OptionList)
+        if self._chosen in self._marks:
+            options.highlighted = self._marks.index(self._chosen)
+        (options if self._marks else self.query_one(Input)).focus()
+
+    def _line(self, mark: Mark) -> str:
+        return f"{format_clock(mark.snapshot.time)}  {one_line(mark.name)}"
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss((self._marks[event.option_index].name, False))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.value.strip():
+            self.dismiss((event.value.strip(), True))

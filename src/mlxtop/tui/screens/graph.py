@@ -1,0 +1,97 @@
+"""Active, cache, peak and the cache limit on one large chart with axes, drawn by plotext."""
+
+from collections.abc import Callable
+
+import plotext
+from rich.color import Color
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from mlxtop.core.history import UNKNOWN
+from mlxtop.core.units import UNLIMITED, format_size, format_span
+from mlxtop.tui.canvas import Canvas
+from mlxtop.tui.frame import DRAWN, Frame
+
+REDRAW_EVERY = 1.0
+RGB = tuple[int, int, int]
+
+
+class Graph(Screen[None]):
+    """The stretch of time the dashboard shows as one picture, redrawn once a second.
+
+    `frame` gives the dashboard's present frame, `colour` a colour of the theme by name.
+    """
+
+    BINDINGS = [Binding("escape,g,q", "dismiss", "back", key_display="esc")]
+
+    def __init__(self, frame: Callable[[], Frame], palette: Canvas) -> None:
+        super().__init__()
+        self._frame = frame
+        self._palette = palette
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="graph")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.set_interval(REDRAW_EVERY, self.draw)
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.draw)
+
+    def draw(self) -> None:
+        """Draws the frame anew."""
+        place = self.query_one("#graph", Static)
+        width, height = place.size
+        if width > 20 and height > 6:
+            place.update(Text.from_ansi(chart(self._frame(), width, height, self._rgb)))
+
+    def _rgb(self, name: str) -> RGB:
+        colour = self.styles.background.rich_color if name == "background" else self._palette.style(name).color
+        triplet = (colour or Color.default()).get_truecolor()
+        return triplet.red, triplet.green, triplet.blue
+
+
+def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> str:
+    """The chart as text with ANSI colours. Rows carry sizes, the time axis seconds before the present."""
+    figure = plotext.figure
+    figure.clear()
+    figure.plot_size(width, height)
+    back = rgb("background")
+    figure.canvas(plotext.pixel(None, back))
+    figure.axes(pixel=plotext.pixel(rgb("dim"), back))
+    columns = frame.columns
+    count = len(columns.last["phase"])
+    xs = [(i + 1 - count) * columns.width for i in range(count)]
+    top = 0
+    for name in DRAWN:
+        points = [(x, y) for x, y in zip(xs, columns.hi[name], strict=True) if y != UNKNOWN]
+        if not points:
+            continue
+        top = max(top, *(y for _, y in points))
+        signal = figure.signal(*map(list, zip(*points, strict=True)), marker=plotext.marker("braille", rgb(name)))
+        signal.label(f"{name} {frame.size(columns.hi[name][-1])}")
+        figure.draw(signal.lines())
+    limit = frame.state.limits["cache"].value
+    if limit is not None and limit < UNLIMITED and limit <= 2 * max(top, 1):
+        top = max(top, limit)
+        figure.line(limit, orientation=0, relative=False, pixel=plotext.pixel(rgb("limit"), back))
+    _rulers(frame, xs, top, rgb("dim"), back)
+    return str(figure.build().string())
+
+
+def _rulers(frame: Frame, xs: list[float], top: int, ink: RGB, back: RGB) -> None:
+    figure, pixel = plotext.figure, plotext.pixel(ink, back)
+    rows = [top * i // 5 for i in range(6)]
+    vertical, horizontal = figure.ruler("y"), figure.ruler("x")
+    vertical.lim(0, top or 1)
+    vertical.ticks(rows, [format_size(row, frame.view.units) for row in rows])
+    vertical.pixel(pixel)
+    times = [xs[0] * (6 - i) / 6 for i in range(7)]
+    horizontal.lim(xs[0], 0)
+    horizontal.ticks(times, [f"-{format_span(round(-t))}" if t else "now" for t in times])
+    horizontal.pixel(pixel)

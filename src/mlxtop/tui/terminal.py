@@ -1,0 +1,75 @@
+"""The terminal as the screen's alone.
+
+What libraries print, in Python or in C, would land in the middle of the picture. While the screen is up,
+standard output and standard error lead into a pipe whose lines go to the transcript, and Textual draws on
+the terminal itself.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+from mlxtop.core.errors import UsageError
+
+
+@contextmanager
+def terminal(write: Callable[[str], None], took_stdin: bool = False) -> Iterator[None]:
+    """Gives the terminal to Textual and every other line of output to `write`, until the block ends.
+
+    `took_stdin` says that standard input was a pipe and is used up: the keyboard is then the terminal.
+    Raises `UsageError` when there is no terminal.
+    """
+    screen = _open_terminal()
+    kept = {fd: os.dup(fd) for fd in (0, 1, 2)}
+    names = {name: getattr(sys, name) for name in ("__stdout__", "__stderr__", "stdout", "stderr")}
+    out, into = os.pipe()
+    reader = threading.Thread(target=_read_lines, args=(out, write), name="mlxtop-output", daemon=True)
+    file = open(screen, "w", encoding="utf-8", closefd=True)  # noqa: SIM115 - lives as long as the block
+    if took_stdin or not os.isatty(0):
+        os.dup2(screen, 0)
+    for fd in (1, 2):
+        os.dup2(into, fd)
+    os.close(into)
+    sys.__stdout__ = sys.__stderr__ = file  # type: ignore[misc]  # Textual draws on sys.__stderr__
+    reader.start()
+    try:
+        yield
+    finally:
+        _flush(sys.stdout, sys.stderr)
+        for fd, copy in kept.items():
+            os.dup2(copy, fd)
+            os.close(copy)
+        for name, value in names.items():
+            setattr(sys, name, value)
+        # With the last copies of the pipe's end closed, the reader comes to the end of what was written.
+        reader.join(timeout=0.2)
+        with suppress(OSError):
+            file.close()
+
+
+def _open_terminal() -> int:
+    for fd in (1, 2):
+        if os.isatty(fd):
+            return os.open(os.ttyname(fd), os.O_RDWR)
+    try:
+        return os.open("/dev/tty", os.O_RDWR)
+    except OSError as error:
+        raise UsageError("there is no terminal to draw on: use --headless or --json.") from error
+
+
+def _read_lines(fd: int, write: Callable[[str], None]) -> None:
+    with open(fd, encoding="utf-8", errors="replace", newline="\n") as lines:
+        for line in lines:
+            # A progress bar redraws its line: only what it drew last counts.
+            text = line.rstrip("\r\n").rpartition("\r")[2]
+            if text:
+                write(text)
+
+
+def _flush(*files: TextIO | None) -> None:
+    for file in files:
+        with suppress(OSError, ValueError, AttributeError):
+            file.flush()  # type: ignore[union-attr]  # None is suppressed with the rest

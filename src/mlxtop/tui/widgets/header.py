@@ -1,0 +1,69 @@
+"""The first row: what runs, where, what it does, how fast, since when, and what watching it costs."""
+
+from textual.strip import Strip
+
+from mlxtop.core.text import one_line
+from mlxtop.core.units import format_clock
+from mlxtop.tui.canvas import Canvas, Part
+from mlxtop.tui.frame import Frame
+
+KNOWN_PHASES = ("load", "prefill", "decode", "idle", "failed")
+
+
+def phase_colour(name: str) -> str:
+    """The theme's colour for a phase; a program's own words share one."""
+    return name if name in KNOWN_PHASES else "load" if name == "start" else "own"
+
+
+class Header(Canvas):
+    """Model and device on the left; phase with progress, speed, time and own cost on the right."""
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        right = self._right(frame, width)
+        room = width - sum(len(text) for text, _ in right) - 1
+        left = self._left(frame, max(0, room))
+        gap = room - sum(len(text) for text, _ in left)
+        return [self.row([*left, (" " * (gap + 1), self.style("text")), *right], width)]
+
+    def _left(self, frame: Frame, room: int) -> list[Part]:
+        facts, dim = frame.state.facts, self.style("dim")
+        model = one_line(frame.session.title)
+        device = one_line(f"{facts['device']} · {facts['backend']}") if facts else "…"
+        parts: list[Part] = [(" mlxtop ", self.style("title"))]
+        room -= 8
+        if room < 4:
+            return parts if room >= 0 else []
+        # A path says most at its end.
+        model = model if len(model) <= room else "…" + model[len(model) - room + 1 :]
+        parts.append((model, self.style("text")))
+        room -= len(model)
+        if room >= len(device) + 3:
+            parts.append((f" · {device}", dim))
+        return parts
+
+    def _right(self, frame: Frame, width: int) -> list[Part]:
+        text, dim = self.style("text"), self.style("dim")
+        parts: list[Part] = [self._phase(frame)]
+        rate = "—" if frame.speed is None else f"{frame.speed:.1f}"
+        parts.append((f" {rate:>6}", self.style("speed")))
+        parts.append((" tok/s", dim))
+        if width >= 60:
+            parts.append((f"  {format_clock(frame.now)}", text))
+        if width >= 100:
+            own = frame.own
+            cpu = "—" if own.cpu is None else f"{own.cpu * 100:.1f}%"
+            parts.append((f"  self {cpu:>5} {frame.size(own.memory):>9}", dim))
+        parts.append((" ", text))
+        return parts
+
+    def _phase(self, frame: Frame) -> Part:
+        state = frame.state
+        phase, progress = one_line(state.phase), state.progress
+        done = ""
+        if progress is not None and progress.total > 0:
+            if state.phase == "load":
+                done = f" {progress.done * 100 // progress.total}%"
+            elif progress.total > 0:
+                done = f" {progress.done}/{progress.total}"
+        word = "⏸ paused" if frame.view.paused else f"● {phase}{done}"
+        return (f"{word:>18}", self.style("limit" if frame.view.paused else phase_colour(state.phase)))

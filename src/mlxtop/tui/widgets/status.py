@@ -1,0 +1,52 @@
+"""One row for what happened last: an error, the effect of a limit, or the last generation."""
+
+from textual.strip import Strip
+
+from mlxtop.core.event import Kind
+from mlxtop.core.text import one_line
+from mlxtop.tui.canvas import Canvas
+from mlxtop.tui.frame import Frame, effect
+
+LASTS = 20.0
+"""Seconds for which an event is news."""
+
+
+class Status(Canvas):
+    """The last thing a person would want to know, coloured by what it is about."""
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        colour, text = self._news(frame)
+        rows = [text[i : i + width - 2] for i in range(0, len(text), max(1, width - 2))] or [""]
+        return [self.row([(f" {row}", self.style(colour))], width) for row in rows[: max(1, height)]]
+
+    def _news(self, frame: Frame) -> tuple[str, str]:
+        if frame.state.error is not None:
+            return "limit", one_line(frame.state.error)
+        pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
+        if pending:
+            knob, limit = pending[0]
+            return "limit", (
+                f"{knob} limit {frame.size(limit.value)} → {frame.size(limit.pending)}: "
+                "waits for MLX to reach a safe point …"
+            )
+        events = [
+            event
+            for kind in (Kind.CLEAR, Kind.RESET, Kind.MARK, Kind.LIMIT)
+            if (event := frame.session.timeline.latest(kind)) is not None
+            and event.data.get("who", "keyboard") == "keyboard"
+        ]
+        latest = max(events, key=lambda event: event.time, default=None)
+        if latest is not None and latest.kind is Kind.LIMIT:
+            return "limit", self._effect(frame)
+        if latest is not None and frame.now - latest.time < LASTS:
+            return "mark", one_line(latest.describe(frame.view.units))
+        last = frame.session.timeline.latest(Kind.GENERATION)
+        return "dim", "last: " + last.describe(frame.view.units) if last else ""
+
+    def _effect(self, frame: Frame) -> str:
+        found = effect(frame)
+        if found is None:
+            return ""
+        before = "—" if found.before is None else f"{found.before:.1f}"
+        after = "measuring" if found.after is None else f"{found.after:.1f}"
+        return one_line(f"{found.event.describe(frame.view.units)} · tokens/s before {before}, after {after}")

@@ -1,0 +1,79 @@
+"""Where the memory goes: one stacked bar and a table of the same colours."""
+
+from textual.strip import Strip
+
+from mlxtop.core.history import UNKNOWN, Sample
+from mlxtop.tui.canvas import Canvas, Part
+from mlxtop.tui.frame import Frame
+
+ROWS = (
+    ("weights", "weights"),
+    ("kv", "KV cache"),
+    ("other", "other active"),
+    ("cache", "cache, reusable"),
+    ("beyond", "beyond MLX"),
+)
+
+
+def split(sample: Sample, unified: bool) -> dict[str, int | None]:
+    """Bytes of each part of what the process holds; `None` for what nobody measured.
+
+    With memory of its own (CUDA), what MLX holds is not in the process's footprint.
+    """
+    weights, kv = sample.weights, sample.kv
+    measured = max(weights, 0) + max(kv, 0)
+    beyond = None
+    if sample.footprint != UNKNOWN:
+        beyond = sample.footprint - sample.total if unified else sample.footprint
+    return {
+        "weights": None if weights == UNKNOWN else weights,
+        "kv": None if kv == UNKNOWN else kv,
+        # Arrays are measured a moment apart from the counter: never show less than nothing.
+        "other": max(0, sample.active - measured),
+        "cache": sample.cache,
+        "beyond": beyond,
+    }
+
+
+class Where(Canvas):
+    """Weights, KV cache, other active, reusable cache, and what the process is charged beyond MLX."""
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        title: list[Part] = [(" where it goes ", self.style("title"))]
+        if frame.sample is None:
+            return [self.row(title, width), self.row([(" waiting for MLX …", self.style("dim"))], width)]
+        parts = split(frame.sample, frame.state.facts.get("unified", True))
+        sizes = {name: max(0, size or 0) for name, size in parts.items()}
+        whole = sum(sizes.values())
+        bar = self._bar(sizes, whole, width - 16)
+        return [self.row([*title, *bar], width), *(self._line(frame, *row, parts, whole, width) for row in ROWS)]
+
+    def _bar(self, sizes: dict[str, int], whole: int, width: int) -> list[Part]:
+        out: list[Part] = []
+        drawn, seen = 0, 0
+        for name, _ in ROWS:
+            seen += sizes[name]
+            end = round(seen / whole * width) if whole else 0
+            out.append(("█" * (end - drawn), self.style(name)))
+            drawn = end
+        return out
+
+    def _line(
+        self, frame: Frame, name: str, title: str, parts: dict[str, int | None], whole: int, width: int
+    ) -> Strip:
+        size = parts[name]
+        share = f"{size / whole:>4.0%}" if size is not None and size >= 0 and whole else "   —"
+        if name == "beyond":
+            title = f"beyond MLX ({frame.session.footprint_kind})"
+            if width < 34:
+                title = "beyond MLX"
+        room = max(0, width - 4 - 10 - 6)
+        return self.row(
+            [
+                (" ■ ", self.style(name)),
+                (f"{title:<{room}.{room}}", self.style("text")),
+                (f"{frame.size(size):>10}", self.style("text")),
+                (f" {share}", self.style("dim")),
+            ],
+            width,
+        )
