@@ -16,7 +16,6 @@ import click
 from mlxtop.cli.params import Run
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import UNKNOWN, Sample
-from mlxtop.core.limits import KNOBS
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.units import format_size, format_span
 from mlxtop.session.local import LocalSession
@@ -57,7 +56,9 @@ def run_headless(run: Run, as_json: bool) -> int:
                 if item.kind is Kind.GENERATION:
                     generations.append(item.data)
                 if item.kind is Kind.ERROR:
-                    click.echo(f"mlxtop: {item.data['message'].removesuffix(' Press s to try again.')}", err=True)
+                    click.echo(
+                        f"mlxtop: {item.data['message'].removesuffix(' Press s to try again.')}", err=True
+                    )
                     code = session.failure.exit_code if session.failure else 1
             if as_json:
                 _print_json(_line(item, session))
@@ -121,7 +122,7 @@ def summarize(session: LocalSession, generations: list[Any]) -> dict[str, Any]:
     start = marks[-1].snapshot if marks else end
     ttft = [g["ttft"] for g in generations]
     return {
-        "limits": {knob: {"bytes": session.state.limits[knob].value, "who": session.state.limits[knob].who} for knob in KNOBS},
+        "limits": {knob: {"bytes": limit.value, "who": limit.who} for knob, limit in session.state.limits.items()},
         "start": _fields(start),
         "end": _fields(end),
         "growth": _fields(start.delta(end)) if start and end else None,
@@ -137,7 +138,9 @@ def summarize(session: LocalSession, generations: list[Any]) -> dict[str, Any]:
 
 
 def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
-    return snapshot and {"active": snapshot.active, "cache": snapshot.cache, "peak": snapshot.peak}
+    if snapshot is None:
+        return None
+    return {"active": snapshot.active, "cache": snapshot.cache, "peak": snapshot.peak}
 
 
 def describe(summary: dict[str, Any]) -> str:
@@ -154,7 +157,8 @@ def describe(summary: dict[str, Any]) -> str:
     tps, ttft = summary["tokens_per_second"], summary["time_to_first_token"]
     parts.append(
         "=======\nSpeed\n"
-        f"Generations:         {summary['generations']} ({summary['tokens']} tokens in {format_span(summary['seconds'])})\n"
+        f"Generations:         {summary['generations']}"
+        f" ({summary['tokens']} tokens in {format_span(summary['seconds'])})\n"
         f"Tokens/s:            {'—' if tps is None else f'{tps:.1f}'}\n"
         f"Time to first token: {'—' if ttft is None else f'{ttft:.3f} s'}"
     )

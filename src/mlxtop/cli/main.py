@@ -44,7 +44,7 @@ class _Group(click.Group):
 @click.option("--json", "as_json", is_flag=True, help="No screen: one JSON object a line on standard output.")
 @click.version_option(__version__, prog_name="mlxtop")
 @click.pass_context
-def cli(ctx: click.Context, headless: bool, as_json: bool, **values: Any) -> None:
+def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> None:
     """The instrument for MLX memory.
 
     Runs a model with mlx-lm and shows its active, cache and peak memory live, with MLX's limits under

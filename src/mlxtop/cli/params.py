@@ -26,7 +26,7 @@ class SizeParam(click.ParamType[Size]):
         try:
             return parse_size(str(value))
         except UsageError as error:
-            self.fail(str(error), param, ctx)
+            return self.fail(str(error), param, ctx)
 
 
 class RepeatParam(click.ParamType[int]):
@@ -39,7 +39,7 @@ class RepeatParam(click.ParamType[int]):
             return FOREVER
         if str(value).isdigit() and int(value) > 0:
             return int(value)
-        self.fail(f"'{value}' is neither a count from 1 nor forever.", param, ctx)
+        return self.fail(f"'{value}' is neither a count from 1 nor forever.", param, ctx)
 
 
 SIZE = SizeParam()
@@ -115,7 +115,9 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
         seed=values["seed"],
     )
     if options.max_kv_size and options.kv_bits:
-        raise UsageError("--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache.")
+        raise UsageError(
+            "--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
+        )
     return Run(options, values["interval"], took_stdin)
 
 
@@ -128,7 +130,9 @@ def _prompt(text: str | None, file: Any) -> tuple[str | None, bool]:
         try:
             return cast(str, file.read()), False
         except UnicodeDecodeError as error:
-            raise UsageError(f"{file.name} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
+            raise UsageError(
+                f"{file.name} is not UTF-8 text: {error.reason} at byte {error.start}."
+            ) from error
     return text, False
 
 
@@ -136,5 +140,3 @@ def _workload(model: str | None, prompt: str | None, repeat: int | None, headles
     if prompt is None:
         return "ramp" if model is None or headless else "chat"
     return "loop" if headless or repeat is not None else "chat"
-
-

@@ -36,6 +36,11 @@ class Sample(NamedTuple):
     weights: int = UNKNOWN
     kv: int = UNKNOWN
 
+    @property
+    def counters(self) -> tuple[int, ...]:
+        """The fields named by `COUNTERS`."""
+        return self.tokens, self.steps, self.decode, self.phase, self.weights, self.kv
+
 
 GAUGES = ("active", "cache", "peak", "total", "footprint")
 COUNTERS = ("tokens", "steps", "decode", "phase", "weights", "kv")
@@ -177,9 +182,8 @@ class History:
         """The recent samples as one row of the first level."""
         _, *values = zip(*self._recent, strict=True)
         gauges = values[:_N]
-        return _Row(
-            float(self._second), [min(g) for g in gauges], [max(g) for g in gauges], self._recent[-1][1 + _N :]
-        )
+        last = self._recent[-1].counters
+        return _Row(float(self._second), [min(g) for g in gauges], [max(g) for g in gauges], last)
 
     def _fold(self, level: int, row: _Row) -> None:
         """Merges `row` into the open bucket of `level`; a bucket that closes goes up one level."""
@@ -195,9 +199,7 @@ class History:
             self._fold(level + 1, bucket)
         self._open[level] = row._replace(time=start)
 
-    def columns(
-        self, start: float, width: float, count: int, gauges: Sequence[str] = GAUGES
-    ) -> Columns:
+    def columns(self, start: float, width: float, count: int, gauges: Sequence[str] = GAUGES) -> Columns:
         """`count` columns of `width` seconds from `start`: extremes kept, held over short gaps.
 
         `gauges` names those wanted; counters always come.
@@ -256,9 +258,7 @@ class History:
         return rows
 
 
-def _cut(
-    rows: _Level, start: float, width: float, count: int, hold: float, gauges: Sequence[str]
-) -> Columns:
+def _cut(rows: _Level, start: float, width: float, count: int, hold: float, gauges: Sequence[str]) -> Columns:
     """Cuts rows into columns; an empty column repeats the row before it for at most `hold` seconds."""
     time = rows.time
     # Half a microsecond keeps rows that lie on a column's edge on the right side of rounding.
@@ -266,7 +266,7 @@ def _cut(
     spans: list[tuple[int, int]] = []
     for i in range(count):
         a, b = edges[i], edges[i + 1]
-        if a == b and 0 < a and start + width * i - time[a - 1] <= hold:
+        if a == b and a > 0 and start + width * i - time[a - 1] <= hold:
             a = b - 1
         spans.append((a, b))
     lo, hi, last = {}, {}, {}
@@ -282,6 +282,4 @@ def _cut(
 def _each(
     extreme: Callable[["array[int]"], int], column: "array[int]", spans: list[tuple[int, int]]
 ) -> list[int]:
-    return [
-        UNKNOWN if a == b else column[a] if b - a == 1 else extreme(column[a:b]) for a, b in spans
-    ]
+    return [UNKNOWN if a == b else column[a] if b - a == 1 else extreme(column[a:b]) for a, b in spans]

@@ -5,10 +5,10 @@ import unicodedata
 # Control characters become their pictures (U+2400…), so they are seen and do nothing.
 _PICTURES: dict[int, str] = {code: chr(0x2400 + code) for code in range(0x20)}
 _PICTURES[0x7F] = "␡"
-_PICTURES.update({code: "�" for code in range(0x80, 0xA0)})
+_PICTURES.update(dict.fromkeys(range(0x80, 0xA0), "�"))
 # Marks that reorder or hide what follows them on a terminal's line.
-_PICTURES.update({code: "�" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)})
-_PICTURES.update({code: "" for code in (0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF)})
+_PICTURES.update(dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029), "�"))
+_PICTURES.update(dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF), ""))
 _LINE = {**_PICTURES, 0x09: "    "}
 _BLOCK = {**_LINE, 0x0A: "\n"}
 

@@ -31,7 +31,7 @@ class Transcript:
         """Changes whenever something was written."""
 
     def write(self, who: Who, text: str) -> None:
-        """Appends `text`. A reply goes on in the reply's last line; anything else begins a line of its own."""
+        """Appends `text`: a reply goes on where the reply stopped, anything else begins its own line."""
         if not text:
             return
         first, *rest = block(text).split("\n")

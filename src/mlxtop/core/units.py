@@ -1,7 +1,7 @@
 """Sizes as people write and read them. Inside mlxtop every size is an `int` of bytes."""
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from mlxtop.core.errors import UsageError
 
@@ -10,7 +10,7 @@ Units = Literal["binary", "decimal"]
 UNLIMITED = 2**63 - 1
 """The limit that never binds: the largest size that fits a signed 64-bit integer."""
 
-DEFAULT = "default"
+DEFAULT: Final = "default"
 """What MLX started with; only the program that runs MLX can turn it into bytes."""
 
 Size = int | Literal["default"]
@@ -29,7 +29,7 @@ def parse_size(text: str) -> Size:
     Returns bytes, or `DEFAULT`. Raises `UsageError` when the text is none of these.
     """
     word = text.strip().lower()
-    if word == "default":
+    if word == DEFAULT:
         return DEFAULT
     if word == "unlimited":
         return UNLIMITED
@@ -37,8 +37,8 @@ def parse_size(text: str) -> Size:
     if match is None:
         raise UsageError(f"'{text}' is not a size: write 0, 20M, 1.5GiB, 500MB, default or unlimited.")
     number, prefix, suffix = match[1], (match[2] or "").upper(), (match[3] or "").lower()
-    base = 1000 if suffix == "b" and prefix else 1024
-    size = int(number) * base ** _POWER[prefix] if number.isdigit() else round(float(number) * base ** _POWER[prefix])
+    unit: int = (1000 if suffix == "b" and prefix else 1024) ** _POWER[prefix]
+    size = int(number) * unit if number.isdigit() else round(float(number) * unit)
     if size > UNLIMITED:
         raise UsageError(f"'{text}' is more than any machine has: write unlimited.")
     return size

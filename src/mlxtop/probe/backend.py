@@ -36,5 +36,7 @@ def load() -> ModuleType:
 
 def _sentence(what: str) -> str:
     if sys.platform == "darwin":
-        return f"{what}: reinstall it with pip install --force-reinstall mlx (Apple silicon, macOS 14 or later)."
+        return (
+            f"{what}: reinstall it with pip install --force-reinstall mlx (Apple silicon, macOS 14 or later)."
+        )
     return f"{what}: install one with pip install '{EXTRAS.split(',')[0]}' (one of {EXTRAS})."

@@ -6,10 +6,15 @@ from typing import Any
 
 def weights(model: Any) -> int:
     """Bytes of all distinct arrays in `model` (an `nn.Module`); a tied array counts once."""
+    return sum(array.nbytes for array in arrays(model))
+
+
+def arrays(model: Any) -> list[Any]:
+    """The distinct arrays in `model`, in its own order."""
     from mlx.utils import tree_flatten
 
-    arrays = {id(array): array.nbytes for _, array in tree_flatten(model.parameters())}
-    return sum(arrays.values())
+    leaves: Any = tree_flatten(model.parameters())
+    return list({id(array): array for _, array in leaves}.values())
 
 
 def kv(cache: Iterable[Any]) -> int:

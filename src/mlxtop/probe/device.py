@@ -1,5 +1,6 @@
 """The device MLX runs on and the versions in play: facts that hold for a whole session."""
 
+import os
 import platform
 import sys
 from importlib import metadata
@@ -33,7 +34,7 @@ def facts() -> dict[str, Any]:
         "mlx": mx.__version__,
         "mlx_lm": version("mlx-lm"),
         "mlxtop": version("mlxtop"),
-        "pid": _pid(),
+        "pid": os.getpid(),
         "argv": sys.argv,
     }
 
@@ -49,8 +50,8 @@ def backend_name() -> str:
 def device_free() -> int | None:
     """Bytes free on the whole device, all processes counted; `None` where the device does not say."""
     mx = backend.load()
-    free = mx.device_info().get("free_memory")
-    return int(free) if free is not None else None
+    free: int | None = mx.device_info().get("free_memory")
+    return free
 
 
 def version(package: str) -> str | None:
@@ -59,7 +60,3 @@ def version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _pid() -> int:
-    return psutil.Process().pid

@@ -4,11 +4,11 @@ MLX has no getter for the cache and the wired limit: a setter returns what was b
 once, before anything is cached, and from then on stands between MLX's setters and their callers.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from mlxtop.core.limits import KNOBS, Knob
@@ -126,8 +126,8 @@ def caller() -> str:
     frame = sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("mlxtop", "contextlib"):
         frame = frame.f_back
-    parts = frame.f_code.co_filename.split(os.sep)
-    return f"{'/'.join(parts[-2:])}:{frame.f_lineno}"
+    path = Path(frame.f_code.co_filename)
+    return f"{'/'.join(path.parts[-2:])}:{frame.f_lineno}"
 
 
 def apply(limits: dict[Knob, int]) -> dict[Knob, int]:

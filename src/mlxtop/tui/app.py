@@ -16,7 +16,6 @@ from mlxtop.tui import theme
 from mlxtop.tui.screens.dashboard import Dashboard
 
 
-
 class MlxtopApp(App[None]):
     """Shows `session`. `opened` is called once the first frame is on the screen."""
 
@@ -89,11 +88,13 @@ class MlxtopApp(App[None]):
             folder.mkdir(parents=True, exist_ok=True)
             path = self.save_screenshot(name, str(folder))
         except OSError as error:
-            self.notify(f"The picture could not be saved in {folder}: {error.strerror}.", severity="error", markup=False)
+            self.notify(
+                f"The picture could not be saved in {folder}: {error.strerror}.",
+                severity="error",
+                markup=False,
+            )
             return
         self.notify(f"Saved {path}", markup=False)
 
     async def action_quit(self) -> None:
         self.exit()
-
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from rich.color import Color, blend_rgb
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region
@@ -22,6 +23,9 @@ class Canvas(Widget, can_focus=False):
     """
 
     COMPONENT_CLASSES = {f"c--{name}" for name in (*COLOURS, "text", "title")}
+    ALLOW_SELECT = False
+    STREAMS = False
+    """Whether the panel shows what changes faster than a person reads numbers."""
     DEFAULT_CSS = "\n".join(
         [
             "Canvas { height: 1; }",
@@ -56,6 +60,16 @@ class Canvas(Widget, can_focus=False):
         if regions:
             self.refresh(*regions)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows of `crop`, as painted: a panel has no border or padding, so that Textual's styling of
+        every row, which costs more than painting it, has nothing to add. `NO_COLOR` needs it still."""
+        if self.app.no_color:
+            return super().render_lines(crop)
+        rows = [self.render_line(y) for y in crop.line_range]
+        if crop.x == 0 and crop.width == self.size.width:
+            return rows
+        return [row.crop(crop.x, crop.right) for row in rows]
+
     def render_line(self, y: int) -> Strip:
         if y < len(self._strips):
             return self._strips[y]
@@ -64,8 +78,14 @@ class Canvas(Widget, can_focus=False):
     def on_resize(self) -> None:
         self._repaint()
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._themed)
+
+    def _themed(self, _theme: object) -> None:
+        # The new theme's styles are computed after this signal.
+        self.call_after_refresh(self._restyle)
+
+    def _restyle(self) -> None:
         self._styles.clear()
         self._repaint()
 
@@ -74,6 +94,18 @@ class Canvas(Widget, can_focus=False):
         found = self._styles.get(name)
         if found is None:
             found = self._styles[name] = self.get_component_rich_style(f"c--{name}")
+        return found
+
+    def soft(self, name: str) -> Style:
+        """The same colour halfway to the background."""
+        key = f"{name} soft"
+        found = self._styles.get(key)
+        if found is None:
+            found = self.style(name)
+            if found.color is not None and found.bgcolor is not None:
+                half = blend_rgb(found.bgcolor.get_truecolor(), found.color.get_truecolor(), 0.55)
+                found += Style(color=Color.from_triplet(half))
+            self._styles[key] = found
         return found
 
     def row(self, parts: Iterable[Part], width: int) -> Strip:

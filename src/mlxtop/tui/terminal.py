@@ -27,7 +27,7 @@ def terminal(write: Callable[[str], None], took_stdin: bool = False) -> Iterator
     names = {name: getattr(sys, name) for name in ("__stdout__", "__stderr__", "stdout", "stderr")}
     out, into = os.pipe()
     reader = threading.Thread(target=_read_lines, args=(out, write), name="mlxtop-output", daemon=True)
-    file = open(screen, "w", encoding="utf-8", closefd=True)  # noqa: SIM115 - lives as long as the block
+    file = open(screen, "w", encoding="utf-8", closefd=True)  # noqa: SIM115, PTH123 - lives as long as the block
     if took_stdin or not os.isatty(0):
         os.dup2(screen, 0)
     for fd in (1, 2):

@@ -91,7 +91,8 @@ class _Interrupted(Exception):
 
 class Engine(threading.Thread):
     """Runs `options` from load to teardown. `emit(kind, **data)` hears of all that happens, on this
-    thread; `write(who, text)` gets each prompt and what the model says. Commands come in by `send`, from any thread."""
+    thread; `write(who, text)` gets each prompt and what the model says. Commands come in by `send`, from any
+    thread."""
 
     def __init__(self, options: Options, emit: Emit, write: Write) -> None:
         super().__init__(name=own.ENGINE, daemon=True)
@@ -155,7 +156,7 @@ class Engine(threading.Thread):
             self._set_limit(SetLimit(knob, size, "flag"))
 
     def _end(self) -> None:
-        """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of this thread."""
+        """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of ours."""
         self._conversation = self._model = self._tokenizer = None
         self._watch.remove()
         self._mx.synchronize()
@@ -177,22 +178,20 @@ class Engine(threading.Thread):
 
     def _materialize(self) -> None:
         """Evaluates the weights one by one, so that loading shows how far it is and can be left."""
-        from mlx.utils import tree_flatten
-
-        arrays = [array for _, array in tree_flatten(self._model.parameters())]
         total, done, told = breakdown.weights(self._model), 0, 0.0
-        for array in arrays:
+        for array in breakdown.arrays(self._model):
             self._mx.eval(array)
             done += array.nbytes
             if (now := time.monotonic()) - told >= MEASURE_EVERY:
-                self._emit(Kind.PROGRESS, phase="load", done=min(done, total), total=total)
+                self._emit(Kind.PROGRESS, phase="load", done=done, total=total)
                 told = now
             self._safe_point(loading=True)
-        self._mx.eval(self._model.parameters())
         self.counters.weights = total
         self._emit(Kind.PROGRESS, phase="load", done=total, total=total)
-        now = allocator.snapshot()
-        self._emit(Kind.MARK, name="loaded", active=now.active, cache=now.cache, peak=now.peak, tokens=0)
+        loaded = allocator.snapshot()
+        self._emit(
+            Kind.MARK, name="loaded", active=loaded.active, cache=loaded.cache, peak=loaded.peak, tokens=0
+        )
 
     # Work
 
@@ -385,7 +384,7 @@ class Engine(threading.Thread):
             self._asked = None
 
     def _settle(self) -> None:
-        """Lets queued work finish while the GIL is free: on the CPU backend the setters would wait with it held."""
+        """Lets queued work finish with the GIL free: on the CPU backend the setters wait with it held."""
         self._mx.synchronize()
 
     def _noticed(self, what: Change | Call) -> None:
@@ -440,6 +439,14 @@ def _hint(options: Options, error: Exception, cause: str) -> str:
     name = type(error).__name__
     if name in ("RepositoryNotFoundError", "HFValidationError"):
         return "there is no such directory here and no such repository on the Hub (or it needs a login)."
-    if name in ("LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError", "ConnectTimeout"):
-        return "there is no such directory here, and the Hub cannot be reached; check the name and the network."
+    if name in (
+        "LocalEntryNotFoundError",
+        "OfflineModeIsEnabled",
+        "ConnectError",
+        "ConnectionError",
+        "ConnectTimeout",
+    ):
+        return (
+            "there is no such directory here, and the Hub cannot be reached; check the name and the network."
+        )
     return f"{name}: {cause[:300]}."

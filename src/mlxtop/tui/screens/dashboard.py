@@ -1,6 +1,7 @@
 """The dashboard: one session, at a glance."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from textual.app import ComposeResult
@@ -9,12 +10,13 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from mlxtop.core.history import Columns
 from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.probe import own
 from mlxtop.session.protocol import Session
 from mlxtop.tui.canvas import Canvas
-from mlxtop.tui.frame import Frame, Own, View, gather
+from mlxtop.tui.frame import Frame, Own, View, cut, gather
 from mlxtop.tui.screens.dialogs import LimitDialog, MarkDialog
 from mlxtop.tui.widgets.axis import Axis
 from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
@@ -26,11 +28,15 @@ from mlxtop.tui.widgets.status import Status
 from mlxtop.tui.widgets.where import Where
 
 FRAMES_PER_SECOND = 4
+ALL_EVERY = 2
+"""Every so many frames all panels are painted, in between only those that stream."""
 OWN_WINDOW = 2.0
 KEYBOARD = "keyboard"
 
 
-def _key(keys: str, action: str, text: str, help: str, show: bool = False, display: str | None = None) -> Binding:
+def _key(
+    keys: str, action: str, text: str, help: str, show: bool = False, display: str | None = None
+) -> Binding:
     return Binding(keys, action, text, show=show, key_display=display, tooltip=help)
 
 
@@ -72,6 +78,9 @@ class Dashboard(Screen[None]):
         self._own = Own()
         self._own_then = (time.monotonic(), 0.0)
         self._paused_at = 0.0
+        self._panels: list[Canvas] = []
+        self._columns: Columns | None = None
+        self._beats = 0
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -91,23 +100,39 @@ class Dashboard(Screen[None]):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.set_interval(1 / FRAMES_PER_SECOND, self.tick)
+        self._panels = list(self.query(Canvas))
+        self.set_interval(1 / FRAMES_PER_SECOND, self._beat)
         self.call_after_refresh(self.tick)
 
     # Showing
 
+    def _beat(self) -> None:
+        self._beats += 1
+        if self._beats % ALL_EVERY == 0:
+            self.tick()
+        else:
+            self._show(panel for panel in self._panels if panel.STREAMS)
+
     def tick(self) -> None:
         """Draws the present moment."""
         self._measure_own()
+        self._columns = None
+        self._show(self._panels)
+
+    def _show(self, panels: Iterable[Canvas]) -> None:
+        if not self.is_attached or not self.size.width:
+            return
         frame = self.frame()
-        for panel in self.query(Canvas):
+        for panel in panels:
             if panel.display:
                 panel.show(frame)
 
     def frame(self) -> Frame:
-        """The session as it is to be shown now."""
+        """The session as it is to be shown now; its columns are those of the last whole picture."""
         now = self._paused_at if self.view.paused else self.session.now()
-        return gather(self.session, self.view, self._own, max(1, self.size.width - GUTTER), now)
+        if self._columns is None:
+            self._columns = cut(self.session, self.view, max(1, self.size.width - GUTTER), now)
+        return gather(self.session, self.view, self._own, self._columns, now)
 
     def _measure_own(self) -> None:
         now, cpu = time.monotonic(), own.cpu()
@@ -201,7 +226,9 @@ class Dashboard(Screen[None]):
     def action_pause(self) -> None:
         self._paused_at = self.session.now()
         axis = self.view.axis
-        self._look(paused=not self.view.paused, axis=axis if not self.view.paused else replace(axis, end=None))
+        self._look(
+            paused=not self.view.paused, axis=axis if not self.view.paused else replace(axis, end=None)
+        )
 
     def action_zoom(self, direction: int) -> None:
         self._look(axis=self.view.axis.zoom(direction, self.session.interval))

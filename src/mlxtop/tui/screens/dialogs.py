@@ -33,7 +33,9 @@ class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
         with Vertical(classes="dialog"):
             yield Label("", id="question", markup=False)
             yield Input(id="size", placeholder="0, 20M, 1.5GiB, 500MB, default, unlimited", compact=True)
-            yield Label("Enter sets it, Tab goes to the next limit, Escape leaves.", classes="hint", markup=False)
+            yield Label(
+                "Enter sets it, Tab goes to the next limit, Escape leaves.", classes="hint", markup=False
+            )
 
     def on_mount(self) -> None:
         self._ask()
@@ -71,7 +73,9 @@ class MarkDialog(ModalScreen[tuple[str, bool] | None]):
             yield Label("Measure from which mark?", markup=False)
             yield OptionList(*(Option(self._line(mark)) for mark in self._marks), id="marks", markup=False)
             yield Input(id="name", placeholder="or name a new mark here", compact=True)
-            yield Label("Enter chooses, Tab goes between list and name, Escape leaves.", classes="hint", markup=False)
+            yield Label(
+                "Enter chooses, Tab goes between list and name, Escape leaves.", classes="hint", markup=False
+            )
 
     def on_mount(self) -> None:
         options = self.query_one(OptionList)

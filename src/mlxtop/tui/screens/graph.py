@@ -51,7 +51,9 @@ class Graph(Screen[None]):
             place.update(Text.from_ansi(chart(self._frame(), width, height, self._rgb)))
 
     def _rgb(self, name: str) -> RGB:
-        colour = self.styles.background.rich_color if name == "background" else self._palette.style(name).color
+        colour = (
+            self.styles.background.rich_color if name == "background" else self._palette.style(name).color
+        )
         triplet = (colour or Color.default()).get_truecolor()
         return triplet.red, triplet.green, triplet.blue
 
@@ -73,7 +75,9 @@ def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> s
         if not points:
             continue
         top = max(top, *(y for _, y in points))
-        signal = figure.signal(*map(list, zip(*points, strict=True)), marker=plotext.marker("braille", rgb(name)))
+        signal = figure.signal(
+            *map(list, zip(*points, strict=True)), marker=plotext.marker("braille", rgb(name))
+        )
         signal.label(f"{name} {frame.size(columns.hi[name][-1])}")
         figure.draw(signal.lines())
     limit = frame.state.limits["cache"].value

@@ -10,11 +10,11 @@ from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.widgets.chart import GUTTER, is_chosen
+from mlxtop.tui.widgets.chart import GUTTER
 from mlxtop.tui.widgets.header import phase_colour
 
 LABEL_EVERY = 16
-GLYPHS = ((Kind.CLEAR, "✕"), (Kind.RESET, "↺"), (Kind.LIMIT, "▼"), (Kind.MARK, "◆"), (Kind.ERROR, "!"))
+GLYPHS = {Kind.CLEAR: "✕", Kind.RESET: "↺", Kind.LIMIT: "▼", Kind.MARK: "◆", Kind.ERROR: "!"}
 
 
 class Axis(Canvas):
@@ -26,7 +26,6 @@ class Axis(Canvas):
 
     def _band(self, frame: Frame, width: int) -> Strip:
         columns, names = frame.columns, frame.session.phases
-        glyphs = self._glyphs(frame)
         cells: list[Part] = []
         for index, run in groupby(columns.last["phase"]):
             length = len(list(run))
@@ -38,22 +37,14 @@ class Axis(Canvas):
             style = self.style(ink) + Style(bgcolor=self.style(phase_colour(name)).color)
             word = f" {name} " if len(name) + 2 <= length else ""
             cells += [(letter, style) for letter in f"{word:<{length}}"]
-        for column, glyph in glyphs.items():
-            if column < len(cells):
-                cells[column] = (glyph, cells[column][1] + Style(bold=True, color=self.style("mark").color))
-        runs = [("".join(c for c, _ in run), style) for style, run in groupby(cells, key=lambda cell: cell[1])]
+        for column, event in frame.ticks:
+            raised = event.kind is Kind.LIMIT and event.data["new"] > event.data["old"]
+            glyph = "▲" if raised else GLYPHS[event.kind]
+            cells[column] = (glyph, cells[column][1] + Style(bold=True, color=self.style("mark").color))
+        runs = [
+            ("".join(c for c, _ in run), style) for style, run in groupby(cells, key=lambda cell: cell[1])
+        ]
         return self.row([(f" {'phase':<{GUTTER - 1}}", self.style("dim")), *runs], width)
-
-    def _glyphs(self, frame: Frame) -> dict[int, str]:
-        columns = frame.columns
-        end = columns.start + columns.width * len(columns.last["phase"])
-        out: dict[int, str] = {}
-        for kind, glyph in GLYPHS:
-            for event in frame.session.timeline.between(kind, columns.start, end):
-                if is_chosen(event):
-                    shape = "▲" if kind is Kind.LIMIT and event.data["new"] > event.data["old"] else glyph
-                    out[int((event.time - columns.start) / columns.width)] = shape
-        return out
 
     def _times(self, frame: Frame, width: int) -> Strip:
         columns, live = frame.columns, frame.view.axis.end is None and not frame.view.paused
@@ -69,4 +60,6 @@ class Axis(Canvas):
             if begin >= 0:
                 cells[begin : column + 1] = label
         scale = f" {format_span(columns.width)} a column"
-        return self.row([(f"{scale:<{GUTTER}}", self.style("dim")), ("".join(cells), self.style("dim"))], width)
+        return self.row(
+            [(f"{scale:<{GUTTER}}", self.style("dim")), ("".join(cells), self.style("dim"))], width
+        )

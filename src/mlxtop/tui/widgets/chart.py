@@ -1,18 +1,20 @@
 """One series over time: present value and range on the left, a sparkline of its extremes on the right."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import lru_cache
 from math import floor, log10
 
+from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
 from mlxtop.core.history import UNKNOWN, Columns
 from mlxtop.core.units import UNLIMITED, Units
-from mlxtop.tui.canvas import Canvas, Part
-from mlxtop.tui.frame import Frame
+from mlxtop.tui.canvas import Canvas
+from mlxtop.tui.frame import Frame, Tick
 
 GUTTER = 23
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -26,12 +28,10 @@ class Scale:
     low: float
     high: float
 
-    def eighths(self, value: float, rows: int) -> int:
-        """How many eighths of a row `value` fills, at least one for anything above the bottom."""
-        if value <= self.low:
-            return 0
-        share = (value - self.low) / (self.high - self.low)
-        return max(1, min(rows * 8, round(share * rows * 8)))
+    def eighths(self, values: Sequence[int], rows: int) -> list[int]:
+        """How many eighths of a row each value fills, at least one for anything above the bottom."""
+        low, each = self.low, rows * 8 / (self.high - self.low)
+        return [0 if v <= low else int((v - low) * each + 0.5) or 1 for v in values]
 
 
 def nice(value: float, base: int) -> float:
@@ -76,16 +76,16 @@ class Chart(Canvas):
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         lo, hi = self.values(frame)
-        known = [v for v in (*lo, *hi) if v != UNKNOWN]
         line = self.line(frame)
-        reach = max(known, default=0)
+        reach = max(max(hi, default=0), 0)
         if line and max(line) <= 2 * max(reach, 1):
             reach = max(reach, *line)
-        scale = fit(min(known, default=0), reach, self.base(frame.view.units))
+        scale = fit(min((v for v in lo if v != UNKNOWN), default=0), reach, self.base(frame.view.units))
         notes = self.notes(frame, scale, height)
-        plot = self._plot(lo, hi, scale, height, line, ticks(frame))
+        plot = self._plot(lo, hi, scale, height, line, frame.ticks)
         return [
-            self.row([*self._label(frame, notes, y), *plot[y]], width) for y in range(height)
+            Strip([*self._label(frame, notes, y), *plot[y]], GUTTER + len(lo)).adjust_cell_length(width)
+            for y in range(height)
         ]
 
     # What a series is
@@ -118,16 +118,12 @@ class Chart(Canvas):
 
     # Drawing
 
-    def _label(self, frame: Frame, notes: list[str], y: int) -> list[Part]:
-        dim = self.style("dim")
+    def _label(self, frame: Frame, notes: list[str], y: int) -> list[Segment]:
         if y == 0:
-            name = self.series
-            value = self.value(frame)
-            return [
-                (f" {name:<{GUTTER - 12}}", self.style(self.series).without_color + self.style(self.series)),
-                (f"{value:>10} ", self.style(self.series)),
-            ]
-        return [(f"{notes[y - 1] if y <= len(notes) else '':>{GUTTER - 1}} ", dim)]
+            text = f" {self.series:<{GUTTER - 12}}{self.value(frame):>10} "
+            return [Segment(text, self.style(self.series))]
+        note = notes[y - 1] if y <= len(notes) else ""
+        return [Segment(f"{note:>{GUTTER - 1}} ", self.style("dim"))]
 
     def _plot(
         self,
@@ -136,39 +132,66 @@ class Chart(Canvas):
         scale: Scale,
         rows: int,
         line: Sequence[int],
-        marks: dict[int, str],
-    ) -> list[list[Part]]:
-        """Rows from top to bottom. Up to the lowest value of a column the colour is full, up to the highest
-        it is dim; ticks and the limit show where the chart is empty."""
-        full = [scale.eighths(v, rows) for v in lo]
-        high = [scale.eighths(v, rows) for v in hi]
-        level = [min(rows * 8 - 1, scale.eighths(v, rows)) if v < UNLIMITED and v <= scale.high else -1 for v in line]
-        strong = self.style(self.series)
-        soft = strong + Style(dim=True)
-        faint, limit = self.style("faint"), self.style("limit")
-        out: list[list[Part]] = []
-        for y in range(rows):
-            floor_ = (rows - 1 - y) * 8
-            cells: list[tuple[str, Style]] = []
-            for i, top in enumerate(high):
-                fill = top - floor_
-                if fill <= 0:
-                    if level and level[i] // 8 == floor_ // 8:
-                        cells.append(("╌", limit))
-                    elif i in marks:
-                        cells.append(("┊", self.style(marks[i])))
-                    else:
-                        cells.append((" ", faint))
-                elif fill >= 8:
-                    cells.append(("█", strong if full[i] >= floor_ + 4 else soft))
-                else:
-                    cells.append((BLOCKS[fill], strong if full[i] > floor_ else soft))
-            out.append([("".join(c for c, _ in run), style) for style, run in groupby(cells, key=_style)])
-        return out
+        ticks: Sequence[Tick],
+    ) -> list[list[Segment]]:
+        """Rows from top to bottom, each in runs of one style."""
+        full, high = scale.eighths(lo, rows), scale.eighths(hi, rows)
+        level = [-1] * len(high)
+        if line:
+            at = scale.eighths(line, rows)
+            level = [
+                min(rows * 8 - 1, e) // 8 if v <= scale.high else -1 for v, e in zip(line, at, strict=True)
+            ]
+        tick = [EMPTY] * len(high)
+        for column_, event in ticks:
+            tick[column_] = TICK_CODES.get(event.kind, EMPTY)
+        columns = [column(rows, *parts) for parts in zip(full, high, level, tick, strict=True)]
+        glyphs = map("".join, zip(*(glyphs for glyphs, _ in columns), strict=True))
+        codes = map("".join, zip(*(codes for _, codes in columns), strict=True))
+        styles = self._run_styles()
+        return [
+            [Segment(text[run.start() : run.end()], styles[run[1]]) for run in RUNS.finditer(code)]
+            for text, code in zip(glyphs, codes, strict=True)
+        ]
+
+    def _run_styles(self) -> dict[str, Style]:
+        return {
+            FULL: self.style(self.series),
+            SOFT: self.soft(self.series),
+            EMPTY: self.style("faint"),
+            LINE: self.style("limit"),
+            "l": self.style("limit"),
+            "c": self.style("cache"),
+            "p": self.style("peak"),
+            "m": self.style("mark"),
+        }
 
 
-def _style(cell: tuple[str, Style]) -> Style:
-    return cell[1]
+# One letter a cell says which style it has; runs of a letter become one segment.
+FULL, SOFT, EMPTY, LINE = "f", "s", " ", "-"
+TICK_CODES = {Kind.MARK: "m", Kind.LIMIT: "l", Kind.CLEAR: "c", Kind.RESET: "p"}
+RUNS = re.compile(r"(.)\1*")
+
+
+@lru_cache(maxsize=4096)
+def column(rows: int, full: int, high: int, level: int, tick: str) -> tuple[str, str]:
+    """The glyphs and style letters of one column, top to bottom.
+
+    The colour is full up to `full` eighths and soft up to `high`; above that, where the column is empty,
+    the limit shows in row `level` (counted from the bottom) and a tick everywhere.
+    """
+    glyphs, codes = "", ""
+    for row in range(rows - 1, -1, -1):
+        below = row * 8
+        fill = min(8, high - below)
+        if fill > 0:
+            glyphs += BLOCKS[fill]
+            codes += FULL if full - below >= min(4, fill) else SOFT
+        elif row == level:
+            glyphs, codes = glyphs + "╌", codes + LINE
+        else:
+            glyphs, codes = glyphs + (" " if tick == EMPTY else "┊"), codes + tick
+    return glyphs, codes
 
 
 class CacheChart(Chart):
@@ -176,20 +199,16 @@ class CacheChart(Chart):
 
     def line(self, frame: Frame) -> Sequence[int]:
         columns = frame.columns
-        ends = [columns.start + columns.width * (i + 1) for i in range(len(columns.last["phase"]))]
-        changes = [
-            (event.time, event.data["new"])
-            for event in frame.session.timeline.between(Kind.LIMIT, 0, frame.now + 1)
-            if event.data["knob"] == "cache"
-        ]
-        out, value = [], UNLIMITED
-        position = 0
-        for end in ends:
-            while position < len(changes) and changes[position][0] < end:
-                value = changes[position][1]
-                position += 1
-            out.append(value)
-        return out
+        count = len(columns.last["phase"])
+        out: list[int] = []
+        value = UNLIMITED
+        for event in frame.session.timeline.between(Kind.LIMIT, 0, frame.now + 1):
+            if event.data["knob"] == "cache":
+                # A change in the middle of a column shows from the next column on.
+                before = int((event.time - columns.start) / columns.width) + 1
+                out += [value] * (min(before, count) - len(out))
+                value = event.data["new"]
+        return out + [value] * (count - len(out))
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
         limit = frame.state.limits["cache"]
@@ -198,7 +217,9 @@ class CacheChart(Chart):
         spread = self.range(frame, scale)
         if height >= 3:
             return [spread, text]
-        return [f"{spread} ≤{value}" if limit.pending is None and len(spread) + len(value) < GUTTER - 3 else text]
+        return [
+            f"{spread} ≤{value}" if limit.pending is None and len(spread) + len(value) < GUTTER - 3 else text
+        ]
 
 
 class PeakChart(Chart):
@@ -231,25 +252,3 @@ class SpeedChart(Chart):
 
     def range(self, frame: Frame, scale: Scale) -> str:
         return f"{scale.low / 1000:g}–{scale.high / 1000:g} tok/s"
-
-
-def ticks(frame: Frame) -> dict[int, str]:
-    """Columns in which a person's event happened, and its colour: marks, limits, clears, resets."""
-    columns = frame.columns
-    count = len(columns.last["phase"])
-    out: dict[int, str] = {}
-    for kind, colour in ((Kind.CLEAR, "cache"), (Kind.RESET, "peak"), (Kind.LIMIT, "limit"), (Kind.MARK, "mark")):
-        for event in frame.session.timeline.between(kind, columns.start, columns.start + count * columns.width):
-            if is_chosen(event):
-                out[int((event.time - columns.start) / columns.width)] = colour
-    return out
-
-
-def is_chosen(event: object) -> bool:
-    """Whether a tick of this event tells something: not MLX's defaults, not a library's routine."""
-    data = getattr(event, "data", {})
-    who = data.get("who", "keyboard")
-    if who == "MLX's default":
-        return False
-    routine = who.startswith(("mlx_lm/", "mlxtop,"))
-    return not routine

@@ -18,6 +18,8 @@ def phase_colour(name: str) -> str:
 class Header(Canvas):
     """Model and device on the left; phase with progress, speed, time and own cost on the right."""
 
+    STREAMS = True
+
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         right = self._right(frame, width)
         room = width - sum(len(text) for text, _ in right) - 1

@@ -15,6 +15,8 @@ WHEEL = 3
 class Output(Canvas):
     """The transcript. The wheel and Page Up/Down go back in it; at its end it follows."""
 
+    STREAMS = True
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._back = 0
@@ -23,14 +25,11 @@ class Output(Canvas):
 
     def show(self, frame: Frame) -> None:
         seen = (frame.session.transcript.version, self.size, self._back)
+        # Textual's own first sight of a line is free; painting it again while nothing was said is not.
         if seen == self._seen and self._strips:
             return
         self._seen = seen
         super().show(frame)
-
-    def notify_style_update(self) -> None:
-        self._seen = ()
-        super().notify_style_update()
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         lines = frame.session.transcript.since(0)

@@ -7,6 +7,8 @@ from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame
 
 SIZES = ("active", "cache", "peak", "total")
+HEADS = ("at mark", "now", "delta", "a minute")
+NAME, WIDTHS = 8, (10, 10, 11, 11)
 LEAST_FOR_RATE = 5.0
 """Seconds after a mark from which on a rate per minute says something."""
 
@@ -23,15 +25,12 @@ class Since(Canvas):
         name = one_line(mark.name)
         title = f" since “{name if len(name) <= 9 else name[:8] + '…'}”"
         columns = self._columns(width)
-        heads = ("at mark", "now", "delta", "a minute")[:columns]
+        heads = "".join(f"{text:>{w}}" for text, w in zip(HEADS[1:columns], WIDTHS[1:], strict=False))
         rows = [
             self.row(
-                [(f"{title:<19}", self.style("title")), *((f"{h:>{10 if i else 2}}", self.style("dim")) for i, h in enumerate(heads[1:]))],
-                width,
+                [(f"{title:<{NAME + WIDTHS[0]}}", self.style("title")), (heads, self.style("dim"))], width
             )
         ]
-        rows.clear()
-        rows.append(self.row([(f"{title:<{9 + 11}}", self.style("title")), *((f"{h:>11}", self.style("dim")) for h in heads[1:])], width))
         for series in SIZES:
             before, now = getattr(then, series), getattr(sample, series)
             rate = frame.delta(round((now - before) / minutes)) if minutes * 60 >= LEAST_FOR_RATE else "—"
@@ -44,11 +43,13 @@ class Since(Canvas):
         return rows
 
     def _columns(self, width: int) -> int:
-        return max(1, min(4, (width - 9) // 11))
+        """How many columns fit."""
+        return max(n for n in range(1, len(WIDTHS) + 1) if n == 1 or NAME + sum(WIDTHS[:n]) <= width)
 
     def _row(self, name: str, values: list[str], width: int) -> Strip:
         colour = {"total": "text", "tokens": "speed"}.get(name, name)
-        parts = [(f" {name:<8}", self.style(colour))]
-        for i, value in enumerate(values):
-            parts.append((f"{value:>11}", self.style("text" if i == 2 or (i == 1) else "dim")))
+        cells = [f"{value:>{w}}" for value, w in zip(values, WIDTHS, strict=False)]
+        parts = [(f" {name:<{NAME - 1}}", self.style(colour)), (cells[0], self.style("dim"))]
+        parts += [(cell, self.style("text")) for cell in cells[1:3]]
+        parts += [(cell, self.style("dim")) for cell in cells[3:]]
         return self.row(parts, width)

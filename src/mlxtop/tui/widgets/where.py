@@ -6,13 +6,15 @@ from mlxtop.core.history import UNKNOWN, Sample
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 
+# Name, what to call it, and what to call it where there is room.
 ROWS = (
-    ("weights", "weights"),
-    ("kv", "KV cache"),
-    ("other", "other active"),
-    ("cache", "cache, reusable"),
-    ("beyond", "beyond MLX"),
+    ("weights", "weights", "weights"),
+    ("kv", "KV cache", "KV cache"),
+    ("other", "other", "other active"),
+    ("cache", "cache", "reusable cache"),
+    ("beyond", "beyond MLX", "beyond MLX"),
 )
+ROOMY = 34
 
 
 def split(sample: Sample, unified: bool) -> dict[str, int | None]:
@@ -46,12 +48,15 @@ class Where(Canvas):
         sizes = {name: max(0, size or 0) for name, size in parts.items()}
         whole = sum(sizes.values())
         bar = self._bar(sizes, whole, width - 16)
-        return [self.row([*title, *bar], width), *(self._line(frame, *row, parts, whole, width) for row in ROWS)]
+        return [
+            self.row([*title, *bar], width),
+            *(self._line(frame, *row, parts, whole, width) for row in ROWS),
+        ]
 
     def _bar(self, sizes: dict[str, int], whole: int, width: int) -> list[Part]:
         out: list[Part] = []
         drawn, seen = 0, 0
-        for name, _ in ROWS:
+        for name, *_ in ROWS:
             seen += sizes[name]
             end = round(seen / whole * width) if whole else 0
             out.append(("█" * (end - drawn), self.style(name)))
@@ -59,14 +64,18 @@ class Where(Canvas):
         return out
 
     def _line(
-        self, frame: Frame, name: str, title: str, parts: dict[str, int | None], whole: int, width: int
+        self,
+        frame: Frame,
+        name: str,
+        short: str,
+        long: str,
+        parts: dict[str, int | None],
+        whole: int,
+        width: int,
     ) -> Strip:
         size = parts[name]
         share = f"{size / whole:>4.0%}" if size is not None and size >= 0 and whole else "   —"
-        if name == "beyond":
-            title = f"beyond MLX ({frame.session.footprint_kind})"
-            if width < 34:
-                title = "beyond MLX"
+        title = long if width >= ROOMY else short
         room = max(0, width - 4 - 10 - 6)
         return self.row(
             [

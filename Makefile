@@ -1,0 +1,54 @@
+# make demo    sets up .venv and opens the dashboard on the built-in demo model
+# make test    sets up .venv and runs every check and every test
+# On Linux BACKEND chooses MLX's backend: cpu (default), cuda12 or cuda13. macOS brings Metal by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ifeq ($(shell uname -s),Linux)
+BACKEND ?= cpu
+endif
+PACKAGE := .$(if $(BACKEND),[$(BACKEND)])
+
+.PHONY: demo test check fast screenshots bench clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/mlxtop $(ARGS)
+
+test: check
+	@$(BIN)/python -m pytest $(ARGS)
+
+# The tests a developer runs all the time: no pseudo-terminal, nothing slow.
+fast: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m "not e2e and not slow" $(ARGS)
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+screenshots: $(VENV)/.dev
+	@$(BIN)/python screenshots/make.py $(ARGS)
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mlxtop needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	@$(PIP) install --editable '$(PACKAGE)'
+	@touch $@
+
+# Tests run on the versions in .ci/constraints.txt, so that they fail for our changes and nobody else's.
+$(VENV)/.dev: pyproject.toml .ci/constraints.txt | $(BIN)/python
+	@$(PIP) install --constraint .ci/constraints.txt --editable '$(PACKAGE)' --group dev
+	@touch $@ $(VENV)/.demo
