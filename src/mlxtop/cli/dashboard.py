@@ -18,6 +18,10 @@ def run_dashboard(run: Run) -> int:
         app = MlxtopApp(session, session.open)
         app.run()
     code = app.return_code or 0
+    if app.crashed:
+        # What the screen's own failure printed went where all output goes while it is up.
+        logged = [line.text for line in session.transcript.since(0) if line.who == "log"]
+        print("\n".join(logged), file=sys.stderr)
     if session.failure is not None:
         print(f"mlxtop: {session.failure}", file=sys.stderr)
         code = session.failure.exit_code

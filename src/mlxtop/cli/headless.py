@@ -120,9 +120,10 @@ def summarize(session: LocalSession, generations: list[Any]) -> dict[str, Any]:
     latest, marks = session.history.latest, session.state.marks
     end = latest and Snapshot(latest.active, latest.cache, latest.peak, latest.time)
     start = marks[-1].snapshot if marks else end
+    limits = session.state.limits
     ttft = [g["ttft"] for g in generations]
     return {
-        "limits": {knob: {"bytes": limit.value, "who": limit.who} for knob, limit in session.state.limits.items()},
+        "limits": {knob: {"bytes": limit.value, "who": limit.who} for knob, limit in limits.items()},
         "start": _fields(start),
         "end": _fields(end),
         "growth": _fields(start.delta(end)) if start and end else None,

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     LIMIT = "limit"  # knob, old, new, who; asked when it answers a wish
     CLEAR = "clear"  # who, freed
     RESET = "reset"  # who, peak (before the reset)
-    MARK = "mark"  # name, active, cache, peak, tokens
+    MARK = "mark"  # name, who, active, cache, peak, tokens
     GENERATION = "generation"  # tokens, prompt_tokens, ttft, tps, prompt_tps, reason
     ERROR = "error"  # message; phase it happened in
     LATE = "late"  # ticks skipped
@@ -31,6 +31,11 @@ class Event:
     time: float
     kind: Kind
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def routine(self) -> bool:
+        """Whether a library did what it does all the time: mlx-lm clears the cache after every prompt."""
+        return str(self.data.get("who", "")).startswith("mlx_lm/")
 
     def describe(self, units: Units = "binary") -> str:
         """One plain line for a person."""

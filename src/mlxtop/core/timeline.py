@@ -1,14 +1,14 @@
 """The events of a session in bounded memory."""
 
 from bisect import bisect_left
-from collections import deque
+from collections import Counter, deque
 from itertools import islice
 from threading import Lock
 
 from mlxtop.core.event import Event, Kind
 
 KEPT = 4_096
-"""Events kept of each kind: a flood of one (mlx-lm clears its cache all the time) never drowns another."""
+"""Events kept of each kind, so that a flood of one never drowns another."""
 
 
 class Timeline:
@@ -17,13 +17,15 @@ class Timeline:
     def __init__(self) -> None:
         self._kinds: dict[Kind, deque[Event]] = {kind: deque(maxlen=KEPT) for kind in Kind}
         self._lock = Lock()
-        self.count = 0
-        """Events ever added: a cheap way to see that something is new."""
+        self.routine: Counter[Kind] = Counter()
+        """How many routine events there were of each kind: counted, not kept."""
 
     def add(self, event: Event) -> None:
         with self._lock:
-            self._kinds[event.kind].append(event)
-            self.count += 1
+            if event.routine:
+                self.routine[event.kind] += 1
+            else:
+                self._kinds[event.kind].append(event)
 
     def between(self, kind: Kind, start: float, end: float) -> list[Event]:
         """The events of one kind with `start <= time < end`."""

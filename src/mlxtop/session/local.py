@@ -76,7 +76,7 @@ class LocalSession:
                 return
             self._read = allocator.reader()
             self._tick(time.monotonic())
-            self.mark("start")
+            self.mark("start", "mlxtop")
             self._sampler = Sampler(self.interval, self._tick, self._late)
             self._sampler.start()
 
@@ -157,7 +157,7 @@ class LocalSession:
     def _told(self, kind: str, name: str, _now: Snapshot) -> None:
         """The program in this process said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
         if kind == "mark":
-            self.mark(name)
+            self.mark(name, "program")
         else:
             self._emit(Kind.PHASE, phase=name)
 
@@ -178,13 +178,13 @@ class LocalSession:
     def reset_peak(self, who: str) -> None:
         self._engine.send(work.Reset(who))
 
-    def mark(self, name: str) -> None:
+    def mark(self, name: str, who: str) -> None:
         """Marks this moment. Before MLX is there to be read, nothing can be marked."""
         if self.history.latest is None:
             return
         active, cache, peak = self._read()
         tokens = self._engine.counters.tokens
-        self._emit(Kind.MARK, name=name, active=active, cache=cache, peak=peak, tokens=tokens)
+        self._emit(Kind.MARK, name=name, active=active, cache=cache, peak=peak, tokens=tokens, who=who)
 
     def say(self, text: str) -> None:
         self._engine.send(work.Say(text))

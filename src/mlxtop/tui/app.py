@@ -36,6 +36,11 @@ class MlxtopApp(App[None]):
         self.dashboard = Dashboard(session)
         self._opened = opened
 
+    @property
+    def crashed(self) -> bool:
+        """Whether an exception ended the application."""
+        return self.return_code == 1
+
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.defaults(self.current_theme.dark)
 

@@ -91,9 +91,8 @@ def _ticks(session: Session, columns: Columns) -> list[Tick]:
 
 
 def is_news(event: Event) -> bool:
-    """Whether a tick of this event tells something: not MLX's defaults, not mlx-lm's routine."""
-    who = event.data.get("who", "")
-    return who != "MLX's default" and not who.startswith(("mlx_lm/", "mlxtop,"))
+    """Whether something happened, rather than was found: MLX's defaults are no change."""
+    return event.data.get("who") != "MLX's default"
 
 
 @dataclass(frozen=True, slots=True)

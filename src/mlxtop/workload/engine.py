@@ -188,9 +188,9 @@ class Engine(threading.Thread):
             self._safe_point(loading=True)
         self.counters.weights = total
         self._emit(Kind.PROGRESS, phase="load", done=total, total=total)
-        loaded = allocator.snapshot()
+        at = allocator.snapshot()
         self._emit(
-            Kind.MARK, name="loaded", active=loaded.active, cache=loaded.cache, peak=loaded.peak, tokens=0
+            Kind.MARK, name="loaded", active=at.active, cache=at.cache, peak=at.peak, tokens=0, who="mlxtop"
         )
 
     # Work
@@ -231,7 +231,7 @@ class Engine(threading.Thread):
         self._emit(Kind.ERROR, message=message, phase=what)
         with suppress(Exception):
             self._settle()
-            self._watch.call("clear_cache", "mlxtop, after an error")
+            self._watch.call("clear_cache", "mlxtop")
         return False
 
     def _generate(self, prompt: Prompt) -> None:

@@ -45,15 +45,15 @@ class Dashboard(Screen[None]):
     and never waits for it."""
 
     BINDINGS = [
-        _key("left_square_bracket", "limit_step(-1)", "limit", "Cache limit one step down: … 100, 20, 2 MiB, 0", True, "[ ]"),
-        _key("right_square_bracket", "limit_step(1)", "Limit up", "Cache limit one step up, to MLX's default and unlimited", False, "]"),
+        _key("left_square_bracket", "limit_step(-1)", "limit−", "Cache limit one step down: … 100, 20, 2 MiB, 0", True, "["),
+        _key("right_square_bracket", "limit_step(1)", "limit+", "Cache limit one step up: … MLX's default, unlimited", True, "]"),
         _key("d", "limit_default", "Limit default", "Cache limit back to what MLX started with"),
         _key("l", "limit_exact", "set", "Type a cache, memory or wired limit", True),
         _key("c", "clear_cache", "clear", "Clear MLX's cache", True),
         _key("r", "reset_peak", "reset peak", "Reset MLX's peak; the run's own peak is kept"),
         _key("m", "mark", "mark", "Mark this moment and measure from it", True),
         _key("M", "marks", "Marks", "Choose an earlier mark, or set one with a name", False, "M"),
-        _key("s", "start_stop", "stop", "Stop generating, or start again; after a failed load, try again", True),
+        _key("s", "start_stop", "stop", "Stop generating, start again, or retry a load that failed", True),
         _key("i,enter", "prompt", "prompt", "Type the next prompt; Enter sends it, Escape leaves", True, "i"),
         _key("n", "forget", "New chat", "Forget the conversation and free its KV cache"),
         _key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
@@ -195,7 +195,7 @@ class Dashboard(Screen[None]):
         self.app.push_screen(MarkDialog(self.session.state.marks, self.frame().mark), answered)
 
     def _mark(self, name: str) -> None:
-        self.session.mark(name)
+        self.session.mark(name, KEYBOARD)
         self._look(mark=None)
 
     # The model

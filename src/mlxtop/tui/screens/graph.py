@@ -14,6 +14,7 @@ from mlxtop.core.history import UNKNOWN
 from mlxtop.core.units import UNLIMITED, format_size, format_span
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import DRAWN, Frame
+from mlxtop.tui.widgets.chart import nice
 
 REDRAW_EVERY = 1.0
 RGB = tuple[int, int, int]
@@ -64,7 +65,7 @@ def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> s
     figure.clear()
     figure.plot_size(width, height)
     back = rgb("background")
-    figure.canvas(plotext.pixel(None, back))
+    figure.canvas(back)
     figure.axes(pixel=plotext.pixel(rgb("dim"), back))
     columns = frame.columns
     count = len(columns.last["phase"])
@@ -83,16 +84,16 @@ def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> s
     limit = frame.state.limits["cache"].value
     if limit is not None and limit < UNLIMITED and limit <= 2 * max(top, 1):
         top = max(top, limit)
-        figure.line(limit, orientation=0, relative=False, pixel=plotext.pixel(rgb("limit"), back))
-    _rulers(frame, xs, top, rgb("dim"), back)
+        figure.line(limit, orientation=0, pixel=plotext.pixel(rgb("limit"), back))
+    _rulers(frame, xs, nice(top, 1024 if frame.view.units == "binary" else 1000), rgb("dim"), back)
     return str(figure.build().string())
 
 
-def _rulers(frame: Frame, xs: list[float], top: int, ink: RGB, back: RGB) -> None:
+def _rulers(frame: Frame, xs: list[float], top: float, ink: RGB, back: RGB) -> None:
     figure, pixel = plotext.figure, plotext.pixel(ink, back)
-    rows = [top * i // 5 for i in range(6)]
+    rows = [round(top * i / 5) for i in range(6)]
     vertical, horizontal = figure.ruler("y"), figure.ruler("x")
-    vertical.lim(0, top or 1)
+    vertical.lim(0, top)
     vertical.ticks(rows, [format_size(row, frame.view.units) for row in rows])
     vertical.pixel(pixel)
     times = [xs[0] * (6 - i) / 6 for i in range(7)]

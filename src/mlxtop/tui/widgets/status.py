@@ -7,6 +7,7 @@ from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, effect
 
+NO_NEWS = ("mlxtop", "flag", "MLX's default")
 LASTS = 20.0
 """Seconds for which an event is news."""
 
@@ -32,8 +33,7 @@ class Status(Canvas):
         events = [
             event
             for kind in (Kind.CLEAR, Kind.RESET, Kind.MARK, Kind.LIMIT)
-            if (event := frame.session.timeline.latest(kind)) is not None
-            and event.data.get("who", "keyboard") == "keyboard"
+            if (event := frame.session.timeline.latest(kind)) and event.data["who"] not in NO_NEWS
         ]
         latest = max(events, key=lambda event: event.time, default=None)
         if latest is not None and latest.kind is Kind.LIMIT:
