@@ -1,6 +1,33 @@
-"""`python -m mlxtop`."""
+"""`python -m mlxtop`, and what the installed `mlxtop` calls."""
 
-from mlxtop.cli.main import main
+import sys
+
+
+def main() -> None:
+    """Runs the command line. What a person is meant to read ends in one line on standard error."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    # Imported here, so that Ctrl-C while Python is still importing ends as quietly as later.
+    try:
+        import click
+
+        from mlxtop.cli.main import cli
+        from mlxtop.core.errors import MlxtopError
+    except KeyboardInterrupt:
+        return 130
+    try:
+        return cli.main(prog_name="mlxtop", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except MlxtopError as error:
+        click.echo(f"mlxtop: {error}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+
 
 if __name__ == "__main__":
     main()

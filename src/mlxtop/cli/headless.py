@@ -64,6 +64,7 @@ def run_headless(run: Run, as_json: bool) -> int:
                 _print_json(_line(item, session))
             if isinstance(item, Event) and item.kind in (Kind.DONE, Kind.ERROR):
                 break
+        session.finish()
         summary = summarize(session, generations)
         if as_json:
             _print_json({"type": "summary", "code": code, **summary})

@@ -1,13 +1,11 @@
 """`mlxtop` itself: with no command it runs a model and watches it."""
 
-import sys
 from typing import Any
 
 import click
 
 from mlxtop import __version__
 from mlxtop.cli.params import parse_run, run_options
-from mlxtop.core.errors import MlxtopError
 
 
 class _Group(click.Group):
@@ -35,23 +33,28 @@ class _Group(click.Group):
     cls=_Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Try: mlxtop            the demo model, nothing to download\n\n"
-    "     mlxtop --model mlx-community/Llama-3.2-3B-Instruct-4bit\n\n"
-    "     mlxtop --headless --cache-limit 20M",
+    epilog="""\b
+Try:
+  mlxtop                                                      the demo model
+  mlxtop --model mlx-community/Llama-3.2-3B-Instruct-4bit     a chat
+  mlxtop --model PATH --prompt-file long.txt --repeat forever
+  mlxtop --headless --cache-limit 20M                         a summary
+  mlxtop --json | jq 'select(.type == "sample").cache'
+""",
 )
 @run_options
 @click.option("--headless", is_flag=True, help="No screen: run, then print a summary.")
 @click.option("--json", "as_json", is_flag=True, help="No screen: one JSON object a line on standard output.")
 @click.version_option(__version__, prog_name="mlxtop")
 @click.pass_context
-def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> None:
+def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> int:
     """The instrument for MLX memory.
 
     Runs a model with mlx-lm and shows its active, cache and peak memory live, with MLX's limits under
     your fingers. Without --model it runs a small built-in demo.
     """
     if ctx.invoked_subcommand is not None:
-        return
+        return 0
     from mlxtop.probe import backend
 
     headless = headless or as_json
@@ -60,16 +63,7 @@ def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> 
     if headless:
         from mlxtop.cli.headless import run_headless
 
-        sys.exit(run_headless(run, as_json))
+        return run_headless(run, as_json)
     from mlxtop.cli.dashboard import run_dashboard
 
-    sys.exit(run_dashboard(run))
-
-
-def main() -> None:
-    """The entry point: errors a person is meant to read end in one line on standard error."""
-    try:
-        cli(prog_name="mlxtop")
-    except MlxtopError as error:
-        click.echo(f"mlxtop: {error}", err=True)
-        sys.exit(error.exit_code)
+    return run_dashboard(run)

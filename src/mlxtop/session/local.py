@@ -57,7 +57,7 @@ class LocalSession:
         self._sampler: Sampler | None = None
         self._engine = Engine(options, self._emit, self.transcript.write)
         self._opener = threading.Thread(target=self._watch, name="mlxtop-open", daemon=True)
-        self._closed = False
+        self._closed = self._finished = False
         self._unlisten: Callable[[], None] = lambda: None
 
     # Life
@@ -80,6 +80,13 @@ class LocalSession:
             self._sampler = Sampler(self.interval, self._tick, self._late)
             self._sampler.start()
 
+    def finish(self) -> None:
+        """Takes the last sample; none follow it."""
+        if self._sampler is not None and not self._finished:
+            self._finished = True
+            self._sampler.stop()
+            self._tick(time.monotonic())
+
     def close(self, timeout: float) -> bool:
         """Ends the run within `timeout` seconds; False when MLX is still at work then.
 
@@ -87,8 +94,7 @@ class LocalSession:
         """
         self._unlisten()
         self._closed = True
-        if self._sampler is not None:
-            self._sampler.stop()
+        self.finish()
         self._engine.send(work.Quit())
         if not self._engine.ident:
             return True
@@ -115,6 +121,9 @@ class LocalSession:
                 self.timeline.add(event)
             if self._sink:
                 self._sink(event)
+        if kind is Kind.ERROR:
+            # The status row may be too short for the whole sentence.
+            self.transcript.write("log", data["message"])
         if kind in (Kind.DONE, Kind.ERROR):
             self.done.set()
 

@@ -397,6 +397,16 @@ class Engine(threading.Thread):
                 self._emit(Kind.RESET, peak=size, who=who)
 
 
+# By name, because huggingface_hub and the HTTP library under it have moved these classes before.
+OFFLINE = (
+    "LocalEntryNotFoundError",
+    "OfflineModeIsEnabled",
+    "ConnectError",
+    "ConnectionError",
+    "ConnectTimeout",
+)
+
+
 class _Run:
     """One generation while it goes on."""
 
@@ -438,15 +448,7 @@ def explain(what: str, options: Options, error: Exception) -> str:
 def _hint(options: Options, error: Exception, cause: str) -> str:
     name = type(error).__name__
     if name in ("RepositoryNotFoundError", "HFValidationError"):
-        return "there is no such directory here and no such repository on the Hub (or it needs a login)."
-    if name in (
-        "LocalEntryNotFoundError",
-        "OfflineModeIsEnabled",
-        "ConnectError",
-        "ConnectionError",
-        "ConnectTimeout",
-    ):
-        return (
-            "there is no such directory here, and the Hub cannot be reached; check the name and the network."
-        )
-    return f"{name}: {cause[:300]}."
+        return "no such directory, and no such repository on the Hub (or it needs a login)."
+    if name in OFFLINE:
+        return "no such directory, and the Hub cannot be reached; check the name and the network."
+    return f"{name}: {cause[:300]}".rstrip(".") + "."

@@ -23,6 +23,7 @@ from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, Speed
 from mlxtop.tui.widgets.header import Header
 from mlxtop.tui.widgets.limits import Limits
 from mlxtop.tui.widgets.output import Output
+from mlxtop.tui.widgets.run import RunFigures
 from mlxtop.tui.widgets.since import Since
 from mlxtop.tui.widgets.status import Status
 from mlxtop.tui.widgets.where import Where
@@ -46,7 +47,7 @@ class Dashboard(Screen[None]):
 
     BINDINGS = [
         _key("left_square_bracket", "limit_step(-1)", "limit−", "Cache limit one step down: … 100, 20, 2 MiB, 0", True, "["),
-        _key("right_square_bracket", "limit_step(1)", "limit+", "Cache limit one step up: … MLX's default, unlimited", True, "]"),
+        _key("right_square_bracket", "limit_step(1)", "+", "Cache limit one step up: … MLX's default, unlimited", True, "]"),
         _key("d", "limit_default", "Limit default", "Cache limit back to what MLX started with"),
         _key("l", "limit_exact", "set", "Type a cache, memory or wired limit", True),
         _key("c", "clear_cache", "clear", "Clear MLX's cache", True),
@@ -67,7 +68,7 @@ class Dashboard(Screen[None]):
         _key("g", "graph", "graph", "Active, cache and peak on one large chart"),
         _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
     ]  # fmt: skip
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-vast")]
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (34, "-medium"), (46, "-tall")]
     AUTO_FOCUS = ""
 
@@ -92,7 +93,8 @@ class Dashboard(Screen[None]):
         with Horizontal(id="panels"):
             yield Where(id="where")
             yield Since(id="since")
-            yield Limits(id="limits", classes="long")
+            yield Limits(id="limits")
+            yield RunFigures(id="run")
         yield Limits(id="limits-short")
         yield Status(id="status")
         yield Output(id="output")

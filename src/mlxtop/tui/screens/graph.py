@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import plotext
 from rich.color import Color
+from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -26,7 +27,7 @@ class Graph(Screen[None]):
     `frame` gives the dashboard's present frame, `colour` a colour of the theme by name.
     """
 
-    BINDINGS = [Binding("escape,g,q", "dismiss", "back", key_display="esc")]
+    BINDINGS = [Binding("escape,g", "dismiss", "back", key_display="esc")]
 
     def __init__(self, frame: Callable[[], Frame], palette: Canvas) -> None:
         super().__init__()
@@ -49,7 +50,19 @@ class Graph(Screen[None]):
         place = self.query_one("#graph", Static)
         width, height = place.size
         if width > 20 and height > 6:
-            place.update(Text.from_ansi(chart(self._frame(), width, height, self._rgb)))
+            frame = self._frame()
+            picture = Text.from_ansi(chart(frame, width, height - 1, self._rgb).rstrip("\n"))
+            picture.right_crop(1)  # plotext leaves the last corner in its own white
+            place.update(Text.assemble(self._legend(frame), "\n", picture))
+
+    def _legend(self, frame: Frame) -> Text:
+        """Which colour is what, and its present value."""
+        text = Text(" ")
+        for name in DRAWN:
+            value = frame.size(frame.sample and getattr(frame.sample, name))
+            text.append(f"{name} {value:>9}   ", Style(color=self._palette.style(name).color))
+        limit = frame.size(frame.state.limits["cache"].value)
+        return text.append(f"cache limit {limit:>9}", Style(color=self._palette.style("limit").color))
 
     def _rgb(self, name: str) -> RGB:
         colour = (
@@ -79,7 +92,6 @@ def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> s
         signal = figure.signal(
             *map(list, zip(*points, strict=True)), marker=plotext.marker("braille", rgb(name))
         )
-        signal.label(f"{name} {frame.size(columns.hi[name][-1])}")
         figure.draw(signal.lines())
     limit = frame.state.limits["cache"].value
     if limit is not None and limit < UNLIMITED and limit <= 2 * max(top, 1):
@@ -96,7 +108,8 @@ def _rulers(frame: Frame, xs: list[float], top: float, ink: RGB, back: RGB) -> N
     vertical.lim(0, top)
     vertical.ticks(rows, [format_size(row, frame.view.units) for row in rows])
     vertical.pixel(pixel)
-    times = [xs[0] * (6 - i) / 6 for i in range(7)]
+    # The last label would stand half beyond the chart.
+    times = [xs[0] * (6 - i) / 6 for i in range(6)]
     horizontal.lim(xs[0], 0)
-    horizontal.ticks(times, [f"-{format_span(round(-t))}" if t else "now" for t in times])
+    horizontal.ticks(times, [f"-{format_span(round(-t))}" for t in times])
     horizontal.pixel(pixel)

@@ -34,6 +34,10 @@ class Scale:
         return [0 if v <= low else int((v - low) * each + 0.5) or 1 for v in values]
 
 
+NOTHING = Scale(0.0, 1.0)
+"""The scale of a chart that has only zeros to show."""
+
+
 def nice(value: float, base: int) -> float:
     """The next round number from `value` upwards, round in a unit that is a power of `base`."""
     if value <= 0:
@@ -46,9 +50,12 @@ def nice(value: float, base: int) -> float:
 
 
 def fit(low: float, high: float, base: int) -> Scale:
-    """A scale with round ends: from zero, or from a round number when the values keep far away from zero."""
+    """A scale with round ends: from zero, or from a round number when the values keep far away from zero.
+
+    It never spans less than a tenth of the values, so that a ripple does not look like a wave.
+    """
     if low > 0.75 * high > 0:
-        step = nice(max(high - low, high / 50) / 2, base)
+        step = nice(max(high - low, high / 10) / 2, base)
         bottom = floor(low / step) * step
         return Scale(bottom, bottom + step * max(1.0, -(-(high - bottom) // step)))
     return Scale(0.0, nice(high, base))
@@ -107,6 +114,8 @@ class Chart(Canvas):
 
     def range(self, frame: Frame, scale: Scale) -> str:
         """What bottom and top of the chart mean."""
+        if scale == NOTHING:
+            return "—"
         low, high = frame.size(int(scale.low)), frame.size(int(scale.high))
         if low.split()[-1] == high.split()[-1] or scale.low == 0:
             low = low.split()[0]
@@ -251,4 +260,4 @@ class SpeedChart(Chart):
         return "—" if frame.speed is None else f"{frame.speed:.1f} /s"
 
     def range(self, frame: Frame, scale: Scale) -> str:
-        return f"{scale.low / 1000:g}–{scale.high / 1000:g} tok/s"
+        return "—" if scale == NOTHING else f"{scale.low / 1000:g}–{scale.high / 1000:g} tok/s"

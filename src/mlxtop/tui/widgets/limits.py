@@ -7,6 +7,8 @@ from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 
+NAME = 11
+
 
 class Limits(Canvas):
     """One row when there is no room, a table otherwise."""
@@ -16,9 +18,9 @@ class Limits(Canvas):
             return [self._short(frame, width)]
         rows = [self.row([(" limits", self.style("title"))], width)]
         rows += [self._long(frame, knob, width) for knob in KNOBS]
-        facts = frame.state.facts
-        rows.append(self._fact("device memory", frame.size(facts.get("memory")), width))
-        rows.append(self._fact("recommended most", frame.size(facts.get("working_set")), width))
+        dim, facts = self.style("dim"), frame.state.facts
+        for name, key in (("device", "memory"), ("working set", "working_set")):
+            rows.append(self.row([(f" {name:<{NAME}}{frame.size(facts.get(key)):>9}", dim)], width))
         return rows
 
     def _short(self, frame: Frame, width: int) -> Strip:
@@ -34,14 +36,14 @@ class Limits(Canvas):
 
     def _long(self, frame: Frame, knob: Knob, width: int) -> Strip:
         limit = frame.state.limits[knob]
-        value = self._value(frame, limit)
-        pad = " " * max(0, 11 - len(value[0][0]))
-        head: list[Part] = [(f" {knob:<7}{pad}", self.style("text")), *value]
-        used = sum(len(text) for text, _ in head)
-        origin = who(limit)
-        room = max(0, width - used - 2)
+        value, *pending = self._value(frame, limit)
+        head = [(f" {knob:<{NAME}}", self.style("text")), (f"{value[0]:>9}", value[1]), *pending]
+        if pending:
+            return self.row(head, width)
+        origin, room = who(limit), max(0, width - NAME - 11)
+        # A file and line say most at their end.
         origin = origin if len(origin) <= room else "…" + origin[len(origin) - room + 1 :] if room else ""
-        return self.row([*head, (f"  {origin}", self.style("dim"))], width)
+        return self.row([*head, (f" {origin}", self.style("dim"))], width)
 
     def _value(self, frame: Frame, limit: Limit) -> list[Part]:
         parts: list[Part] = [(frame.size(limit.value), self.style("text"))]
@@ -49,10 +51,7 @@ class Limits(Canvas):
             parts.append((f" → {frame.size(limit.pending)} …", self.style("limit")))
         return parts
 
-    def _fact(self, name: str, value: str, width: int) -> Strip:
-        return self.row([(f" {name:<17}", self.style("dim")), (f"{value:>9}", self.style("dim"))], width)
-
 
 def who(limit: Limit) -> str:
     """Where a limit came from, in few words."""
-    return {"MLX's default": "default", "": "—"}.get(limit.who, one_line(f"by {limit.who}"))
+    return {"MLX's default": "default", "": "—"}.get(limit.who, one_line(limit.who))

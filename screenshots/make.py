@@ -1,0 +1,94 @@
+"""Makes every picture in this folder from a real run of the demo: `make screenshots`.
+
+A session runs MLX for about a minute; the application is opened over it at several sizes, keys are
+pressed, and Textual writes what it shows as SVG.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from mlxtop.session.local import LocalSession
+from mlxtop.tui.app import MlxtopApp
+from mlxtop.workload.options import Options
+
+FOLDER = Path(__file__).parent
+Act = Callable[[Pilot[None], LocalSession], Awaitable[None]]
+
+
+async def picture(
+    name: str, session: LocalSession, size: tuple[int, int], act: Act | None = None, light: bool = False
+) -> None:
+    """Opens the dashboard over `session`, acts on it, and saves what it shows."""
+    app = MlxtopApp(session)
+    async with app.run_test(size=size) as pilot:
+        if light:
+            await pilot.press("t")
+        await pilot.pause(2.5)
+        if act is not None:
+            await act(pilot, session)
+        app.dashboard.tick()
+        await pilot.pause(0.3)
+        path = app.save_screenshot(f"{name}.svg", str(FOLDER))
+    print(path)
+
+
+async def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Waits for something the session is about to do."""
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+
+
+async def decoding(pilot: Pilot[None], session: LocalSession) -> None:
+    await until(lambda: session.state.phase == "decode" and session.state.progress is not None)
+
+
+async def limit_down(pilot: Pilot[None], session: LocalSession) -> None:
+    await pilot.press("left_square_bracket", "left_square_bracket")
+    await until(lambda: session.state.limits["cache"].value == 2 * 2**20)
+    await asyncio.sleep(9)
+    await decoding(pilot, session)
+
+
+async def mark(pilot: Pilot[None], session: LocalSession) -> None:
+    await pilot.press("d", "m")
+    await asyncio.sleep(8)
+    await decoding(pilot, session)
+
+
+def press(*keys: str) -> Act:
+    async def act(pilot: Pilot[None], _session: LocalSession) -> None:
+        await pilot.press(*keys)
+        await pilot.pause(1.5)
+
+    return act
+
+
+async def main() -> None:
+    failed = LocalSession(Options(model="./no-such-model"))
+    failed.open()
+    await until(lambda: failed.state.phase == "failed")
+    await picture("failed", failed, (120, 40))
+    failed.close(5)
+
+    session = LocalSession(Options(max_tokens=96))
+    session.open()
+    await asyncio.sleep(50)
+    await picture("decode", session, (120, 40), decoding)
+    await picture("small", session, (80, 24), decoding)
+    await picture("large", session, (200, 50), decoding)
+    await picture("light", session, (120, 40), decoding, light=True)
+    await picture("limit", session, (120, 40), limit_down)
+    await picture("mark", session, (120, 40), mark)
+    await picture("graph", session, (120, 40), press("g"))
+    await picture("help", session, (120, 40), press("question_mark"))
+    session.close(5)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
