@@ -3,10 +3,7 @@
 import os
 import platform
 import sys
-from importlib import metadata
 from typing import Any
-
-import psutil
 
 from mlxtop.probe import backend
 
@@ -16,6 +13,9 @@ def facts() -> dict[str, Any]:
 
     Raises `NoBackendError` when MLX cannot run here.
     """
+    # Imported late, here and below: the first frame is on the screen before anybody asks for facts.
+    import psutil
+
     mx = backend.load()
     device = mx.default_device()
     info = dict(mx.device_info(device)) if device.type == mx.gpu else dict(mx.device_info())
@@ -56,6 +56,8 @@ def device_free() -> int | None:
 
 def version(package: str) -> str | None:
     """The installed version of `package`, or `None`."""
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -10,8 +10,6 @@ import os
 import sys
 from collections.abc import Callable
 
-import psutil
-
 KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
 """What `reader()` reads here."""
 
@@ -43,6 +41,9 @@ def reader() -> Callable[[], int | None]:
 
 
 def _rss_reader() -> Callable[[], int | None]:
+    # Imported late: the first frame does not wait for it.
+    import psutil
+
     process = psutil.Process()
 
     def read() -> int | None:

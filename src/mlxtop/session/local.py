@@ -51,7 +51,7 @@ class LocalSession:
         self._phase = 0
         self._sink = sink
         self._lock = threading.RLock()
-        self._footprint = footprint.reader()
+        self._footprint: Callable[[], int | None] = lambda: None
         self._footprint_now, self._footprint_due = UNKNOWN, 0.0
         self._read: Callable[[], tuple[int, int, int]] = lambda: (0, 0, 0)
         self._sampler: Sampler | None = None
@@ -64,6 +64,7 @@ class LocalSession:
 
     def open(self) -> None:
         """Starts the engine, and the sampler as soon as MLX is there to be read. Returns at once."""
+        self._footprint = footprint.reader()
         self.own_memory = self._footprint()
         self._unlisten = program.listen(self._told)
         self._engine.start()
