@@ -51,10 +51,8 @@ class Event:
             case Kind.MARK:
                 return f"mark “{d['name']}”"
             case Kind.GENERATION:
-                return (
-                    f"{d['tokens']} tokens at {d['tps']:.1f} tokens/s,"
-                    f" first after {format_span(d['ttft'])} ({d['reason']})"
-                )
+                first = format_span(d["ttft"])
+                return f"{d['tokens']} tokens at {d['tps']:.1f} tok/s, first after {first}, {d['reason']}"
             case Kind.ERROR:
                 return str(d["message"])
             case Kind.PHASE:

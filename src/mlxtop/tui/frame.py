@@ -48,7 +48,7 @@ class Frame:
     sample: Sample | None
     columns: Columns
     speed: float | None
-    """Tokens per second while decoding, over the last two seconds."""
+    """Tokens per second while decoding: over the last two seconds, or in the last generation."""
     ticks: list[Tick]
     """Events to be seen on the time axis and their columns; what matters more comes later."""
 
@@ -76,6 +76,8 @@ def gather(session: Session, view: View, own: Own, columns: Columns, now: float)
     """A frame of `session` at `now` over `columns` of its history."""
     sample = session.history.at(now) if view.paused else session.history.latest
     rate = speed(session.history.at(now - SPEED_WINDOW), sample)
+    if rate is None and session.state.phase == "prefill":
+        rate = session.state.generation.get("tps")
     return Frame(session, session.state, view, own, now, sample, columns, rate, _ticks(session, columns))
 
 

@@ -235,6 +235,9 @@ class Dashboard(Screen[None]):
     def action_zoom(self, direction: int) -> None:
         self._look(axis=self.view.axis.zoom(direction, self.session.interval))
 
+    def on_chart_zoomed(self, event: Chart.Zoomed) -> None:
+        self.action_zoom(event.direction)
+
     def action_pan(self, direction: int) -> None:
         columns = direction * max(1, (self.size.width - GUTTER) // 4)
         now = self._paused_at if self.view.paused else self.session.now()

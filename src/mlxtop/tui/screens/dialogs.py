@@ -32,7 +32,7 @@ class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label("", id="question", markup=False)
-            yield Input(id="size", placeholder="0, 20M, 1.5GiB, 500MB, default, unlimited", compact=True)
+            yield Input(id="size", placeholder=" 0, 20M, 1.5GiB, 500MB, default or unlimited", compact=True)
             yield Label(
                 "Enter sets it, Tab goes to the next limit, Escape leaves.", classes="hint", markup=False
             )

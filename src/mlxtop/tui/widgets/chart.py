@@ -8,6 +8,8 @@ from math import floor, log10
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.events import MouseScrollDown, MouseScrollUp
+from textual.message import Message
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
@@ -77,6 +79,13 @@ def rates(columns: Columns) -> list[int]:
 class Chart(Canvas):
     """A series of sizes: `active`, `cache` or `peak`. A subclass draws another kind of number."""
 
+    class Zoomed(Message):
+        """The wheel was turned over a chart: less time a column (-1), or more (1)."""
+
+        def __init__(self, direction: int) -> None:
+            super().__init__()
+            self.direction = direction
+
     def __init__(self, series: str, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="chart")
         self.series = series
@@ -94,6 +103,14 @@ class Chart(Canvas):
             Strip([*self._label(frame, notes, y), *plot[y]], GUTTER + len(lo)).adjust_cell_length(width)
             for y in range(height)
         ]
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.post_message(self.Zoomed(-1))
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.post_message(self.Zoomed(1))
 
     # What a series is
 

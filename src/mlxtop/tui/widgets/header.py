@@ -7,12 +7,20 @@ from mlxtop.core.units import format_clock
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 
+ROOM_FOR_OWN = 100
+"""From this width on the header says what mlxtop itself costs; below it the status row does."""
 KNOWN_PHASES = ("load", "prefill", "decode", "idle", "failed")
 
 
 def phase_colour(name: str) -> str:
     """The theme's colour for a phase; a program's own words share one."""
     return name if name in KNOWN_PHASES else "load" if name == "start" else "own"
+
+
+def own_cost(frame: Frame) -> str:
+    """What mlxtop itself costs: share of a core, and memory."""
+    cpu = "—" if frame.own.cpu is None else f"{frame.own.cpu * 100:.1f}%"
+    return f"self {cpu:>5} {frame.size(frame.own.memory):>9}"
 
 
 class Header(Canvas):
@@ -31,6 +39,7 @@ class Header(Canvas):
         facts, dim = frame.state.facts, self.style("dim")
         model = one_line(frame.session.title)
         device = one_line(f"{facts['device']} · {facts['backend']}") if facts else "…"
+        ceiling = frame.size(facts.get("memory"))
         parts: list[Part] = [(" mlxtop ", self.style("title"))]
         room -= 8
         if room < 4:
@@ -41,6 +50,9 @@ class Header(Canvas):
         room -= len(model)
         if room >= len(device) + 3:
             parts.append((f" · {device}", dim))
+            room -= len(device) + 3
+        if facts and room >= len(ceiling) + 3:
+            parts.append((f" · {ceiling}", dim))
         return parts
 
     def _right(self, frame: Frame, width: int) -> list[Part]:
@@ -51,10 +63,8 @@ class Header(Canvas):
         parts.append((" tok/s", dim))
         if width >= 60:
             parts.append((f"  {format_clock(frame.now)}", text))
-        if width >= 100:
-            own = frame.own
-            cpu = "—" if own.cpu is None else f"{own.cpu * 100:.1f}%"
-            parts.append((f"  self {cpu:>5} {frame.size(own.memory):>9}", dim))
+        if width >= ROOM_FOR_OWN:
+            parts.append((f"  {own_cost(frame)}", dim))
         parts.append((" ", text))
         return parts
 

@@ -29,9 +29,7 @@ class Limits(Canvas):
             limit = frame.state.limits[knob]
             parts.append((f" {knob} ", self.style("dim")))
             parts += self._value(frame, limit)
-            if knob == "cache":
-                parts.append((f" {who(limit)}", self.style("dim")))
-            parts.append((" ", self.style("dim")))
+            parts.append((f" {who(limit)} ", self.style("dim")))
         return self.row(parts, width)
 
     def _long(self, frame: Frame, knob: Knob, width: int) -> Strip:

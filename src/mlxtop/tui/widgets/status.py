@@ -1,11 +1,14 @@
 """One row for what happened last: an error, the effect of a limit, or the last generation."""
 
+from rich.cells import cell_len
+from rich.cells import set_cell_size as cut_cells
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
 from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, effect
+from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 
 NO_NEWS = ("mlxtop", "flag", "MLX's default")
 LASTS = 20.0
@@ -17,8 +20,14 @@ class Status(Canvas):
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         colour, text = self._news(frame)
-        rows = [text[i : i + width - 2] for i in range(0, len(text), max(1, width - 2))] or [""]
-        return [self.row([(f" {row}", self.style(colour))], width) for row in rows[: max(1, height)]]
+        room = width - 2
+        own = own_cost(frame) if width < ROOM_FOR_OWN else ""
+        # An error takes the whole row: it matters more than what we cost.
+        if len(text) + len(own) + 2 > room:
+            own = "" if frame.state.error else own
+            text = cut_cells(text, room - len(own) - 2 if own else room)
+        gap = room - cell_len(text) - len(own)
+        return [self.row([(f" {text}{' ' * gap}", self.style(colour)), (own, self.style("dim"))], width)]
 
     def _news(self, frame: Frame) -> tuple[str, str]:
         if frame.state.error is not None:

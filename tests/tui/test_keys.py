@@ -1,0 +1,133 @@
+"""What a key does: which wish the session hears, or what the view becomes."""
+
+import pytest
+from textual.events import MouseScrollDown, MouseScrollUp
+from textual.widgets import Input
+
+from mlxtop.core.limits import MIB
+from mlxtop.core.units import UNLIMITED
+
+SIZE = (120, 40)
+
+
+@pytest.mark.parametrize(
+    ("keys", "wish"),
+    [
+        (["left_square_bracket"], ("limit", "cache", 2 * MIB, "keyboard")),
+        (["right_square_bracket"], ("limit", "cache", 32 * MIB, "keyboard")),
+        (["d"], ("limit", "cache", "default", "keyboard")),
+        (["c"], ("clear", "keyboard")),
+        (["r"], ("reset", "keyboard")),
+        (["m"], ("mark", "mark 1", "keyboard")),
+        (["s"], ("stop",)),
+        (["n"], ("forget",)),
+        (["i", "h", "i", "enter"], ("say", "hi")),
+        (["l", *"7M", "enter"], ("limit", "cache", 7 * MIB, "keyboard")),
+        (["l", "tab", *"1G", "enter"], ("limit", "memory", 1024 * MIB, "keyboard")),
+        (["l", "tab", "tab", *"0", "enter"], ("limit", "wired", 0, "keyboard")),
+        (["M", "tab", *"warm", "enter"], ("mark", "warm", "keyboard")),
+    ],
+    ids=lambda v: "-".join(v)[:20] if isinstance(v, list) else "",
+)
+async def test_a_key_becomes_a_wish(app, session, keys, wish):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert session.asked == [wish]
+
+
+async def test_the_ladder_goes_on_from_what_is_pending(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket")
+        assert [wish[2] for wish in session.asked] == [2 * MIB, 0, 0]
+        await pilot.press(*["right_square_bracket"] * 5)
+        assert session.asked[-1][2] == UNLIMITED
+
+
+async def test_typing_a_prompt_presses_no_key(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("i", *"mcrd[]qtups", "escape")
+        assert session.asked == []
+        assert app.is_running
+        assert app.screen.query_one("#prompt", Input).value == "mcrd[]qtups"
+        assert app.focused is None
+
+
+async def test_a_size_that_is_none_is_refused_in_the_dialog(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("l", *"many", "enter")
+        await pilot.pause()
+        assert "'many' is not a size" in str(app.screen.query_one("#question").render())
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is app.dashboard
+        assert session.asked == []
+
+
+async def test_start_when_idle(app, session):
+    session.state.phase = "idle"
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("s")
+        assert session.asked == [("start",)]
+
+
+async def test_an_earlier_mark_is_chosen_and_a_new_one_takes_over(app):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("M", "up", "enter")
+        await pilot.pause()
+        assert app.dashboard.frame().mark.name == "start"
+        await pilot.press("m")
+        assert app.dashboard.frame().mark.name == "mark 1"
+
+
+async def test_zoom_pan_and_back(app):
+    async with app.run_test(size=SIZE) as pilot:
+        dashboard = app.dashboard
+        await pilot.press("minus")
+        assert dashboard.view.axis.width == 1.0
+        await pilot.press("plus", "plus")
+        assert dashboard.view.axis.width == 0.2
+        await pilot.press(*["plus"] * 5)
+        assert dashboard.view.axis.width == 0.1, "never narrower than the sampling interval"
+        await pilot.press("left")
+        assert dashboard.view.axis.end < dashboard.session.now()
+        await pilot.press("end")
+        assert dashboard.view.axis.end is None
+
+
+async def test_pause_holds_the_picture_while_samples_go_on(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("space")
+        before = app.dashboard.frame().sample
+        session.pass_time(3, active=1)
+        assert app.dashboard.frame().sample == before
+        await pilot.press("space")
+        assert app.dashboard.frame().sample.active == 1
+
+
+async def test_the_wheel_zooms_over_a_chart(app):
+    async with app.run_test(size=SIZE) as pilot:
+        chart = app.dashboard.query_one("#active")
+        for kind, width in ((MouseScrollDown, 1.0), (MouseScrollUp, 0.5)):
+            chart.post_message(kind(chart, 30, 1, 0, 1, 0, False, False, False))
+            await pilot.pause()
+            assert app.dashboard.view.axis.width == width
+
+
+async def test_every_key_is_in_the_help_and_in_the_palette(app):
+    async with app.run_test(size=SIZE) as pilot:
+        commands = [command.title for command in app.get_system_commands(app.screen)]
+        for _, binding in app.keys():
+            assert binding.tooltip, binding
+            assert binding.description.capitalize() in commands
+        await pilot.press("question_mark")
+        await pilot.pause()
+        shown = str(app.screen.query_one("Static").render())
+        for _, binding in app.keys():
+            assert binding.tooltip in shown
+
+
+async def test_quit(app):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("q")
+    assert app.return_code == 0

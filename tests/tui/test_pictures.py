@@ -1,0 +1,112 @@
+"""What the screen looks like, state by state, against pictures that were looked at.
+
+After a change that is meant: `pytest tests/tui --snapshot-update`, then open the pictures.
+"""
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from mlxtop.core.event import Kind
+from mlxtop.tui.app import MlxtopApp
+from tests.tui.recorded import RecordedSession
+
+SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 50)
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    await pilot.pause(0.3)
+    pilot.app.dashboard.tick()
+    await pilot.pause(0.1)
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_dashboard(snap_compare, app, size):
+    assert snap_compare(app, terminal_size=size, run_before=settle)
+
+
+def test_light(snap_compare, app):
+    async def act(pilot):
+        await pilot.press("t")
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
+
+
+def test_no_colour(snap_compare, session, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snap_compare(MlxtopApp(session), terminal_size=SMALL, run_before=settle)
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_a_limit_that_waits(snap_compare, app, size):
+    async def act(pilot):
+        await pilot.press("left_square_bracket")
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=act)
+
+
+def test_a_limit_that_changed(snap_compare, app, session):
+    session.happen(Kind.LIMIT, time=14.0, knob="cache", old=20 * 2**20, new=2 * 2**20, who="keyboard")
+    session.happen(Kind.LIMIT, time=20.0, knob="memory", old=2**34, new=2**33, who="site-packages/train.py:88")
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=settle)
+
+
+def test_since_a_mark(snap_compare, app, session):
+    async def act(pilot):
+        await pilot.press("m")
+        session.pass_time(12, active=30 * 2**20, cache=12 * 2**20, tokens=2500)
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
+
+
+def test_decimal_units(snap_compare, app):
+    async def act(pilot):
+        await pilot.press("u")
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=SMALL, run_before=act)
+
+
+def test_paused_panned_and_zoomed_out(snap_compare, app):
+    async def act(pilot):
+        await pilot.press("minus", "left", "space")
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=SMALL, run_before=act)
+
+
+def test_a_failed_load(snap_compare, app, session):
+    message = "Could not load ./model: FileNotFoundError: No safetensors found. Press s to try again."
+    session.happen(Kind.ERROR, message=message, phase="load")
+    session.happen(Kind.PHASE, phase="failed")
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=settle)
+
+
+def test_before_mlx_is_there(snap_compare):
+    session = RecordedSession(until=0.0)
+    assert snap_compare(MlxtopApp(session), terminal_size=MEDIUM, run_before=settle)
+
+
+def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
+    session.title = "[bold]m\x1b[2Jodel\x00"
+    session.transcript.write("reply", "\n[red]x[/] \x1b[2J\x1b]0;t\x07 \x00 漢字漢字 e\u0301 👩‍👩‍👧 \u202egnp\n")
+    session.mark("[b]\x1b[31mmark", "keyboard")
+    assert snap_compare(app, terminal_size=SMALL, run_before=settle)
+
+
+@pytest.mark.parametrize(
+    "keys", [["question_mark"], ["l"], ["M"], ["g"], ["ctrl+p"]], ids=["help", "limit", "marks", "graph", "palette"]
+)
+def test_what_opens_over_it(snap_compare, app, keys):
+    async def act(pilot):
+        await settle(pilot)
+        await pilot.press(*keys)
+        await pilot.pause(0.5)
+        for field in pilot.app.screen.query(Input):
+            field.cursor_blink = False
+        await pilot.pause(0.5)
+
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
