@@ -18,7 +18,7 @@ def _run() -> int:
     except KeyboardInterrupt:
         return 130
     try:
-        return cli.main(prog_name="mlxtop", standalone_mode=False) or 0
+        return int(cli.main(prog_name="mlxtop", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code

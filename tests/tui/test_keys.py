@@ -117,13 +117,13 @@ async def test_the_wheel_zooms_over_a_chart(app):
 async def test_every_key_is_in_the_help_and_in_the_palette(app):
     async with app.run_test(size=SIZE) as pilot:
         commands = [command.title for command in app.get_system_commands(app.screen)]
-        for _, binding in app.keys():
+        for _, binding in app.all_keys():
             assert binding.tooltip, binding
             assert binding.description.capitalize() in commands
         await pilot.press("question_mark")
         await pilot.pause()
         shown = str(app.screen.query_one("Static").render())
-        for _, binding in app.keys():
+        for _, binding in app.all_keys():
             assert binding.tooltip in shown
 
 

@@ -79,7 +79,7 @@ def test_paused_panned_and_zoomed_out(snap_compare, app):
 
 
 def test_a_failed_load(snap_compare, app, session):
-    message = "Could not load ./model: FileNotFoundError: No safetensors found. Press s to try again."
+    message = "Could not load ./model: FileNotFoundError: No safetensors found."
     session.happen(Kind.ERROR, message=message, phase="load")
     session.happen(Kind.PHASE, phase="failed")
     assert snap_compare(app, terminal_size=MEDIUM, run_before=settle)

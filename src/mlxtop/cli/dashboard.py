@@ -1,18 +1,19 @@
 """The dashboard over a model that runs in this process."""
 
-import os
 import sys
+from typing import NoReturn
 
+from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Run
 from mlxtop.session.local import LocalSession
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.terminal import terminal
 
-CLOSE_WITHIN = 0.6
+CLOSE_WITHIN = 0.5
 
 
-def run_dashboard(run: Run) -> int:
-    """Shows the dashboard until it is left; returns the exit code."""
+def run_dashboard(run: Run) -> NoReturn:
+    """Shows the dashboard until it is left, and ends the process with its exit code."""
     session = LocalSession(run.options, run.interval)
     with terminal(lambda text: session.transcript.write("log", text), run.took_stdin):
         app = MlxtopApp(session, session.open)
@@ -25,9 +26,5 @@ def run_dashboard(run: Run) -> int:
     if session.failure is not None:
         print(f"mlxtop: {session.failure}", file=sys.stderr)
         code = session.failure.exit_code
-    if not session.close(CLOSE_WITHIN):
-        # MLX is in the middle of a step that nothing can end; leaving now harms nobody.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    session.close(CLOSE_WITHIN)
+    leave(code)

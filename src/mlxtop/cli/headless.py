@@ -9,10 +9,11 @@ import statistics
 import sys
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
+from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Run
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import UNKNOWN, Sample
@@ -31,8 +32,8 @@ class _Ended(Exception):
         self.code = code
 
 
-def run_headless(run: Run, as_json: bool) -> int:
-    """Runs to the end of the workload, Ctrl-C, SIGTERM or a closed pipe; returns the exit code."""
+def run_headless(run: Run, as_json: bool) -> NoReturn:
+    """Runs to the end of the workload, Ctrl-C, SIGTERM or a closed pipe, and ends the process."""
     lines: queue.SimpleQueue[Event | Sample | _Ended] = queue.SimpleQueue()
     session = LocalSession(run.options, run.interval, sink=lines.put)
 
@@ -56,13 +57,11 @@ def run_headless(run: Run, as_json: bool) -> int:
                 if item.kind is Kind.GENERATION:
                     generations.append(item.data)
                 if item.kind is Kind.ERROR:
-                    click.echo(
-                        f"mlxtop: {item.data['message'].removesuffix(' Press s to try again.')}", err=True
-                    )
+                    click.echo(f"mlxtop: {item.data['message']}", err=True)
                     code = session.failure.exit_code if session.failure else 1
             if as_json:
                 _print_json(_line(item, session))
-            if isinstance(item, Event) and item.kind in (Kind.DONE, Kind.ERROR):
+            if isinstance(item, Event) and _is_last(item):
                 break
         session.finish()
         summary = summarize(session, generations)
@@ -77,16 +76,13 @@ def run_headless(run: Run, as_json: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         with contextlib.suppress(OSError):
             click.echo(describe(summarize(session, generations)), err=True)
-    _leave(session, code)
-    return code
+    session.close(CLOSE_WITHIN)
+    leave(code)
 
 
-def _leave(session: LocalSession, code: int) -> None:
-    """Ends the session; while MLX is still at work, only leaving at once keeps Ctrl-C quick."""
-    if not session.close(CLOSE_WITHIN):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+def _is_last(event: Event) -> bool:
+    """Whether the run is over: done, or failed. A limit that MLX refuses ends nothing."""
+    return event.kind is Kind.DONE or (event.kind is Kind.ERROR and event.data["phase"] != "limit")
 
 
 def _print_json(line: dict[str, Any]) -> None:
@@ -120,7 +116,8 @@ def summarize(session: LocalSession, generations: list[Any]) -> dict[str, Any]:
     """What the run came to. Sizes in bytes, spans in seconds; `None` where nothing was measured."""
     latest, marks = session.history.latest, session.state.marks
     end = latest and Snapshot(latest.active, latest.cache, latest.peak, latest.time)
-    start = marks[-1].snapshot if marks else end
+    # The program may have set marks of its own meanwhile.
+    start = next((mark.snapshot for mark in reversed(marks) if mark.name == "loaded"), end)
     limits = session.state.limits
     ttft = [g["ttft"] for g in generations]
     return {

@@ -46,7 +46,7 @@ def describe(found: dict[str, Any]) -> str:
     rows = [
         ("device", f"{found['device']} ({found['backend']})"),
         ("platform", f"{found['platform']}, Python {found['python']}"),
-        ("versions", f"mlxtop {found['mlxtop']}, mlx {found['mlx']}, mlx-lm {found['mlx_lm']}"),
+        ("versions", f"mlxtop {found['mlxtop']}, mlx {found['mlx']}, mlx-lm {found['mlx_lm'] or '—'}"),
     ]
     rows += [(name.replace("_", " "), _size(found[name])) for name in _SIZES if found[name] is not None]
     rows += [(f"{knob} limit", _size(found["limits"][knob])) for knob in KNOBS]

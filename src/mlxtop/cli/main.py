@@ -47,14 +47,14 @@ Try:
 @click.option("--json", "as_json", is_flag=True, help="No screen: one JSON object a line on standard output.")
 @click.version_option(__version__, prog_name="mlxtop")
 @click.pass_context
-def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> int:
+def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> None:
     """The instrument for MLX memory.
 
     Runs a model with mlx-lm and shows its active, cache and peak memory live, with MLX's limits under
     your fingers. Without --model it runs a small built-in demo.
     """
     if ctx.invoked_subcommand is not None:
-        return 0
+        return
     from mlxtop.probe import backend
 
     headless = headless or as_json
@@ -63,7 +63,8 @@ def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> 
     if headless:
         from mlxtop.cli.headless import run_headless
 
-        return run_headless(run, as_json)
-    from mlxtop.cli.dashboard import run_dashboard
+        run_headless(run, as_json)
+    else:
+        from mlxtop.cli.dashboard import run_dashboard
 
-    return run_dashboard(run)
+        run_dashboard(run)

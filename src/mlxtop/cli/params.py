@@ -91,6 +91,8 @@ class Run:
 
 def parse_run(values: dict[str, Any], headless: bool) -> Run:
     """Run options as click read them → what to run. Raises `UsageError`."""
+    if values["model"] == "":
+        raise UsageError("--model is empty: give a Hub repository or a directory.")
     prompt, took_stdin = _prompt(values["prompt"], values["prompt_file"])
     model, repeat = values["model"], values["repeat"]
     workload = values["workload"] or _workload(model, prompt, repeat, headless)
@@ -118,22 +120,23 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
         raise UsageError(
             "--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
         )
+    if values["interval"] != values["interval"]:
+        raise UsageError("--interval must be a number of seconds.")
     return Run(options, values["interval"], took_stdin)
 
 
 def _prompt(text: str | None, file: Any) -> tuple[str | None, bool]:
     if text is not None and file is not None:
         raise UsageError("--prompt and --prompt-file exclude each other: give one.")
-    if text == "-" or (file is not None and file.name == "<stdin>"):
-        return sys.stdin.read(), True
-    if file is not None:
-        try:
-            return cast(str, file.read()), False
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"{file.name} is not UTF-8 text: {error.reason} at byte {error.start}."
-            ) from error
-    return text, False
+    took_stdin = text == "-" or (file is not None and file.name == "<stdin>")
+    if not took_stdin and file is None:
+        return text, False
+    try:
+        # As bytes: how standard input would decode itself depends on the locale.
+        return (sys.stdin.buffer.read().decode() if took_stdin else cast(str, file.read())), took_stdin
+    except UnicodeDecodeError as error:
+        name = "standard input" if took_stdin else file.name
+        raise UsageError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
 
 
 def _workload(model: str | None, prompt: str | None, repeat: int | None, headless: bool) -> Workload:

@@ -206,7 +206,8 @@ class History:
         """
         with self._lock:
             level = self._pick(start, width)
-            margin = max(2.5 * self._interval, width)
+            # Where only coarser rows are left, each stands for all the columns it covers.
+            margin = max(2.5 * self._interval, width, WIDTHS[level] if level >= 0 else 0.0)
             rows = self._rows(level, start - margin, start + width * count)
         return _cut(rows, start, width, count, hold=margin, gauges=gauges)
 

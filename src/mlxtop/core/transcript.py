@@ -27,18 +27,27 @@ class Transcript:
         self._lines: deque[Line] = deque(maxlen=KEPT_LINES)
         self._lock = Lock()
         self._next = 0
+        self._returned = False
         self.version = 0
         """Changes whenever something was written."""
 
     def write(self, who: Who, text: str) -> None:
         """Appends `text`: a reply goes on where the reply stopped, anything else begins its own line."""
-        if not text:
-            return
+        with self._lock:
+            if who == "reply":
+                # A line end may come in two pieces.
+                text, returned = text.removeprefix("\n") if self._returned else text, text.endswith("\r")
+                self._returned = returned
+            if not text:
+                return
         first, *rest = block(text).split("\n")
         with self._lock:
             last = self._lines[-1] if self._lines else None
-            if last and who == "reply" == last.who and len(last.text) < LONGEST_LINE:
-                self._lines[-1] = last._replace(text=last.text + first)
+            if last and who == "reply" == last.who:
+                room = LONGEST_LINE - len(last.text)
+                self._lines[-1] = last._replace(text=last.text + first[:room])
+                if first[room:]:
+                    self._append(who, first[room:])
             else:
                 self._append(who, first)
             for part in rest:
@@ -46,8 +55,9 @@ class Transcript:
             self.version += 1
 
     def _append(self, who: Who, text: str) -> None:
-        self._lines.append(Line(self._next, who, text))
-        self._next += 1
+        for start in range(0, max(len(text), 1), LONGEST_LINE):
+            self._lines.append(Line(self._next, who, text[start : start + LONGEST_LINE]))
+            self._next += 1
 
     def since(self, number: int) -> list[Line]:
         """The kept lines from `number` on; the last of them may still grow."""

@@ -15,11 +15,11 @@ DEFAULT: Final = "default"
 
 Size = int | Literal["default"]
 
-_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT]?)(iB|B)?)", re.IGNORECASE)
+_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(?:([KMGTP]?)(iB|B)?)", re.IGNORECASE)
 _NAMES: dict[Units, tuple[str, ...]] = {
-    "binary": ("B", "KiB", "MiB", "GiB", "TiB"),
-    "decimal": ("B", "kB", "MB", "GB", "TB"),
+    "binary": ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"),
+    "decimal": ("B", "kB", "MB", "GB", "TB", "PB", "EB"),
 }
 
 
@@ -58,7 +58,7 @@ def format_size(size: int | None, units: Units = "binary") -> str:
     value = float(abs(size))
     power = 0
     # Step up when rounding would otherwise print a full unit of the next size.
-    while power < 4 and value >= base - 0.5:
+    while power < 6 and value >= base - 0.5:
         value /= base
         power += 1
     if power == 0:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mlxtop.core.snapshot import Snapshot
-from mlxtop.core.units import DEFAULT, parse_size
+from mlxtop.core.units import DEFAULT, UNLIMITED, parse_size
 from mlxtop.probe import allocator, limits
 
 Listener = Callable[[str, str, Snapshot], None]
@@ -65,8 +65,8 @@ def cache_limit(size: str | int) -> Iterator[int]:
     if wanted == DEFAULT:
         value = _default_cache_limit
         if value is None:
-            value = limits.apply({"cache": 2**62})["cache"]
-            _default_cache_limit = value
+            value = limits.apply({"cache": UNLIMITED})["cache"]
+            limits.apply({"cache": value})
     else:
         value = int(wanted)
     old = limits.apply({"cache": value})["cache"]

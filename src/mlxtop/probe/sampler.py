@@ -29,7 +29,8 @@ class Sampler(threading.Thread):
         while True:
             due = origin + n * interval
             wait = due - time.monotonic()
-            if wait > 0 and self._stop_lock.acquire(timeout=wait):
+            # Asked even when late, or a run whose every tick is late would never end.
+            if self._stop_lock.acquire(timeout=max(wait, 0)):
                 return
             now = time.monotonic()
             missed = int((now - due) / interval)

@@ -94,7 +94,10 @@ class LocalSession:
         After a False only `os._exit` ends the process without waiting for MLX.
         """
         self._unlisten()
-        self._closed = True
+        self._unlisten = lambda: None
+        with self._lock:
+            # Held by whoever is about to start the sampler: it starts before this, or never.
+            self._closed = True
         self.finish()
         self._engine.send(work.Quit())
         if not self._engine.ident:

@@ -61,13 +61,13 @@ class MlxtopApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key as a command, under the words of its help."""
-        for owner, binding in self.keys():
+        for owner, binding in self.all_keys():
             yield SystemCommand(
                 binding.description.capitalize(), binding.tooltip, lambda o=owner, b=binding: self._run(o, b)
             )
         yield SystemCommand("Theme", "Choose among all themes", self.action_change_theme)
 
-    def keys(self) -> list[tuple[App[None] | Dashboard, Binding]]:
+    def all_keys(self) -> list[tuple[App[None] | Dashboard, Binding]]:
         """All keys of the dashboard and the application, with whom they belong to."""
         pairs: list[tuple[App[None] | Dashboard, Binding]] = []
         for owner in (self.dashboard, self):
@@ -81,7 +81,7 @@ class MlxtopApp(App[None]):
         from mlxtop.tui.screens.help import Help
 
         if not isinstance(self.screen, Help):
-            self.push_screen(Help([binding for _, binding in self.keys()]))
+            self.push_screen(Help([binding for _, binding in self.all_keys()]))
 
     def action_next_theme(self) -> None:
         self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-LAYERS, HIDDEN, HEADS, FEED_FORWARD = 4, 128, 8, 384
+LAYERS, HIDDEN, HEADS, FEED_FORWARD = 2, 256, 4, 768
 VOCABULARY = 256
-NAME = f"demo (random Llama, {LAYERS} layers × {HIDDEN})"
 
 
 def load(seed: int) -> tuple[Any, Any]:

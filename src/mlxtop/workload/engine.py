@@ -109,6 +109,7 @@ class Engine(threading.Thread):
         self._asked: int | None = None
         self._source = prompts(options)
         self._defaults: dict[Knob, int] = {}
+        self._stand: dict[Knob, tuple[int, str]] = {}
         self._conversation: list[Any] | None = None
         self._model: Any = None
         self._tokenizer: Any = None
@@ -150,6 +151,7 @@ class Engine(threading.Thread):
         self._defaults = self._watch.install()
         for knob in KNOBS:
             value = self._defaults[knob]
+            self._stand[knob] = value, "MLX's default"
             self._emit(Kind.LIMIT, knob=knob, old=value, new=value, who="MLX's default")
         self._ready.set()
         for knob, size in self.options.limits.items():
@@ -378,8 +380,9 @@ class Engine(threading.Thread):
         try:
             self._watch.set(command.knob, value, command.who)
         except Exception as error:
-            self._emit(Kind.ERROR, message=f"MLX refused the {command.knob} limit: {error}", phase="limit")
-            self._emit(Kind.LIMIT, knob=command.knob, old=value, new=value, who="MLX", asked=value)
+            self._emit(Kind.ERROR, message=f"MLX refused the {command.knob} limit: {error}.", phase="limit")
+            now, who = self._stand[command.knob]
+            self._emit(Kind.LIMIT, knob=command.knob, old=now, new=now, who=who, asked=value)
         finally:
             self._asked = None
 
@@ -390,6 +393,7 @@ class Engine(threading.Thread):
     def _noticed(self, what: Change | Call) -> None:
         match what:
             case Change(knob, old, new, who):
+                self._stand[knob] = new, who
                 self._emit(Kind.LIMIT, knob=knob, old=old, new=new, who=who, asked=self._asked)
             case Call("clear_cache", size, who):
                 self._emit(Kind.CLEAR, freed=size, who=who)
@@ -436,19 +440,19 @@ class _Run:
 
 
 def explain(what: str, options: Options, error: Exception) -> str:
-    """One sentence: what failed, on what, why, and what to do."""
+    """One sentence: what failed, on what, and why. What to do is up to whoever shows it."""
     if isinstance(error, NoBackendError):
         return str(error)
-    cause = " ".join(str(error).split()) or type(error).__name__
+    cause = (" ".join(str(error).split()) or type(error).__name__).rstrip(".?!")
     if what == "load":
-        return f"Could not load {options.name}: {_hint(options, error, cause)} Press s to try again."
-    return f"The {what} failed: {type(error).__name__}: {cause}. Press s to go on."
+        return f"Could not load {options.name}: {_hint(error, cause)}."
+    return f"The {what} failed: {type(error).__name__}: {cause}."
 
 
-def _hint(options: Options, error: Exception, cause: str) -> str:
+def _hint(error: Exception, cause: str) -> str:
     name = type(error).__name__
     if name in ("RepositoryNotFoundError", "HFValidationError"):
-        return "no such directory, and no such repository on the Hub (or it needs a login)."
+        return "no such directory, and no such repository on the Hub (or it needs a login)"
     if name in OFFLINE:
-        return "no such directory, and the Hub cannot be reached; check the name and the network."
-    return f"{name}: {cause[:300]}".rstrip(".") + "."
+        return "no such directory, and the Hub cannot be reached; check the name and the network"
+    return f"{name}: {cause[:300]}"

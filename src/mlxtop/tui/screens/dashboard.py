@@ -33,6 +33,8 @@ ALL_EVERY = 2
 """Every so many frames all panels are painted, in between only those that stream."""
 OWN_WINDOW = 2.0
 KEYBOARD = "keyboard"
+AWAIT_EVERY = 0.03
+"""Seconds between looks at a limit that was asked for: cheap, and only while one is pending."""
 
 
 def _key(
@@ -171,6 +173,14 @@ class Dashboard(Screen[None]):
             return
         self.session.set_limit(knob, size, KEYBOARD)
         self.tick()
+        self._await_limits()
+
+    def _await_limits(self) -> None:
+        """Shows a limit the moment it is carried out, not at the next tick."""
+        if any(limit.pending is not None for limit in self.session.state.limits.values()):
+            self.set_timer(AWAIT_EVERY, self._await_limits)
+        else:
+            self.tick()
 
     def action_clear_cache(self) -> None:
         self.session.clear_cache(KEYBOARD)

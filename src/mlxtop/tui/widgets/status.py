@@ -31,7 +31,8 @@ class Status(Canvas):
 
     def _news(self, frame: Frame) -> tuple[str, str]:
         if frame.state.error is not None:
-            return "limit", one_line(frame.state.error)
+            todo = {"failed": " Press s to try again.", "idle": " Press s to go on."}
+            return "limit", one_line(frame.state.error) + todo.get(frame.state.phase, "")
         pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
         if pending:
             knob, limit = pending[0]

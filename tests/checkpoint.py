@@ -1,0 +1,123 @@
+"""A checkpoint directory as `mlx_lm.load` takes it, small enough to write for every test.
+
+`python -m tests.checkpoint FOLDER` does it in a process of its own: MLX's streams belong to the thread
+that made them, so a process whose tests run an engine's thread had better not make this one too.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+BOS, EOS = "<s>", "</s>"
+TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant:"
+)
+TEXT = (
+    "the cache keeps freed buffers so that the next step can reuse them",
+    "active memory is what live arrays hold, and peak is the most it ever was",
+    "a limit set to zero returns every buffer to the system at once",
+    "user: what is the weather like? assistant: it rains, and the wind is cold",
+)
+
+
+def make_checkpoint(
+    folder: Path,
+    *,
+    architecture: str = "llama",
+    layers: int = 2,
+    hidden: int = 64,
+    heads: int = 4,
+    vocabulary: int = 400,
+    chat_template: bool = True,
+    seed: int = 0,
+) -> Path:
+    """Writes a model with random weights and a real tokenizer into `folder`, and returns it.
+
+    An `architecture` that mlx-lm does not have gets a Llama's weights: its load fails like a stranger's.
+    Runs MLX in the calling process, on the CPU.
+    """
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+
+    folder.mkdir(parents=True, exist_ok=True)
+    size = _write_tokenizer(folder, vocabulary, chat_template)
+    config = {
+        "model_type": architecture,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "intermediate_size": 2 * hidden,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": size,
+        "max_position_embeddings": 4096,
+        "rope_theta": 10_000.0,
+        "tie_word_embeddings": False,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    with mx.stream(mx.cpu):
+        mx.random.seed(seed)
+        try:
+            made = importlib.import_module(f"mlx_lm.models.{architecture}")
+        except ModuleNotFoundError:
+            made = importlib.import_module("mlx_lm.models.llama")
+        model = made.Model(made.ModelArgs.from_dict(config))
+        weights = dict(tree_flatten(model.parameters()))
+        mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return folder
+
+
+def write_checkpoint(folder: Path, **options: object) -> Path:
+    """`make_checkpoint` in a process of its own: safe whatever this process does with MLX."""
+    command = [sys.executable, "-m", "tests.checkpoint", str(folder), json.dumps(options)]
+    env = {**os.environ, "TRANSFORMERS_VERBOSITY": "error"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise RuntimeError(f"no checkpoint: {done.stderr}")
+    return folder
+
+
+def _write_tokenizer(folder: Path, vocabulary: int, chat_template: bool) -> int:
+    """A byte-level BPE with a begin and an end; returns how many tokens it came to."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[BOS, EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator(TEXT, trainer)
+    core.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, 0)]
+    )
+    core.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": BOS,
+        "eos_token": EOS,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 4096,
+    }
+    if chat_template:
+        config["chat_template"] = TEMPLATE
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return core.get_vocab_size()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("options", nargs="?", default="{}", help="make_checkpoint's options as JSON")
+    arguments = parser.parse_args()
+    make_checkpoint(arguments.folder, **json.loads(arguments.options))

@@ -1,0 +1,271 @@
+"""`mlxtop --headless` and `--json` as a shell runs them."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mlxtop.cli.headless import describe
+from tests.process import MLXTOP, ROOT, mlxtop, run
+
+SHORT = ("--prompt", "hello there", "--max-tokens", "24")
+
+SIZE = r"-?(?:\d+(?:\.\d+)? (?:B|[KMGT]iB)|unlimited)"
+MEMORY = rf"Peak:   {SIZE} \((-?\d+)\)\nActive: {SIZE} \((-?\d+)\)\nCache:  {SIZE} \((-?\d+)\)\n"
+FORM = re.compile(
+    rf"=======\nCache limit:   {SIZE} \((\d+)\) [^\n]+\nMemory limit:  {SIZE} \(\d+\) MLX's default\n"
+    rf"Wired limit:   {SIZE} \(\d+\) MLX's default\n\n"
+    rf"=======\nStarting memory\n{MEMORY}\n=======\nEnding memory\n{MEMORY}\n=======\nGrowth\n{MEMORY}\n"
+    r"=======\nSpeed\nGenerations:         (\d+) \((\d+) tokens in \S+\)\n"
+    r"Tokens/s:            (\d+\.\d)\nTime to first token: \d+\.\d{3} s\n"
+)
+
+
+def test_a_run_ends_with_the_summary_of_the_mlx_swift_guide() -> None:
+    done = mlxtop("--headless", *SHORT, "--repeat", "2", "--cache-limit", "20M")
+    assert (done.returncode, done.stderr) == (0, "")
+    form = FORM.fullmatch(done.stdout)
+    assert form, done.stdout
+    cache_limit, *memory, generations, tokens, _tps = form.groups()
+    assert int(cache_limit) == 20 * 2**20
+    assert "20.0 MiB (20971520) flag" in done.stdout
+    start, end, growth = (list(map(int, memory[i : i + 3])) for i in (0, 3, 6))
+    assert growth == [b - a for a, b in zip(start, end, strict=True)]
+    assert (int(generations), int(tokens)) == (2, 48)
+    assert end[1] > 2**20, "the weights are still active at the end"
+
+
+def test_a_checkpoint_runs_with_a_prompt_from_standard_input(checkpoint: Path) -> None:
+    done = mlxtop("--model", str(checkpoint), "--json", "--max-tokens", "4", "-", input="hello from a pipe")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (summary["type"], summary["generations"], summary["tokens"]) == ("summary", 1, 4)
+
+
+@pytest.fixture(scope="module")
+def stream() -> list[dict[str, Any]]:
+    done = mlxtop("--json", *SHORT, "--interval", "0.01")
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_json_is_a_session_then_samples_and_events_then_a_summary(stream: list[dict[str, Any]]) -> None:
+    types = [line["type"] for line in stream]
+    assert types[0] == "session"
+    assert types[-1] == "summary"
+    assert set(types[1:-1]) == {"sample", "event"}
+
+
+def test_json_says_what_is_run(stream: list[dict[str, Any]]) -> None:
+    session = stream[0]
+    assert (session["model"], session["workload"], session["interval"]) == ("demo", "loop", 0.01)
+    assert session["started"].endswith("+00:00")
+
+
+def test_json_samples_have_bytes_and_null_where_nothing_is_known(stream: list[dict[str, Any]]) -> None:
+    samples = [line for line in stream if line["type"] == "sample"]
+    assert all(s["total"] == s["active"] + s["cache"] for s in samples)
+    assert samples[0]["weights"] is None
+    assert samples[-1]["weights"] > 2**20
+    assert samples[0]["phase"] == "load"
+    assert [s["time"] for s in samples] == sorted(s["time"] for s in samples)
+
+
+def test_json_events_have_a_kind_and_the_phases_in_order(stream: list[dict[str, Any]]) -> None:
+    events = [line for line in stream if line["type"] == "event"]
+    assert {"facts", "phase", "limit", "mark", "generation", "done"} <= {e["kind"] for e in events}
+    phases = [e["phase"] for e in events if e["kind"] == "phase"]
+    assert phases[-2:] == ["prefill", "decode"]
+
+
+def test_json_ends_with_what_was_measured(stream: list[dict[str, Any]]) -> None:
+    summary = stream[-1]
+    assert summary["code"] == 0
+    assert (summary["generations"], summary["tokens"]) == (1, 24)
+    assert summary["tokens_per_second"] > 0
+    assert summary["time_to_first_token"] > 0
+    assert summary["samples"] >= sum(line["type"] == "sample" for line in stream)
+    assert summary["end"]["active"] == summary["start"]["active"] + summary["growth"]["active"]
+
+
+def test_a_run_shorter_than_the_interval_is_measured_too() -> None:
+    done = mlxtop("--json", *SHORT, "--interval", "60")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["tokens"] == 24
+    assert summary["end"]["active"] > 2**20
+
+
+def test_a_closed_pipe_ends_it_with_the_summary_on_standard_error() -> None:
+    command = f"{shlex.join(MLXTOP)} --json --repeat forever --interval 0.01 --prompt hi | head -n 3; exit ${{PIPESTATUS[0]}}"
+    done = run(["bash", "-c", command], timeout=60)
+    assert done.returncode == 141
+    assert [json.loads(line)["type"] for line in done.stdout.splitlines()] == ["session", "event", "event"]
+    assert done.stderr.startswith("=======\nCache limit:")
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+class Running:
+    """`mlxtop` at work."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [*MLXTOP, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def until(self, word: str) -> None:
+        for line in self.process.stdout:
+            if word in line:
+                return
+        raise AssertionError(f"{word} did not come: {self.process.stderr.read()}")
+
+    def end(self, number: int) -> tuple[int, dict[str, Any], str, float]:
+        """Exit code, summary, standard error, and how long it took to end after the signal."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        return self.process.returncode, json.loads(out.splitlines()[-1]), err, time.monotonic() - began
+
+
+@pytest.fixture
+def running() -> Iterator[Any]:
+    started: list[Running] = []
+
+    def start(*arguments: str) -> Running:
+        started.append(Running(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            os.kill(one.process.pid, signal.SIGKILL)
+        one.process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "when"),
+    [(signal.SIGINT, 130, '"decode"'), (signal.SIGTERM, 143, '"prefill"'), (signal.SIGINT, 130, '"session"')],
+    ids=["Ctrl-C in decode", "SIGTERM in prefill", "Ctrl-C while loading"],
+)
+def test_a_signal_ends_it_with_the_summary_and_its_exit_code(
+    running, number: int, code: int, when: str
+) -> None:
+    one = running("--json", "--prompt", "hello", "--max-tokens", "100000", "--repeat", "forever")
+    one.until(when)
+    ended, summary, err, seconds = one.end(number)
+    assert (ended, err) == (code, "")
+    assert (summary["type"], summary["code"]) == ("summary", code)
+    assert seconds < 3
+
+
+def test_a_signal_in_a_run_without_json_prints_the_summary(running) -> None:
+    one = running("--headless", "--prompt", "hello", "--max-tokens", "100000")
+    process = psutil.Process(one.process.pid)
+    while process.num_threads() == 1:
+        # Its threads begin once it listens for signals.
+        time.sleep(0.05)
+    one.process.send_signal(signal.SIGINT)
+    out, err = one.process.communicate(timeout=30)
+    assert (one.process.returncode, err) == (130, "")
+    assert out.startswith("=======\nCache limit:")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["text", "json"])
+def test_a_failed_load_is_one_sentence_on_standard_error_and_exit_code_1(
+    checkpoint: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "nonesuch"}')
+    done = mlxtop("--headless", "--model", str(tmp_path), "--prompt", "hi", *arguments)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"mlxtop: Could not load {tmp_path}: ")
+    assert not line.endswith("again.")
+    if arguments:
+        assert json.loads(done.stdout.splitlines()[-1])["code"] == 1
+
+
+def test_a_failed_generation_is_one_sentence_with_no_key_to_press(checkpoint: Path) -> None:
+    # Heads of 16 numbers are too short to be quantized in groups of 64.
+    done = mlxtop("--headless", "--model", str(checkpoint), "--prompt", "hi", "--kv-bits", "4")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("mlxtop: The generation failed: ValueError: [quantize]")
+    assert "Press" not in line
+
+
+SUMMARY = {
+    "limits": {
+        "cache": {"bytes": 0, "who": "flag"},
+        "memory": {"bytes": 2**63 - 1, "who": "train.py:12"},
+        "wired": {"bytes": None, "who": ""},
+    },
+    "start": {"active": 395_412_992, "cache": 0, "peak": 395_412_992},
+    "end": {"active": 395_412_992, "cache": 2_097_152, "peak": 1_572_864_000},
+    "growth": {"active": 0, "cache": 2_097_152, "peak": 1_177_451_008},
+    "generations": 2,
+    "tokens": 512,
+    "tokens_per_second": 41.25,
+    "time_to_first_token": 0.5,
+    "seconds": 14.2,
+}
+
+
+def test_the_summary_has_the_form_of_the_guide_to_the_byte() -> None:
+    assert describe(SUMMARY) == (
+        "=======\n"
+        "Cache limit:   0 B (0) flag\n"
+        "Memory limit:  unlimited (9223372036854775807) train.py:12\n"
+        "Wired limit:   —\n"
+        "\n"
+        "=======\n"
+        "Starting memory\n"
+        "Peak:   377.1 MiB (395412992)\n"
+        "Active: 377.1 MiB (395412992)\n"
+        "Cache:  0 B (0)\n"
+        "\n"
+        "=======\n"
+        "Ending memory\n"
+        "Peak:   1.46 GiB (1572864000)\n"
+        "Active: 377.1 MiB (395412992)\n"
+        "Cache:  2.0 MiB (2097152)\n"
+        "\n"
+        "=======\n"
+        "Growth\n"
+        "Peak:   1.10 GiB (1177451008)\n"
+        "Active: 0 B (0)\n"
+        "Cache:  2.0 MiB (2097152)\n"
+        "\n"
+        "=======\n"
+        "Speed\n"
+        "Generations:         2 (512 tokens in 14.2s)\n"
+        "Tokens/s:            41.2\n"
+        "Time to first token: 0.500 s"
+    )
+
+
+def test_what_was_never_measured_is_a_dash() -> None:
+    nothing = {
+        **SUMMARY,
+        "start": None,
+        "end": None,
+        "growth": None,
+        "tokens_per_second": None,
+        "time_to_first_token": None,
+    }
+    text = describe(nothing)
+    assert text.count("—") == 6
+    assert "None" not in text

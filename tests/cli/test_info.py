@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from mlxtop.cli.info import describe
+from tests.process import mlxtop
+
+FOUND = {
+    "device": "Apple M3 Max",
+    "backend": "Metal",
+    "platform": "Darwin arm64",
+    "python": "3.12.1",
+    "mlxtop": "0.1.0",
+    "mlx": "0.32.4",
+    "mlx_lm": None,
+    "memory": 64 * 2**30,
+    "working_set": 48 * 2**30,
+    "max_buffer": None,
+    "system_memory": 64 * 2**30,
+    "limits": {"cache": 60 * 2**30, "memory": 72 * 2**30, "wired": 0},
+    "counters": {"active": 0, "cache": 0, "peak": 8},
+    "footprint": {"kind": "phys_footprint", "bytes": None},
+}
+
+
+def test_info_as_json_has_device_versions_limits_and_counters() -> None:
+    done = mlxtop("info", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["backend"] in ("CPU", "CUDA", "Metal")
+    assert set(found["limits"]) == {"cache", "memory", "wired"}
+    assert found["limits"]["memory"] > 2**28
+    assert set(found["counters"]) == {"active", "cache", "peak"}
+    assert found["footprint"]["bytes"] > 2**20
+
+
+def test_info_for_a_person_shows_the_same_in_lines() -> None:
+    done = mlxtop("info")
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [line.split("  ")[0].strip() for line in done.stdout.splitlines()]
+    assert names[:3] == ["device", "platform", "versions"]
+    assert {"cache limit", "memory limit", "wired limit", "active", "cache", "peak"} <= set(names)
+    assert "None" not in done.stdout
+
+
+def test_sizes_come_with_the_exact_bytes_and_columns_line_up() -> None:
+    lines = describe(FOUND).splitlines()
+    assert "cache limit     60.00 GiB  (64424509440)" in lines
+    assert len({line.index("(") for line in lines if line.endswith(")") and "Metal" not in line}) == 1
+
+
+@pytest.mark.parametrize("name", ["mlx-lm", "phys_footprint"])
+def test_what_is_not_known_is_a_dash_and_not_none(name: str) -> None:
+    (line,) = (line for line in describe(FOUND).splitlines() if name in line)
+    assert "—" in line
+    assert "None" not in line

@@ -1,0 +1,19 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# No test may reach the Hub. Set before anything imports huggingface_hub, and inherited by every process.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ.pop("NO_COLOR", None)
+
+from tests.checkpoint import write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint directory that `mlx_lm.load` takes. Tests that harm it copy it first."""
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny-llama")

@@ -1,0 +1,40 @@
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.timeline import KEPT, Timeline
+
+
+def test_between_gives_one_kind_from_start_up_to_but_not_at_the_end() -> None:
+    timeline = Timeline()
+    for second in range(6):
+        timeline.add(Event(second, Kind.MARK, {"name": str(second)}))
+        timeline.add(Event(second, Kind.CLEAR))
+    assert [event.time for event in timeline.between(Kind.MARK, 2, 4)] == [2, 3]
+    assert timeline.between(Kind.MARK, 9, 99) == []
+    assert timeline.between(Kind.RESET, 0, 99) == []
+
+
+def test_a_flood_of_one_kind_drowns_neither_memory_nor_another_kind() -> None:
+    timeline = Timeline()
+    timeline.add(Event(0.0, Kind.MARK, {"name": "first"}))
+    for tick in range(3 * KEPT):
+        timeline.add(Event(float(tick), Kind.CLEAR))
+    clears = timeline.between(Kind.CLEAR, 0, 1e9)
+    assert len(clears) == KEPT
+    assert clears[-1].time == 3 * KEPT - 1
+    assert [mark.data["name"] for mark in timeline.between(Kind.MARK, 0, 1)] == ["first"]
+
+
+def test_the_latest_of_a_kind() -> None:
+    timeline = Timeline()
+    assert timeline.latest(Kind.MARK) is None
+    for second in (1.0, 2.0):
+        timeline.add(Event(second, Kind.MARK))
+    timeline.add(Event(3.0, Kind.DONE))
+    assert timeline.latest(Kind.MARK) == Event(2.0, Kind.MARK)
+
+
+def test_what_mlx_lm_does_all_the_time_is_counted_and_not_kept() -> None:
+    timeline = Timeline()
+    for who in ("mlx_lm/generate.py:463", "keyboard", "mlx_lm/generate.py:463"):
+        timeline.add(Event(1.0, Kind.CLEAR, {"who": who, "freed": 0}))
+    assert [event.data["who"] for event in timeline.between(Kind.CLEAR, 0, 9)] == ["keyboard"]
+    assert timeline.routine[Kind.CLEAR] == 2

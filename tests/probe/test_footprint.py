@@ -1,0 +1,72 @@
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mlxtop.probe import footprint
+
+
+def test_the_footprint_is_this_process() -> None:
+    assert footprint.reader()() == pytest.approx(psutil.Process().memory_info().rss, rel=0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_on_linux_it_is_what_the_kernel_says() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    assert footprint.KIND == "RSS"
+    assert footprint.reader()() == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE"), rel=0.05)
+
+
+def test_the_footprint_grows_with_the_process() -> None:
+    read = footprint.reader()
+    before = read()
+    held = bytearray(os.urandom(2**20)) * 64
+    assert read() - before > len(held) // 2
+
+
+def test_a_process_that_cannot_be_read_has_no_footprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: psutil.Process) -> None:
+        raise psutil.NoSuchProcess(1)
+
+    read = footprint.reader()
+    monkeypatch.setattr(psutil.Process, "memory_info", gone)
+    if sys.platform != "darwin":
+        assert read() is None
+
+
+def test_the_layout_of_macos_struct_is_that_of_its_header() -> None:
+    # <sys/resource.h>: uint8_t ri_uuid[16]; then ten uint64_t, of which ri_phys_footprint is the eighth.
+    layout = footprint._RusageInfoV0
+    assert layout.phys_footprint.offset == 16 + 7 * 8
+    assert layout.phys_footprint.size == 8
+    assert ctypes.sizeof(layout) == 16 + 10 * 8
+
+
+def test_the_mac_reader_asks_for_this_process_and_reads_the_right_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Library:
+        def proc_pid_rusage(self, pid, flavor, info) -> int:
+            assert (pid, flavor) == (os.getpid(), 0)
+            raw = (ctypes.c_uint64 * 12).from_address(ctypes.addressof(info._obj))
+            raw[:] = range(12)
+            return 0 if self.works else -1
+
+        works = True
+
+    class Function:
+        def __init__(self, library: Library) -> None:
+            self.library = library
+
+        def __call__(self, *arguments) -> int:
+            return self.library.proc_pid_rusage(*arguments)
+
+    library = Library()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: type("Libc", (), {"proc_pid_rusage": Function(library)})())
+    read = footprint._phys_footprint_reader()
+    assert read() == 9
+    library.works = False
+    assert read() is None

@@ -1,0 +1,110 @@
+"""Real MLX, each test in a process of its own: limits belong to the whole process."""
+
+from tests.process import python
+
+WATCH = """
+import json, sys
+import mlx.core as mx
+from mlxtop.probe.limits import Call, Change, Watch
+heard = []
+watch = Watch(heard.append)
+names = ("set_cache_limit", "set_memory_limit", "set_wired_limit", "clear_cache", "reset_peak_memory")
+own = {name: getattr(mx, name) for name in names}
+found = watch.install()
+def told():
+    return [[type(h).__name__, *(getattr(h, f) for f in h.__slots__)] for h in heard]
+def say(**what):
+    print(json.dumps(what))
+def fill():
+    a = mx.zeros((1 << 20,), mx.uint8); mx.eval(a); del a
+"""
+
+
+def test_the_limits_mlx_started_with_are_found_and_left_as_they_were() -> None:
+    said = python(
+        WATCH + "say(found=found, told=told(), again=own['set_cache_limit'](5), memory=mx.get_memory_limit())"
+    )
+    assert said["found"]["cache"] == 32 * 2**20
+    assert said["again"] == 32 * 2**20
+    assert said["found"]["memory"] == said["memory"] > 2**30
+    assert said["found"]["wired"] == 0
+    assert said["told"] == []
+
+
+def test_somebody_elses_change_is_noticed_with_file_and_line() -> None:
+    program = "line = sys._getframe().f_lineno + 1\nold = mx.set_cache_limit(5_000_000)\nsay(line=line, old=old, told=told())"
+    said = python(WATCH + f"exec(compile({program!r}, '/home/me/train/loop.py', 'exec'))")
+    assert said["old"] == 32 * 2**20
+    assert said["told"] == [["Change", "cache", 32 * 2**20, 5_000_000, f"train/loop.py:{said['line']}"]]
+
+
+def test_all_three_limits_are_watched() -> None:
+    said = python(
+        WATCH
+        + "mx.set_memory_limit(2**33); mx.set_wired_limit(0); mx.set_cache_limit(0)\nsay(told=told(), m=mx.get_memory_limit())"
+    )
+    assert [(knob, new) for _, knob, _, new, _ in said["told"]] == [
+        ("memory", 2**33),
+        ("wired", 0),
+        ("cache", 0),
+    ]
+    assert said["m"] == 2**33
+
+
+def test_a_limit_set_here_is_set_and_told_in_the_name_of_who_asked() -> None:
+    said = python(
+        WATCH + "watch.set('cache', 7, 'keyboard')\nsay(told=told(), was=own['set_cache_limit'](0))"
+    )
+    assert said["told"] == [["Change", "cache", 32 * 2**20, 7, "keyboard"]]
+    assert said["was"] == 7
+
+
+def test_a_limit_that_the_backend_ignores_is_told_as_it_is() -> None:
+    said = python(WATCH + "change = watch.set('wired', 2**30, 'keyboard')\nsay(new=change.new)")
+    assert said["new"] == 0
+
+
+def test_clearing_the_cache_is_counted_whoever_does_it() -> None:
+    said = python(
+        WATCH
+        + "fill(); mx.clear_cache(); fill(); before = mx.get_cache_memory(); watch.call('clear_cache', 'keyboard')\n"
+        + "say(told=told(), before=before, after=mx.get_cache_memory())"
+    )
+    (_, name, size, who), (_, *mine) = said["told"]
+    assert name == "clear_cache"
+    assert who.startswith("<string>:")
+    assert size >= 2**20
+    assert mine == ["clear_cache", said["before"], "keyboard"]
+    assert said["after"] == 0
+
+
+def test_a_peak_that_is_reset_is_told_with_what_it_was() -> None:
+    said = python(
+        WATCH + "fill(); watch.call('reset_peak_memory', 'me'); mx.reset_peak_memory()\nsay(told=told())"
+    )
+    (_, name, peak, who), (_, again, after, _) = said["told"]
+    assert (name, who, again) == ("reset_peak_memory", "me", "reset_peak_memory")
+    assert peak >= 2**20 > after
+
+
+def test_remove_gives_mlx_its_own_functions_back() -> None:
+    said = python(
+        WATCH + "wrapped = [getattr(mx, n) is not own[n] for n in names]; watch.remove()\n"
+        "mx.set_cache_limit(3); mx.clear_cache()\n"
+        "say(wrapped=wrapped, own=[getattr(mx, n) is own[n] for n in names], told=told())"
+    )
+    assert all(said["wrapped"])
+    assert all(said["own"])
+    assert said["told"] == []
+
+
+def test_the_wrapped_functions_take_and_refuse_what_mlxs_own_do() -> None:
+    said = python(
+        WATCH + "old = mx.set_cache_limit(limit=9)\n"
+        "try:\n    mx.set_cache_limit('9')\nexcept TypeError as error:\n    refused = str(error)\n"
+        "say(old=old, refused=refused, told=len(heard), name=mx.set_cache_limit.__name__)"
+    )
+    assert said["old"] == 32 * 2**20
+    assert "incompatible" in said["refused"]
+    assert said["told"] == 1
+    assert said["name"] == "set_cache_limit"
