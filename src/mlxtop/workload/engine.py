@@ -21,7 +21,7 @@ from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.probe import allocator, backend, breakdown, device, own
 from mlxtop.probe.limits import Call, Change, Watch
-from mlxtop.workload import demo
+from mlxtop.workload import demo, hub
 from mlxtop.workload.options import Options
 from mlxtop.workload.prompts import Prompt, prompts
 
@@ -103,6 +103,7 @@ class Engine(threading.Thread):
         self._write = write
         self._inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._ready = threading.Event()
+        self._downloading = threading.Event()
         self._running = True
         self._quit = False
         self._said: str | None = None
@@ -173,10 +174,21 @@ class Engine(threading.Thread):
         else:
             from mlx_lm import load
 
-            self._model, self._tokenizer = load(
-                self.options.model, adapter_path=self.options.adapter_path, lazy=True
-            )[:2]
+            self._downloading.clear()
+            with hub.progress(self._downloaded):
+                self._model, self._tokenizer = load(
+                    self.options.model, adapter_path=self.options.adapter_path, lazy=True
+                )[:2]
+            if self._downloading.is_set():
+                self._emit(Kind.PHASE, phase="load")
         self._materialize()
+
+    def _downloaded(self, done: int, total: int) -> None:
+        """Some bytes came from the Hub. Called by the threads that fetch them."""
+        if not self._downloading.is_set():
+            self._downloading.set()
+            self._emit(Kind.PHASE, phase="download")
+        self._emit(Kind.PROGRESS, phase="download", done=done, total=total)
 
     def _materialize(self) -> None:
         """Evaluates the weights one by one, so that loading shows how far it is and can be left."""

@@ -73,7 +73,7 @@ class Header(Canvas):
         phase, progress = one_line(state.phase), state.progress
         done = ""
         if progress is not None and progress.total > 0:
-            if state.phase == "load":
+            if state.phase in ("load", "download"):
                 done = f" {progress.done * 100 // progress.total}%"
             elif progress.total > 0:
                 done = f" {progress.done}/{progress.total}"

@@ -1,0 +1,35 @@
+"""How far a download from the Hub is, told while mlx-lm does it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+Tell = Callable[[int, int], None]
+
+
+@contextmanager
+def progress(tell: Tell) -> Iterator[None]:
+    """Within the block, `tell(done, total)` hears of mlx-lm's downloads, in bytes, on the threads that fetch.
+
+    mlx-lm has no hook for it; huggingface_hub takes a class of progress bars, and this is one that tells.
+    """
+    from mlx_lm import utils
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._bytes = kwargs.get("unit") == "B"
+            super().__init__(*args, **{**kwargs, "disable": False})
+
+        def display(self, *_: Any, **__: Any) -> bool:
+            if self._bytes and self.total and self.n:
+                tell(int(self.n), int(self.total))
+            return True
+
+    download = utils.snapshot_download
+    utils.snapshot_download = partial(download, tqdm_class=Bar)
+    try:
+        yield
+    finally:
+        utils.snapshot_download = download
