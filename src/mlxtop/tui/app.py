@@ -9,6 +9,7 @@ from pathlib import Path
 import platformdirs
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.events import Print
 from textual.screen import Screen
 
 from mlxtop.session.protocol import Session
@@ -58,6 +59,12 @@ class MlxtopApp(App[None]):
     def _open(self) -> None:
         if self._opened is not None:
             self._opened()
+
+    def on_print(self, event: Print) -> None:
+        """What Python code prints while the screen is up; `tui.terminal` catches the rest."""
+        for line in event.text.splitlines():
+            if line.strip():
+                self.session.transcript.write("log", line)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key as a command, under the words of its help."""
