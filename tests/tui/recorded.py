@@ -89,7 +89,13 @@ class RecordedSession:
         sample = self.history.latest
         assert sample is not None
         self.happen(
-            Kind.MARK, name=name, who=who, active=sample.active, cache=sample.cache, peak=sample.peak, tokens=sample.tokens
+            Kind.MARK,
+            name=name,
+            who=who,
+            active=sample.active,
+            cache=sample.cache,
+            peak=sample.peak,
+            tokens=sample.tokens,
         )
 
     def say(self, text: str) -> None:

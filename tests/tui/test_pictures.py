@@ -49,7 +49,9 @@ def test_a_limit_that_waits(snap_compare, app, size):
 
 def test_a_limit_that_changed(snap_compare, app, session):
     session.happen(Kind.LIMIT, time=14.0, knob="cache", old=20 * 2**20, new=2 * 2**20, who="keyboard")
-    session.happen(Kind.LIMIT, time=20.0, knob="memory", old=2**34, new=2**33, who="site-packages/train.py:88")
+    session.happen(
+        Kind.LIMIT, time=20.0, knob="memory", old=2**34, new=2**33, who="site-packages/train.py:88"
+    )
     assert snap_compare(app, terminal_size=MEDIUM, run_before=settle)
 
 
@@ -92,13 +94,17 @@ def test_before_mlx_is_there(snap_compare):
 
 def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
     session.title = "[bold]m\x1b[2Jodel\x00"
-    session.transcript.write("reply", "\n[red]x[/] \x1b[2J\x1b]0;t\x07 \x00 漢字漢字 e\u0301 👩‍👩‍👧 \u202egnp\n")
+    session.transcript.write(
+        "reply", "\n[red]x[/] \x1b[2J\x1b]0;t\x07 \x00 漢字漢字 e\u0301 👩‍👩‍👧 \u202egnp\n"
+    )
     session.mark("[b]\x1b[31mmark", "keyboard")
     assert snap_compare(app, terminal_size=SMALL, run_before=settle)
 
 
 @pytest.mark.parametrize(
-    "keys", [["question_mark"], ["l"], ["M"], ["g"], ["ctrl+p"]], ids=["help", "limit", "marks", "graph", "palette"]
+    "keys",
+    [["question_mark"], ["l"], ["M"], ["g"], ["ctrl+p"]],
+    ids=["help", "limit", "marks", "graph", "palette"],
 )
 def test_what_opens_over_it(snap_compare, app, keys):
     async def act(pilot):

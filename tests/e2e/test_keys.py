@@ -1,0 +1,336 @@
+"""Every key of the dashboard, pressed in one running demo as a person would."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mlxtop.core.units import parse_size
+from tests.e2e.conftest import Measured, Spawn
+from tests.e2e.looks import CHARTS, SIZE, complaints, focus, skeleton
+from tests.e2e.screen import Screen
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def running(pictures: Path) -> Iterator[Screen]:
+    env = {"HOME": str(pictures), "XDG_PICTURES_DIR": str(pictures / "Pictures")}
+    with Screen("--cache-limit", "20M", columns=120, rows=40, env=env) as screen:
+        screen.value(r"● decode \d+/\d+ +\d+\.\d tok/s")
+        screen.wait_for("since “loaded”")
+        # Away from the first seconds, whose marks would stand where a test looks for its own.
+        screen.wait_for("▸ a prompt of 192 tokens")
+        yield screen
+        screen.press("q")
+        assert screen.exit() == 0
+        assert screen.left() == []
+
+
+@pytest.fixture
+def demo(running: Screen) -> Iterator[Screen]:
+    """The running demo; whatever a test does to it must have left it whole."""
+    yield running
+    if running.process.poll() is None:
+        # A failed test may have left something open over it.
+        if not alone(running.text()):
+            running.press("escape")
+            running.wait_for(alone, why="the dashboard alone")
+        if "⏸" in running.text():
+            running.press("end")
+            running.wait_for(lambda text: "⏸" not in text)
+        assert complaints(running) == []
+
+
+def alone(text: str) -> bool:
+    """Whether nothing stands over the dashboard."""
+    return "╭" not in text and "? help" in text and "where it goes" in text
+
+
+def size(text: str) -> int:
+    found = parse_size(text)
+    assert isinstance(found, int)
+    return found
+
+
+def cache_limit(screen: Screen) -> tuple[str, str]:
+    """The limits panel's value of the cache limit, and who set it."""
+    found = screen.value(rf" cache +({SIZE}) +(?:by )?(default|flag|keyboard) *\n")
+    return found[1], found[2]
+
+
+def tokens_now(screen: Screen) -> int:
+    return int(screen.value(r" tokens +[\d,]+ +([\d,]+) ")[1].replace(",", ""))
+
+
+def chart_rows(screen: Screen) -> list[str]:
+    at = skeleton(screen)
+    return screen.lines()[at["active"][1] : at["where it goes"][1] + 6]
+
+
+@contextmanager
+def dialog(screen: Screen, key: str, title: str) -> Iterator[None]:
+    screen.press(key)
+    screen.wait_for(title)
+    yield
+    screen.wait_for(lambda text: title not in text, why=f"{title} to be gone")
+
+
+def test_the_limit_of_a_flag_says_so(demo: Screen) -> None:
+    assert cache_limit(demo) == ("20.0 MiB", "flag")
+
+
+def test_limit_down_is_seen_in_every_place(demo: Screen, measured: Measured) -> None:
+    pressed = demo.press("[")
+    demo.wait_for(lambda text: "20.0 MiB → 2.0 MiB" in text)
+    measured("a limit key to the screen, while decoding", demo.read_at - pressed)
+    demo.value(r" cache +2\.0 MiB +(?:by )?keyboard")
+    # The effect: before and after side by side, the chart's limit, and the cache itself below it.
+    demo.value(r"cache limit 20\.0 MiB → 2\.0 MiB by keyboard · tokens/s before \d+\.\d, after \d+\.\d")
+    demo.wait_for("limit 2 MiB")
+    demo.value(r"▼")
+    seen = demo.value(rf"^ cache +({SIZE}) (?:[^\n]*\n){{2}} +limit 2 MiB")
+    assert size(seen[1]) <= 2 * 2**20
+    demo.press("[")
+    demo.value(r" cache +0 B +(?:by )?keyboard")
+    demo.value(r"^ cache +0 B ")
+    demo.press("[")  # The ladder ends here.
+    demo.press("]", "]")
+    demo.value(r" cache +20\.0 MiB +(?:by )?keyboard")
+    demo.wait_for("▲")
+
+
+def test_limit_back_to_the_default(demo: Screen) -> None:
+    with dialog(demo, "l", "cache limit, now"):
+        default = demo.value(rf"MLX's default ({SIZE}):")[1]
+        demo.press("escape")
+    demo.press("d")
+    demo.value(rf" cache +{re.escape(default)} +(?:by )?keyboard")
+
+
+def test_an_exact_limit(demo: Screen) -> None:
+    with dialog(demo, "l", "cache limit, now"):
+        demo.type("plenty\r")
+        # The whole sentence, however many rows it takes.
+        demo.wait_for("'plenty' is not a size: write 0, 20M, 1.5GiB, 500MB,")
+        demo.wait_for("unlimited.")
+        demo.press("ctrl+u")
+        demo.type("5M\r")
+    demo.value(r" cache +5\.0 MiB +(?:by )?keyboard")
+    with dialog(demo, "l", "Enter sets it"):
+        demo.press("tab")
+        demo.wait_for("memory limit, now")
+        demo.press("tab")
+        demo.wait_for("wired limit, now")
+        demo.press("shift+tab")
+        demo.wait_for("memory limit, now")
+        demo.type("7GiB\r")
+    demo.value(r" memory +7\.00 GiB +(?:by )?keyboard")
+    with dialog(demo, "l", "cache limit, now"):
+        demo.press("escape")
+
+
+def test_marks(demo: Screen) -> None:
+    demo.press("m")
+    demo.wait_for("since “mark 1”")
+    demo.value(r" tokens +([\d,]+) +([\d,]+) +\+[1-9]\d* ")
+    demo.value(rf" total +{SIZE} +{SIZE} +[+-]?{SIZE}")
+    # A rate per minute says something after a few seconds only.
+    demo.value(r" tokens +[\d,]+ +[\d,]+ +\+[\d,]+ +[\d,]+ ")
+    with dialog(demo, "M", "Measure from which mark?"):
+        demo.value(r"\d:\d\d:\d\d  start(?s:.*)\d:\d\d:\d\d  loaded(?s:.*)\d:\d\d:\d\d  mark 1")
+        demo.press("up", "enter")
+    demo.wait_for("since “loaded”")
+    with dialog(demo, "M", "Measure from which mark?"):
+        focus(demo, "tab", "or name a new mark")
+        demo.type("rain\r")
+    demo.wait_for("since “rain”")
+    demo.wait_for("mark “rain”")
+
+
+def test_clear_and_reset(demo: Screen) -> None:
+    demo.press("c")
+    demo.value(rf"cache cleared by keyboard, {SIZE} returned")
+    demo.press("r")
+    before = demo.value(rf"peak reset by keyboard, it was ({SIZE})")[1]
+    run = demo.value(rf"^ peak +({SIZE}) (?:[^\n]*\n){{2}} +run ({SIZE}) ")
+    assert size(run[2]) >= size(before) > 0
+    assert size(run[1]) < size(run[2])
+    axis = demo.row(skeleton(demo)["phase"][1])
+    assert "✕" in axis or "↺" in axis, axis
+
+
+def test_units(demo: Screen) -> None:
+    demo.press("u")
+    demo.wait_for(lambda text: " MB" in text and "MiB" not in "\n".join(text.split("\n")[1:25]))
+    demo.press("u")
+    demo.wait_for(lambda text: " MiB" in text and not re.search(r"\d MB", "\n".join(text.split("\n")[1:25])))
+
+
+def test_pause_holds_the_picture_only(demo: Screen) -> None:
+    # Wide columns: what comes after the pause belongs to no column shown, not even to the last.
+    demo.press("-", "-", "-")
+    demo.wait_for("5s a column")
+    try:
+        demo.press("space")
+        demo.wait_for("⏸ paused")
+        # The model goes on: its output moves again and again, and not one value does.
+        seen = []
+        for _ in range(5):
+            output = demo.lines()[27:37]
+            demo.wait_for(
+                lambda text, output=output: text.split("\n")[27:37] != output, why="output that goes on"
+            )
+            seen.append([demo.row(0)[:90], *chart_rows(demo)])
+        # The first may have been read while the picture was still being written.
+        assert seen[1] == seen[2] == seen[3] == seen[4]
+        assert not re.search(r"-\d+:\d\d:\d\d", demo.text()), "there is no time before the start"
+        tokens = tokens_now(demo)
+        demo.press("space")
+        demo.wait_for(lambda text: "⏸" not in text)
+        # Sampling went on.
+        demo.wait_for(lambda _: tokens_now(demo) > tokens, why="more tokens")
+    finally:
+        demo.press("+", "+", "+")
+        demo.wait_for("0.5s a column")
+
+
+def test_zoom(demo: Screen) -> None:
+    demo.wait_for("0.5s a column")
+    demo.press("-")
+    demo.wait_for("1s a column")
+    demo.press("-")
+    demo.wait_for("2s a column")
+    demo.press("+", "=")
+    demo.wait_for("0.5s a column")
+
+
+def test_pan_and_follow(demo: Screen) -> None:
+    demo.value(r"a column .* now *\n")
+    demo.press("left")
+    demo.value(r"a column .* 0:\d\d:\d\d *\n")
+    demo.press("end")
+    demo.value(r"a column .* now *\n")
+    demo.press("left")
+    demo.value(r"a column .* 0:\d\d:\d\d *\n")
+    demo.press("right", "right")
+    demo.value(r"a column .* now *\n")
+
+
+def test_theme(demo: Screen) -> None:
+    x, y = demo.find("where it goes")
+    dark = demo.cell(x, y).bg
+    demo.press("t")
+    demo.wait_for(lambda _: demo.cell(x, y).bg != dark, why="another background")
+    light = demo.cell(x, y)
+    assert int(light.bg[:2], 16) > 200 > 100 > int(light.fg[:2], 16)
+    demo.wait_for(lambda _: demo.unreadable() == "", why="all to be readable")
+    demo.wait_for(
+        lambda _: {demo.cell(1, row).bg for row in range(1, 17)} == {light.bg}, why="charts of the new theme"
+    )
+    demo.press("t")
+    demo.wait_for(lambda _: demo.cell(x, y).bg == dark, why="the dark background again")
+
+
+def test_help_lists_every_key(demo: Screen) -> None:
+    demo.press("?")
+    for line in (
+        "Cache limit one step down",
+        "Clear MLX's cache", "Reset MLX's peak", "Mark this moment", "Choose an earlier mark", "Hold the picture",
+        "More time per column", "Type the next prompt", "Stop generating", "Save a screenshot", "Dark or light",
+        "MiB and GiB", "All commands by name", "Quit",
+    ):  # fmt: skip
+        demo.wait_for(line)
+    demo.press("end")
+    demo.wait_for("tokens/s before and after")
+    demo.wait_for("what MLX holds")
+    demo.press("?")
+    demo.wait_for(alone)
+
+
+def test_command_palette_runs_a_command(demo: Screen) -> None:
+    demo.press("ctrl+p")
+    demo.wait_for("Search")
+    demo.type("zoom out")
+    demo.wait_for("More time per column")
+    demo.press("enter")
+    demo.wait_for("1s a column")
+    demo.press("+")
+    demo.wait_for("0.5s a column")
+
+
+def test_the_large_graph(demo: Screen) -> None:
+    demo.press("g")
+    demo.wait_for(lambda text: re.search("[⠁-⣿]{3}", text) and "0 B┤" in text, why="a chart in braille")
+    assert all(re.search(rf"{name} +{SIZE}", demo.text()) for name in CHARTS[:3])
+    assert re.search(r" -\d+s ", demo.text())
+    demo.press("g")
+    demo.wait_for("where it goes")
+
+
+def test_a_picture_is_saved(demo: Screen, pictures: Path) -> None:
+    demo.press("p")
+    demo.wait_for("Saved")
+    (picture,) = pictures.rglob("*.svg")
+    assert "mlxtop" in picture.read_text(encoding="utf-8")
+    # The note goes by itself, and takes nothing with it.
+    demo.wait_for(lambda text: "Saved" not in text)
+
+
+def test_the_mouse(demo: Screen) -> None:
+    x, y = demo.find("space pause")
+    demo.click(x + 7, y)
+    demo.wait_for("⏸ paused")
+    demo.click(x + 7, y)
+    demo.wait_for(lambda text: "⏸" not in text)
+    # The wheel goes back in the output, and forward again.
+    last = demo.value(r"▸ a prompt of (\d+) tokens(?![\s\S]*▸)")[0]
+    for _ in range(12):
+        demo.scroll(10, 33, -1)
+    demo.wait_for(lambda text: last not in text, why=f"an output without its end, {last}")
+    for _ in range(60):
+        demo.scroll(10, 33, 1)
+    demo.value(r"▸ a prompt of (\d+) tokens(?![\s\S]*▸)")
+
+
+def test_stop_and_start(demo: Screen) -> None:
+    demo.press("s")
+    demo.wait_for("● idle")
+    demo.press("s")
+    demo.value(r"● (prefill|decode)")
+
+
+def test_a_typed_prompt(demo: Screen) -> None:
+    focus(demo, "i", "i: type the next prompt")
+    demo.type("quiet, please [q]")
+    demo.wait_for("quiet, please [q]")
+    demo.press("enter")
+    demo.wait_for("▸ quiet, please [q]")
+    # Back on the dashboard, keys are keys again.
+    focus(demo, "i", "i: type the next prompt")
+    demo.type("never sent")
+    demo.wait_for("never sent")
+    focus(demo, "escape", "never sent")
+    demo.press("-")
+    demo.wait_for("1s a column")
+    demo.press("+")
+    demo.wait_for("0.5s a column")
+    focus(demo, "i", "never sent")
+    demo.press("ctrl+u")
+    demo.wait_for(lambda text: "never sent" not in text)
+    focus(demo, "escape", "i: type the next prompt")
+
+
+def test_typing_ahead_goes_into_the_prompt(spawn: Spawn) -> None:
+    """Over a slow line keys come in a bunch: what follows `i` is text, whatever it would mean as a key."""
+    screen = spawn("--workload", "chat")
+    screen.wait_for("● idle")
+    screen.send("iclear space, quit\r")
+    screen.wait_for("▸ clear space, quit")
