@@ -1,6 +1,7 @@
 """What a dashboard must look like, whatever it shows: for tests that ask whether anything is out of place."""
 
 import re
+from contextlib import suppress
 
 from tests.e2e.screen import Screen
 
@@ -50,6 +51,20 @@ def complaints(screen: Screen) -> list[str]:
     if screen.overruns:
         wrong.append(f"rows that were too long: {screen.overruns[:3]}")
     return wrong
+
+
+def settled(screen: Screen) -> None:
+    """Waits until nothing is out of place: a picture may be looked at while it is being written."""
+
+    def fine(_: str) -> bool:
+        try:
+            return not complaints(screen)
+        except AssertionError:
+            return False
+
+    with suppress(AssertionError):
+        screen.wait_for(fine, 5)
+    assert complaints(screen) == []
 
 
 def focus(screen: Screen, key: str, text: str) -> None:

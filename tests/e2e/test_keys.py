@@ -9,7 +9,7 @@ import pytest
 
 from mlxtop.core.units import parse_size
 from tests.e2e.conftest import Measured, Spawn
-from tests.e2e.looks import CHARTS, SIZE, complaints, focus, skeleton
+from tests.e2e.looks import CHARTS, SIZE, focus, settled, skeleton
 from tests.e2e.screen import Screen
 
 pytestmark = pytest.mark.e2e
@@ -46,7 +46,7 @@ def demo(running: Screen) -> Iterator[Screen]:
         if "⏸" in running.text():
             running.press("end")
             running.wait_for(lambda text: "⏸" not in text)
-        assert complaints(running) == []
+        settled(running)
 
 
 def alone(text: str) -> bool:

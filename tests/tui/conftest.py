@@ -1,14 +1,16 @@
+import math
+
 import pytest
 
-from mlxtop.probe import own
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens import dashboard
 from tests.tui.recorded import RecordedSession
 
 
 @pytest.fixture(autouse=True)
 def _no_own_cost(monkeypatch):
     """What watching costs is measured, and would be another figure in every picture."""
-    monkeypatch.setattr(own, "cpu", lambda: 0.0)
+    monkeypatch.setattr(dashboard, "OWN_WINDOW", math.inf)
 
 
 @pytest.fixture

@@ -164,26 +164,25 @@ class History:
         """Moves a finished second from `_recent` into the levels."""
         if not self._recent:
             return
-        self._unfold(self._raw)
-        row = self._reduce()
+        values = self._unfold(self._raw)
+        self._raw.trim()
+        row = self._reduce(values[:_N])
         self._recent.clear()
         self._levels[0].append(row)
         self._fold(1, row)
 
-    def _unfold(self, level: _Level) -> None:
-        """Appends the recent samples to `level`, one row each."""
+    def _unfold(self, level: _Level) -> list[tuple[int, ...]]:
+        """Appends the recent samples to `level`, one row each; returns their values, column by column."""
         time, *values = zip(*self._recent, strict=True)
         level.time.extend(time)
         for column, part in zip((*level.lo, *level.last), values, strict=True):
             column.extend(part)
-        level.trim()
+        return values
 
-    def _reduce(self) -> _Row:
-        """The recent samples as one row of the first level."""
-        _, *values = zip(*self._recent, strict=True)
-        gauges = values[:_N]
+    def _reduce(self, gauges: Sequence[Sequence[int]]) -> _Row:
+        """The recent samples, whose gauges are given column by column, as one row of the first level."""
         last = self._recent[-1].counters
-        return _Row(float(self._second), [min(g) for g in gauges], [max(g) for g in gauges], last)
+        return _Row(float(self._second), [*map(min, gauges)], [*map(max, gauges)], last)
 
     def _fold(self, level: int, row: _Row) -> None:
         """Merges `row` into the open bucket of `level`; a bucket that closes goes up one level."""
@@ -252,7 +251,8 @@ class History:
             rows.hi = [column[:] for column in rows.lo]
         pending = [self._open[k] for k in range(level, 0, -1)]
         if self._recent:
-            pending.append(self._reduce())
+            _, *values = zip(*self._recent, strict=True)
+            pending.append(self._reduce(values[:_N]))
         for row in pending:
             if row is not None and start <= row.time < end:
                 rows.append(row)

@@ -46,8 +46,6 @@ _LIGHT = {
     "own": "#bf8700",
     "ink": "#ffffff",
 }
-COLOURS = tuple(_DARK)
-
 DARK = Theme(
     name="mlxtop-dark",
     primary="#58a6ff",

@@ -20,7 +20,7 @@ class Output(Canvas):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._back = 0
-        self._wrapped: dict[int, tuple[int, int, list[str]]] = {}
+        self._kept: dict[int, tuple[object, list[Strip]]] = {}
         self._seen: tuple[object, ...] = ()
 
     def show(self, frame: Frame) -> None:
@@ -36,12 +36,12 @@ class Output(Canvas):
         rows: list[Strip] = []
         need = height + self._back
         for line in reversed(lines):
-            rows[:0] = [self._row(line, i, text, width) for i, text in enumerate(self._wrap(line, width - 4))]
+            rows[:0] = self._rows(line, width)
             if len(rows) >= need:
                 break
         self._back = max(0, min(self._back, len(rows) - height))
         if lines:
-            self._wrapped = {n: w for n, w in self._wrapped.items() if n >= lines[0].number}
+            self._kept = {number: kept for number, kept in self._kept.items() if number >= lines[0].number}
         end = len(rows) - self._back
         return rows[max(0, end - height) : end]
 
@@ -59,14 +59,16 @@ class Output(Canvas):
         event.stop()
         self.scroll(-WHEEL)
 
-    def _wrap(self, line: Line, width: int) -> list[str]:
-        """Wrapping is remembered: only the line that grows is wrapped again."""
-        kept = self._wrapped.get(line.number)
-        if kept is not None and kept[:2] == (len(line.text), width):
-            return kept[2]
-        rows = wrap(line.text, max(1, width))
-        self._wrapped[line.number] = (len(line.text), width, rows)
-        return rows
+    def _rows(self, line: Line, width: int) -> list[Strip]:
+        """A line's rows. They are remembered: only the line that grows is wrapped again."""
+        key = (len(line.text), width, self.app.theme)
+        kept = self._kept.get(line.number)
+        if kept is None or kept[0] != key:
+            rows = [
+                self._row(line, i, text, width) for i, text in enumerate(wrap(line.text, max(1, width - 4)))
+            ]
+            kept = self._kept[line.number] = key, rows
+        return kept[1]
 
     def _row(self, line: Line, index: int, text: str, width: int) -> Strip:
         lead, style = {
