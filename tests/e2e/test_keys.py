@@ -122,6 +122,7 @@ def test_an_exact_limit(demo: Screen) -> None:
         demo.wait_for("'plenty' is not a size: write 0, 20M, 1.5GiB, 500MB,")
         demo.wait_for("unlimited.")
         demo.press("ctrl+u")
+        demo.wait_for(lambda text: text.count("plenty") == 1, why="an empty line")
         demo.type("5M\r")
     demo.value(r" cache +5\.0 MiB +(?:by )?keyboard")
     with dialog(demo, "l", "Enter sets it"):

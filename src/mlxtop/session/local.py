@@ -16,7 +16,7 @@ from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.probe import allocator, footprint, program
 from mlxtop.probe.sampler import Sampler
-from mlxtop.workload import engine as work
+from mlxtop.workload import commands
 from mlxtop.workload.engine import Engine
 from mlxtop.workload.options import Options
 
@@ -99,7 +99,7 @@ class LocalSession:
             # Held by whoever is about to start the sampler: it starts before this, or never.
             self._closed = True
         self.finish()
-        self._engine.send(work.Quit())
+        self._engine.send(commands.Quit())
         if not self._engine.ident:
             return True
         self._engine.join(timeout)
@@ -183,13 +183,13 @@ class LocalSession:
             if value is None:
                 return
             self.state.limits[knob] = limit.asked(value)
-        self._engine.send(work.SetLimit(knob, value, who))
+        self._engine.send(commands.SetLimit(knob, value, who))
 
     def clear_cache(self, who: str) -> None:
-        self._engine.send(work.Clear(who))
+        self._engine.send(commands.Clear(who))
 
     def reset_peak(self, who: str) -> None:
-        self._engine.send(work.Reset(who))
+        self._engine.send(commands.Reset(who))
 
     def mark(self, name: str, who: str) -> None:
         """Marks this moment. Before MLX is there to be read, nothing can be marked."""
@@ -200,13 +200,13 @@ class LocalSession:
         self._emit(Kind.MARK, name=name, active=active, cache=cache, peak=peak, tokens=tokens, who=who)
 
     def say(self, text: str) -> None:
-        self._engine.send(work.Say(text))
+        self._engine.send(commands.Say(text))
 
     def start(self) -> None:
-        self._engine.send(work.Start())
+        self._engine.send(commands.Start())
 
     def stop(self) -> None:
-        self._engine.send(work.Stop())
+        self._engine.send(commands.Stop())
 
     def forget(self) -> None:
-        self._engine.send(work.Forget())
+        self._engine.send(commands.Forget())

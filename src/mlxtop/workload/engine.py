@@ -10,18 +10,20 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from mlxtop.core.errors import MlxtopError, NoBackendError
+from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Kind
 from mlxtop.core.history import UNKNOWN
 from mlxtop.core.limits import KNOBS, Knob
-from mlxtop.core.units import DEFAULT, Size
+from mlxtop.core.units import DEFAULT
 from mlxtop.probe import allocator, backend, breakdown, device, own
 from mlxtop.probe.limits import Call, Change, Watch
 from mlxtop.workload import demo, hub
+from mlxtop.workload.commands import Clear, Command, Forget, Quit, Reset, Say, SetLimit, Start, Stop
+from mlxtop.workload.failure import explain
 from mlxtop.workload.options import Options
 from mlxtop.workload.prompts import Prompt, prompts
 
@@ -30,46 +32,6 @@ Write = Callable[[Literal["prompt", "reply"], str], None]
 
 # How often, in seconds, the KV cache is measured and loading reports how far it is.
 MEASURE_EVERY = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class SetLimit:
-    knob: Knob
-    value: Size
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Clear:
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """A prompt that a person typed: it is next, and whatever runs now ends."""
-
-    text: str
-
-
-class Start: ...
-
-
-class Stop: ...
-
-
-class Forget:
-    """Ends the conversation: the next prompt begins with an empty KV cache."""
-
-
-class Quit: ...
-
-
-Command = SetLimit | Clear | Reset | Say | Start | Stop | Forget | Quit
 
 
 class Counters:
@@ -413,16 +375,6 @@ class Engine(threading.Thread):
                 self._emit(Kind.RESET, peak=size, who=who)
 
 
-# By name, because huggingface_hub and the HTTP library under it have moved these classes before.
-OFFLINE = (
-    "LocalEntryNotFoundError",
-    "OfflineModeIsEnabled",
-    "ConnectError",
-    "ConnectionError",
-    "ConnectTimeout",
-)
-
-
 class _Run:
     """One generation while it goes on."""
 
@@ -449,22 +401,3 @@ class _Run:
             "tps": (self.tokens - 1) / seconds if seconds > 0 else 0.0,
             "reason": self.reason,
         }
-
-
-def explain(what: str, options: Options, error: Exception) -> str:
-    """One sentence: what failed, on what, and why. What to do is up to whoever shows it."""
-    if isinstance(error, NoBackendError):
-        return str(error)
-    cause = (" ".join(str(error).split()) or type(error).__name__).rstrip(".?!")
-    if what == "load":
-        return f"Could not load {options.name}: {_hint(error, cause)}."
-    return f"The {what} failed: {type(error).__name__}: {cause}."
-
-
-def _hint(error: Exception, cause: str) -> str:
-    name = type(error).__name__
-    if name in ("RepositoryNotFoundError", "HFValidationError"):
-        return "no such directory, and no such repository on the Hub (or it needs a login)"
-    if name in OFFLINE:
-        return "no such directory, and the Hub cannot be reached; check the name and the network"
-    return f"{name}: {cause[:300]}"

@@ -1,0 +1,46 @@
+"""What others may ask of the thread that owns MLX."""
+
+from dataclasses import dataclass
+
+from mlxtop.core.limits import Knob
+from mlxtop.core.units import Size
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    knob: Knob
+    value: Size
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A prompt that a person typed: it is next, and whatever runs now ends."""
+
+    text: str
+
+
+class Start: ...
+
+
+class Stop: ...
+
+
+class Forget:
+    """Ends the conversation: the next prompt begins with an empty KV cache."""
+
+
+class Quit: ...
+
+
+Command = SetLimit | Clear | Reset | Say | Start | Stop | Forget | Quit
