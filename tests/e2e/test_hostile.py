@@ -71,7 +71,7 @@ def test_a_pasted_prompt(chat: Callable[..., Screen], text: str) -> None:
 
 
 def test_a_pasted_prompt_of_many_lines_is_whole(chat: Callable[..., Screen]) -> None:
-    screen = chat()
+    screen = chat(columns=120, rows=40)
     focus(screen, "i", "i: type the next prompt")
     screen.paste("first line\nsecond line\n")
     screen.wait_for("first line")

@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from threading import Lock
 from typing import NamedTuple
 
@@ -198,16 +199,23 @@ class History:
             self._fold(level + 1, bucket)
         self._open[level] = row._replace(time=start)
 
-    def columns(self, start: float, width: float, count: int, gauges: Sequence[str] = GAUGES) -> Columns:
+    def columns(
+        self,
+        start: float,
+        width: float,
+        count: int,
+        gauges: Sequence[str] = GAUGES,
+        until: float = inf,
+    ) -> Columns:
         """`count` columns of `width` seconds from `start`: extremes kept, held over short gaps.
 
-        `gauges` names those wanted; counters always come.
+        `gauges` names those wanted; counters always come. What happened after `until` is left out.
         """
         with self._lock:
             level = self._pick(start, width)
             # Where only coarser rows are left, each stands for all the columns it covers.
             margin = max(2.5 * self._interval, width, WIDTHS[level] if level >= 0 else 0.0)
-            rows = self._rows(level, start - margin, start + width * count)
+            rows = self._rows(level, start - margin, min(start + width * count, until + 1e-9))
         return _cut(rows, start, width, count, hold=margin, gauges=gauges)
 
     def at(self, time: float) -> Sample | None:

@@ -18,6 +18,8 @@ class Line(NamedTuple):
     number: int
     who: Who
     text: str
+    begins: bool = True
+    """Whether somebody begins to speak here, rather than goes on."""
 
 
 class Transcript:
@@ -49,14 +51,16 @@ class Transcript:
                 if first[room:]:
                     self._append(who, first[room:])
             else:
-                self._append(who, first)
+                self._append(who, first, begins=True)
             for part in rest:
                 self._append(who, part)
             self.version += 1
 
-    def _append(self, who: Who, text: str) -> None:
+    def _append(self, who: Who, text: str, begins: bool = False) -> None:
         for start in range(0, max(len(text), 1), LONGEST_LINE):
-            self._lines.append(Line(self._next, who, text[start : start + LONGEST_LINE]))
+            self._lines.append(
+                Line(self._next, who, text[start : start + LONGEST_LINE], begins and not start)
+            )
             self._next += 1
 
     def since(self, number: int) -> list[Line]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.events import Print
+from textual.events import Event, Key, Print
 from textual.screen import Screen
 
 from mlxtop.session.protocol import Session
@@ -28,7 +28,9 @@ class MlxtopApp(App[None]):
         Binding("t", "next_theme", "Theme", show=False, tooltip="Dark or light"),
         Binding("p", "picture", "Picture", show=False, tooltip="Save a screenshot (SVG)"),
         Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="All commands by name", key_display="ctrl+p"),
-        Binding("q,ctrl+c,ctrl+q", "quit", "quit", show=True, priority=False, tooltip="Quit", key_display="q"),
+        Binding("q", "quit", "quit", show=True, tooltip="Quit"),
+        # Ctrl-C is Ctrl-C everywhere, in a line of text and over a dialog too.
+        Binding("ctrl+c,ctrl+q", "quit", "Leave", show=False, priority=True, tooltip="Quit, from anywhere", key_display="ctrl+c"),
     ]  # fmt: skip
 
     def __init__(self, session: Session, opened: Callable[[], None] | None = None) -> None:
@@ -36,6 +38,7 @@ class MlxtopApp(App[None]):
         self.session = session
         self.dashboard = Dashboard(session)
         self._opened = opened
+        self._leaving = False
 
     @property
     def crashed(self) -> bool:
@@ -50,7 +53,7 @@ class MlxtopApp(App[None]):
         self.register_theme(theme.LIGHT)
         self.theme = theme.DARK.name
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.exit, None, 128 + number)
         self.push_screen(self.dashboard)
         self.begin_capture_print(self)
@@ -109,4 +112,10 @@ class MlxtopApp(App[None]):
         self.notify(f"Saved {path}", markup=False)
 
     async def action_quit(self) -> None:
+        self._leaving = True
         self.exit()
+
+    async def on_event(self, event: Event) -> None:
+        # Keys come in a bunch over a slow line: after q the rest is nobody's.
+        if not (self._leaving and isinstance(event, Key)):
+            await super().on_event(event)

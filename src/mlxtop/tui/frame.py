@@ -69,7 +69,7 @@ class Frame:
 def cut(session: Session, view: View, columns: int, now: float) -> Columns:
     """The stretch of history that `view` shows, in `columns` columns. Costs about half a millisecond."""
     axis = view.axis
-    return session.history.columns(axis.start(columns, now), axis.width, columns, DRAWN)
+    return session.history.columns(axis.start(columns, now), axis.width, columns, DRAWN, until=now)
 
 
 def gather(session: Session, view: View, own: Own, columns: Columns, now: float) -> Frame:

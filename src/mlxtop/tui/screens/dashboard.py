@@ -7,6 +7,7 @@ from dataclasses import replace
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
@@ -23,6 +24,7 @@ from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, Speed
 from mlxtop.tui.widgets.header import Header
 from mlxtop.tui.widgets.limits import Limits
 from mlxtop.tui.widgets.output import Output
+from mlxtop.tui.widgets.prompt import PromptLine
 from mlxtop.tui.widgets.run import RunFigures
 from mlxtop.tui.widgets.since import Since
 from mlxtop.tui.widgets.status import Status
@@ -100,7 +102,7 @@ class Dashboard(Screen[None]):
         yield Limits(id="limits-short")
         yield Status(id="status")
         yield Output(id="output")
-        yield Input(id="prompt", placeholder="i: type the next prompt", compact=True)
+        yield PromptLine(id="prompt", placeholder="i: type the next prompt", compact=True)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -120,7 +122,8 @@ class Dashboard(Screen[None]):
     def tick(self) -> None:
         """Draws the present moment."""
         self._measure_own()
-        self._columns = None
+        if not self.view.paused:
+            self._columns = None
         self._show(self._panels)
 
     def _show(self, panels: Iterable[Canvas]) -> None:
@@ -148,6 +151,7 @@ class Dashboard(Screen[None]):
 
     def _look(self, **changes: object) -> None:
         """Changes the view, and shows it at once: a key is answered before the next tick."""
+        self._columns = None
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
         self.tick()
 
@@ -222,13 +226,21 @@ class Dashboard(Screen[None]):
         self.session.forget()
 
     def action_prompt(self) -> None:
-        self.query_one("#prompt", Input).focus()
+        # At once, not in the next turn of the loop: keys that follow are already text.
+        self.set_focus(self.query_one(PromptLine))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value:
-            self.session.say(event.value)
+            self.session.say(self.query_one(PromptLine).text)
             event.input.clear()
         self.set_focus(None)
+
+    def on_key(self, event: Key) -> None:
+        # Typed ahead of the focus: a letter that reaches the screen while the prompt has it is the prompt's.
+        if event.is_printable and isinstance(self.focused, PromptLine):
+            event.stop()
+            event.prevent_default()
+            self.focused.post_message(event)
 
     def key_escape(self) -> None:
         self.set_focus(None)

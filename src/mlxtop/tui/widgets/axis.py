@@ -55,7 +55,8 @@ class Axis(Canvas):
             if live:
                 label = f"-{format_span(back * columns.width)}" if back else "now"
             else:
-                label = format_clock(columns.start + (column + 1) * columns.width)
+                at = columns.start + (column + 1) * columns.width
+                label = format_clock(at) if at >= 0 else ""
             begin = column - len(label) + 1
             if begin >= 0:
                 cells[begin : column + 1] = label

@@ -76,4 +76,4 @@ class Output(Canvas):
             "reply": ("   ", self.style("text")),
             "log": (" ! ", self.style("dim")),
         }[line.who]
-        return self.row([(lead if index == 0 else "   ", style), (text, style)], width)
+        return self.row([(lead if index == 0 and line.begins else "   ", style), (text, style)], width)

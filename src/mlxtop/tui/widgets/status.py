@@ -11,6 +11,7 @@ from mlxtop.tui.frame import Frame, effect
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 
 NO_NEWS = ("mlxtop", "flag", "MLX's default")
+TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
 LASTS = 20.0
 """Seconds for which an event is news."""
 
@@ -19,27 +20,24 @@ class Status(Canvas):
     """The last thing a person would want to know, coloured by what it is about."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
-        colour, text = self._news(frame)
-        room = width - 2
-        own = own_cost(frame) if width < ROOM_FOR_OWN else ""
-        # An error takes the whole row: it matters more than what we cost.
-        if len(text) + len(own) + 2 > room:
-            own = "" if frame.state.error else own
-            text = cut_cells(text, room - len(own) - 2 if own else room)
-        gap = room - cell_len(text) - len(own)
-        return [self.row([(f" {text}{' ' * gap}", self.style(colour)), (own, self.style("dim"))], width)]
+        colour, text, hint = self._news(frame)
+        # What to do is never cut off, and an error matters more than what we cost.
+        end = hint or (own_cost(frame) if width < ROOM_FOR_OWN else "")
+        room = width - 2 - (len(end) + 2 if end else 0)
+        text = text if cell_len(text) <= room else f"{cut_cells(text, room - 1)}…"
+        gap = " " if hint else " " * (width - 2 - cell_len(text) - len(end))
+        last = (end, self.style("text" if hint else "dim"))
+        return [self.row([(f" {text}{gap}", self.style(colour)), last], width)]
 
-    def _news(self, frame: Frame) -> tuple[str, str]:
+    def _news(self, frame: Frame) -> tuple[str, str, str]:
+        """Colour, text, and what to do about it."""
         if frame.state.error is not None:
-            todo = {"failed": " Press s to try again.", "idle": " Press s to go on."}
-            return "limit", one_line(frame.state.error) + todo.get(frame.state.phase, "")
+            return "limit", one_line(frame.state.error), TODO.get(frame.state.phase, "")
         pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
         if pending:
             knob, limit = pending[0]
-            return "limit", (
-                f"{knob} limit {frame.size(limit.value)} → {frame.size(limit.pending)}: "
-                "waits for MLX to reach a safe point …"
-            )
+            change = f"{knob} limit {frame.size(limit.value)} → {frame.size(limit.pending)}"
+            return "limit", f"{change}: waits for MLX to reach a safe point …", ""
         events = [
             event
             for kind in (Kind.CLEAR, Kind.RESET, Kind.MARK, Kind.LIMIT)
@@ -47,11 +45,11 @@ class Status(Canvas):
         ]
         latest = max(events, key=lambda event: event.time, default=None)
         if latest is not None and latest.kind is Kind.LIMIT:
-            return "limit", self._effect(frame)
+            return "limit", self._effect(frame), ""
         if latest is not None and frame.now - latest.time < LASTS:
-            return "mark", one_line(latest.describe(frame.view.units))
+            return "mark", one_line(latest.describe(frame.view.units)), ""
         last = frame.session.timeline.latest(Kind.GENERATION)
-        return "dim", "last: " + last.describe(frame.view.units) if last else ""
+        return "dim", "last: " + last.describe(frame.view.units) if last else "", ""
 
     def _effect(self, frame: Frame) -> str:
         found = effect(frame)
