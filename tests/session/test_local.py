@@ -81,7 +81,7 @@ def test_a_run_can_be_read_from_start_to_end(run) -> None:
     assert session.state.generations == 2
     assert session.state.facts["model"] == "demo"
     assert [mark.name for mark in session.state.marks] == ["start", "loaded"]
-    assert session.transcript.since(0)[0][1:] == ("prompt", "hello there")
+    assert session.transcript.since(0)[0][1:3] == ("prompt", "hello there")
     latest = session.history.latest
     assert (latest.tokens, latest.steps) == (12, 10)
     assert latest.total == latest.active + latest.cache

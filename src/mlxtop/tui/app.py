@@ -116,6 +116,20 @@ class MlxtopApp(App[None]):
         self.exit()
 
     async def on_event(self, event: Event) -> None:
-        # Keys come in a bunch over a slow line: after q the rest is nobody's.
-        if not (self._leaving and isinstance(event, Key)):
+        if not isinstance(event, Key) or not await self._take_key(event):
             await super().on_event(event)
+
+    async def _take_key(self, event: Key) -> bool:
+        """Whether the key is dealt with.
+
+        Over a slow line keys come in a bunch. After `q` the rest is nobody's; and the dashboard's keys act
+        here and now, not when the screen's own queue comes to them, so that what follows `i` is text.
+        """
+        if self._leaving:
+            return True
+        if self.screen is not self.dashboard or self.focused is not None:
+            return False
+        active = self.dashboard.active_bindings.get(event.key)
+        if active is None or not active.enabled:
+            return False
+        return await self.run_action(active.binding.action, active.node)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
@@ -234,13 +233,6 @@ class Dashboard(Screen[None]):
             self.session.say(self.query_one(PromptLine).text)
             event.input.clear()
         self.set_focus(None)
-
-    def on_key(self, event: Key) -> None:
-        # Typed ahead of the focus: a letter that reaches the screen while the prompt has it is the prompt's.
-        if event.is_printable and isinstance(self.focused, PromptLine):
-            event.stop()
-            event.prevent_default()
-            self.focused.post_message(event)
 
     def key_escape(self) -> None:
         self.set_focus(None)
