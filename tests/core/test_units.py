@@ -150,7 +150,8 @@ def test_a_delta_shows_its_sign(size: int | None, shown: str) -> None:
     ("seconds", "shown"),
     [
         (0.4, "0.4s"),
-        (0.0123, "0.0123s"),
+        (0.0123, "12.3ms"),
+        (0, "0s"),
         (1, "1s"),
         (45, "45s"),
         (59.4, "59.4s"),

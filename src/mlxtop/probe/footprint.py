@@ -9,6 +9,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 
 KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
 """What `reader()` reads here."""
@@ -35,21 +36,21 @@ class _RusageInfoV0(ctypes.Structure):
 def reader() -> Callable[[], int | None]:
     """A function that returns the footprint of this process in bytes, `None` when it cannot be read.
 
-    A read takes about 25 µs: meant for once a second.
+    A read takes a few microseconds: meant for once a second.
     """
     return _phys_footprint_reader() if sys.platform == "darwin" else _rss_reader()
 
 
+@cache
 def _rss_reader() -> Callable[[], int | None]:
-    # Imported late: the first frame does not wait for it.
-    import psutil
-
-    process = psutil.Process()
+    # psutil reads the same file in 17 µs; kept open it takes 2, once a second for as long as a run lasts.
+    statm, page = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC), os.sysconf("SC_PAGE_SIZE")
 
     def read() -> int | None:
         try:
-            return int(process.memory_info().rss)
-        except psutil.Error:
+            # The second field of proc_pid_statm(5): resident pages.
+            return int(os.pread(statm, 128, 0).split()[1]) * page
+        except OSError:
             return None
 
     return read

@@ -158,9 +158,8 @@ class LocalSession:
             c.kv,
         )
         self.history.add(sample)
-        state = self.state
-        if peak > state.run_peak:
-            state.run_peak = peak
+        if peak > self.state.run_peak:
+            self.state.run_peak = peak
         if self._sink:
             self._sink(sample)
 

@@ -26,6 +26,8 @@ class View:
     """Name of the chosen mark; `None` follows the latest."""
     axis: TimeAxis = field(default_factory=TimeAxis)
     paused: bool = False
+    run_peak: int | None = None
+    """The run's own peak when the view was paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ class Frame:
         return format_delta(value, self.view.units)
 
     @property
+    def run_peak(self) -> int:
+        """The highest peak of the run, up to the moment shown."""
+        return self.state.run_peak if self.view.run_peak is None else self.view.run_peak
+
+    @property
     def mark(self) -> Mark | None:
         """The mark that deltas are measured from."""
         marks = self.state.marks
@@ -78,12 +85,12 @@ def gather(session: Session, view: View, own: Own, columns: Columns, now: float)
     rate = speed(session.history.at(now - SPEED_WINDOW), sample)
     if rate is None and session.state.phase == "prefill":
         rate = session.state.generation.get("tps")
-    return Frame(session, session.state, view, own, now, sample, columns, rate, _ticks(session, columns))
+    return Frame(session, session.state, view, own, now, sample, columns, rate, _ticks(session, columns, now))
 
 
-def _ticks(session: Session, columns: Columns) -> list[Tick]:
+def _ticks(session: Session, columns: Columns, now: float) -> list[Tick]:
     start, width = columns.start, columns.width
-    end = start + width * len(columns.last["phase"])
+    end = min(start + width * len(columns.last["phase"]), now + 1e-9)
     return [
         (int((event.time - start) / width), event)
         for kind in TICKED

@@ -136,8 +136,9 @@ class Dashboard(Screen[None]):
     def frame(self) -> Frame:
         """The session as it is to be shown now; its columns are those of the last whole picture."""
         now = self._paused_at if self.view.paused else self.session.now()
-        if self._columns is None:
-            self._columns = cut(self.session, self.view, max(1, self.size.width - GUTTER), now)
+        count = max(1, self.size.width - GUTTER)
+        if self._columns is None or len(self._columns.last["phase"]) != count:
+            self._columns = cut(self.session, self.view, count, now)
         return gather(self.session, self.view, self._own, self._columns, now)
 
     def _measure_own(self) -> None:
@@ -240,11 +241,11 @@ class Dashboard(Screen[None]):
     # The view
 
     def action_pause(self) -> None:
+        if self.view.paused:
+            self.action_live()
+            return
         self._paused_at = self.session.now()
-        axis = self.view.axis
-        self._look(
-            paused=not self.view.paused, axis=axis if not self.view.paused else replace(axis, end=None)
-        )
+        self._look(paused=True, run_peak=self.session.state.run_peak)
 
     def action_zoom(self, direction: int) -> None:
         self._look(axis=self.view.axis.zoom(direction, self.session.interval))
@@ -258,7 +259,7 @@ class Dashboard(Screen[None]):
         self._look(axis=self.view.axis.pan(columns, now))
 
     def action_live(self) -> None:
-        self._look(axis=replace(self.view.axis, end=None), paused=False)
+        self._look(axis=replace(self.view.axis, end=None), paused=False, run_peak=None)
 
     def action_scroll(self, rows: int) -> None:
         self.query_one(Output).scroll(rows)

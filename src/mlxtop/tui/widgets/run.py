@@ -19,7 +19,7 @@ class RunFigures(Canvas):
             ("generations", f"{state.generations:,}"),
             ("first token", format_span(last["ttft"]) if last else "—"),
             ("prompt", f"{last['prompt_tps']:,.0f} tok/s" if last else "—"),
-            ("run peak", frame.size(state.run_peak) if frame.sample else "—"),
+            ("run peak", frame.size(frame.run_peak) if frame.sample else "—"),
             ("samples", f"{frame.session.history.count:,}{late}"),
         )
         return [
