@@ -79,6 +79,9 @@ def rates(columns: Columns) -> list[int]:
 class Chart(Canvas):
     """A series of sizes: `active`, `cache` or `peak`. A subclass draws another kind of number."""
 
+    LEAST = 2**20
+    """The least that the top of a chart stands for: a few bytes are no wall."""
+
     class Zoomed(Message):
         """The wheel was turned over a chart: less time a column (-1), or more (1)."""
 
@@ -96,6 +99,8 @@ class Chart(Canvas):
         reach = max(max(hi, default=0), 0)
         if line and max(line) <= 2 * max(reach, 1):
             reach = max(reach, *line)
+        if reach:
+            reach = max(reach, self.LEAST)
         scale = fit(min((v for v in lo if v != UNKNOWN), default=0), reach, self.base(frame.view.units))
         notes = self.notes(frame, scale, height)
         plot = self._plot(lo, hi, scale, height, line, frame.ticks)
@@ -265,6 +270,8 @@ class PeakChart(Chart):
 
 class SpeedChart(Chart):
     """Tokens per second while decoding."""
+
+    LEAST = 0
 
     def values(self, frame: Frame) -> tuple[Sequence[int], Sequence[int]]:
         found = rates(frame.columns)
