@@ -205,18 +205,19 @@ class History:
         width: float,
         count: int,
         gauges: Sequence[str] = GAUGES,
+        counters: Sequence[str] = COUNTERS,
         until: float = inf,
     ) -> Columns:
         """`count` columns of `width` seconds from `start`: extremes kept, held over short gaps.
 
-        `gauges` names those wanted; counters always come. What happened after `until` is left out.
+        `gauges` and `counters` name those wanted. What happened after `until` is left out.
         """
         with self._lock:
             level = self._pick(start, width)
             # Where only coarser rows are left, each stands for all the columns it covers.
             margin = max(2.5 * self._interval, width, WIDTHS[level] if level >= 0 else 0.0)
             rows = self._rows(level, start - margin, min(start + width * count, until + 1e-9))
-        return _cut(rows, start, width, count, hold=margin, gauges=gauges)
+        return _cut(rows, start, width, count, hold=margin, gauges=gauges, counters=counters)
 
     def at(self, time: float) -> Sample | None:
         """The last sample at or before `time`, if it is still kept as it came."""
@@ -267,7 +268,15 @@ class History:
         return rows
 
 
-def _cut(rows: _Level, start: float, width: float, count: int, hold: float, gauges: Sequence[str]) -> Columns:
+def _cut(
+    rows: _Level,
+    start: float,
+    width: float,
+    count: int,
+    hold: float,
+    gauges: Sequence[str],
+    counters: Sequence[str],
+) -> Columns:
     """Cuts rows into columns; an empty column repeats the row before it for at most `hold` seconds."""
     time = rows.time
     # Half a microsecond keeps rows that lie on a column's edge on the right side of rounding.
@@ -283,7 +292,8 @@ def _cut(rows: _Level, start: float, width: float, count: int, hold: float, gaug
         low, high = rows.lo[GAUGES.index(name)], rows.hi[GAUGES.index(name)]
         lo[name] = _each(min, low, spans)
         hi[name] = _each(max, high, spans)
-    for name, column in zip(COUNTERS, rows.last, strict=True):
+    for name in counters:
+        column = rows.last[COUNTERS.index(name)]
         last[name] = [column[b - 1] if a < b else UNKNOWN for a, b in spans]
     return Columns(start, width, lo, hi, last)
 

@@ -12,6 +12,7 @@ from mlxtop.tui.timeaxis import TimeAxis
 Tick = tuple[int, Event]
 
 DRAWN = ("active", "cache", "peak")
+COUNTED = ("steps", "decode", "phase")
 TICKED = (Kind.CLEAR, Kind.RESET, Kind.LIMIT, Kind.MARK, Kind.ERROR)
 SPEED_WINDOW = 2.0
 EFFECT_WINDOW = 10.0
@@ -76,7 +77,8 @@ class Frame:
 def cut(session: Session, view: View, columns: int, now: float) -> Columns:
     """The stretch of history that `view` shows, in `columns` columns. Costs about half a millisecond."""
     axis = view.axis
-    return session.history.columns(axis.start(columns, now), axis.width, columns, DRAWN, until=now)
+    start = axis.start(columns, now)
+    return session.history.columns(start, axis.width, columns, DRAWN, COUNTED, until=now)
 
 
 def gather(session: Session, view: View, own: Own, columns: Columns, now: float) -> Frame:
