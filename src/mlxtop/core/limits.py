@@ -8,6 +8,9 @@ from mlxtop.core.units import UNLIMITED
 Knob = Literal["cache", "memory", "wired"]
 KNOBS: tuple[Knob, ...] = get_args(Knob)
 
+MLX_DEFAULT = "MLX's default"
+"""Who set a limit that nobody has touched."""
+
 MIB = 2**20
 GIB = 2**30
 LADDER: tuple[int, ...] = (

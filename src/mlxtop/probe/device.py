@@ -47,13 +47,6 @@ def backend_name() -> str:
     return "Metal" if mx.metal.is_available() else "CUDA"
 
 
-def device_free() -> int | None:
-    """Bytes free on the whole device, all processes counted; `None` where the device does not say."""
-    mx = backend.load()
-    free: int | None = mx.device_info().get("free_memory")
-    return free
-
-
 def version(package: str) -> str | None:
     """The installed version of `package`, or `None`."""
     from importlib import metadata

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import UNKNOWN, Columns, Sample, speed
+from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.state import Mark, State
 from mlxtop.core.units import Units, format_delta, format_size
 from mlxtop.session.protocol import Session
@@ -103,7 +104,7 @@ def _ticks(session: Session, columns: Columns, now: float) -> list[Tick]:
 
 def is_news(event: Event) -> bool:
     """Whether something happened, rather than was found: MLX's defaults are no change."""
-    return event.data.get("who") != "MLX's default"
+    return event.data.get("who") != MLX_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Effect:
 def effect(frame: Frame) -> Effect | None:
     """The effect of the last limit change that was no default."""
     event = frame.session.timeline.latest(Kind.LIMIT)
-    if event is None or event.data["who"] == "MLX's default":
+    if event is None or not is_news(event):
         return None
     history = frame.session.history
     at = history.at(event.time)

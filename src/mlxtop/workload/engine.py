@@ -17,7 +17,7 @@ from typing import Any, Literal
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Kind
 from mlxtop.core.history import UNKNOWN
-from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
 from mlxtop.core.units import DEFAULT
 from mlxtop.probe import allocator, backend, breakdown, device, own
 from mlxtop.probe.limits import Call, Change, Watch
@@ -114,8 +114,8 @@ class Engine(threading.Thread):
         self._defaults = self._watch.install()
         for knob in KNOBS:
             value = self._defaults[knob]
-            self._stand[knob] = value, "MLX's default"
-            self._emit(Kind.LIMIT, knob=knob, old=value, new=value, who="MLX's default")
+            self._stand[knob] = value, MLX_DEFAULT
+            self._emit(Kind.LIMIT, knob=knob, old=value, new=value, who=MLX_DEFAULT)
         self._ready.set()
         for knob, size in self.options.limits.items():
             self._set_limit(SetLimit(knob, size, "flag"))

@@ -2,7 +2,7 @@
 
 from textual.strip import Strip
 
-from mlxtop.core.limits import KNOBS, Knob, Limit
+from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob, Limit
 from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
@@ -52,4 +52,4 @@ class Limits(Canvas):
 
 def who(limit: Limit) -> str:
     """Where a limit came from, in few words."""
-    return {"MLX's default": "default", "": "—"}.get(limit.who, one_line(limit.who))
+    return {MLX_DEFAULT: "default", "": "—"}.get(limit.who, one_line(limit.who))

@@ -5,12 +5,13 @@ from rich.cells import set_cell_size as cut_cells
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
+from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, effect
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 
-NO_NEWS = ("mlxtop", "flag", "MLX's default")
+NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
 TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
 LASTS = 20.0
 """Seconds for which an event is news."""
