@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import Sample
+from mlxtop.core.sample import Sample
 
 PATIENCE = 30.0
 

@@ -12,7 +12,8 @@ from itertools import cycle
 from benchmarks.subjects import PROMPT, mlxtop, rest
 from benchmarks.subjects.own import Frames, own_cost
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import History, Sample
+from mlxtop.core.history import History
+from mlxtop.core.sample import Sample
 from mlxtop.core.timeline import Timeline
 from mlxtop.session.local import LocalSession
 from mlxtop.tui.screens.dashboard import Dashboard

@@ -10,7 +10,7 @@ from functools import partial
 
 from benchmarks.subjects import mlxtop, rest, tell
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import Sample
+from mlxtop.core.sample import Sample
 from mlxtop.session.local import LocalSession
 
 

@@ -1,7 +1,29 @@
 """mlxtop: the instrument for MLX memory. Importing it imports neither Textual nor mlx-lm, nor MLX itself."""
 
-from mlxtop.core.snapshot import Snapshot
-from mlxtop.probe.program import cache_limit, mark, phase, snapshot
+# `typing` takes 4 ms to import, in every Python that is started under watch.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mlxtop.agent.boot import watch
+    from mlxtop.core.snapshot import Snapshot
+    from mlxtop.probe.program import cache_limit, mark, phase, snapshot
 
-__all__ = ["Snapshot", "cache_limit", "mark", "phase", "snapshot"]
+__all__ = ["Snapshot", "cache_limit", "mark", "phase", "snapshot", "watch"]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Snapshot": "mlxtop.core.snapshot",
+    "cache_limit": "mlxtop.probe.program",
+    "mark": "mlxtop.probe.program",
+    "phase": "mlxtop.probe.program",
+    "snapshot": "mlxtop.probe.program",
+    "watch": "mlxtop.agent.boot",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Found when asked for: the agent in somebody else's program needs none of it.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

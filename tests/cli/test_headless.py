@@ -217,6 +217,7 @@ SUMMARY = {
     "end": {"active": 395_412_992, "cache": 2_097_152, "peak": 1_572_864_000},
     "growth": {"active": 0, "cache": 2_097_152, "peak": 1_177_451_008},
     "generations": 2,
+    "steps_are": "tokens",
     "tokens": 512,
     "tokens_per_second": 41.25,
     "time_to_first_token": 0.5,

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlxtop.core import history as module
-from mlxtop.core.history import COUNTERS, GAUGES, UNKNOWN, Columns, History, Sample, speed
+from mlxtop.core.history import Columns, History
+from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample, speed
 from mlxtop.tui.timeaxis import WIDTHS, TimeAxis
 
 # Milliseconds from one sample to the next: bursts, steady ticks, gaps, and nights.

@@ -10,9 +10,10 @@ heard = []
 watch = Watch(heard.append)
 names = ("set_cache_limit", "set_memory_limit", "set_wired_limit", "clear_cache", "reset_peak_memory")
 own = {name: getattr(mx, name) for name in names}
-found = watch.install()
+found = watch.ask()
+watch.install()
 def told():
-    return [[type(h).__name__, *(getattr(h, f) for f in h.__slots__)] for h in heard]
+    return [[type(h).__name__, *(getattr(h, f) for f in h._fields)] for h in heard]
 def say(**what):
     print(json.dumps(what))
 def fill():

@@ -9,7 +9,7 @@ import pytest
 
 import mlxtop
 from mlxtop.core.event import Kind
-from mlxtop.core.history import UNKNOWN
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import DEFAULT
 from mlxtop.session.local import LocalSession
 from mlxtop.workload.options import FOREVER, Options

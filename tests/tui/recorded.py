@@ -5,13 +5,15 @@ It takes wishes and remembers them. Real sessions are in tests/session and tests
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import GAUGES, UNKNOWN, History, Sample
+from mlxtop.core.history import History
+from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
+from mlxtop.session.protocol import Wish
 
 TRACE = Path(__file__).with_name("trace.jsonl")
 
@@ -22,6 +24,9 @@ class RecordedSession:
     title = "demo"
     interval = 0.1
     footprint_kind = "RSS"
+    steps_are = "tokens"
+    agent_cost: float | None = None
+    offers = frozenset(get_args(Wish))
     own_memory = 46 * 2**20
 
     def __init__(self, until: float = 26.0) -> None:
@@ -97,6 +102,12 @@ class RecordedSession:
             peak=sample.peak,
             tokens=sample.tokens,
         )
+
+    def collect(self) -> None:
+        self.asked.append(("collect",))
+
+    def census(self) -> None:
+        self.asked.append(("census",))
 
     def say(self, text: str) -> None:
         self.asked.append(("say", text))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mlxtop.core.event import Kind
-from mlxtop.core.history import UNKNOWN
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.workload import commands
 from mlxtop.workload import prompts as prompting
 from mlxtop.workload.engine import Engine

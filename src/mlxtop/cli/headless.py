@@ -5,7 +5,6 @@ import json
 import os
 import queue
 import signal
-import statistics
 import sys
 from datetime import UTC, datetime
 from types import FrameType
@@ -15,10 +14,9 @@ import click
 
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Run
+from mlxtop.cli.summary import describe, summarize
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import UNKNOWN, Sample
-from mlxtop.core.snapshot import Snapshot
-from mlxtop.core.units import format_size, format_span
+from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.session.local import LocalSession
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -43,7 +41,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     # Python would only notice a closed pipe as an exception in whatever print comes next; so do we.
-    code, generations = 0, []
+    code = 0
     session.open()
     try:
         if as_json:
@@ -53,18 +51,15 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
             if isinstance(item, _Ended):
                 code = item.code
                 break
-            if isinstance(item, Event):
-                if item.kind is Kind.GENERATION:
-                    generations.append(item.data)
-                if item.kind is Kind.ERROR:
-                    click.echo(f"mlxtop: {item.data['message']}", err=True)
-                    code = session.failure.exit_code if session.failure else 1
+            if isinstance(item, Event) and item.kind is Kind.ERROR:
+                click.echo(f"mlxtop: {item.data['message']}", err=True)
+                code = session.failure.exit_code if session.failure else 1
             if as_json:
                 _print_json(_line(item, session))
             if isinstance(item, Event) and _is_last(item):
                 break
         session.finish()
-        summary = summarize(session, generations)
+        summary = summarize(session)
         if as_json:
             _print_json({"type": "summary", "code": code, **summary})
         else:
@@ -75,7 +70,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         # Nobody reads standard output any more: what is left to say goes to standard error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         with contextlib.suppress(OSError):
-            click.echo(describe(summarize(session, generations)), err=True)
+            click.echo(describe(summarize(session)), err=True)
     session.close(CLOSE_WITHIN)
     leave(code)
 
@@ -110,59 +105,3 @@ def _line(item: Event | Sample, session: LocalSession) -> dict[str, Any]:
     sample["time"] = round(item.time, 6)
     sample["phase"] = session.phases[item.phase]
     return {"type": "sample", **sample}
-
-
-def summarize(session: LocalSession, generations: list[Any]) -> dict[str, Any]:
-    """What the run came to. Sizes in bytes, spans in seconds; `None` where nothing was measured."""
-    latest, marks = session.history.latest, session.state.marks
-    end = latest and Snapshot(latest.active, latest.cache, latest.peak, latest.time)
-    # The program may have set marks of its own meanwhile.
-    start = next((mark.snapshot for mark in reversed(marks) if mark.name == "loaded"), end)
-    limits = session.state.limits
-    ttft = [g["ttft"] for g in generations]
-    return {
-        "limits": {knob: {"bytes": limit.value, "who": limit.who} for knob, limit in limits.items()},
-        "start": _fields(start),
-        "end": _fields(end),
-        "growth": _fields(start.delta(end)) if start and end else None,
-        "run_peak": session.state.run_peak,
-        "generations": len(generations),
-        "tokens": latest.tokens if latest else 0,
-        "tokens_per_second": latest.steps / latest.decode * 1e6 if latest and latest.decode else None,
-        "time_to_first_token": statistics.median(ttft) if ttft else None,
-        "samples": session.history.count,
-        "late": session.state.late,
-        "seconds": session.now(),
-    }  # fmt: skip
-
-
-def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
-    if snapshot is None:
-        return None
-    return {"active": snapshot.active, "cache": snapshot.cache, "peak": snapshot.peak}
-
-
-def describe(summary: dict[str, Any]) -> str:
-    """The summary in the form of mlx-swift's guide, and the speed."""
-    limits = [
-        f"{knob.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['who']}".rstrip()
-        for knob, limit in summary["limits"].items()
-    ]
-    parts = ["\n".join(["=======", *limits])]
-    for title, key in (("Starting memory", "start"), ("Ending memory", "end"), ("Growth", "growth")):
-        fields = summary[key]
-        body = str(Snapshot(**fields)) if fields else "—"
-        parts.append(f"=======\n{title}\n{body}")
-    tps, ttft = summary["tokens_per_second"], summary["time_to_first_token"]
-    parts.append(
-        "=======\nSpeed\n"
-        f"Generations:         {summary['generations']}"
-        f" ({summary['tokens']} tokens in {format_span(summary['seconds'])})\n"
-        f"Tokens/s:            {'—' if tps is None else f'{tps:.1f}'}\n"
-        f"Time to first token: {'—' if ttft is None else f'{ttft:.3f} s'}"
-    )
-    return "\n\n".join(parts)
-
-
-def _exact(size: int | None) -> str:
-    return format_size(size) if size is None else f"{format_size(size)} ({size})"

@@ -29,9 +29,7 @@ def collect() -> dict[str, Any]:
 
     facts = device.facts()
     del facts["argv"], facts["pid"]
-    watch = Watch(lambda _: None)
-    limits = watch.install()
-    watch.remove()
+    limits = Watch(lambda _: None).ask()
     now = allocator.snapshot()
     return {
         **facts,

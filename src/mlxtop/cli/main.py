@@ -1,11 +1,15 @@
 """`mlxtop` itself: with no command it runs a model and watches it."""
 
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 import click
 
 from mlxtop import __version__
 from mlxtop.cli.params import parse_run, run_options
+
+COMMANDS = ("run", "attach", "ps", "top", "info")
+"""Each is a file of this folder with a command of the same name."""
 
 
 class _Group(click.Group):
@@ -18,15 +22,13 @@ class _Group(click.Group):
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["info"]
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         # Commands are imported when they are asked for: the dashboard must not wait for them.
-        if name == "info":
-            from mlxtop.cli.info import info
-
-            return info
-        return None
+        if name not in COMMANDS:
+            return None
+        return cast(click.Command, getattr(import_module(f"mlxtop.cli.{name}"), name))
 
 
 @click.group(
@@ -40,6 +42,8 @@ Try:
   mlxtop --model PATH --prompt-file long.txt --repeat forever
   mlxtop --headless --cache-limit 20M                         a summary
   mlxtop --json | jq 'select(.type == "sample").cache'
+  mlxtop run -- python train.py                               any program
+  mlxtop attach 4242                                          one that already runs
 """,
 )
 @run_options

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -11,6 +11,9 @@ from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.units import UNLIMITED, Size, parse_size
 from mlxtop.workload.options import FOREVER, Options, Workload
+
+if TYPE_CHECKING:
+    from mlxtop.session.remote import RemoteSession
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,6 +73,30 @@ _OPTIONS = (
     click.option("--adapter-path", type=click.Path(path_type=str), metavar="PATH", help="LoRA adapters to load on top."),
     click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the demo's weights and of sampling."),
 )  # fmt: skip
+
+
+_INTERVAL = click.option("--interval", type=click.FloatRange(min=0.01, max=60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples.")  # fmt: skip
+
+
+def watch_options(command: F) -> F:
+    """Gives a command the options of watching another program; `wishes` makes sense of them."""
+    for knob in reversed(KNOBS):
+        text = f"Set the program's {knob} limit when it imports MLX."
+        command = click.option(f"--{knob}-limit", type=SIZE, metavar="SIZE", help=text)(command)
+    return _INTERVAL(command)
+
+
+def wishes(values: dict[str, Any]) -> "Callable[[RemoteSession], None]":
+    """Watch options as click read them → what is asked of each session that joins."""
+    limits: dict[Knob, Size] = {k: values[f"{k}_limit"] for k in KNOBS if values[f"{k}_limit"] is not None}
+
+    def joined(session: "RemoteSession") -> None:
+        if session.interval != values["interval"]:
+            session.set_interval(values["interval"])
+        for knob, size in limits.items():
+            session.set_limit(knob, size, "flag")
+
+    return joined
 
 
 def run_options(command: F) -> F:

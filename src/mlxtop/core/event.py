@@ -1,9 +1,9 @@
 """Things that happen at a time. Numbers that flow all the time are samples (`core/history.py`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from mlxtop.core.units import Units, format_size, format_span
 
@@ -15,8 +15,10 @@ class Kind(StrEnum):
     PHASE = "phase"  # phase; tokens (of the prompt) with prefill
     PROGRESS = "progress"  # phase, done, total
     LIMIT = "limit"  # knob, old, new, who; asked when it answers a wish
-    CLEAR = "clear"  # who, freed
+    CLEAR = "clear"  # who, freed; count when it stands for several
     RESET = "reset"  # who, peak (before the reset)
+    COLLECT = "collect"  # who, objects, freed: Python's garbage collector ran
+    CENSUS = "census"  # see `core/census.py`
     MARK = "mark"  # name, who, active, cache, peak, tokens
     GENERATION = "generation"  # tokens, prompt_tokens, ttft, tps, prompt_tps, reason
     ERROR = "error"  # message; phase it happened in
@@ -24,13 +26,12 @@ class Kind(StrEnum):
     DONE = "done"  # the workload has nothing left to do
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event. `time` is seconds since the session began."""
 
     time: float
     kind: Kind
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def routine(self) -> bool:
@@ -48,6 +49,11 @@ class Event:
                 return f"cache cleared by {d['who']}, {format_size(d.get('freed'), units)} returned"
             case Kind.RESET:
                 return f"peak reset by {d['who']}, it was {format_size(d['peak'], units)}"
+            case Kind.COLLECT:
+                freed = format_size(d["freed"], units)
+                return f"gc.collect() by {d['who']}: {d['objects']:,} objects, {freed} freed"
+            case Kind.CENSUS:
+                return "census"
             case Kind.MARK:
                 return f"mark “{d['name']}”"
             case Kind.GENERATION:

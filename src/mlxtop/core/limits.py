@@ -1,7 +1,6 @@
 """MLX's three knobs as plain data, and the ladder the keys walk."""
 
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from mlxtop.core.units import UNLIMITED
 
@@ -26,8 +25,7 @@ LADDER: tuple[int, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """One knob as it stands. Sizes are bytes; `None` is what nobody knows yet."""
 
     value: int | None = None
@@ -44,7 +42,7 @@ class Limit:
         return self.value if self.pending is None else self.pending
 
     def asked(self, value: int) -> "Limit":
-        return replace(self, pending=value)
+        return self._replace(pending=value)
 
     def changed(self, value: int, who: str, asked: int | None = None) -> "Limit":
         """The knob after a change; `asked` is the wish it answers, which is then no longer pending."""

@@ -1,12 +1,11 @@
 """One reading of MLX's allocator, and the difference of two."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mlxtop.core.units import Units, format_size
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What MLX's allocator said at one moment. All sizes are bytes.
 
     After mlx-swift's `Memory.Snapshot`: https://swiftpackageindex.com/ml-explore/mlx-swift

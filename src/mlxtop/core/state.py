@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlxtop.core.census import Census
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import KNOBS, Knob, Limit
 from mlxtop.core.snapshot import Snapshot
@@ -45,6 +46,8 @@ class State:
     run_peak: int = 0
     """The highest peak of the run, whatever was reset meanwhile."""
     done: bool = False
+    census: Census | None = None
+    """The last count of live arrays that was asked for."""
 
     def apply(self, event: Event) -> None:
         """Takes `event` in."""
@@ -73,5 +76,7 @@ class State:
                 self.error = data["message"]
             case Kind.LATE:
                 self.late += data["ticks"]
+            case Kind.CENSUS:
+                self.census = Census.from_json(data)
             case Kind.DONE:
                 self.done = True

@@ -1,5 +1,6 @@
 """Foreign text made safe to show: what a model prints is text, never a terminal command."""
 
+import re
 import unicodedata
 
 # Control characters become their pictures (U+2400…), so they are seen and do nothing.
@@ -11,6 +12,15 @@ _PICTURES.update(dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 
 _PICTURES.update(dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF), ""))
 _LINE = {**_PICTURES, 0x09: "    "}
 _BLOCK = {**_LINE, 0x0A: "\n"}
+
+
+# Control sequences (CSI), strings (OSC, DCS, …) and two-letter escapes: ECMA-48, 5.3 to 5.6.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+
+
+def plain(text: str) -> str:
+    """`text` without the escapes that colour it or move a cursor."""
+    return _ESCAPES.sub("", text) if "\x1b" in text else text
 
 
 def one_line(text: str) -> str:

@@ -19,11 +19,15 @@ class Timeline:
         self._lock = Lock()
         self.routine: Counter[Kind] = Counter()
         """How many routine events there were of each kind: counted, not kept."""
+        self._counts: Counter[Kind] = Counter()
 
     def add(self, event: Event) -> None:
+        # An agent tells of what happens often by one event for several.
+        times = event.data.get("count", 1)
         with self._lock:
+            self._counts[event.kind] += times
             if event.routine:
-                self.routine[event.kind] += 1
+                self.routine[event.kind] += times
             else:
                 self._kinds[event.kind].append(event)
 
@@ -34,6 +38,10 @@ class Timeline:
             first = bisect_left(events, start, key=_time)
             last = bisect_left(events, end, key=_time)
             return list(islice(events, first, last))
+
+    def count(self, kind: Kind) -> int:
+        """How many events of a kind there were, routine or not."""
+        return self._counts[kind]
 
     def latest(self, kind: Kind) -> Event | None:
         with self._lock:

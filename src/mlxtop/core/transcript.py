@@ -4,9 +4,10 @@ from collections import deque
 from threading import Lock
 from typing import Literal, NamedTuple
 
-from mlxtop.core.text import block
+from mlxtop.core.text import block, plain
 
-Who = Literal["prompt", "reply", "log"]
+Who = Literal["prompt", "reply", "log", "out"]
+"""`reply` is what a model says, `out` what a program prints, `log` what mlxtop has to say."""
 KEPT_LINES = 2_000
 LONGEST_LINE = 4_000
 """A model that never ends its line gets one ended for it here, so that a line stays cheap to draw."""
@@ -30,11 +31,18 @@ class Transcript:
         self._lock = Lock()
         self._next = 0
         self._returned = False
+        self._held = ""
+        self._unfinished = False
+        """Whether a program's last line may still grow."""
         self.version = 0
         """Changes whenever something was written."""
 
     def write(self, who: Who, text: str) -> None:
-        """Appends `text`: a reply goes on where the reply stopped, anything else begins its own line."""
+        """Appends `text`: a reply goes on where the reply stopped, and so does what a program prints, in
+        which a lone CR goes back to the line's beginning. Anything else begins its own line."""
+        if who == "out":
+            self._print(text)
+            return
         with self._lock:
             if who == "reply":
                 # A line end may come in two pieces.
@@ -56,6 +64,28 @@ class Transcript:
                 self._append(who, part)
             self.version += 1
 
+    def _print(self, text: str) -> None:
+        """A program's output: progress bars redraw their line, colours mean nothing here."""
+        with self._lock:
+            text, self._held = self._held + text, ""
+            if text.endswith(("\r", "\x1b")):
+                # Whether it is half of something shows with what comes next.
+                text, self._held = text[:-1], text[-1]
+            pieces = plain(text).replace("\r\n", "\n").split("\n")
+            if pieces == [""]:
+                return
+            whole = pieces[-1] == ""
+            first, *rest = pieces[:-1] if whole else pieces
+            last = self._lines[-1] if self._lines else None
+            if last and last.who == "out" and self._unfinished:
+                self._lines[-1] = last._replace(text=block(_redrawn(last.text + first))[-LONGEST_LINE:])
+            else:
+                self._append("out", block(_redrawn(first)), begins=True)
+            for part in rest:
+                self._append("out", block(_redrawn(part)))
+            self._unfinished = not whole
+            self.version += 1
+
     def _append(self, who: Who, text: str, begins: bool = False) -> None:
         for start in range(0, max(len(text), 1), LONGEST_LINE):
             self._lines.append(
@@ -68,3 +98,8 @@ class Transcript:
         with self._lock:
             skip = max(0, number - (self._next - len(self._lines)))
             return list(self._lines)[skip:]
+
+
+def _redrawn(line: str) -> str:
+    """What a line shows after its last return to the beginning."""
+    return line.rpartition("\r")[2]

@@ -1,8 +1,6 @@
 """Is there an MLX that can run here? Asked before anything is imported, answered in one sentence."""
 
-import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 
 from mlxtop.core.errors import NoBackendError
@@ -15,7 +13,11 @@ def check() -> None:
 
     On Linux the `mlx` package brings no backend; its shared library comes with an extra.
     """
-    spec = importlib.util.find_spec("mlx")
+    # Imported here: what runs in other programs never checks, and these take 5 ms.
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    spec = find_spec("mlx")
     if spec is None or not spec.submodule_search_locations:
         raise NoBackendError(_sentence("MLX is not installed"))
     if sys.platform != "linux":
@@ -32,6 +34,14 @@ def load() -> ModuleType:
         cause = str(error).splitlines()[0]
         raise NoBackendError(_sentence(f"MLX cannot start here ({cause})")) from error
     return mx
+
+
+def name() -> str:
+    """`Metal`, `CUDA` or `CPU`: the backend of MLX's default device."""
+    mx = load()
+    if mx.default_device().type != mx.gpu:
+        return "CPU"
+    return "Metal" if mx.metal.is_available() else "CUDA"
 
 
 def _sentence(what: str) -> str:

@@ -1,54 +1,45 @@
 """The device MLX runs on and the versions in play: facts that hold for a whole session."""
 
 import os
-import platform
 import sys
 from typing import Any
 
+from mlxtop import __version__
 from mlxtop.probe import backend
 
 
-def facts() -> dict[str, Any]:
+def facts(packages: bool = True) -> dict[str, Any]:
     """Device, backend, ceilings in bytes (`None` where the device names none) and versions.
 
-    Raises `NoBackendError` when MLX cannot run here.
+    Looking up `packages` that are not imported takes 10 ms. Raises `NoBackendError` when MLX cannot run here.
     """
-    # Imported late, here and below: the first frame is on the screen before anybody asks for facts.
-    import psutil
-
     mx = backend.load()
+    system = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     device = mx.default_device()
     info = dict(mx.device_info(device)) if device.type == mx.gpu else dict(mx.device_info())
-    name = backend_name()
+    name = backend.name()
     return {
         "device": str(info.get("device_name") or info.get("architecture") or device),
         "backend": name,
         "unified": name != "CUDA",
         "architecture": info.get("architecture"),
-        "memory": info.get("memory_size") or info.get("total_memory") or psutil.virtual_memory().total,
+        "memory": info.get("memory_size") or info.get("total_memory") or system,
         "working_set": info.get("max_recommended_working_set_size"),
         "max_buffer": info.get("max_buffer_length"),
-        "system_memory": psutil.virtual_memory().total,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
+        "system_memory": system,
+        "platform": f"{os.uname().sysname} {os.uname().machine}",
+        "python": sys.version.split()[0],
         "mlx": mx.__version__,
-        "mlx_lm": version("mlx-lm"),
-        "mlxtop": version("mlxtop"),
+        "mlx_lm": version("mlx-lm") if packages else getattr(sys.modules.get("mlx_lm"), "__version__", None),
+        "mlxtop": __version__,
         "pid": os.getpid(),
         "argv": sys.argv,
     }
 
 
-def backend_name() -> str:
-    """`Metal`, `CUDA` or `CPU`: the backend of MLX's default device."""
-    mx = backend.load()
-    if mx.default_device().type != mx.gpu:
-        return "CPU"
-    return "Metal" if mx.metal.is_available() else "CUDA"
-
-
 def version(package: str) -> str | None:
     """The installed version of `package`, or `None`."""
+    # Imported late: the first frame is on the screen before anybody asks for facts.
     from importlib import metadata
 
     try:

@@ -1,15 +1,13 @@
 """Setting MLX's limits, and knowing who else does.
 
 MLX has no getter for the cache and the wired limit: a setter returns what was before. So mlxtop asks
-once, before anything is cached, and from then on stands between MLX's setters and their callers.
+once, or knows MLX's defaults, and from then on stands between MLX's setters and their callers.
 """
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.units import UNLIMITED
@@ -20,10 +18,12 @@ SETTERS: dict[Knob, str] = {
     "memory": "set_memory_limit",
     "wired": "set_wired_limit",
 }
+CALLS = {"clear_cache": "get_cache_memory", "reset_peak_memory": "get_peak_memory"}
+CPU_CACHE_LIMIT = 32 * 2**20
+"""What MLX's CPU backend starts with (0.31 and 0.32); a test compares it with MLX's own answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A limit was set: `knob` from `old` to `new` bytes by `who`."""
 
     knob: Knob
@@ -32,8 +32,7 @@ class Change:
     who: str
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """Somebody called `clear_cache` or `reset_peak_memory`; `size` is the cache or the peak before it."""
 
     name: str
@@ -52,19 +51,26 @@ class Watch:
         self._notice = notice
         self._original: dict[str, Any] = {}
 
-    def install(self) -> dict[Knob, int]:
-        """Reads the limits by setting each once and back, wraps the setters; returns the limits in bytes.
-
-        Call it before MLX has cached anything, on the thread that owns MLX.
-        """
-        found: dict[Knob, int] = {}
+    def install(self) -> None:
+        """Wraps MLX's functions. Touches nothing of MLX's state."""
         for knob, name in SETTERS.items():
             self._original[name] = setter = getattr(self._mx, name)
-            found[knob] = self._probe(knob, setter)
             setattr(self._mx, name, self._wrap_setter(knob, setter))
-        for name, size in (("clear_cache", "get_cache_memory"), ("reset_peak_memory", "get_peak_memory")):
+        for name, size in CALLS.items():
             self._original[name] = function = getattr(self._mx, name)
             setattr(self._mx, name, self._wrap_call(name, function, getattr(self._mx, size)))
+
+    def ask(self) -> dict[Knob, int]:
+        """The limits now, in bytes, found by setting each once and back.
+
+        Call it where nobody else sets them meanwhile, on the thread that owns MLX. No probe evicts anything.
+        """
+        found: dict[Knob, int] = {"memory": int(self._mx.get_memory_limit())}
+        probes: dict[Knob, int] = {"cache": UNLIMITED, "wired": 0}
+        for knob, probe in probes.items():
+            setter = self._setter(knob)
+            found[knob] = int(setter(probe))
+            setter(found[knob])
         return found
 
     def remove(self) -> None:
@@ -78,7 +84,7 @@ class Watch:
 
         The change tells what MLX took: a backend without wired memory answers 0.
         """
-        setter = self._original[SETTERS[knob]]
+        setter = self._setter(knob)
         old = setter(value)
         new = value
         if knob == "wired":
@@ -94,13 +100,9 @@ class Watch:
         self._original[name]()
         self._notice(Call(name, size, who))
 
-    def _probe(self, knob: Knob, setter: Any) -> int:
-        if knob == "memory":
-            return int(self._mx.get_memory_limit())
-        # A probe that is too high evicts nothing; the wired limit alone has an upper bound.
-        old = int(setter(UNLIMITED if knob == "cache" else 0))
-        setter(old)
-        return old
+    def _setter(self, knob: Knob) -> Any:
+        name = SETTERS[knob]
+        return self._original.get(name) or getattr(self._mx, name)
 
     def _wrap_setter(self, knob: Knob, setter: Any) -> Any:
         @wraps(setter)
@@ -126,8 +128,19 @@ def caller() -> str:
     frame = sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("mlxtop", "contextlib"):
         frame = frame.f_back
-    path = Path(frame.f_code.co_filename)
-    return f"{'/'.join(path.parts[-2:])}:{frame.f_lineno}"
+    parts = frame.f_code.co_filename.replace("\\", "/").split("/")
+    return f"{'/'.join(parts[-2:])}:{frame.f_lineno}"
+
+
+def defaults() -> dict[Knob, int]:
+    """What MLX starts with, in bytes, without asking by setting: right for a process in which nobody has set
+    a limit yet.
+
+    The cache limit of Metal and CUDA is the memory limit; the CPU backend has its own. Nothing is wired.
+    """
+    mx = backend.load()
+    memory = int(mx.get_memory_limit())
+    return {"cache": CPU_CACHE_LIMIT if backend.name() == "CPU" else memory, "memory": memory, "wired": 0}
 
 
 def apply(limits: dict[Knob, int]) -> dict[Knob, int]:

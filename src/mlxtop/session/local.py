@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import UNKNOWN, History, Sample
+from mlxtop.core.history import History
 from mlxtop.core.limits import Knob
+from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
@@ -16,6 +17,7 @@ from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.probe import allocator, footprint, program
 from mlxtop.probe.sampler import Sampler
+from mlxtop.session.protocol import Wish
 from mlxtop.workload import commands
 from mlxtop.workload.engine import Engine
 from mlxtop.workload.options import Options
@@ -33,6 +35,9 @@ class LocalSession:
     """
 
     footprint_kind = footprint.KIND
+    steps_are = "tokens"
+    agent_cost: float | None = None
+    offers: frozenset[Wish] = frozenset(get_args(Wish))
 
     def __init__(self, options: Options, interval: float = 0.1, sink: Sink | None = None) -> None:
         self.title = options.name
@@ -197,6 +202,12 @@ class LocalSession:
         active, cache, peak = self._read()
         tokens = self._engine.counters.tokens
         self._emit(Kind.MARK, name=name, active=active, cache=cache, peak=peak, tokens=tokens, who=who)
+
+    def collect(self) -> None:
+        self._engine.send(commands.Collect("keyboard"))
+
+    def census(self) -> None:
+        self._engine.send(commands.Census())
 
     def say(self, text: str) -> None:
         self._engine.send(commands.Say(text))

@@ -1,6 +1,7 @@
 """What every session offers, whether it runs here, elsewhere, or came out of a file."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
 
 from mlxtop.core.history import History
 from mlxtop.core.limits import Knob
@@ -8,6 +9,9 @@ from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import Size
+
+Wish = Literal["say", "start", "forget", "collect", "census"]
+"""Wishes that only some sessions can carry out; the limits and counters belong to all."""
 
 
 class Session(Protocol):
@@ -30,6 +34,12 @@ class Session(Protocol):
     """What `footprint` measures here: `RSS`, `phys_footprint`."""
     own_memory: int | None
     """Bytes the process had before MLX came into it: mlxtop itself."""
+    steps_are: str
+    """What a step is here: `tokens` where mlx-lm is driven, `evals` where a program is watched."""
+    agent_cost: float | None
+    """Share of a core that the agent in a watched program takes; `None` where there is none."""
+    offers: frozenset[Wish]
+    """Which of the optional wishes this session carries out."""
 
     def now(self) -> float: ...
 
@@ -41,10 +51,61 @@ class Session(Protocol):
 
     def mark(self, name: str, who: str) -> None: ...
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str) -> None:
+        """Gives the model its next prompt, or types a line into the program's standard input."""
 
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
 
     def forget(self) -> None: ...
+
+    def collect(self) -> None:
+        """Has the program run Python's garbage collector."""
+
+    def census(self) -> None:
+        """Asks for a count of the live arrays; it comes back in `state.census`."""
+
+
+class Member(Session, Protocol):
+    """The session of one process among several."""
+
+    pid: int
+    label: str
+    """What tells it from the others in a few letters: `rank 0`, or its process id."""
+    rank: int | None
+    started: float
+    """Seconds since the epoch when the session's clock stood at 0."""
+    ended: str | None
+    """How the process ended, in a few words; `None` while it runs."""
+
+    def control(self, on: bool) -> None:
+        """Takes control of a program that is only looked at, or gives it back."""
+
+
+class Stranger(NamedTuple):
+    """A process with MLX in it that has no agent: it is known from outside only."""
+
+    pid: int
+    command: str
+    footprint: int
+    """Bytes."""
+
+
+class Fleet(Protocol):
+    """The sessions of one program and its children, or of all programs on this machine."""
+
+    title: str
+    transcript: Transcript | None
+    """What the program prints; `None` where its output goes elsewhere."""
+
+    def members(self) -> Sequence[Member]:
+        """Ranks by number, then processes in the order they came. Costs nothing; ask at every frame."""
+
+    def strangers(self) -> Sequence[Stranger]: ...
+
+    def news(self) -> str:
+        """One line on the program itself: that it runs, waits for MLX, or how it ended."""
+
+    def say(self, text: str) -> None:
+        """Types a line into the program's standard input."""

@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 from textual.app import App, SystemCommand
@@ -12,13 +13,27 @@ from textual.binding import Binding
 from textual.events import Event, Key, Print
 from textual.screen import Screen
 
-from mlxtop.session.protocol import Session
+from mlxtop.session.protocol import Fleet, Session
 from mlxtop.tui import theme
 from mlxtop.tui.screens.dashboard import Dashboard
+from mlxtop.tui.screens.dialogs import Choice, LeaveDialog
+
+if TYPE_CHECKING:
+    from mlxtop.tui.screens.fleet import FleetScreen
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+OPEN_EVERY = 0.2
+"""Seconds between looks whether a fleet has come to have one member, or more."""
+Owner = App[None] | Screen[object] | Screen[None]
+Ask = Callable[[], tuple[str, Sequence[Choice]] | None]
 
 
 class MlxtopApp(App[None]):
-    """Shows `session`. `opened` is called once the first frame is on the screen."""
+    """Shows one session, or a fleet of them: the only member in full, several side by side.
+
+    `opened` is called once the first frame is on the screen. `ask` says whether there is something to choose
+    before leaving; what was chosen is in `answer`. `signalled` gets the signals instead of the application.
+    """
 
     TITLE = "mlxtop"
     CSS_PATH = "mlxtop.tcss"
@@ -33,12 +48,30 @@ class MlxtopApp(App[None]):
         Binding("ctrl+c,ctrl+q", "quit", "Leave", show=False, priority=True, tooltip="Quit, from anywhere", key_display="ctrl+c"),
     ]  # fmt: skip
 
-    def __init__(self, session: Session, opened: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session | None = None,
+        opened: Callable[[], None] | None = None,
+        fleet: Fleet | None = None,
+        ask: Ask | None = None,
+        signalled: Callable[[int], None] | None = None,
+        alone: bool = True,
+    ) -> None:
         super().__init__()
-        self.session = session
-        self.dashboard = Dashboard(session)
+        self.fleet = fleet
+        self.answer: str | None = None
+        self._session = session
         self._opened = opened
+        self._ask = ask
+        self._signalled = signalled
+        self._alone = alone
+        """Whether a fleet's only member is opened by itself."""
         self._leaving = False
+
+    @property
+    def dashboard(self) -> Dashboard:
+        """The dashboard on the screen, or under what is open over it."""
+        return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, Dashboard))
 
     @property
     def crashed(self) -> bool:
@@ -53,9 +86,12 @@ class MlxtopApp(App[None]):
         self.register_theme(theme.LIGHT)
         self.theme = theme.DARK.name
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.exit, None, 128 + number)
-        self.push_screen(self.dashboard)
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._take_signal, number)
+        if self._session is not None:
+            self.push_screen(Dashboard(self._session))
+        if self.fleet is not None:
+            self._show_fleet(self.fleet)
         self.begin_capture_print(self)
         self.call_after_refresh(self._open)
 
@@ -63,11 +99,61 @@ class MlxtopApp(App[None]):
         if self._opened is not None:
             self._opened()
 
+    def _take_signal(self, number: int) -> None:
+        if self._signalled is not None:
+            self._signalled(number)
+        else:
+            self.exit(None, 128 + number)
+
     def on_print(self, event: Print) -> None:
         """What Python code prints while the screen is up; `tui.terminal` catches the rest."""
+        told = self._session or self.fleet
         for line in event.text.splitlines():
-            if line.strip():
-                self.session.transcript.write("log", line)
+            if line.strip() and told is not None and told.transcript is not None:
+                told.transcript.write("log", line)
+
+    # A fleet
+
+    def _show_fleet(self, fleet: Fleet) -> None:
+        from mlxtop.tui.screens.fleet import FleetScreen
+
+        self.push_screen(FleetScreen(fleet))
+        if self._alone:
+            self.set_interval(OPEN_EVERY, self._open_alone)
+
+    def _open_alone(self) -> None:
+        """One member is shown in full, until there are two or a person went back to the list."""
+        members = self.fleet.members() if self.fleet is not None else ()
+        top = self.screen
+        if not self._alone or len(members) == 0:
+            return
+        if len(members) == 1 and not isinstance(top, Dashboard) and len(self.screen_stack) == 2:
+            self.open_member(members[0].pid)
+        elif len(members) > 1:
+            self._alone = False
+            if isinstance(top, Dashboard):
+                self.pop_screen()
+
+    def open_member(self, pid: int) -> None:
+        """Shows one member of the fleet in full."""
+        for member in self.fleet.members() if self.fleet is not None else ():
+            if member.pid == pid:
+                member.control(True)
+                self.push_screen(Dashboard(member))
+                return
+
+    def on_fleet_screen_opened(self, event: "FleetScreen.Opened") -> None:
+        self._alone = False
+        self.open_member(event.pid)
+
+    def on_dashboard_left(self, event: Dashboard.Left) -> None:
+        """A person goes from a dashboard back to the list, if there is one."""
+        if self.fleet is not None and isinstance(self.screen, Dashboard):
+            self._alone = False
+            for member in self.fleet.members():
+                if member is self.screen.session:
+                    member.control(False)
+            self.pop_screen()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key as a command, under the words of its help."""
@@ -77,14 +163,19 @@ class MlxtopApp(App[None]):
             )
         yield SystemCommand("Theme", "Choose among all themes", self.action_change_theme)
 
-    def all_keys(self) -> list[tuple[App[None] | Dashboard, Binding]]:
-        """All keys of the dashboard and the application, with whom they belong to."""
-        pairs: list[tuple[App[None] | Dashboard, Binding]] = []
-        for owner in (self.dashboard, self):
-            pairs += [(owner, b) for b in owner.BINDINGS if isinstance(b, Binding)]
+    def all_keys(self) -> list[tuple[Owner, Binding]]:
+        """All keys of the screen and the application, with whom they belong to."""
+        pairs: list[tuple[Owner, Binding]] = []
+        owners = [screen for screen in reversed(self.screen_stack) if not screen.is_modal][:1]
+        for owner in (*owners, self):
+            pairs += [
+                (owner, b)
+                for b in owner.BINDINGS
+                if isinstance(b, Binding) and owner.check_action(b.action.partition("(")[0], ()) is not False
+            ]
         return pairs
 
-    def _run(self, owner: "App[None] | Dashboard", binding: Binding) -> None:
+    def _run(self, owner: Owner, binding: Binding) -> None:
         self.run_worker(self.run_action(binding.action, owner))
 
     def action_help(self) -> None:
@@ -112,8 +203,22 @@ class MlxtopApp(App[None]):
         self.notify(f"Saved {path}", markup=False)
 
     async def action_quit(self) -> None:
+        if isinstance(self.screen, LeaveDialog):
+            # Asked to leave while it is asked how: the default.
+            self.screen.dismiss(self.screen.choices[0].name)
+            return
+        question = self._ask() if self._ask is not None else None
+        if question is not None:
+            self.push_screen(LeaveDialog(*question), self._answered)
+            return
         self._leaving = True
         self.exit()
+
+    def _answered(self, answer: str | None) -> None:
+        if answer is not None:
+            self.answer = answer
+            self._leaving = True
+            self.exit()
 
     async def on_event(self, event: Event) -> None:
         if not isinstance(event, Key) or not await self._take_key(event):
@@ -127,9 +232,9 @@ class MlxtopApp(App[None]):
         """
         if self._leaving:
             return True
-        if self.screen is not self.dashboard or self.focused is not None:
+        if not isinstance(self.screen, Dashboard) or self.focused is not None:
             return False
-        active = self.dashboard.active_bindings.get(event.key)
+        active = self.screen.active_bindings.get(event.key)
         if active is None or not active.enabled:
             return False
         return await self.run_action(active.binding.action, active.node)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import UNKNOWN, Columns, Sample, speed
+from mlxtop.core.history import Columns
 from mlxtop.core.limits import MLX_DEFAULT
+from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
 from mlxtop.core.units import Units, format_delta, format_size
 from mlxtop.session.protocol import Session
@@ -61,6 +62,12 @@ class Frame:
 
     def delta(self, value: int | None) -> str:
         return format_delta(value, self.view.units)
+
+    @property
+    def per_second(self) -> str:
+        """The unit of speed: a program that mlxtop did not write tells of no tokens, only of evals."""
+        steps = self.session.steps_are
+        return "tok/s" if steps == "tokens" else f"{steps}/s"
 
     @property
     def run_peak(self) -> int:

@@ -50,6 +50,11 @@ def terminal(write: Callable[[str], None], took_stdin: bool = False) -> Iterator
             file.close()
 
 
+def check() -> None:
+    """Raises `UsageError` when there is no terminal to draw on."""
+    os.close(_open_terminal())
+
+
 def _open_terminal() -> int:
     for fd in (1, 2):
         if os.isatty(fd):

@@ -30,6 +30,17 @@ class Say:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Runs Python's garbage collector."""
+
+    who: str
+
+
+class Census:
+    """Counts the live arrays."""
+
+
 class Start: ...
 
 
@@ -43,4 +54,4 @@ class Forget:
 class Quit: ...
 
 
-Command = SetLimit | Clear | Reset | Say | Start | Stop | Forget | Quit
+Command = SetLimit | Clear | Reset | Collect | Census | Say | Start | Stop | Forget | Quit

@@ -5,6 +5,7 @@ others ask for waits in an inbox and is carried out at the next safe point: betw
 chunks of a prompt, while loading between two weights, or at once when idle.
 """
 
+import gc
 import queue
 import threading
 import time
@@ -16,13 +17,25 @@ from typing import Any, Literal
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Kind
-from mlxtop.core.history import UNKNOWN
 from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import DEFAULT
-from mlxtop.probe import allocator, backend, breakdown, device, own
+from mlxtop.probe import allocator, backend, breakdown, census, device, own
 from mlxtop.probe.limits import Call, Change, Watch
 from mlxtop.workload import demo, hub
-from mlxtop.workload.commands import Clear, Command, Forget, Quit, Reset, Say, SetLimit, Start, Stop
+from mlxtop.workload.commands import (
+    Census,
+    Clear,
+    Collect,
+    Command,
+    Forget,
+    Quit,
+    Reset,
+    Say,
+    SetLimit,
+    Start,
+    Stop,
+)
 from mlxtop.workload.failure import explain
 from mlxtop.workload.options import Options
 from mlxtop.workload.prompts import Prompt, prompts
@@ -111,7 +124,8 @@ class Engine(threading.Thread):
         self._mx = backend.load()
         self._emit(Kind.FACTS, **device.facts(), model=self.options.name)
         self._watch = Watch(self._noticed)
-        self._defaults = self._watch.install()
+        self._watch.install()
+        self._defaults = self._watch.ask()
         for knob in KNOBS:
             value = self._defaults[knob]
             self._stand[knob] = value, MLX_DEFAULT
@@ -321,6 +335,10 @@ class Engine(threading.Thread):
                 self._watch.call("clear_cache", who)
             case Reset(who):
                 self._watch.call("reset_peak_memory", who)
+            case Collect(who):
+                self._collect(who)
+            case Census():
+                self._emit(Kind.CENSUS, **census.take().to_json())
             case Forget():
                 self._conversation = None
                 self.counters.kv = 0
@@ -359,6 +377,11 @@ class Engine(threading.Thread):
             self._emit(Kind.LIMIT, knob=command.knob, old=now, new=now, who=who, asked=value)
         finally:
             self._asked = None
+
+    def _collect(self, who: str) -> None:
+        before = allocator.snapshot().active
+        objects = gc.collect()
+        self._emit(Kind.COLLECT, objects=objects, freed=before - allocator.snapshot().active, who=who)
 
     def _settle(self) -> None:
         """Lets queued work finish with the GIL free: on the CPU backend the setters wait with it held."""

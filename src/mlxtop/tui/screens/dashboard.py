@@ -3,18 +3,21 @@
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import get_args
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from mlxtop.core.census import Census
 from mlxtop.core.history import Columns
 from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.probe import own
-from mlxtop.session.protocol import Session
+from mlxtop.session.protocol import Session, Wish
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, Own, View, cut, gather
 from mlxtop.tui.screens.dialogs import LimitDialog, MarkDialog
@@ -34,6 +37,8 @@ ALL_EVERY = 2
 """Every so many frames all panels are painted, in between only those that stream."""
 OWN_WINDOW = 2.0
 KEYBOARD = "keyboard"
+CENSUS_WITHIN = 3.0
+"""Seconds to wait for a census before saying that the program is busy."""
 AWAIT_EVERY = 0.03
 """Seconds between looks at a limit that was asked for: cheap, and only while one is pending."""
 
@@ -69,11 +74,17 @@ class Dashboard(Screen[None]):
         _key("pageup", "scroll(8)", "Output back", "Go back in the output", False, "PgUp"),
         _key("pagedown", "scroll(-8)", "Output forward", "Go forward in the output", False, "PgDn"),
         _key("g", "graph", "graph", "Active, cache and peak on one large chart"),
+        _key("w", "census", "arrays", "Where it goes: count the live arrays, largest first"),
+        _key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
+        _key("o,escape", "leave", "list", "Back to the list of programs", False, "o"),
         _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
     ]  # fmt: skip
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-vast")]
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (34, "-medium"), (46, "-tall")]
     AUTO_FOCUS = ""
+
+    class Left(Message):
+        """A person wants to go back to where the dashboard was opened from."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -101,13 +112,30 @@ class Dashboard(Screen[None]):
         yield Limits(id="limits-short")
         yield Status(id="status")
         yield Output(id="output")
-        yield PromptLine(id="prompt", placeholder="i: type the next prompt", compact=True)
+        yield PromptLine(
+            id="prompt",
+            placeholder=self._invitation(),
+            compact=True,
+            disabled="say" not in self.session.offers,
+        )
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         self._panels = list(self.query(Canvas))
         self.set_interval(1 / FRAMES_PER_SECOND, self._beat)
         self.call_after_refresh(self.tick)
+
+    def _invitation(self) -> str:
+        if "say" not in self.session.offers:
+            return ""
+        return "i: type the next prompt" if "start" in self.session.offers else "i: type into the program"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the keys that mean nothing to this session."""
+        wish = {"start_stop": "start", "prompt": "say"}.get(action, action)
+        if wish in get_args(Wish):
+            return wish in self.session.offers
+        return True
 
     # Showing
 
@@ -235,8 +263,40 @@ class Dashboard(Screen[None]):
             event.input.clear()
         self.set_focus(None)
 
-    def key_escape(self) -> None:
-        self.set_focus(None)
+    def action_leave(self) -> None:
+        if self.focused is not None:
+            self.set_focus(None)
+        else:
+            self.post_message(self.Left())
+
+    def action_collect(self) -> None:
+        self.session.collect()
+
+    def action_census(self) -> None:
+        """Asks for a census, and shows it when it has come."""
+        before = self.session.state.census
+        self.session.census()
+        self._await_census(before, time.monotonic() + CENSUS_WITHIN)
+
+    def _await_census(self, before: Census | None, until: float) -> None:
+        found = self.session.state.census
+        if found is not None and found is not before:
+            self._show_census(found)
+        elif time.monotonic() < until:
+            self.set_timer(AWAIT_EVERY, lambda: self._await_census(before, until))
+        else:
+            self.notify(
+                "The program has come by no safe point yet: the arrays are counted when it does.",
+                severity="warning",
+            )
+
+    def _show_census(self, census: Census) -> None:
+        from mlxtop.tui.screens.census import CensusScreen
+
+        if isinstance(self.app.screen, CensusScreen):
+            self.app.screen.show(census)
+        else:
+            self.app.push_screen(CensusScreen(census, self.view.units, self.action_census))
 
     # The view
 

@@ -1,5 +1,8 @@
 """Small questions over the dashboard."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -56,6 +59,40 @@ class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
             self.dismiss((self._knob, parse_size(event.value)))
         except UsageError as error:
             self.query_one("#question", Label).update(one_line(str(error)))
+
+
+class Choice(NamedTuple):
+    """One way to leave: its name for the command, and what a person reads."""
+
+    name: str
+    text: str
+
+
+class LeaveDialog(ModalScreen[str | None]):
+    """Asks how to leave; answers the name of a choice, or `None` to stay. The first choice is the default."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Stay")]
+
+    def __init__(self, question: str, choices: Sequence[Choice]) -> None:
+        super().__init__()
+        self._question = question
+        self.choices = choices
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog wide"):
+            yield Label(one_line(self._question), markup=False)
+            yield OptionList(
+                *(Option(one_line(choice.text)) for choice in self.choices), id="choices", markup=False
+            )
+            yield Label("Enter chooses, Escape stays.", classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        options = self.query_one(OptionList)
+        options.highlighted = 0
+        options.focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self.choices[event.option_index].name)
 
 
 class MarkDialog(ModalScreen[tuple[str, bool] | None]):

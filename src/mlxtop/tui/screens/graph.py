@@ -11,7 +11,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from mlxtop.core.history import UNKNOWN
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, format_size, format_span
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import DRAWN, Frame

@@ -17,7 +17,8 @@ beyond   what the system charges the process on top of that: Python, libraries, 
 A column shows the lowest (full colour) and the highest (dim) value of its stretch of time.
 On the phase band: ◆ mark  ▼▲ limit  ✕ clear  ↺ peak reset  ! error
 In the cache chart ╌ is the cache limit. A limit change waits for a safe point of MLX and
-shows as pending until it is carried out; then tokens/s before and after stand side by side."""
+shows as pending until it is carried out; then the speed before and after stand side by side.
+speed    tokens a second; for a program mlxtop did not start itself, its calls of mx.eval a second"""
 
 
 class Help(ModalScreen[None]):

@@ -13,7 +13,8 @@ from textual.message import Message
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
-from mlxtop.core.history import UNKNOWN, Columns
+from mlxtop.core.history import Columns
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, Units
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, Tick
@@ -284,4 +285,4 @@ class SpeedChart(Chart):
         return "—" if frame.speed is None else f"{frame.speed:.1f} /s"
 
     def range(self, frame: Frame, scale: Scale) -> str:
-        return "—" if scale == NOTHING else f"{scale.low / 1000:g}–{scale.high / 1000:g} tok/s"
+        return "—" if scale == NOTHING else f"{scale.low / 1000:g}–{scale.high / 1000:g} {frame.per_second}"

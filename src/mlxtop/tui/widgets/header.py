@@ -60,7 +60,7 @@ class Header(Canvas):
         parts: list[Part] = [self._phase(frame)]
         rate = "—" if frame.speed is None else f"{frame.speed:.1f}"
         parts.append((f" {rate:>6}", self.style("speed")))
-        parts.append((" tok/s", dim))
+        parts.append((f" {frame.per_second}", dim))
         if width >= 60:
             parts.append((f"  {format_clock(frame.now)}", text))
         if width >= ROOM_FOR_OWN:

@@ -61,7 +61,7 @@ class Output(Canvas):
 
     def _rows(self, line: Line, width: int) -> list[Strip]:
         """A line's rows. They are remembered: only the line that grows is wrapped again."""
-        key = (len(line.text), width, self.app.theme)
+        key = (line.text, width, self.app.theme)
         kept = self._kept.get(line.number)
         if kept is None or kept[0] != key:
             rows = [
@@ -74,6 +74,7 @@ class Output(Canvas):
         lead, style = {
             "prompt": (" ▸ ", self.style("active") + Style(bold=True)),
             "reply": ("   ", self.style("text")),
+            "out": ("   ", self.style("text")),
             "log": (" ! ", self.style("dim")),
         }[line.who]
         return self.row([(lead if index == 0 and line.begins else "   ", style), (text, style)], width)

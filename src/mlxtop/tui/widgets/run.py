@@ -2,6 +2,7 @@
 
 from textual.strip import Strip
 
+from mlxtop.core.event import Kind
 from mlxtop.core.units import format_span
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame
@@ -13,12 +14,9 @@ class RunFigures(Canvas):
     """What there is room for only on a wide screen."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
-        state, last = frame.state, frame.state.generation
-        late = f", {state.late:,} late" if state.late else ""
+        late = f", {frame.state.late:,} late" if frame.state.late else ""
         rows = (
-            ("generations", f"{state.generations:,}"),
-            ("first token", format_span(last["ttft"]) if last else "—"),
-            ("prompt", f"{last['prompt_tps']:,.0f} tok/s" if last else "—"),
+            *(self._model(frame) if frame.session.steps_are == "tokens" else self._program(frame)),
             ("run peak", frame.size(frame.run_peak) if frame.sample else "—"),
             ("samples", f"{frame.session.history.count:,}{late}"),
         )
@@ -29,3 +27,20 @@ class RunFigures(Canvas):
                 for name, value in rows
             ),
         ]
+
+    def _model(self, frame: Frame) -> tuple[tuple[str, str], ...]:
+        state, last = frame.state, frame.state.generation
+        return (
+            ("generations", f"{state.generations:,}"),
+            ("first token", format_span(last["ttft"]) if last else "—"),
+            ("prompt", f"{last['prompt_tps']:,.0f} tok/s" if last else "—"),
+        )
+
+    def _program(self, frame: Frame) -> tuple[tuple[str, str], ...]:
+        cost = frame.session.agent_cost
+        clears = frame.session.timeline.count(Kind.CLEAR)
+        return (
+            ("process", str(frame.state.facts.get("pid", "—"))),
+            ("agent", "—" if cost is None else f"{cost * 100:.2f}% of a core"),
+            ("clears", f"{clears:,} of the cache"),
+        )

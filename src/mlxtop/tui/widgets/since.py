@@ -39,7 +39,7 @@ class Since(Canvas):
         tokens = sample.tokens - mark.tokens
         rate = f"{tokens / minutes:,.0f}" if minutes * 60 >= LEAST_FOR_RATE else "—"
         values = [f"{mark.tokens:,}", f"{sample.tokens:,}", f"{tokens:+,}" if tokens else "0", rate]
-        rows.append(self._row("tokens", values[:columns], width))
+        rows.append(self._row(frame.session.steps_are, values[:columns], width))
         return rows
 
     def _columns(self, width: int) -> int:
@@ -47,7 +47,7 @@ class Since(Canvas):
         return max(n for n in range(1, len(WIDTHS) + 1) if n == 1 or NAME + sum(WIDTHS[:n]) <= width)
 
     def _row(self, name: str, values: list[str], width: int) -> Strip:
-        colour = {"total": "text", "tokens": "speed"}.get(name, name)
+        colour = name if name in ("active", "cache", "peak") else "text" if name == "total" else "speed"
         cells = [f"{value:>{w}}" for value, w in zip(values, WIDTHS, strict=False)]
         parts = [(f" {name:<{NAME - 1}}", self.style(colour)), (cells[0], self.style("dim"))]
         parts += [(cell, self.style("text")) for cell in cells[1:3]]

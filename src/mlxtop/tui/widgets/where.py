@@ -2,7 +2,7 @@
 
 from textual.strip import Strip
 
-from mlxtop.core.history import UNKNOWN, Sample
+from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 

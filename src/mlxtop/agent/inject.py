@@ -1,0 +1,113 @@
+"""Getting a file run inside a Python process that already runs."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from mlxtop.agent import debugger
+from mlxtop.agent.target import python_of
+from mlxtop.core.errors import MlxtopError
+
+_REMOTE_EXEC = 2.0
+"""Seconds a target has to come by on its own before a debugger is tried as well."""
+
+
+def inject(pid: int, script: Path, wait: Callable[[], bool], timeout: float = 15.0) -> None:
+    """Has the main interpreter of process `pid` run the Python file `script`; returns once `wait()` is true.
+
+    The file runs in a thread of its own, with fresh globals; nothing is printed, and its exceptions are
+    swallowed. The target's user must be able to read it. `timeout` is in seconds.
+    Python 3.14 and newer: `sys.remote_exec` from the same version of Python, written to the documented
+    interface, never run. Otherwise, and when that does not come through, a debugger.
+
+    Raises `MlxtopError`. After an error remove the file: a target that was busy may come to it later
+    still, and a file that is not there does no harm.
+    """
+    _check(pid)
+    source = (
+        "try:\n"
+        f" with open({str(script)!a}, 'rb') as file: code = compile(file.read(), file.name, 'exec')\n"
+        " exec(code, {'__name__': 'mlxtop_boot', '__file__': file.name})\n"
+        "except: pass\n"
+    )
+    end = time.monotonic() + timeout
+    python = python_of(pid)
+    if hasattr(sys, "remote_exec") and python == sys.version_info[:2]:
+        if _by_remote_exec(pid, source, wait, min(end, time.monotonic() + _REMOTE_EXEC)):
+            return
+        if debugger.missing():
+            raise MlxtopError(_busy(pid, timeout))
+    debugger.plant(pid, source, end)
+    if not _until(wait, end):
+        if not psutil.pid_exists(pid):
+            raise MlxtopError(f"Process {pid} ended before mlxtop had come in.")
+        raise MlxtopError(_busy(pid, timeout))
+
+
+def _check(pid: int) -> None:
+    try:
+        status = psutil.Process(pid).status()
+    except psutil.Error:
+        status = psutil.STATUS_ZOMBIE
+    if status == psutil.STATUS_ZOMBIE:
+        raise MlxtopError(f"Process {pid} has ended.")
+    if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
+        raise MlxtopError(
+            f"Process {pid} is stopped: let it go on (`kill -CONT {pid}` or `fg`), then attach again."
+        )
+
+
+def _by_remote_exec(pid: int, source: str, wait: Callable[[], bool], end: float) -> bool:
+    """Whether the target came by and ran `source`, by PEP 768."""
+    launcher = (
+        "try:\n import _thread, builtins, threading\n"
+        f" _thread.start_new_thread(builtins.exec, ({source!a}, {{}}))\n"
+        "except: pass\n"
+    )
+    handle, name = tempfile.mkstemp(prefix="mlxtop-", suffix=".py")
+    path = Path(name)
+    os.close(handle)
+    path.write_text(launcher)
+    # The target may be another user's, if we are root.
+    path.chmod(0o644)
+    asked = False
+    try:
+        sys.remote_exec(pid, name)  # type: ignore[attr-defined, unused-ignore]
+        asked = True
+    except PermissionError:
+        raise MlxtopError(
+            f"The system does not let us into process {pid}: attach as root, "
+            "or start the program with `mlxtop run`."
+        ) from None
+    except ProcessLookupError:
+        raise MlxtopError(f"Process {pid} has ended.") from None
+    except (OSError, RuntimeError):
+        # Remote debugging is switched off there, or cannot be read: the debugger may still get in.
+        return False
+    finally:
+        if not asked:
+            path.unlink()
+    if _until(wait, end):
+        path.unlink()
+        return True
+    # The target would complain about a file that is gone, so an empty one stays for it.
+    os.truncate(path, 0)
+    return wait()
+
+
+def _until(wait: Callable[[], bool], end: float) -> bool:
+    while not (done := wait()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return done
+
+
+def _busy(pid: int, timeout: float) -> str:
+    return (
+        f"Process {pid} did not come back to Python within {timeout:g} s, "
+        "it is in one long call: attach again when that is over."
+    )

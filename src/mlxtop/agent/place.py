@@ -1,0 +1,104 @@
+"""Where agents and viewers meet: a directory that only this user may enter.
+
+Plain `os` instead of `pathlib`: this is read in every watched program.
+"""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+SUFFIX, WORD = ".sock", ".failed"
+LONGEST = 100
+"""Bytes of a socket's path: macOS takes 103, Linux 107."""
+
+
+class Address(NamedTuple):
+    """A socket that an agent once opened."""
+
+    pid: int
+    run: str
+    path: str
+
+
+def folder() -> str:
+    """This user's directory for sockets, made if need be. Raises `OSError` when none is safe to use."""
+    for place in folders():
+        parent = os.path.dirname(place)
+        if len(os.fsencode(place)) + 30 > LONGEST or not os.access(parent, os.W_OK | os.X_OK):
+            continue
+        with suppress(FileExistsError):
+            os.mkdir(place, 0o700)
+        if _ours_alone(place):
+            return place
+    raise OSError("there is no directory that only this user may enter, for mlxtop's socket")
+
+
+def folders() -> list[str]:
+    """Where an agent's socket may be, the best place first."""
+    uid = os.getuid()
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
+    temporary = (os.environ.get("TMPDIR") or "/tmp").rstrip("/")
+    places = [f"{runtime}/mlxtop", f"{temporary}/mlxtop-{uid}", f"/tmp/mlxtop-{uid}"]
+    return list(dict.fromkeys(places))
+
+
+def _ours_alone(place: str) -> bool:
+    try:
+        found = os.lstat(place)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def address(pid: int, run: str) -> str:
+    """The path of the socket of process `pid`. `run` is empty or the name of the run it belongs to."""
+    return f"{folder()}/{pid}{'-' + run if run else ''}{SUFFIX}"
+
+
+def addresses(run: str | None = None) -> Iterator[Address]:
+    """All sockets of this user, or those of one run. Some may be stale."""
+    for name, path in _entries(SUFFIX):
+        pid, _, of = name.removesuffix(SUFFIX).partition("-")
+        if pid.isdigit() and (run is None or run == of):
+            yield Address(int(pid), of, path)
+
+
+def listens(address: Address) -> bool:
+    """Whether somebody answers at a socket; a process that was killed leaves its socket behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
+        probe.settimeout(0.5)
+        probe.connect(address.path)
+        return True
+    return False
+
+
+def leave_word(text: str) -> None:
+    """An agent that cannot even open its socket says why in a file beside where it would be."""
+    with suppress(OSError):
+        path = address(os.getpid(), os.environ.get("MLXTOP", "")).removesuffix(SUFFIX) + WORD
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.write(fd, text.encode(errors="replace")[:2000])
+        os.close(fd)
+
+
+def words(run: str) -> Iterator[tuple[int, str]]:
+    """Which agents of a run failed to start, and why. Each is told once."""
+    for name, path in _entries(f"-{run}{WORD}"):
+        with suppress(OSError, ValueError):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                text = file.read()
+            os.unlink(path)
+            yield int(name.partition("-")[0]), text
+
+
+def _entries(suffix: str) -> Iterator[tuple[str, str]]:
+    for place in folders():
+        if not _ours_alone(place):
+            continue
+        with suppress(OSError):
+            for name in os.listdir(place):
+                if name.endswith(suffix):
+                    yield name, f"{place}/{name}"

@@ -1,0 +1,269 @@
+"""The agent's one thread: it ticks, and talks to whoever connects to its socket."""
+
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from mlxtop.agent import place, wire
+
+if TYPE_CHECKING:
+    from mlxtop.agent.agent import Agent
+
+MOST_CLIENTS = 16
+HELLO_WITHIN = 5.0
+STUCK_AFTER = 30.0
+"""Seconds after which a client that reads nothing is dropped."""
+FULL = 2**16
+"""Bytes waiting for a client beyond which it gets nothing new."""
+BATCH = 200
+"""Samples in one message: about a millisecond of the program's time."""
+
+
+class Client:
+    """One connection: what came in, what waits to go out, and how far it has read."""
+
+    def __init__(self, sock: socket.socket, now: float) -> None:
+        self.socket = sock
+        self.since = now
+        """When it last showed that it is alive."""
+        self.inbox = bytearray()
+        self.outbox = bytearray()
+        self.role: str | None = None
+        self.pid: int | None = None
+        self.samples = 0
+        self.events = 0
+        self.phases = 0
+        self.told = False
+        """Whether it knows the facts, which come with MLX's first use."""
+
+    def read(self) -> list[dict[str, Any]]:
+        """The wishes that have come in. Raises `ValueError` or `OSError` when it must be dropped."""
+        data = self.socket.recv(wire.LONGEST_WISH)
+        if not data:
+            raise OSError("gone")
+        *lines, rest = bytes(self.inbox + data).split(b"\n")
+        if max(map(len, (*lines, rest))) > wire.LONGEST_WISH:
+            raise ValueError("too long")
+        self.inbox[:] = rest
+        return [wire.read(line) for line in lines]
+
+    def send(self) -> None:
+        """Hands over what the socket takes without waiting."""
+        with suppress(BlockingIOError):
+            sent = self.socket.send(self.outbox)
+            del self.outbox[:sent]
+            if sent:
+                self.since = time.monotonic()
+
+
+class Server(threading.Thread):
+    """Serves `agent` until it is stopped. A client that misbehaves is dropped, and nobody else notices."""
+
+    def __init__(self, agent: "Agent") -> None:
+        super().__init__(name="mlxtop-agent", daemon=True)
+        self._agent = agent
+        self._clients: dict[int, Client] = {}
+        self._poll = select.poll()
+        self._stopping = False
+        self._path = ""
+        self._listener: socket.socket | None = None
+        self._wake = (-1, -1)
+
+    def open(self) -> None:
+        """Opens the socket. Raises `OSError` when there is no safe place for it."""
+        self._path = place.address(os.getpid(), self._agent.run)
+        with suppress(FileNotFoundError):
+            # A process with this number is no more, or it was ourselves before an exec.
+            os.unlink(self._path)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(self._path)
+        os.chmod(self._path, 0o600)
+        self._listener.listen(8)
+        self._listener.setblocking(False)
+        self._wake = os.pipe()
+        for fd in self._wake:
+            os.set_blocking(fd, False)
+        self._poll.register(self._listener, select.POLLIN)
+        self._poll.register(self._wake[0], select.POLLIN)
+
+    def wake(self) -> None:
+        """Something happened that viewers should hear of now."""
+        if self._clients:
+            self._nudge()
+
+    def _nudge(self) -> None:
+        with suppress(OSError):
+            os.write(self._wake[1], b"!")
+
+    def stop(self, timeout: float) -> None:
+        """Ends the thread; waits for it `timeout` seconds at most."""
+        self._stopping = True
+        self._nudge()
+        self.join(timeout)
+
+    def forget(self) -> None:
+        """Closes what a fork left in the child, so that the parent's viewers see the parent's end."""
+        for sock in (self._listener, *(client.socket for client in self._clients.values())):
+            if sock is not None:
+                sock.close()
+        for fd in self._wake:
+            with suppress(OSError):
+                os.close(fd)
+
+    def run(self) -> None:
+        try:
+            # A signal that lands here would not wake the program from its own waiting.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            self._serve()
+        except BaseException as error:
+            self._agent.fail(error)
+        finally:
+            self._close()
+
+    def _serve(self) -> None:
+        agent, due = self._agent, time.monotonic()
+        while not self._stopping:
+            now = time.monotonic()
+            if now >= due:
+                agent.tick(now)
+                # What was missed is skipped, not made up for.
+                due += agent.interval * max(1, int((now - due) / agent.interval) + 1)
+                self._drop_the_silent(now)
+            for client in list(self._clients.values()):
+                self._feed(client)
+            wait = max(0.0, min(due - time.monotonic(), agent.interval))
+            for fd, flags in self._poll.poll(wait * 1000 + 0.5):
+                self._happened(fd, flags)
+
+    def _happened(self, fd: int, flags: int) -> None:
+        if self._listener is not None and fd == self._listener.fileno():
+            self._welcome()
+        elif fd == self._wake[0]:
+            with suppress(OSError):
+                os.read(fd, 4096)
+        elif fd in self._clients:
+            client = self._clients[fd]
+            try:
+                if flags & (select.POLLIN | select.POLLHUP | select.POLLERR):
+                    for message in client.read():
+                        client.since = time.monotonic()
+                        self._hear(client, message)
+                if flags & select.POLLOUT:
+                    client.send()
+            except (OSError, ValueError, KeyError, TypeError):
+                self._drop(fd)
+
+    def _welcome(self) -> None:
+        try:
+            sock, _ = self._listener.accept()  # type: ignore[union-attr]  # only called while it listens
+        except OSError:
+            return
+        if len(self._clients) >= MOST_CLIENTS or peer_uid(sock) not in (os.getuid(), 0):
+            sock.close()
+            return
+        sock.setblocking(False)
+        client = Client(sock, time.monotonic())
+        client.samples = self._agent.ring.begin
+        client.outbox += wire.line("hello", **self._agent.hello(), watched=self._watcher())
+        self._clients[sock.fileno()] = client
+        self._poll.register(sock, select.POLLIN)
+
+    def _watcher(self) -> int | None:
+        """The process that watches, if one does; those that only look are not told of."""
+        return next((client.pid for client in self._clients.values() if client.role == "watch"), None)
+
+    def _hear(self, client: Client, message: dict[str, Any]) -> None:
+        if message["type"] == "hello":
+            self._greet(client, message)
+        elif client.role == "watch":
+            self._agent.wish(message)
+        elif client.role is None:
+            raise ValueError("a wish from a stranger")
+
+    def _greet(self, client: Client, message: dict[str, Any]) -> None:
+        if message.get("protocol") != wire.PROTOCOL or message.get("role") not in ("look", "watch"):
+            raise ValueError("another protocol")
+        watcher = self._watcher()
+        client.pid = int(message["pid"])
+        if message["role"] == "look" or watcher is None or client.role == "watch":
+            client.role = message["role"]
+        else:
+            client.role = "look"
+            client.outbox += wire.line("refused", why=f"it is already watched by mlxtop (process {watcher})")
+
+    def _feed(self, client: Client) -> None:
+        """Gives a client what is new, as far as it keeps up."""
+        agent = self._agent
+        try:
+            while client.role is not None and len(client.outbox) < FULL:
+                if agent.facts and not client.told:
+                    client.told = True
+                    client.outbox += wire.line("facts", facts=agent.facts, limits=agent.limits())
+                if client.phases < len(agent.phases):
+                    client.phases = len(agent.phases)
+                    client.outbox += wire.line("phases", names=agent.phases[: client.phases])
+                new = agent.news(client.events)
+                rows = agent.ring.rows(max(client.samples, agent.ring.begin), BATCH)
+                if not new and not rows:
+                    break
+                for number, message in new:
+                    client.outbox += message
+                    client.events = number + 1
+                if rows:
+                    client.samples = max(client.samples, agent.ring.begin) + len(rows)
+                    client.outbox += wire.line(
+                        "samples", cpu=agent.cpu, rows=[(round(t, 6), *rest) for t, *rest in rows]
+                    )
+            if client.outbox:
+                client.send()
+            wanted = select.POLLIN | (select.POLLOUT if client.outbox else 0)
+            self._poll.modify(client.socket, wanted)
+        except OSError:
+            self._drop(client.socket.fileno())
+
+    def _drop_the_silent(self, now: float) -> None:
+        for fd, client in list(self._clients.items()):
+            patience = HELLO_WITHIN if client.role is None else STUCK_AFTER if client.outbox else None
+            if patience is not None and now - client.since > patience:
+                self._drop(fd)
+
+    def _drop(self, fd: int) -> None:
+        client = self._clients.pop(fd, None)
+        if client is not None:
+            with suppress(KeyError, OSError):
+                self._poll.unregister(fd)
+            client.socket.close()
+
+    def _close(self) -> None:
+        for client in self._clients.values():
+            with suppress(OSError):
+                # The last word; whoever does not take it at once misses it.
+                client.outbox += wire.line("bye")
+                client.send()
+                client.socket.close()
+        self._clients.clear()
+        with suppress(OSError):
+            os.unlink(self._path)
+        if self._listener is not None:
+            self._listener.close()
+        for fd in self._wake:
+            with suppress(OSError):
+                os.close(fd)
+        self._wake = (-1, -1)
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """The user at the other end of a Unix socket.
+
+    Linux: SO_PEERCRED, unix(7). macOS: LOCAL_PEERCRED, struct xucred in <sys/ucred.h>; never run by us yet.
+    """
+    if sys.platform == "darwin":
+        return int(struct.unpack_from("=II", sock.getsockopt(0, 1, 76))[1])
+    return int(struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])

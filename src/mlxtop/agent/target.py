@@ -1,0 +1,139 @@
+"""Another process, looked at without touching it: is it ours, is it Python, does it use MLX?
+
+Linux: /proc. macOS: what `lsof` lists as mapped text; written to its documented interface, never run.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from mlxtop.core.errors import UsageError
+
+_MLX = re.compile(r"/libmlx\.(so|dylib)|/mlx/core\.[^/]*so\b")
+# Surest first: the interpreter's library, its own extension modules, any extension module, the executable.
+_PYTHON = (
+    re.compile(r"/libpython3\.(\d+)|/Python\.framework/Versions/3\.(\d+)/"),
+    re.compile(r"/python3\.(\d+)t?/lib-dynload/"),
+    re.compile(r"\.cpython-3(\d+)t?-"),
+    re.compile(r"/python3\.(\d+)t?$"),
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A process mlxtop may attach to. `python` is (3, 11) and the like; `command` how it was started."""
+
+    pid: int
+    command: str
+    user: str
+    python: tuple[int, int] | None
+    mlx: bool
+
+
+def look(pid: int) -> Target:
+    """What there is to know about process `pid` from outside. It is a Python with MLX, or an error says no.
+
+    Raises `UsageError`: no such process, another user's, not Python, or no MLX in it.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            raise psutil.NoSuchProcess(pid)
+        user, command = process.username(), " ".join(process.cmdline()) or process.name()
+        if os.geteuid() not in (0, process.uids().effective):
+            raise UsageError(f"Process {pid} belongs to {user}: attach as that user, or as root.")
+        files = _mapped(pid)
+    except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError, OverflowError, ValueError):
+        raise UsageError(f"There is no process {pid}: `mlxtop ps` lists those that use MLX.") from None
+    except (psutil.AccessDenied, PermissionError):
+        raise UsageError(
+            f"The system does not let us look at process {pid}: attach as root, "
+            "or start the program with `mlxtop run`."
+        ) from None
+    python, mlx = _python_in(files), any(map(_MLX.search, files))
+    if python is None:
+        raise UsageError(
+            f"Process {pid} ({_short(command)}) is not a Python program: there is nothing to attach to."
+        )
+    if not mlx:
+        raise UsageError(
+            f"Process {pid} ({_short(command)}) has not imported MLX: attach once it has, "
+            "or start it with `mlxtop run`."
+        )
+    return Target(pid, command, user, python, mlx)
+
+
+def everyone() -> list[int]:
+    """The processes of this user that have MLX mapped, our own too, by rising pid.
+
+    Those that vanish meanwhile or may not be read are left out. Measured: 4 ms for 75 processes.
+    """
+    if sys.platform == "darwin":
+        return sorted(
+            pid for pid, files in _listed("-u", str(os.geteuid())).items() if any(map(_MLX.search, files))
+        )
+    found, me = [], os.geteuid()
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            try:
+                if entry.name.isdigit() and entry.stat().st_uid == me and _MLX.search(_maps(int(entry.name))):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return sorted(found)
+
+
+def python_of(pid: int) -> tuple[int, int] | None:
+    """The version of the Python in process `pid`, `None` when there is none or it cannot be read."""
+    try:
+        return _python_in(_mapped(pid))
+    except OSError:
+        return None
+
+
+def _python_in(files: Iterable[str]) -> tuple[int, int] | None:
+    files = list(files)
+    for pattern in _PYTHON:
+        for found in filter(None, map(pattern.search, files)):
+            return 3, int(next(filter(None, found.groups())))
+    return None
+
+
+def _mapped(pid: int) -> set[str]:
+    """The files whose code process `pid` has mapped. Raises `OSError` when it may not be read."""
+    if sys.platform == "darwin":
+        return _listed("-p", str(pid)).get(pid, set())
+    # proc_pid_maps(5): five columns, then the path, which may hold spaces.
+    fields = (line.split(maxsplit=5) for line in _maps(pid).splitlines())
+    return {field[5].removesuffix(" (deleted)") for field in fields if len(field) == 6}
+
+
+def _maps(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text(errors="replace")
+
+
+def _listed(*which: str) -> dict[int, set[str]]:
+    """lsof(8): a line `p` and the pid, then a line `n` and the path for each file mapped as text."""
+    done = subprocess.run(
+        ["lsof", "-w", "-a", "-F", "pn", "-d", "txt", *which],
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    files: dict[int, set[str]] = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("p"):
+            mapped = files.setdefault(int(line[1:]), set())
+        elif line.startswith("n"):
+            mapped.add(line[1:])
+    return files
+
+
+def _short(command: str) -> str:
+    return command if len(command) <= 60 else command[:59] + "…"

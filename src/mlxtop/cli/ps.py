@@ -1,0 +1,92 @@
+"""`mlxtop ps`: the programs on this machine that use MLX."""
+
+import json
+import socket
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from mlxtop.core.text import one_line
+from mlxtop.core.units import format_size
+
+HEADS = ("pid", "active", "cache", "footprint", "watched", "command")
+
+
+@click.command(epilog="Try: mlxtop ps --json | jq '.[].pid'")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array; sizes in bytes.")
+def ps(as_json: bool) -> None:
+    """MLX programs on this machine: process id, memory, whether they are watched, command."""
+    found = collect()
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif found:
+        click.echo(describe(found))
+    else:
+        click.echo("No program here uses MLX. Start one with mlxtop run -- COMMAND.", err=True)
+
+
+def collect() -> list[dict[str, Any]]:
+    """A row for each process; a size nobody knows is `None`. `watched` is `yes` by a viewer, `ready` with an
+    agent and no viewer, `no` without an agent."""
+    from mlxtop.session.fleet import everyone, remove_stale
+    from mlxtop.session.remote import command
+    from mlxtop.session.top import strangers
+
+    rows = []
+    for address in everyone():
+        hello = _ask(address.path)
+        if hello is None:
+            remove_stale(address)
+            continue
+        counters = hello.get("counters") or {}
+        rows.append(
+            {
+                "pid": hello["pid"],
+                "command": command(hello["argv"]),
+                **{name: counters.get(name) for name in ("active", "cache", "peak", "footprint")},
+                "watched": "ready" if hello["watched"] is None else "yes",
+                "socket": address.path,
+            }
+        )
+    rows += [
+        {
+            "pid": stranger.pid,
+            "command": command(stranger.command.split(" ")),
+            **dict.fromkeys(("active", "cache", "peak")),
+            "footprint": stranger.footprint,
+            "watched": "no",
+            "socket": None,
+        }
+        for stranger in strangers()
+    ]
+    return sorted(rows, key=lambda row: row["pid"])
+
+
+def _ask(path: str) -> dict[str, Any] | None:
+    """What the agent at `path` says of itself, `None` when nobody answers."""
+    from mlxtop.agent import wire
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, suppress(OSError, ValueError, KeyError):
+        sock.settimeout(1.0)
+        sock.connect(path)
+        hello = wire.read(sock.makefile("rb").readline(wire.LONGEST_LINE))
+        return hello if {"pid", "argv", "watched"} <= hello.keys() else None
+    return None
+
+
+def describe(rows: list[dict[str, Any]]) -> str:
+    """The same as a table."""
+    table = [HEADS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(HEADS) - 1)]
+    return "\n".join(
+        "  ".join([*(f"{cell:>{w}}" for cell, w in zip(line, widths, strict=False)), line[-1]])
+        for line in table
+    )
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    sizes = (
+        format_size(row[name]) if row[name] is not None and row[name] >= 0 else "—" for name in HEADS[1:4]
+    )
+    return str(row["pid"]), *sizes, row["watched"], one_line(row["command"])

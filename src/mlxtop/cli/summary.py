@@ -1,0 +1,81 @@
+"""What a run came to, as figures and as text."""
+
+import statistics
+from math import inf
+from typing import Any
+
+from mlxtop.core.event import Kind
+from mlxtop.core.snapshot import Snapshot
+from mlxtop.core.units import format_size, format_span
+from mlxtop.session.protocol import Session
+
+BEGINS = ("loaded", "start")
+"""The marks that a run's growth is measured from, if the run has them."""
+
+
+def summarize(session: Session) -> dict[str, Any]:
+    """What the run came to. Sizes in bytes, spans in seconds; `None` where nothing was measured."""
+    latest, marks = session.history.latest, session.state.marks
+    generations = [event.data for event in session.timeline.between(Kind.GENERATION, 0, inf)]
+    end = latest and Snapshot(latest.active, latest.cache, latest.peak, latest.time)
+    # The program may have set marks of its own meanwhile.
+    start = next((mark.snapshot for mark in reversed(marks) if mark.name in BEGINS), end)
+    limits = session.state.limits
+    ttft = [g["ttft"] for g in generations]
+    return {
+        "limits": {knob: {"bytes": limit.value, "who": limit.who} for knob, limit in limits.items()},
+        "start": _fields(start),
+        "end": _fields(end),
+        "growth": _fields(start.delta(end)) if start and end else None,
+        "run_peak": session.state.run_peak,
+        "generations": session.state.generations,
+        "steps_are": session.steps_are,
+        "tokens": latest.tokens if latest else 0,
+        "tokens_per_second": latest.steps / latest.decode * 1e6 if latest and latest.decode else None,
+        "time_to_first_token": statistics.median(ttft) if ttft else None,
+        "samples": session.history.count,
+        "late": session.state.late,
+        "seconds": session.now(),
+    }  # fmt: skip
+
+
+def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
+    if snapshot is None:
+        return None
+    return {"active": snapshot.active, "cache": snapshot.cache, "peak": snapshot.peak}
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The summary in the form of mlx-swift's guide, and the speed."""
+    limits = [
+        f"{knob.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['who']}".rstrip()
+        for knob, limit in summary["limits"].items()
+    ]
+    parts = ["\n".join(["=======", *limits])]
+    for title, key in (("Starting memory", "start"), ("Ending memory", "end"), ("Growth", "growth")):
+        fields = summary[key]
+        body = str(Snapshot(**fields)) if fields else "—"
+        parts.append(f"=======\n{title}\n{body}")
+    parts.append("=======\nSpeed\n" + _speed(summary))
+    return "\n\n".join(parts)
+
+
+def _speed(summary: dict[str, Any]) -> str:
+    tps, ttft, span = (
+        summary["tokens_per_second"],
+        summary["time_to_first_token"],
+        format_span(summary["seconds"]),
+    )
+    rate = "—" if tps is None else f"{tps:.1f}"
+    if summary["steps_are"] != "tokens":
+        steps = summary["steps_are"]
+        return f"{steps.capitalize()}:    {summary['tokens']:,} in {span}\n{steps.capitalize()}/s:  {rate}"
+    return (
+        f"Generations:         {summary['generations']} ({summary['tokens']} tokens in {span})\n"
+        f"Tokens/s:            {rate}\n"
+        f"Time to first token: {'—' if ttft is None else f'{ttft:.3f} s'}"
+    )
+
+
+def _exact(size: int | None) -> str:
+    return format_size(size) if size is None else f"{format_size(size)} ({size})"

@@ -1,0 +1,23 @@
+"""`mlxtop top`: everything on this machine that uses MLX, live."""
+
+import os
+from typing import NoReturn
+
+import click
+
+from mlxtop.cli.leave import leave
+
+
+@click.command(epilog="Try: mlxtop top, then Enter on a program")
+def top() -> NoReturn:
+    """All MLX programs on this machine side by side; Enter opens one."""
+    from mlxtop.session.top import TopFleet
+    from mlxtop.tui.app import MlxtopApp
+    from mlxtop.tui.terminal import terminal
+
+    fleet = TopFleet()
+    with terminal(lambda _: None, not os.isatty(0)):
+        app = MlxtopApp(fleet=fleet, opened=fleet.start, alone=False)
+        app.run()
+    fleet.stop()
+    leave(app.return_code or 0)

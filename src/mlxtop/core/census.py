@@ -1,0 +1,138 @@
+"""What the live arrays of a program are, and who holds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+Part = Literal["weights", "kv", "optimizer", "other"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+LARGEST = 100
+"""How many holdings a census lists."""
+LONGEST = 400
+"""How many characters of a holder's name are kept."""
+_MOST = 2**63 - 1
+_MOST_DIMENSIONS = 64
+_LATEST = 1e11  # seconds: beyond it the calendar of some systems ends
+
+
+class Holding(NamedTuple):
+    """One array and who holds it. `holder` is foreign text: show it through `core.text.one_line`."""
+
+    part: Part
+    nbytes: int
+    shape: tuple[int, ...]
+    dtype: str
+    holder: str
+    """`Model: layers.0.weight`, `KVCache 3 of 6: keys`, `x in train.py:88 step()`, or `—`: nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The arrays of a program at one moment, each counted once. All sizes are bytes.
+
+    An array counts with the bytes its shape stands for. A view of another array and one that is not computed
+    yet own less, which nothing in Python can tell: the parts may add up to more than `active`.
+    """
+
+    active: int
+    """What MLX's allocator said when the census began."""
+    parts: Mapping[Part, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+    """Bytes of each part; every part is there."""
+    counts: Mapping[Part, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+    """Arrays of each part; every part is there."""
+    holdings: tuple[Holding, ...] = ()
+    """The largest arrays, largest first, at most `LARGEST`."""
+    whole: bool = True
+    """False when time ran out: then the parts are a lower bound, or some holders are not named."""
+    seconds: float = 0.0
+    """How long it took."""
+    time: float = 0.0
+    """When it was taken: seconds since 1970 on the clock of the program that was looked at."""
+
+    @property
+    def explained(self) -> float | None:
+        """The parts' share of `active`, 1.0 for all of it; `None` when nothing is active."""
+        return sum(self.parts.values()) / self.active if self.active else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`; `from_json` reads it."""
+        return {
+            "active": self.active,
+            "parts": dict(self.parts),
+            "counts": dict(self.counts),
+            "holdings": [{**holding._asdict(), "shape": list(holding.shape)} for holding in self.holdings],
+            "whole": self.whole,
+            "seconds": self.seconds,
+            "time": self.time,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> "Census":
+        """What `to_json` made. A part that is missing is 0, a field nobody knows is passed over.
+
+        Raises `ValueError` for anything that is not a census.
+        """
+        census = _mapping(data)
+        holdings = census.get("holdings", [])
+        if not isinstance(holdings, list) or len(holdings) > LARGEST:
+            raise ValueError(f"holdings must be a list of at most {LARGEST}")
+        whole = census.get("whole", True)
+        if not isinstance(whole, bool):
+            raise ValueError("whole must be true or false")
+        return cls(
+            active=_count(census.get("active")),
+            parts=_by_part(census.get("parts", {})),
+            counts=_by_part(census.get("counts", {})),
+            holdings=tuple(_holding(entry) for entry in holdings),
+            whole=whole,
+            seconds=_seconds(census.get("seconds", 0.0)),
+            time=_seconds(census.get("time", 0.0)),
+        )
+
+
+def _holding(data: object) -> Holding:
+    entry = _mapping(data)
+    part, shape = entry.get("part"), entry.get("shape")
+    if part not in PARTS:
+        raise ValueError("a holding's part must be one of " + ", ".join(PARTS))
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise ValueError("a holding's shape must be a list of sizes")
+    return Holding(
+        part=part,
+        nbytes=_count(entry.get("nbytes")),
+        shape=tuple(map(_count, shape)),
+        dtype=_text(entry.get("dtype")),
+        holder=_text(entry.get("holder")),
+    )
+
+
+def _mapping(data: object) -> Mapping[str, object]:
+    if not isinstance(data, dict):
+        raise ValueError("a census is made of objects with names")
+    return data
+
+
+def _by_part(data: object) -> dict[Part, int]:
+    values = _mapping(data)
+    return {part: _count(values.get(part, 0)) for part in PARTS}
+
+
+def _count(data: object) -> int:
+    if not isinstance(data, int) or isinstance(data, bool) or not 0 <= data <= _MOST:
+        raise ValueError("a size or a number of arrays must be a whole number from 0 to 2⁶³ - 1")
+    return data
+
+
+def _seconds(data: object) -> float:
+    if isinstance(data, int) and not isinstance(data, bool):
+        data = float(_count(data))
+    if not isinstance(data, float) or not 0 <= data <= _LATEST:
+        raise ValueError("a time must be a number of seconds")
+    return data
+
+
+def _text(data: object) -> str:
+    if not isinstance(data, str):
+        raise ValueError("a name must be text")
+    return data[:LONGEST]

@@ -1,0 +1,39 @@
+"""`phys_footprint` on macOS: `proc_pid_rusage` in <libproc.h>, struct rusage_info_v0 in <sys/resource.h>.
+
+Never run by us on a Mac yet.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable
+
+_RUSAGE_INFO_V0 = 0
+
+
+class _RusageInfoV0(ctypes.Structure):
+    _fields_ = [
+        ("uuid", ctypes.c_uint8 * 16),
+        ("user_time", ctypes.c_uint64),
+        ("system_time", ctypes.c_uint64),
+        ("pkg_idle_wkups", ctypes.c_uint64),
+        ("interrupt_wkups", ctypes.c_uint64),
+        ("pageins", ctypes.c_uint64),
+        ("wired_size", ctypes.c_uint64),
+        ("resident_size", ctypes.c_uint64),
+        ("phys_footprint", ctypes.c_uint64),
+        ("proc_start_abstime", ctypes.c_uint64),
+        ("proc_exit_abstime", ctypes.c_uint64),
+    ]
+
+
+def reader() -> Callable[[], int | None]:
+    """A function that returns this process's `phys_footprint` in bytes, `None` when it cannot be read."""
+    rusage = ctypes.CDLL(None).proc_pid_rusage
+    rusage.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.POINTER(_RusageInfoV0)]
+    rusage.restype = ctypes.c_int
+    info, pid = _RusageInfoV0(), os.getpid()
+
+    def read() -> int | None:
+        return int(info.phys_footprint) if rusage(pid, _RUSAGE_INFO_V0, ctypes.byref(info)) == 0 else None
+
+    return read

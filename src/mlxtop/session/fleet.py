@@ -1,0 +1,284 @@
+"""All agents that concern one screen: found, connected to, read and written by one thread."""
+
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from mlxtop.agent import place, wire
+from mlxtop.agent.place import Address
+from mlxtop.core.transcript import Transcript
+from mlxtop.probe import footprint
+from mlxtop.session.protocol import Stranger
+from mlxtop.session.remote import RemoteSession
+
+LOOK_EVERY = 0.2
+"""Seconds between looks for new agents, for output and for what has ended."""
+Role = Literal["look", "watch"]
+
+
+class Link:
+    """One connection to an agent: its bytes, and the session they make once it has said who it is."""
+
+    def __init__(self, address: Address, sock: socket.socket) -> None:
+        self.address = address
+        self.socket = sock
+        self.session: RemoteSession | None = None
+        self.refused: str | None = None
+        self._inbox = bytearray()
+        self._outbox = bytearray()
+        self._lock = threading.Lock()
+
+    def read(self) -> list[dict[str, Any]] | None:
+        """The messages that have come; `None` at the end. Raises `ValueError` for what is no message."""
+        try:
+            data = self.socket.recv(2**18)
+        except BlockingIOError:
+            return []
+        except OSError:
+            return None
+        if not data:
+            return None
+        self._inbox += data
+        *lines, rest = self._inbox.split(b"\n")
+        if len(rest) > wire.LONGEST_LINE:
+            raise ValueError("a line without end")
+        self._inbox = rest
+        return [wire.read(line) for line in lines]
+
+    def put(self, data: bytes) -> None:
+        """Adds to what is to be sent."""
+        with self._lock:
+            self._outbox += data
+
+    def flush(self) -> None:
+        """Sends what can be sent without waiting."""
+        with self._lock, suppress(OSError):
+            while self._outbox:
+                del self._outbox[: self.socket.send(self._outbox)]
+
+
+class AgentFleet(threading.Thread):
+    """Connects to every agent that `find` names, and keeps a session of each. See `session.protocol.Fleet`.
+
+    `role` is `watch` to control the programs, `look` to see them only. `joined(session)` is told of each
+    new session, on the fleet's thread. Sessions share `transcript` and `say` where given.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        find: Callable[[], Iterable[Address]],
+        role: Role = "watch",
+        transcript: Transcript | None = None,
+        joined: Callable[[RemoteSession], None] | None = None,
+    ) -> None:
+        super().__init__(name="mlxtop-fleet", daemon=True)
+        self.title = title
+        self.transcript = transcript
+        self.problem: str | None = None
+        """Why an agent could not be watched, in one sentence."""
+        self.changed = threading.Event()
+        """Set whenever a member came or ended."""
+        self._find = find
+        self._role: Role = role
+        self._joined = joined
+        self._own_memory = footprint.reader()()
+        self._links: dict[str, Link] = {}
+        self._members: tuple[RemoteSession, ...] = ()
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        os.set_blocking(self._wake_read, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._stopping = False
+
+    # For the screen
+
+    def members(self) -> tuple[RemoteSession, ...]:
+        # A process that imports MLX and never makes an array is no member: `mlx.launch` is one.
+        return tuple(m for m in self._members if m.state.run_peak > 0)
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        return ()
+
+    def news(self) -> str:
+        return self.problem or ""
+
+    def say(self, text: str) -> None: ...
+
+    # Life
+
+    def stop(self, timeout: float = 0.5) -> None:
+        """Sends what is left to be sent, closes all connections and ends the thread."""
+        self._stopping = True
+        self._nudge()
+        if self.is_alive():
+            self.join(timeout)
+
+    def _nudge(self) -> None:
+        with suppress(OSError):
+            os.write(self._wake_write, b"!")
+
+    def run(self) -> None:
+        look_at = 0.0
+        while not self._stopping:
+            now = time.monotonic()
+            if now >= look_at:
+                look_at = now + LOOK_EVERY
+                self._look_for_new()
+                self.look()
+            for key, _ in self._selector.select(max(0.0, look_at - time.monotonic())):
+                if key.data is None:
+                    with suppress(OSError):
+                        os.read(self._wake_read, 4096)
+                else:
+                    self._read(key.data)
+            for link in self._links.values():
+                link.flush()
+        for link in self._links.values():
+            link.flush()
+            link.socket.close()
+        self._selector.close()
+
+    def settle(self, timeout: float = 1.0) -> None:
+        """Waits until all that the program's agents said has come in, then stops."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end and any(m.ended is None for m in self._members):
+            self.changed.clear()
+            self.changed.wait(0.05)
+        self.stop()
+
+    def look(self) -> None:
+        """Called on the fleet's thread every `LOOK_EVERY` seconds: what else there is to look after."""
+
+    # Connections
+
+    def _look_for_new(self) -> None:
+        for address in self._find():
+            if address.path not in self._links:
+                self._connect(address)
+
+    def _connect(self, address: Address) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(0.5)
+        try:
+            sock.connect(address.path)
+        except ConnectionRefusedError:
+            # Nobody listens there any more.
+            sock.close()
+            remove_stale(address)
+            return
+        except OSError:
+            sock.close()
+            return
+        sock.setblocking(False)
+        link = Link(address, sock)
+        self._links[address.path] = link
+        self._selector.register(sock, selectors.EVENT_READ, link)
+
+    def _read(self, link: Link) -> None:
+        try:
+            messages = link.read()
+            for message in messages or ():
+                self._take(link, message)
+        except (ValueError, KeyError, TypeError) as error:
+            self._lose(link, f"its agent sent what mlxtop does not understand ({error})")
+            return
+        if messages is None:
+            self._lose(link, None)
+
+    def _take(self, link: Link, message: dict[str, Any]) -> None:
+        if message["type"] == "refused":
+            link.refused = self.problem = f"Process {link.address.pid} cannot be watched: {message['why']}."
+            if link.session is not None:
+                link.session.refuse(link.refused)
+            self.changed.set()
+        elif link.session is not None:
+            link.session.take(message)
+        elif message["type"] == "hello":
+            self._greet(link, message)
+
+    def _greet(self, link: Link, hello: dict[str, Any]) -> None:
+        self.problem = wire.disagreement(hello) or self.problem
+        if wire.disagreement(hello):
+            link.refused = self.problem
+            self.changed.set()
+            return
+
+        def send(data: bytes) -> None:
+            link.put(data)
+            self._nudge()
+
+        if self._role == "watch" and hello["watched"] is not None:
+            watcher = f"mlxtop (process {hello['watched']})"
+            link.refused = self.problem = (
+                f"Process {hello['pid']} is already watched by {watcher}: leave that one first."
+            )
+            self.changed.set()
+            return
+        link.session = self.session(hello, send)
+        send(wire.hello(self._role))
+        self._members = tuple(sorted((*self._members, link.session), key=_order))
+        if self._joined:
+            self._joined(link.session)
+        self.changed.set()
+
+    def session(self, hello: dict[str, Any], send: Callable[[bytes], None]) -> RemoteSession:
+        """A session for the agent that said `hello`."""
+        return RemoteSession(
+            hello, send, self.transcript, own_memory=self._own_memory, controls=self._role == "watch"
+        )
+
+    def _lose(self, link: Link, why: str | None) -> None:
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(link.socket)
+        link.socket.close()
+        if link.session is not None and link.session.ended is None:
+            link.session.end(why or self.how_it_ended(link.session))
+        if not (why or link.refused):
+            # The same process may open another after an exec; one that speaks nonsense gets no second try.
+            self._links.pop(link.address.path, None)
+        self.changed.set()
+
+    def how_it_ended(self, session: RemoteSession) -> str:
+        """What is known of the end of a process that is not our child."""
+        if session.bye:
+            return f"process {session.pid} ended"
+        if _is_alive(session.pid):
+            return f"the agent in process {session.pid} is gone; the program itself goes on"
+        return f"process {session.pid} ended without a word: it was killed, or ended by os._exit"
+
+
+def remove_stale(address: Address) -> None:
+    """Removes a socket that no process listens on."""
+    if not _is_alive(address.pid) or address.pid == os.getpid():
+        with suppress(OSError):
+            Path(address.path).unlink()
+
+
+def everyone() -> Iterable[Address]:
+    """All agents of this user on this machine."""
+    return list(place.addresses())
+
+
+def _order(session: RemoteSession) -> tuple[Any, ...]:
+    return (session.rank is None, session.rank or 0, session.started)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    # A zombie still has its number.
+    with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        return file.read().rpartition(")")[2].split()[0] != "Z"
+    return True

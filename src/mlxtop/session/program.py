@@ -1,0 +1,172 @@
+"""The program that `mlxtop run` starts: its environment, its output, its end."""
+
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from mlxtop.agent import boot
+from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.session.tail import Tail
+
+PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+"""How a program is stopped: a signal, and seconds to wait before the next."""
+
+
+class CannotStartError(MlxtopError):
+    """The command could not be run. The exit codes are those of a shell."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+class Program:
+    """A child process that lets agents in.
+
+    With `screen` its output goes to `log` wherever ours is a terminal, because the terminal is the
+    screen's; to a file, so that it goes on whatever becomes of us. Raises `MlxtopError` when the command
+    cannot be started, `UsageError` when the log cannot be written.
+    """
+
+    def __init__(self, argv: Sequence[str], screen: bool, log: Path | None = None) -> None:
+        self.argv = list(argv)
+        self.run = secrets.token_hex(4)
+        """Tells the agents of this run from all others."""
+        self.log: Path | None = None
+        self._kept = log is not None
+        self.output: Tail | None = None
+        """What it prints, where that goes to the log."""
+        into = -1
+        if screen or log is not None:
+            into = self._open_log(log)
+        try:
+            self._process = self._start(screen, into)
+        except OSError as error:
+            self.forget_log()
+            raise _cannot_start(argv[0], error) from error
+        finally:
+            if into >= 0:
+                os.close(into)
+        self.pid = self._process.pid
+
+    def _open_log(self, log: Path | None) -> int:
+        path = log or _log_folder() / time.strftime(f"%Y%m%d-%H%M%S-{self.run}.log")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            into = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self.output = Tail(path)
+        except OSError as error:
+            raise UsageError(
+                f"The log {path} cannot be written: {error.strerror}; choose another with --log."
+            ) from error
+        self.log = path.absolute()
+        return into
+
+    def _start(self, screen: bool, into: int) -> "subprocess.Popen[bytes]":
+        streams: dict[str, Any] = {}
+        if into >= 0:
+            streams = {
+                name: into for fd, name in ((1, "stdout"), (2, "stderr")) if not screen or os.isatty(fd)
+            }
+        if screen and os.isatty(0):
+            # The keyboard is the screen's: lines are typed through it.
+            streams["stdin"] = subprocess.PIPE
+        # A session of its own lets it live on when our terminal closes; a group of its own gets the
+        # terminal's Ctrl-C alone.
+        own: dict[str, Any] = {"start_new_session": True} if screen else {"process_group": 0}
+        return subprocess.Popen(self.argv, env=environment(self.run, self.log), **streams, **own)
+
+    # While it runs
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, negative for a signal; `None` while it runs."""
+        return self._process.poll()
+
+    @property
+    def exit_code(self) -> int:
+        """Its exit code as a shell tells it: 128 and more for a signal; 0 while it runs."""
+        code = self.code or 0
+        return 128 - code if code < 0 else code
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for its end; whether it came."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def how(self) -> str:
+        """How it ended, in a few words."""
+        code = self.code
+        if code is None:
+            return "it runs"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+        hint = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
+        return f"killed by {name}{hint}"
+
+    def say(self, text: str) -> None:
+        """Types a line into its standard input, if that is ours to give."""
+        stdin = self._process.stdin
+        if stdin is not None:
+            with suppress(OSError, ValueError):
+                stdin.write(text.encode() + b"\n")
+                stdin.flush()
+
+    @property
+    def listens(self) -> bool:
+        """Whether `say` reaches it."""
+        return self._process.stdin is not None
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to it and to the children in its group."""
+        if self.code is None:
+            with suppress(OSError):
+                os.killpg(self.pid, number)
+
+    def stop(self) -> None:
+        """Ends it, gently first, and waits for that."""
+        for number, seconds in PATIENCE:
+            self.signal(number)
+            if self.wait(seconds):
+                return
+
+    def forget_log(self) -> None:
+        """Removes the log if nobody asked to keep it."""
+        if self.log is not None and not self._kept:
+            with suppress(OSError):
+                self.log.unlink()
+
+
+def environment(run: str, log: Path | None) -> dict[str, str]:
+    """Our environment, with what lets agents into the program and its children."""
+    env = dict(os.environ)
+    env[boot.RUN] = run
+    if log is not None:
+        env[boot.LOG] = str(log)
+    rest = env.get("PYTHONPATH")
+    env["PYTHONPATH"] = f"{boot.BOOTSTRAP}{os.pathsep}{rest}" if rest else boot.BOOTSTRAP
+    return env
+
+
+def _log_folder() -> Path:
+    return Path(platformdirs.user_log_path("mlxtop"))
+
+
+def _cannot_start(name: str, error: OSError) -> CannotStartError:
+    if isinstance(error, FileNotFoundError):
+        return CannotStartError(
+            f"{name}: there is no such program; give its path, or activate its environment.", 127
+        )
+    return CannotStartError(f"{name} cannot be run: {error.strerror}.", 126)

@@ -1,0 +1,65 @@
+"""The fleet of one program that was started here: its processes, what it prints, and how it ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mlxtop.agent import place
+from mlxtop.core.transcript import Transcript
+from mlxtop.session.fleet import AgentFleet
+from mlxtop.session.program import Program
+from mlxtop.session.remote import RemoteSession, command
+
+
+class RunFleet(AgentFleet):
+    """All processes of `program` that use MLX."""
+
+    def __init__(self, program: Program, joined: Callable[[RemoteSession], None] | None = None) -> None:
+        super().__init__(
+            command(program.argv),
+            lambda: list(place.addresses(program.run)),
+            transcript=Transcript() if program.log is not None else None,
+            joined=joined,
+        )
+        self.program = program
+        self._told = False
+
+    def session(self, hello: dict[str, Any], send: Callable[[bytes], None]) -> RemoteSession:
+        say = self.say if self.program.listens else None
+        return RemoteSession(hello, send, self.transcript, say, self._own_memory)
+
+    def say(self, text: str) -> None:
+        if self.transcript is not None:
+            self.transcript.write("prompt", text)
+        self.program.say(text)
+
+    def log(self, text: str) -> None:
+        """Something of ours has a line to say."""
+        if self.transcript is not None:
+            self.transcript.write("log", text)
+
+    def look(self) -> None:
+        ended = self.program.code is not None
+        if self.transcript is not None and self.program.output is not None:
+            while text := self.program.output.read():
+                self.transcript.write("out", text)
+        for pid, word in place.words(self.program.run):
+            self.problem = f"Process {pid}: {word}"
+        if ended and not self._told:
+            self._told = True
+            self.log(f"{self.title}: {self.program.how()}")
+            self.changed.set()
+
+    def news(self) -> str:
+        if self.program.code is not None:
+            never = "" if self.members() else "; it never used MLX"
+            return f"{self.title}: {self.program.how()}{never}"
+        if self.problem:
+            return self.problem
+        if not self.members():
+            return f"{self.title} runs (process {self.program.pid}); it has not used MLX yet"
+        return f"{self.title} runs (process {self.program.pid})"
+
+    def how_it_ended(self, session: RemoteSession) -> str:
+        if session.pid == self.program.pid and self.program.wait(0.5):
+            return f"{self.title}: {self.program.how()}"
+        return super().how_it_ended(session)

@@ -1,0 +1,52 @@
+"""The fleet of everything on this machine that uses MLX."""
+
+import os
+import time
+
+import psutil
+
+from mlxtop.agent import place, target
+from mlxtop.session.fleet import AgentFleet, everyone
+from mlxtop.session.protocol import Stranger
+
+STRANGERS_EVERY = 2.0
+
+
+class TopFleet(AgentFleet):
+    """Looks at every agent of this user; a process with MLX and without an agent is a stranger."""
+
+    def __init__(self) -> None:
+        super().__init__("MLX programs", everyone, role="look")
+        self._strangers: tuple[Stranger, ...] = ()
+        self._due = 0.0
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        return self._strangers
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + STRANGERS_EVERY
+            self._strangers = strangers()
+
+    def news(self) -> str:
+        if self.problem:
+            return self.problem
+        if not self.members():
+            return "No program with MLX is watched here: mlxtop run -- COMMAND starts one."
+        return "Enter opens a program in full."
+
+
+def strangers() -> tuple[Stranger, ...]:
+    """The processes of this user that have MLX and no agent, our own aside."""
+    known = {address.pid for address in place.addresses()} | {os.getpid()}
+    found = []
+    for pid in target.everyone():
+        if pid in known:
+            continue
+        try:
+            process = psutil.Process(pid)
+            found.append(Stranger(pid, " ".join(process.cmdline()), process.memory_info().rss))
+        except psutil.Error:
+            continue
+    return tuple(found)

@@ -1,0 +1,204 @@
+"""What a program's arrays are and who holds them, as a census found it."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.style import Style
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.color import Color
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from mlxtop.core.census import PARTS, Census, Holding, Part
+from mlxtop.core.text import one_line
+from mlxtop.core.units import Units, format_size, format_span
+
+# What each part is called, and its colour in `tui.theme`.
+NAMES: Final[dict[Part, tuple[str, str]]] = {
+    "weights": ("weights", "weights"),
+    "kv": ("KV cache", "kv"),
+    "optimizer": ("optimizer", "own"),
+    "other": ("other", "other"),
+}
+SIZE, PART, DTYPE = 9, 9, 9
+WIDEST_SHAPE = 20
+ROOMY = 100
+"""Narrower than this a part is its colour alone: the name of the holder needs the room."""
+
+
+class CensusScreen(Screen[None]):
+    """Shows a census: how much of `active` it explains, its parts, and the largest arrays.
+
+    `again` asks for another census, which `show` then takes.
+    """
+
+    DEFAULT_CSS = """
+    CensusScreen #parts, CensusScreen #heading { height: auto; }
+    CensusScreen #holdings {
+        height: 1fr; scrollbar-size-vertical: 1; scrollbar-background: $background; scrollbar-color: $faint;
+    }
+    CensusScreen Static { text-wrap: nowrap; text-overflow: clip; }
+    """
+    BINDINGS = [
+        Binding("escape,w", "dismiss", "back", key_display="esc"),
+        Binding("a", "again", "again"),
+    ]
+
+    def __init__(self, census: Census, units: Units, again: Callable[[], None]) -> None:
+        super().__init__()
+        self._census = census
+        self._units = units
+        self._again = again
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="parts")
+        yield Static(id="heading")
+        with VerticalScroll(id="holdings"):
+            yield Static(id="table")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.call_after_refresh(self.draw))
+        self.query_one("#holdings").focus()
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.draw)
+
+    def show(self, census: Census) -> None:
+        """Puts another census in the place of the one that is shown."""
+        self._census = census
+        if self.is_mounted:
+            self.draw()
+
+    def action_again(self) -> None:
+        self._again()
+
+    def draw(self) -> None:
+        """Draws the census at the present size, in the present theme."""
+        width = self.size.width - 1  # the scrollbar's
+        columns = _columns(self._census.holdings, width)
+        self.query_one("#parts", Static).update(self._parts(width))
+        self.query_one("#heading", Static).update(self._heading(columns))
+        rows = [self._row(holding, columns) for holding in self._census.holdings]
+        self.query_one("#table", Static).update(
+            Text("\n").join(rows) if rows else self._ink(" no arrays were found", "dim")
+        )
+
+    def _parts(self, width: int) -> Text:
+        """The headline, the bar, and a line for each part."""
+        return Text("\n").join(
+            [self._headline(width), self._bar(width), *map(self._part, PARTS), self._rest(), Text()]
+        )
+
+    def _headline(self, width: int) -> Text:
+        census = self._census
+        found = format_size(sum(census.parts.values()), self._units)
+        active = format_size(census.active, self._units)
+        text = Text.assemble(
+            self._ink(" explained ", "title"),
+            self._ink(_share(census.explained).strip(), "text"),
+            self._ink(f"   {found} of {active} active", "dim"),
+        )
+        when = self._ink(time.strftime("%H:%M:%S, ", time.localtime(census.time)), "dim")
+        took = format_span(round(census.seconds, 2 if census.seconds > 0.1 else 3))
+        if census.whole:
+            when.append_text(self._ink(f"took {took}", "dim"))
+        else:
+            when.append_text(self._ink(f"time ran out ({took})", "limit"))
+        return text.append(" " * max(1, width - text.cell_len - when.cell_len)).append_text(when)
+
+    def _bar(self, width: int) -> Text:
+        census, text = self._census, Text(" ")
+        whole = max(census.active, sum(census.parts.values()))
+        room, seen, drawn = width - 1, 0, 0
+        for part in PARTS:
+            seen += census.parts[part]
+            end = round(seen / whole * room) if whole else 0
+            text.append_text(self._ink("█" * (end - drawn), NAMES[part][1]))
+            drawn = end
+        return text.append_text(self._ink("█" * (room - drawn), "faint"))
+
+    def _part(self, part: Part) -> Text:
+        name, colour = NAMES[part]
+        census = self._census
+        size, count = census.parts[part], census.counts[part]
+        share = _share(size / census.active if census.active else None)
+        arrays = f"{count:,} array" + ("" if count == 1 else "s")
+        return Text.assemble(
+            self._ink(" ■ ", colour),
+            self._ink(f"{name:<14}{format_size(size, self._units):>{SIZE}}", "text"),
+            self._ink(f"  {share}  {arrays:>14}", "dim"),
+        )
+
+    def _rest(self) -> Text:
+        """What of `active` no array explains, or how far the arrays go beyond it."""
+        census = self._census
+        rest = census.active - sum(census.parts.values())
+        if rest < 0:
+            name, why = "beyond active", "views, or not computed yet"
+        else:
+            name, why = "not explained", "" if census.whole else "time ran out"
+        share = _share(abs(rest) / census.active if census.active else None)
+        return Text.assemble(
+            self._ink(" ■ ", "faint"),
+            self._ink(f"{name:<14}{format_size(abs(rest), self._units):>{SIZE}}", "text"),
+            self._ink(f"  {share}   {why}", "dim"),
+        )
+
+    def _heading(self, columns: tuple[int, int, int]) -> Text:
+        part, shape, _ = columns
+        text = f" {'size':>{SIZE}}    {'part':<{part}.{part}}{'shape':<{shape}}  {'type':<{DTYPE}}  held by"
+        return self._ink(text, "title")
+
+    def _row(self, holding: Holding, columns: tuple[int, int, int]) -> Text:
+        name, colour = NAMES[holding.part]
+        part, shape, holder = columns
+        return Text.assemble(
+            self._ink(f" {format_size(holding.nbytes, self._units):>{SIZE}}  ", "text"),
+            self._ink("■ ", colour),
+            self._ink(f"{name:<{part}.{part}}", "dim"),
+            self._ink(set_cell_size(_fit(_shape(holding), shape), shape) + "  ", "text"),
+            self._ink(set_cell_size(_fit(one_line(holding.dtype), DTYPE), DTYPE) + "  ", "dim"),
+            self._ink(_fit(one_line(holding.holder), holder), "text"),
+        )
+
+    def _ink(self, text: str, colour: str) -> Text:
+        # From the theme itself: a panel of the screen below learns of a new theme when it is seen again.
+        variable = {"text": "foreground", "title": "label"}.get(colour, colour)
+        ink = Color.parse(self.app.theme_variables[variable]).rich_color
+        return Text(text, Style(color=ink, bold=colour == "title"), end="")
+
+
+def _columns(holdings: tuple[Holding, ...], width: int) -> tuple[int, int, int]:
+    """Cells for the part, the shape, and for the holder, which takes what is left."""
+    part = PART + 2 if width >= ROOMY else 0
+    shape = min(WIDEST_SHAPE, max([6, *(len(_shape(holding)) for holding in holdings)]))
+    return part, shape, max(8, width - (1 + SIZE + 4 + part + shape + 2 + DTYPE + 2))
+
+
+def _shape(holding: Holding) -> str:
+    return "×".join(map(str, holding.shape)) or "scalar"
+
+
+def _share(share: float | None) -> str:
+    """Five cells: `98.6%`, ` 100%`, `    —`."""
+    if share is None:
+        return "    —"
+    return f"{share:5.0%}" if share >= 0.9995 else f"{share:5.1%}"
+
+
+def _fit(text: str, width: int) -> str:
+    """`text` in at most `width` cells: its middle goes, for a path is known by its ends."""
+    if cell_len(text) <= width:
+        return text
+    head = (width - 1) // 4
+    tail = text
+    while cell_len(tail) > width - 1 - head:
+        tail = tail[1:]
+    return set_cell_size(text, head) + "…" + tail

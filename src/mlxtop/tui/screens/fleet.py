@@ -1,0 +1,373 @@
+"""The fleet: many sessions side by side, who stands out among them, and each in full on Enter."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.message import Message
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Footer, Input
+
+from mlxtop.probe import footprint, own
+from mlxtop.session.protocol import Fleet, Member
+from mlxtop.tui.frame import Frame, Own, View
+from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetStatus
+from mlxtop.tui.widgets.lineup import (
+    RATE,
+    Candidate,
+    Lane,
+    Lineup,
+    Outlier,
+    add_up,
+    find_outlier,
+    growth,
+    lane,
+    lately,
+)
+from mlxtop.tui.widgets.multiples import FleetCanvas, Multiples, Picker, Strangers, Sum, Times, gutter
+from mlxtop.tui.widgets.output import Output
+from mlxtop.tui.widgets.prompt import PromptLine
+from mlxtop.tui.widgets.trace import Trace, add
+
+FRAMES_PER_SECOND = 2
+OWN_WINDOW = 2.0
+JUDGE_EVERY = 2.0
+"""Seconds between looks for who stands out: a line that comes and goes with every frame is no news."""
+MOST_ROWS = 4
+MOST_ROWS_ALONE = 8
+"""Where no output waits for the rows that are left."""
+ROOM_FOR_STATUS = 10
+ROOM_FOR_OUTPUT = 20
+LEAST_OUTPUT = 4
+WAITING = 3
+"""Rows of the word on what is waited for."""
+FINEST = 0.1
+
+
+class Heights(NamedTuple):
+    """Rows of a lane, and of each part of the screen; 0 hides it."""
+
+    lane: int
+    lanes: int
+    sum: int
+    strangers: int
+    status: int
+    rest: int
+    """For what the program prints, or blank."""
+
+
+def heights(room: int, members: int, strangers: int, prints: bool) -> Heights:
+    """How the rows of a screen `room` rows high are given out. Lanes are as tall as lets all be seen."""
+    status = int(room >= ROOM_FOR_STATUS)
+    prints = prints and room >= ROOM_FOR_OUTPUT
+    below = min(strangers, max(1, room // 6)) + 1 if strangers else 0
+    # The first row and the keys; the line to type in.
+    room -= 2 + status + below + int(prints)
+    if not members:
+        lanes = min(room, WAITING)
+        return Heights(1, lanes, 0, below, status, room - lanes)
+    least = LEAST_OUTPUT if prints else 0
+    for rows in range(MOST_ROWS if prints else MOST_ROWS_ALONE, 0, -1):
+        names, total = min(rows, 2), min(rows, 3) if members > 1 else 0
+        # One row for the time.
+        spare = room - least - names - rows * members - total - 1
+        if spare >= 0:
+            break
+    lanes = max(names + 1, names + rows * members + min(0, spare))
+    return Heights(rows, lanes, total, below, status, least + max(0, spare))
+
+
+class Said(NamedTuple):
+    """The part of a frame that the output pane reads."""
+
+    session: Fleet
+
+
+def _key(
+    keys: str, action: str, text: str, help: str, show: bool = False, display: str | None = None
+) -> Binding:
+    return Binding(keys, action, text, show=show, key_display=display, tooltip=help)
+
+
+class FleetScreen(Screen[None]):
+    """Shows the members of a fleet. It asks the fleet for data, twice a second, and never waits for it."""
+
+    class Opened(Message):
+        """A person wants to see the process `pid` in full: a member, or one without an agent."""
+
+        def __init__(self, pid: int) -> None:
+            super().__init__()
+            self.pid = pid
+
+    BINDINGS = [
+        _key("enter", "open", "open", "Show the chosen session in full", True),
+        _key("up,k", "select(-1)", "Up", "Choose the session above", False, "↑"),
+        _key("down,j", "select(1)", "choose", "Choose the session below", True, "↑↓"),
+        _key("pageup", "page(-1)", "Page up", "A page of sessions up", False, "PgUp"),
+        _key("pagedown", "page(1)", "Page down", "A page of sessions down", False, "PgDn"),
+        _key("home", "select(-1000000)", "First", "Choose the first session", False, "Home"),
+        _key("end", "select(1000000)", "Last", "Choose the last session", False, "End"),
+        _key("i", "prompt", "type", "Type a line into the program; Enter sends it, Escape leaves", True),
+        _key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
+        _key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
+        _key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
+        _key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
+        _key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
+        _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
+    ]
+    AUTO_FOCUS = ""
+    DEFAULT_CSS = """
+    FleetScreen { layout: vertical; overflow: hidden; }
+    FleetScreen #prompt { height: 1; padding: 0 1; }
+    FleetScreen #prompt:focus { background: $panel; }
+    FleetScreen Footer { background: $panel; padding: 0 1; }
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__()
+        self.fleet = fleet
+        self.view = View()
+        self._selected: int | None = None
+        self._place = 0
+        """The selected line's number, for when its process is gone from the list."""
+        self._origin: float | None = None
+        """Seconds since the epoch at the fleet's time 0: when its first member began."""
+        self._traces: dict[tuple[int, float], Trace] = {}
+        self._outlier: Outlier | None = None
+        self._judged = -JUDGE_EVERY
+        self._own = Own()
+        self._footprint = footprint.reader()
+        self._own_then = (time.monotonic(), 0.0)
+        self._paused_at = 0.0
+        self._heights: Heights | None = None
+        self._panels: list[FleetCanvas] = []
+        self._output: Output | None = None
+
+    def compose(self) -> ComposeResult:
+        yield FleetHeader(id="header")
+        yield Multiples(id="lanes")
+        yield Sum(id="sum")
+        yield Times(id="times")
+        yield Strangers(id="strangers")
+        yield FleetStatus(id="status")
+        if self.fleet.transcript is not None:
+            yield Output(id="output")
+            yield PromptLine(id="prompt", placeholder="i: type into the program", compact=True)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._panels = list(self.query(FleetCanvas))
+        if self.fleet.transcript is not None:
+            self._output = self.query_one(Output)
+        self.set_interval(1 / FRAMES_PER_SECOND, self.tick)
+        self.call_after_refresh(self.tick)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.tick)
+
+    def on_screen_resume(self) -> None:
+        self.call_after_refresh(self.tick)
+
+    # Showing
+
+    def tick(self) -> None:
+        """Draws the present moment."""
+        # Nobody sees a screen under another one that is no dialog, and its traces catch up by themselves.
+        seen = self.is_current or isinstance(self.app.screen, ModalScreen)
+        if not seen or not self.is_attached or not self.size.width:
+            return
+        self._measure_own()
+        frame = self.frame()
+        self._arrange(frame)
+        for panel in self._panels:
+            if panel.display:
+                panel.see(frame)
+        if self._output is not None and self._output.display:
+            self._output.show(cast(Frame, Said(self.fleet)))
+
+    def frame(self) -> Lineup:
+        """The fleet as it is to be shown now."""
+        members, strangers = self.fleet.members(), self.fleet.strangers()
+        given = heights(self.size.height, len(members), len(strangers), self.fleet.transcript is not None)
+        if self._origin is None and members:
+            self._origin = min(member.started for member in members)
+        now, width = self.now(members), self.view.axis.width
+        count = max(1, self.size.width - gutter(self.size.width, given.lane))
+        start = self.view.axis.start(count, now)
+        lanes = self._lanes(members, now, round(start / width), count)
+        self._judge(members, now)
+        self._keep_selection([*(m.pid for m in members), *(s.pid for s in strangers)])
+        actives = add([list(lane.actives) for lane in lanes], count)
+        totals = add([list(lane.totals) for lane in lanes], count)
+        rates = {RATE.get(member.steps_are, "steps/s") for member in members}
+        return Lineup(
+            title=self.fleet.title,
+            news=self.fleet.news(),
+            lanes=lanes,
+            strangers=strangers,
+            view=self.view,
+            own=self._own,
+            start=start,
+            rate=rates.pop() if len(rates) == 1 else "steps/s",
+            rows=given.lane,
+            width=self.size.width,
+            selected=self._selected,
+            outlier=self._outlier,
+            sum=add_up(lanes, actives, totals),
+        )
+
+    def now(self, members: Sequence[Member]) -> float:
+        """The fleet's time: that of the member whose clock is furthest, among those that run."""
+        if self.view.paused:
+            return self._paused_at
+        clocks = [member.now() + self._offset(member) for member in members if member.ended is None]
+        return max(clocks or [member.now() + self._offset(member) for member in members], default=0.0)
+
+    def _offset(self, member: Member) -> float:
+        return member.started - (self._origin or 0.0)
+
+    def _lanes(self, members: Sequence[Member], now: float, first: int, count: int) -> list[Lane]:
+        lanes, traces = [], {}
+        for member in members:
+            # Neither a process id nor a rank is the only one of its kind where several machines take part.
+            key = id(member.history), member.started
+            offset = self._offset(member)
+            trace = traces[key] = self._traces.get(key) or Trace(member.history, offset)
+            trace.look(first, count, self.view.axis.width, now)
+            until = now - offset if self.view.paused else None
+            lanes.append(lane(member, until, trace.active, trace.total))
+        self._traces = traces
+        return lanes
+
+    def _judge(self, members: Sequence[Member], now: float) -> None:
+        running = {m.pid for m in members if m.ended is None}
+        gone = self._outlier is not None and self._outlier.pid not in running
+        if not gone and time.monotonic() - self._judged < JUDGE_EVERY:
+            return
+        self._judged = time.monotonic()
+        candidates = []
+        for member in members:
+            until = now - self._offset(member)
+            held = lately(member, until) if member.ended is None else None
+            if held is not None:
+                candidates.append(Candidate(member.pid, member.label, held, growth(member, until)))
+        self._outlier = find_outlier(candidates)
+
+    def _arrange(self, frame: Lineup) -> None:
+        """Gives each panel its rows; Textual lays out anew only when they change."""
+        prints = self._output is not None
+        given = heights(self.size.height, len(frame.lanes), len(frame.strangers), prints)
+        if given == self._heights:
+            return
+        self._heights = given
+        rows = {"lanes": given.lanes, "sum": given.sum, "strangers": given.strangers, "status": given.status}
+        rows["times"] = int(bool(frame.lanes))
+        if prints:
+            room = self.size.height >= ROOM_FOR_OUTPUT
+            rows["output"], rows["prompt"] = given.rest * room, int(room)
+        for name, height in rows.items():
+            panel = self.query_one(f"#{name}")
+            panel.display = height > 0
+            panel.styles.height = height
+        # The panels have their new size after the layout; until then they would be painted for the old one.
+        self.call_after_refresh(self.tick)
+
+    def _measure_own(self) -> None:
+        now, cpu = time.monotonic(), own.cpu()
+        then, cpu_then = self._own_then
+        if now - then >= OWN_WINDOW:
+            share = (cpu - cpu_then) / (now - then) if cpu_then else None
+            self._own = Own(share, self._footprint())
+            self._own_then = (now, cpu)
+
+    # Choosing
+
+    def _keep_selection(self, pids: Sequence[int]) -> None:
+        """The first line is chosen to begin with; when the chosen one is gone, what stands in its place."""
+        if not pids:
+            self._selected = None
+        elif pids[self._place : self._place + 1] == [self._selected]:
+            return
+        elif self._selected in pids:
+            self._place = pids.index(self._selected)
+        else:
+            self._place = min(self._place, len(pids) - 1)
+            self._selected = pids[self._place]
+
+    def action_select(self, by: int) -> None:
+        pids = [*(m.pid for m in self.fleet.members()), *(s.pid for s in self.fleet.strangers())]
+        self._keep_selection(pids)
+        if pids:
+            self._place = max(0, min(len(pids) - 1, self._place + by))
+            self._selected = pids[self._place]
+        self.tick()
+
+    def action_page(self, direction: int) -> None:
+        given = self._heights
+        fit = (given.lanes - min(given.lane, 2)) // given.lane if given else 1
+        self.action_select(direction * max(1, fit))
+
+    def action_open(self) -> None:
+        if self._selected is not None:
+            self.post_message(self.Opened(self._selected))
+
+    def on_picker_picked(self, event: Picker.Picked) -> None:
+        if event.pid is None:
+            self.action_select(event.by)
+            return
+        self._selected = event.pid
+        self.tick()
+        if event.opens:
+            self.action_open()
+
+    # Typing into the program
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only a program whose output comes here can be typed into."""
+        return action != "prompt" or self.fleet.transcript is not None
+
+    def action_prompt(self) -> None:
+        # At once, not in the next turn of the loop: keys that follow are already text.
+        prompt = self.query_one(PromptLine)
+        if prompt.display:
+            self.set_focus(prompt)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        # An empty line is an answer too.
+        self.fleet.say(self.query_one(PromptLine).text)
+        event.input.clear()
+        self.set_focus(None)
+
+    def key_escape(self) -> None:
+        self.set_focus(None)
+
+    # The view
+
+    def _look(self, **changes: object) -> None:
+        """Changes the view, and shows it at once: a key is answered before the next tick."""
+        self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
+        self._judged = -JUDGE_EVERY
+        self.tick()
+
+    def action_pause(self) -> None:
+        if self.view.paused:
+            self._look(axis=replace(self.view.axis, end=None), paused=False)
+            return
+        self._paused_at = self.now(self.fleet.members())
+        self._look(paused=True)
+
+    def action_zoom(self, direction: int) -> None:
+        least = min((member.interval for member in self.fleet.members()), default=FINEST)
+        self._look(axis=self.view.axis.zoom(direction, least))
+
+    def action_pan(self, direction: int) -> None:
+        members = self.fleet.members()
+        given = self._heights.lane if self._heights else 1
+        columns = direction * max(1, (self.size.width - gutter(self.size.width, given)) // 4)
+        self._look(axis=self.view.axis.pan(columns, self.now(members)))
+
+    def action_units(self) -> None:
+        self._look(units="decimal" if self.view.units == "binary" else "binary")

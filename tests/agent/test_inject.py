@@ -1,0 +1,271 @@
+"""Getting into a process that runs: real processes, a real gdb. That the target is unharmed is half of it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlxtop.agent import debugger
+from mlxtop.agent.inject import inject
+from mlxtop.core.errors import MlxtopError
+
+PYTHONS = {
+    sys.executable,
+    *map(str, Path.home().glob(".pyenv/versions/3.1[123].*/bin/python")),
+}
+needs_gdb = pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("gdb") is None, reason="needs Linux and gdb"
+)
+HEAD = "import time, threading, select, sys; print('up', flush=True); began = time.monotonic()\n"
+TAIL = "\nprint(round(time.monotonic() - began, 1), 'end')"
+PROGRAMS = {
+    "sleeps": "time.sleep(2)",
+    "waits for a lock": "l = threading.Lock(); l.acquire(); l.acquire(timeout=2)",
+    "polls": "select.poll().poll(2000)",
+    "selects": "select.select([], [], [], 2)",
+    "epolls": "select.epoll().poll(2)",
+    "runs a program": "import subprocess; subprocess.run(['sleep', '1.95'])",
+    "computes": "while time.monotonic() < began + 2: pass",
+    "joins a thread that computes": "def f():\n while time.monotonic() < began + 2: pass\n"
+    "t = threading.Thread(target=f); t.start(); t.join()",
+}
+
+
+def start(code: str, python: str = sys.executable) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [python, "-c", HEAD + code + TAIL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "up\n"
+    time.sleep(0.1)
+    return child
+
+
+def boot(folder: Path, code: str = "") -> tuple[Path, Path]:
+    """A script, and the file whose being there says that it ran to its end."""
+    proof = folder / "proof"
+    script = folder / 'a "boot" é.py'
+    script.write_text(f"{code}\nopen({str(proof)!r}, 'w').write(repr(sorted(globals())))\n")
+    return script, proof
+
+
+def state(pid: int) -> tuple[str, str]:
+    status = debugger._status(str(pid))
+    return status["State"][0], status["TracerPid"]
+
+
+@needs_gdb
+@pytest.mark.parametrize("python", sorted(PYTHONS))
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python: str) -> None:
+    child = start(PROGRAMS[what], python)
+    script, proof = boot(tmp_path)
+    inject(child.pid, script, proof.exists)
+    # Fresh globals, nothing of the program's in them.
+    assert proof.read_text() == "['__builtins__', '__file__', '__name__']"
+    assert state(child.pid)[0] in "SR"
+    assert state(child.pid)[1] == "0"
+    out, err = child.communicate(timeout=20)
+    assert (out, err, child.returncode) == ("2.0 end\n", "", 0)
+
+
+@needs_gdb
+def test_what_goes_wrong_in_the_script_stays_unseen(tmp_path: Path) -> None:
+    child = start("time.sleep(2)")
+    script, _ = boot(tmp_path, "raise SystemExit(3)")
+    with pytest.raises(MlxtopError, match="did not come back to Python within 1 s"):
+        inject(child.pid, script, lambda: False, timeout=1)
+    out, err = child.communicate(timeout=20)
+    assert (out, err, child.returncode) == ("2.0 end\n", "", 0)
+
+
+@needs_gdb
+@pytest.mark.parametrize("step", ["time.sleep(0.1)", "sum(range(100_000))"])
+def test_a_signal_sent_meanwhile_arrives_once(step: str, tmp_path: Path) -> None:
+    code = f"""
+seen = 0
+while time.monotonic() < began + 2:
+    try: {step}
+    except KeyboardInterrupt: seen += 1
+print(seen, flush=True)"""
+    child = start(code)
+    script, proof = boot(tmp_path)
+    gdb = subprocess.Popen([sys.executable, "-c", RUN, str(child.pid), str(script), str(proof)])
+    while state(child.pid)[1] == "0":
+        time.sleep(0.001)
+    child.send_signal(signal.SIGINT)
+    assert gdb.wait(timeout=20) == 0
+    out, err = child.communicate(timeout=20)
+    assert (out.splitlines()[0], err, child.returncode) == ("1", "", 0)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from mlxtop.agent.inject import inject
+inject(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]).exists)
+"""
+
+
+@needs_gdb
+def test_mlxtop_killed_meanwhile_leaves_the_target_alone(tmp_path: Path) -> None:
+    child = start("time.sleep(3)")
+    script, proof = boot(tmp_path)
+    killed = subprocess.Popen([sys.executable, "-c", RUN, str(child.pid), str(script), str(proof)])
+    while state(child.pid)[1] == "0":
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    out, err = child.communicate(timeout=20)
+    assert (out, err, child.returncode) == ("3.0 end\n", "", 0)
+    assert proof.exists()
+
+
+@needs_gdb
+def test_one_that_keeps_the_gil(tmp_path: Path) -> None:
+    code = """
+import ctypes
+def f(): time.sleep(0.2); ctypes.PyDLL(None).usleep(2500000)
+t = threading.Thread(target=f); t.start(); t.join()"""
+    child = start(code)
+    script, proof = boot(tmp_path)
+    time.sleep(0.4)
+    with pytest.raises(MlxtopError, match="lets no other Python run"):
+        inject(child.pid, script, proof.exists, timeout=1)
+    out, err = child.communicate(timeout=20)
+    assert (out, err, child.returncode) == ("2.7 end\n", "", 0)
+
+
+@needs_gdb
+def test_one_that_is_stopped(tmp_path: Path) -> None:
+    child = start("time.sleep(1)")
+    child.send_signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    script, proof = boot(tmp_path)
+    with pytest.raises(MlxtopError, match="is stopped"):
+        inject(child.pid, script, proof.exists)
+    child.send_signal(signal.SIGCONT)
+    assert child.wait(timeout=20) == 0
+
+
+@needs_gdb
+def test_one_that_ends_meanwhile(tmp_path: Path) -> None:
+    script, _ = boot(tmp_path)
+    for delay in (0.05, 0.15, 0.25):
+        child = start(f"time.sleep({delay + 0.1})")
+        with pytest.raises(MlxtopError, match=r"ended|did not come back"):
+            inject(child.pid, script, lambda: False, timeout=2)
+        assert child.wait(timeout=20) == 0
+
+
+@needs_gdb
+@pytest.mark.slow
+def test_fifty_times_under_heavy_malloc(tmp_path: Path) -> None:
+    code = f"""
+import ctypes, os
+c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p; c.free.argtypes = [ctypes.c_void_p]
+def f():
+    while not os.path.exists({str(tmp_path / "stop")!r}):
+        held = [bytearray(1000 + 37 * i) for i in range(300)]
+        for p in [c.malloc(5000) for _ in range(50)]: c.free(p)
+threads = [threading.Thread(target=f) for _ in range(5)]
+for t in threads: t.start()
+f()
+for t in threads: t.join()
+print(threading.active_count())
+"""
+    child = start(code)
+    script, proof = boot(tmp_path)
+    for _ in range(50):
+        inject(child.pid, script, proof.exists)
+        proof.unlink()
+    (tmp_path / "stop").touch()
+    out, err = child.communicate(timeout=20)
+    assert (out.splitlines()[0], err, child.returncode) == ("1", "", 0)
+
+
+def test_without_gdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(MlxtopError, match=r"needs (gdb|lldb), which is not here"):
+        inject(os.getpid(), *boot_of(tmp_path))
+
+
+def boot_of(folder: Path):  # type: ignore[no-untyped-def]
+    script, proof = boot(folder)
+    return script, proof.exists
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Yama is Linux's")
+@pytest.mark.parametrize(
+    ("scope", "match"), [("1", "ptrace_scope=0"), ("2", "lets only root"), ("3", "forbids")]
+)
+def test_what_yama_forbids(scope: str, match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scope").write_text(scope + "\n")
+    monkeypatch.setattr(debugger, "_YAMA", tmp_path / "scope")
+    monkeypatch.setattr(debugger, "_status", lambda _: {"CapEff": "0", "TracerPid": "0"})
+    with pytest.raises(MlxtopError, match=match):
+        debugger._allowed(os.getpid())
+
+
+def test_one_that_is_traced_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debugger, "_status", lambda _: {"TracerPid": "77"})
+    with pytest.raises(MlxtopError, match="debugged by process 77"):
+        debugger._allowed(1)
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ("mlxtop: failed ptrace: Operation not permitted.", "SYS_PTRACE"),
+        ('Scripting in the "Python" language is not supported in this copy of GDB.', "built without Python"),
+        ('mlxtop: failed No symbol "PyGILState_Check" in current context.', "hides Python's functions"),
+        ("", "gdb said nothing"),
+    ],
+)
+def test_what_gdb_reports(said: str, match: str) -> None:
+    with pytest.raises(MlxtopError, match=match):
+        debugger._judge(os.getpid(), said)
+
+
+def test_remote_exec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, proof = boot(tmp_path)
+    used = []
+
+    def remote_exec(pid: int, path: str) -> None:
+        used.append(Path(path))
+        exec(compile(Path(path).read_text(), path, "exec"), {})
+
+    monkeypatch.setattr(sys, "remote_exec", remote_exec, raising=False)
+    monkeypatch.setattr("mlxtop.agent.inject.python_of", lambda _: sys.version_info[:2])
+    inject(os.getpid(), script, proof.exists, timeout=5)
+    assert len(used) == 1
+    assert not used[0].exists()
+
+
+def test_remote_exec_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remote_exec(pid: int, path: str) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(sys, "remote_exec", remote_exec, raising=False)
+    monkeypatch.setattr("mlxtop.agent.inject.python_of", lambda _: sys.version_info[:2])
+    with pytest.raises(MlxtopError, match="does not let us into"):
+        inject(os.getpid(), *boot_of(tmp_path), timeout=5)
+
+
+def test_remote_exec_that_does_not_come_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = []
+    monkeypatch.setattr(sys, "remote_exec", lambda pid, path: planted.append(path), raising=False)
+    monkeypatch.setattr("mlxtop.agent.inject.python_of", lambda _: sys.version_info[:2])
+    monkeypatch.setattr("mlxtop.agent.inject._REMOTE_EXEC", 0.1)
+    script, proof = boot(tmp_path)
+    monkeypatch.setattr(debugger, "missing", lambda: None)
+    monkeypatch.setattr(debugger, "plant", lambda pid, source, end: exec(source, {}))
+    inject(os.getpid(), script, proof.exists, timeout=5)
+    # Left empty: a target that comes to it late has nothing to run and nothing to complain about.
+    assert Path(planted[0]).read_text() == ""
+    Path(planted[0]).unlink()

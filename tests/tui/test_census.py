@@ -1,0 +1,151 @@
+"""The census on the screen: pictures at each size, and what its keys do."""
+
+import time
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.widgets import Static
+
+from mlxtop.core.census import Census, Holding
+from mlxtop.tui import theme
+from mlxtop.tui.screens.census import CensusScreen
+
+MiB = 2**20
+SIZES = [(80, 24), (120, 40), (200, 50)]
+WEIGHTS = [
+    Holding("weights", 1002 * MiB, (128256, 4096), "bfloat16", "Model: model.embed_tokens.weight"),
+    *(
+        Holding(
+            "weights", 112 * MiB, (14336, 4096), "bfloat16", f"Model: model.layers.{i}.mlp.gate_proj.weight"
+        )
+        for i in range(32)
+    ),
+]
+REST = [
+    Holding("kv", 32 * MiB, (1, 8, 8192, 128), "bfloat16", "KVCache 3 of 32: keys"),
+    Holding("optimizer", 16 * MiB, (1024, 4096), "float32", "Adam: state.model.layers.0.self_attn.q_proj.lora_a.m"),
+    Holding("other", 8 * MiB, (2, 1024, 1024), "float32", "grads.model.layers.31.self_attn.q_proj.lora_a in train.py:88 step()"),
+    Holding("other", 4, (), "uint32", "—"),
+]  # fmt: skip
+CENSUS = Census(
+    active=5400 * MiB,
+    parts={"weights": 4586 * MiB, "kv": 512 * MiB, "optimizer": 128 * MiB, "other": 90 * MiB},
+    counts={"weights": 291, "kv": 64, "optimizer": 1, "other": 1042},
+    holdings=tuple(WEIGHTS + REST),
+    seconds=0.1234,
+    time=1_700_000_000.0,
+)
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+class Host(App[None]):
+    """An application of one panel, in mlxtop's colours, for the census to open over."""
+
+    BINDINGS = [("t", "light")]
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return theme.defaults(self.current_theme.dark)
+
+    def compose(self) -> ComposeResult:
+        yield Static("below")
+
+    def on_mount(self) -> None:
+        self.register_theme(theme.DARK)
+        self.register_theme(theme.LIGHT)
+        self.theme = theme.DARK.name
+
+    def action_light(self) -> None:
+        self.theme = theme.LIGHT.name
+
+
+@pytest.fixture
+def app():
+    return Host()
+
+
+async def open_census(pilot, census=CENSUS, again=lambda: None):
+    screen = CensusScreen(census, "binary", again)
+    await pilot.app.push_screen(screen)
+    await pilot.pause(0.2)
+    return screen
+
+
+def shown(screen, name):
+    return str(screen.query_one(name, Static).content)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_picture(snap_compare, app, size):
+    assert snap_compare(app, terminal_size=size, run_before=open_census)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_light(snap_compare, app, size):
+    async def act(pilot):
+        await open_census(pilot)
+        await pilot.press("t")
+        await pilot.pause(0.3)
+
+    assert snap_compare(app, terminal_size=size, run_before=act)
+
+
+def test_more_than_active_and_out_of_time(snap_compare, app):
+    async def act(pilot):
+        await open_census(
+            pilot,
+            Census(4000 * MiB, CENSUS.parts, CENSUS.counts, CENSUS.holdings[-4:], False, 0.25, CENSUS.time),
+        )
+
+    assert snap_compare(app, terminal_size=(80, 24), run_before=act)
+
+
+async def test_scrolling_shows_the_last_row(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_census(pilot)
+        await pilot.press("end")
+        await pilot.pause(0.5)
+        place = screen.query_one("#holdings")
+        assert place.scroll_offset.y == place.max_scroll_y > 0
+        assert len(shown(screen, "#table").splitlines()) == len(CENSUS.holdings)
+
+
+async def test_again_asks_and_show_swaps(app):
+    asked = []
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_census(pilot, again=lambda: asked.append(1))
+        await pilot.press("a")
+        assert asked == [1]
+        screen.show(Census(active=0))
+        await pilot.pause()
+        assert "no arrays" in shown(screen, "#table")
+        assert "explained —" in shown(screen, "#parts")
+
+
+@pytest.mark.parametrize("key", ["escape", "w"])
+async def test_a_key_closes_it(app, key):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await open_census(pilot)
+        await pilot.press(key)
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, CensusScreen)
+
+
+async def test_hostile_names_are_text(app):
+    name = "[bold]x[/]\x1b[2J\n\u202e漢字" * 20
+    holding = Holding("other", 1, (1,) * 40, "\x1b]0;t\x07" * 9, name)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await open_census(pilot, Census(active=1, holdings=(holding,)))
+        table = shown(screen, "#table")
+        assert len(table.splitlines()) == 1
+        assert "\x1b" not in table
+        assert "\u202e" not in table
+        assert "[bold" in table
+        assert screen.query_one("#table", Static).size.height == 1
