@@ -14,10 +14,8 @@ from mlxtop.agent import debugger
 from mlxtop.agent.inject import inject
 from mlxtop.core.errors import MlxtopError
 
-PYTHONS = {
-    sys.executable,
-    *map(str, Path.home().glob(".pyenv/versions/3.1[123].*/bin/python")),
-}
+OTHERS = sorted(map(str, Path.home().glob(".pyenv/versions/3.1[123].*/bin/python")))
+PYTHONS = [sys.executable, *(pytest.param(python, marks=pytest.mark.slow) for python in OTHERS)]
 needs_gdb = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("gdb") is None, reason="needs Linux and gdb"
 )
@@ -60,7 +58,7 @@ def state(pid: int) -> tuple[str, str]:
 
 
 @needs_gdb
-@pytest.mark.parametrize("python", sorted(PYTHONS))
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("what", PROGRAMS)
 def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python: str) -> None:
     child = start(PROGRAMS[what], python)
@@ -71,7 +69,9 @@ def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python
     assert state(child.pid)[0] in "SR"
     assert state(child.pid)[1] == "0"
     out, err = child.communicate(timeout=20)
-    assert (out, err, child.returncode) == ("2.0 end\n", "", 0)
+    assert (out[3:], err, child.returncode) == (" end\n", "", 0)
+    # As long as without us: the time it was stopped is not added.
+    assert 1.9 <= float(out.split()[0]) <= 2.2
 
 
 @needs_gdb
@@ -81,7 +81,7 @@ def test_what_goes_wrong_in_the_script_stays_unseen(tmp_path: Path) -> None:
     with pytest.raises(MlxtopError, match="did not come back to Python within 1 s"):
         inject(child.pid, script, lambda: False, timeout=1)
     out, err = child.communicate(timeout=20)
-    assert (out, err, child.returncode) == ("2.0 end\n", "", 0)
+    assert (out[3:], err, child.returncode) == (" end\n", "", 0)
 
 
 @needs_gdb
@@ -122,7 +122,7 @@ def test_mlxtop_killed_meanwhile_leaves_the_target_alone(tmp_path: Path) -> None
     killed.kill()
     killed.wait()
     out, err = child.communicate(timeout=20)
-    assert (out, err, child.returncode) == ("3.0 end\n", "", 0)
+    assert (out[3:], err, child.returncode) == (" end\n", "", 0)
     assert proof.exists()
 
 
@@ -138,7 +138,7 @@ t = threading.Thread(target=f); t.start(); t.join()"""
     with pytest.raises(MlxtopError, match="lets no other Python run"):
         inject(child.pid, script, proof.exists, timeout=1)
     out, err = child.communicate(timeout=20)
-    assert (out, err, child.returncode) == ("2.7 end\n", "", 0)
+    assert (out[3:], err, child.returncode) == (" end\n", "", 0)
 
 
 @needs_gdb

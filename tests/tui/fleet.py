@@ -52,6 +52,9 @@ class RecordedMember(RecordedSession):
                 )
             time = round(time + self.interval, 6)
 
+    def control(self, on: bool) -> None:
+        self.asked.append(("control", on))
+
 
 class RecordedFleet:
     """Some members and strangers, standing still."""

@@ -13,8 +13,8 @@ from mlxtop.tui import app as tui_app
 from mlxtop.tui import theme
 from mlxtop.tui.screens import fleet as screen
 from mlxtop.tui.screens.fleet import FleetScreen, heights
+from mlxtop.tui.widgets.lanes import gutter, squeeze, stack, table
 from mlxtop.tui.widgets.lineup import Candidate, find_outlier, growth
-from mlxtop.tui.widgets.multiples import gutter, squeeze, stack, table
 from mlxtop.tui.widgets.trace import Trace, add
 from tests.tui.fleet import MIB, RecordedFleet, RecordedMember
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
 """What `reader()` reads here."""
 
+
 def reader() -> Callable[[], int | None]:
     """A function that returns the footprint of this process in bytes, `None` when it cannot be read.
 

@@ -19,6 +19,7 @@ OUTPUT_BACK = 2**14
 """Bytes of a program's earlier output that are shown."""
 
 SCRIPT = """\
+import sys
 sys.path.insert(0, {folder!r})
 try:
     from mlxtop.agent import boot
@@ -85,7 +86,12 @@ def _process(pid: int) -> Address:
     found = _find(pid)
     if found is None:
         target.look(pid)
-        inject(pid, _script(), lambda: _find(pid) is not None)
+        script = _script(pid)
+        try:
+            inject(pid, script, lambda: _find(pid) is not None)
+        finally:
+            # A target that was too busy and comes to it later finds nothing, which does no harm.
+            script.unlink(missing_ok=True)
         found = _find(pid)
     if found is None:
         raise MlxtopError(f"Process {pid} took no agent in; start it with mlxtop run.")
@@ -100,8 +106,8 @@ def _find(pid: int) -> Address | None:
     return None
 
 
-def _script() -> Path:
+def _script(pid: int) -> Path:
     folder = Path(boot.__file__).parents[2]
-    path = Path(place.folder()) / "attach.py"
+    path = Path(place.folder()) / f"{pid}.py"
     path.write_text(SCRIPT.format(folder=str(folder)), encoding="utf-8")
     return path

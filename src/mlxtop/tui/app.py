@@ -141,6 +141,7 @@ class MlxtopApp(App[None]):
                 member.control(True)
                 self.push_screen(Dashboard(member))
                 return
+        self.notify(f"Process {pid} has no agent: mlxtop attach {pid} puts one in.")
 
     def on_fleet_screen_opened(self, event: "FleetScreen.Opened") -> None:
         self._alone = False
@@ -232,7 +233,7 @@ class MlxtopApp(App[None]):
         """
         if self._leaving:
             return True
-        if not isinstance(self.screen, Dashboard) or self.focused is not None:
+        if not getattr(self.screen, "KEYS_AT_ONCE", False) or self.focused is not None:
             return False
         active = self.screen.active_bindings.get(event.key)
         if active is None or not active.enabled:

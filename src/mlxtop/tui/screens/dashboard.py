@@ -82,6 +82,8 @@ class Dashboard(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-vast")]
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (34, "-medium"), (46, "-tall")]
     AUTO_FOCUS = ""
+    KEYS_AT_ONCE = True
+    """Whether keys act before the screen's own queue comes to them."""
 
     class Left(Message):
         """A person wants to go back to where the dashboard was opened from."""

@@ -15,6 +15,7 @@ from mlxtop.probe import footprint, own
 from mlxtop.session.protocol import Fleet, Member
 from mlxtop.tui.frame import Frame, Own, View
 from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetStatus
+from mlxtop.tui.widgets.lanes import FleetCanvas, gutter
 from mlxtop.tui.widgets.lineup import (
     RATE,
     Candidate,
@@ -27,7 +28,7 @@ from mlxtop.tui.widgets.lineup import (
     lane,
     lately,
 )
-from mlxtop.tui.widgets.multiples import FleetCanvas, Multiples, Picker, Strangers, Sum, Times, gutter
+from mlxtop.tui.widgets.multiples import Multiples, Picker, Strangers, Sum, Times
 from mlxtop.tui.widgets.output import Output
 from mlxtop.tui.widgets.prompt import PromptLine
 from mlxtop.tui.widgets.trace import Trace, add
@@ -119,6 +120,7 @@ class FleetScreen(Screen[None]):
         _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
     ]
     AUTO_FOCUS = ""
+    KEYS_AT_ONCE = True
     DEFAULT_CSS = """
     FleetScreen { layout: vertical; overflow: hidden; }
     FleetScreen #prompt { height: 1; padding: 0 1; }

@@ -5,8 +5,8 @@ from textual.strip import Strip
 
 from mlxtop.tui.canvas import Part
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
+from mlxtop.tui.widgets.lanes import ABOVE, BELOW, NARROW, FleetCanvas, head, squeeze
 from mlxtop.tui.widgets.lineup import Lineup
-from mlxtop.tui.widgets.multiples import ABOVE, BELOW, NARROW, FleetCanvas, head, squeeze
 
 
 class FleetHeader(FleetCanvas):

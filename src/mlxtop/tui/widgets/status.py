@@ -58,4 +58,6 @@ class Status(Canvas):
             return ""
         before = "—" if found.before is None else f"{found.before:.1f}"
         after = "measuring" if found.after is None else f"{found.after:.1f}"
-        return one_line(f"{found.event.describe(frame.view.units)} · {frame.session.steps_are}/s before {before}, after {after}")
+        return one_line(
+            f"{found.event.describe(frame.view.units)} · {frame.session.steps_are}/s before {before}, after {after}"
+        )

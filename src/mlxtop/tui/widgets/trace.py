@@ -36,8 +36,9 @@ class Trace:
         start = (first + keep) * width - self.offset
         end = until - self.offset
         fresh = self._history.columns(start, width, count - keep, DRAWN, (), end) if keep < count else None
-        for kept, name in ((self.active, "active"), (self.total, "total")):
-            kept[:] = kept[behind : behind + keep] + (fresh.hi[name] if fresh else [])
+        # New lists: what is on the screen still shows the old ones.
+        self.active = self.active[behind : behind + keep] + (fresh.hi["active"] if fresh else [])
+        self.total = self.total[behind : behind + keep] + (fresh.hi["total"] if fresh else [])
         if latest is not None:
             # The column before the last sample's is held open too: a coarse bucket may begin there.
             seen = (min(latest.time, end) + self.offset) // width
