@@ -9,6 +9,7 @@ from textual.widgets import Input
 
 from mlxtop.core.event import Kind
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.dialogs import Choice
 from tests.tui.recorded import RecordedSession
 
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 50)
@@ -99,6 +100,27 @@ def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
     )
     session.mark("[b]\x1b[31mmark", "keyboard")
     assert snap_compare(app, terminal_size=SMALL, run_before=settle)
+
+
+def test_a_watched_program(snap_compare, session):
+    session.steps_are = "evals"
+    session.agent_cost = 0.0014
+    session.offers = frozenset(("say", "census", "collect"))
+    session.title = "mlx_lm.server --model ./my-model --port 8080"
+    session.happen(Kind.LIMIT, time=14.0, knob="cache", old=2**25, new=2**21, who="my-server/main.py:88")
+    assert snap_compare(MlxtopApp(session), terminal_size=LARGE, run_before=settle)
+
+
+def test_how_to_leave(snap_compare, session):
+    choices = [Choice("stop", "Stop the program"), Choice("keep", "Leave it running")]
+
+    async def act(pilot):
+        await settle(pilot)
+        await pilot.press("q")
+        await pilot.pause(0.5)
+
+    app = MlxtopApp(session, ask=lambda: ("python train.py runs (process 4242).", choices))
+    assert snap_compare(app, terminal_size=SMALL, run_before=act)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 
 import click
 
+from mlxtop.cli.attach import altered
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import watch_options, wishes
-from mlxtop.core.units import format_size
 from mlxtop.session.program import Program
 from mlxtop.session.run import RunFleet
 
@@ -67,7 +67,7 @@ def run_screen(command: Sequence[str], log: Path | None, joined: Any) -> NoRetur
     def ask() -> tuple[str, Sequence[Choice]] | None:
         if program.code is not None:
             return None
-        back = altered(fleet)
+        back = altered(fleet.members())
         choices = [Choice("stop", "Stop the program")]
         if back:
             choices.append(Choice("restore", f"Leave it running and put back the {back}"))
@@ -105,14 +105,6 @@ def end(app: Any, fleet: RunFleet) -> NoReturn:
     click.echo(f"mlxtop: {fleet.title} {program.how()}", err=True)
     program.forget_log()
     leave(program.exit_code)
-
-
-def altered(fleet: RunFleet) -> str:
-    """Which limits would be put back, in a few words."""
-    found = [
-        f"{knob} limit to {format_size(size)}" for m in fleet.members() for knob, size in m.altered().items()
-    ]
-    return ", ".join(dict.fromkeys(found))
 
 
 def run_headless(command: Sequence[str], log: Path | None, joined: Any) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,42 +31,47 @@ boot.start(late=True)
 
 
 class AttachFleet(AgentFleet):
-    """The one session of the agent at `address`, with the program's output where `mlxtop run` left a log."""
+    """The sessions of the agents at `addresses`, with a program's output where `mlxtop run` left a log."""
 
-    def __init__(self, address: Address, joined: Callable[[RemoteSession], None] | None = None) -> None:
-        super().__init__(address.path, lambda: (address,), joined=joined)
-        self._tail: Tail | None = None
-        self.session_found: RemoteSession | None = None
+    def __init__(
+        self, addresses: Sequence[Address], joined: Callable[[RemoteSession], None] | None = None
+    ) -> None:
+        self._waiting = list(addresses)
+        super().__init__("attached", self._next, joined=joined)
+        self._tails: dict[RemoteSession, Tail] = {}
+        self.everyone: tuple[RemoteSession, ...] = ()
+        """All sessions, also of programs that have not made an array yet."""
+
+    def _next(self) -> list[Address]:
+        # Each is tried once: the program that was attached to, and no other that may come after it.
+        found, self._waiting = self._waiting, []
+        return found
 
     def look(self) -> None:
-        if self.session_found is None and self._members:
-            self.session_found = self._members[0]
-            if self.session_found.log is not None:
+        for session in self._members:
+            if session not in self.everyone and session.log is not None:
                 with suppress(OSError):
-                    self._tail = Tail(Path(self.session_found.log), OUTPUT_BACK)
-        if self._tail is not None and self.session_found is not None:
-            while text := self._tail.read():
-                self.session_found.transcript.write("out", text)
-
-    def _look_for_new(self) -> None:
-        # The program that was attached to, and no other that may come after it.
-        if self.session_found is None:
-            super()._look_for_new()
+                    self._tails[session] = Tail(Path(session.log), OUTPUT_BACK)
+        self.everyone = self._members
+        for session, tail in self._tails.items():
+            while text := tail.read():
+                session.transcript.write("out", text)
 
 
-def attach(which: str, joined: Callable[[RemoteSession], None] | None = None) -> AttachFleet:
-    """A fleet of one: process `which`, or the agent at a socket's path. It is connected when this returns.
+def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None = None) -> AttachFleet:
+    """A fleet of the processes `which`, or of the agents at sockets' paths. It is connected on return.
 
-    Raises `MlxtopError`, one sentence each, when the process cannot be watched.
+    Raises `MlxtopError`, one sentence each, when one of them cannot be watched.
     """
-    address = _socket(which) if not which.isdigit() else _process(int(which))
-    fleet = AttachFleet(address, joined)
+    addresses = [_process(int(name)) if name.isdigit() else _socket(name) for name in dict.fromkeys(which)]
+    fleet = AttachFleet(addresses, joined)
     fleet.start()
     end = time.monotonic() + ANSWER_WITHIN
-    while not (fleet.problem or fleet.session_found):
+    while not fleet.problem and len(fleet.everyone) < len(addresses):
         if time.monotonic() > end:
             fleet.stop()
-            raise MlxtopError(f"The agent at {address.path} does not answer: is it mlxtop's?")
+            silent = ", ".join(address.path for address in addresses)
+            raise MlxtopError(f"The agent at {silent} does not answer: is it mlxtop's?")
         fleet.changed.wait(0.05)
     if fleet.problem:
         fleet.stop()

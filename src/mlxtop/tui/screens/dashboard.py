@@ -76,7 +76,7 @@ class Dashboard(Screen[None]):
         _key("g", "graph", "graph", "Active, cache and peak on one large chart"),
         _key("w", "census", "arrays", "Where it goes: count the live arrays, largest first"),
         _key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
-        _key("o,escape", "leave", "list", "Back to the list of programs", False, "o"),
+        _key("o", "leave", "list", "Back to the list of programs", True),
         _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
     ]  # fmt: skip
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-vast")]
@@ -134,6 +134,8 @@ class Dashboard(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides the keys that mean nothing to this session."""
+        if action == "leave":
+            return getattr(self.app, "fleet", None) is not None
         wish = {"start_stop": "start", "prompt": "say"}.get(action, action)
         if wish in get_args(Wish):
             return wish in self.session.offers
@@ -265,11 +267,13 @@ class Dashboard(Screen[None]):
             event.input.clear()
         self.set_focus(None)
 
+    def key_escape(self) -> None:
+        if self.focused is None:
+            self.action_leave()
+        self.set_focus(None)
+
     def action_leave(self) -> None:
-        if self.focused is not None:
-            self.set_focus(None)
-        else:
-            self.post_message(self.Left())
+        self.post_message(self.Left())
 
     def action_collect(self) -> None:
         self.session.collect()

@@ -11,6 +11,7 @@ READING = """\
 active   memory in live arrays: weights, KV cache, what a step is working on
 cache    freed buffers MLX keeps for the next step; a limit or a clear gives them back
 peak     the most that active has been since the last reset; it leaves out the cache
+speed    tokens a second; for a program under watch, its calls of mx.eval a second
 total    active + cache: what MLX holds
 beyond   what the system charges the process on top of that: Python, libraries, mlxtop
 
@@ -18,7 +19,8 @@ A column shows the lowest (full colour) and the highest (dim) value of its stret
 On the phase band: ◆ mark  ▼▲ limit  ✕ clear  ↺ peak reset  ! error
 In the cache chart ╌ is the cache limit. A limit change waits for a safe point of MLX and
 shows as pending until it is carried out; then the speed before and after stand side by side.
-speed    tokens a second; for a program mlxtop did not start itself, its calls of mx.eval a second"""
+In a list of programs: total = active (blue) with the cache (yellow) on top, one scale for all;
+↑ holds more than the others, ↓ less."""
 
 
 class Help(ModalScreen[None]):

@@ -58,6 +58,5 @@ class Status(Canvas):
             return ""
         before = "—" if found.before is None else f"{found.before:.1f}"
         after = "measuring" if found.after is None else f"{found.after:.1f}"
-        return one_line(
-            f"{found.event.describe(frame.view.units)} · {frame.session.steps_are}/s before {before}, after {after}"
-        )
+        what, steps = found.event.describe(frame.view.units), frame.session.steps_are
+        return one_line(f"{what} · {steps}/s before {before}, after {after}")
