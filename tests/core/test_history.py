@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlxtop.core import history as module
-from mlxtop.core.history import Columns, History
+from mlxtop.core.columns import Columns
+from mlxtop.core.history import History
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample, speed
 from mlxtop.tui.timeaxis import WIDTHS, TimeAxis
 

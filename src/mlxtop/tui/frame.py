@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from mlxtop.core.columns import Columns
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import Columns
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State

@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from mlxtop.core.census import Census
-from mlxtop.core.history import Columns
+from mlxtop.core.columns import Columns
 from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.probe import own

@@ -12,8 +12,8 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.strip import Strip
 
+from mlxtop.core.columns import Columns
 from mlxtop.core.event import Kind
-from mlxtop.core.history import Columns
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, Units
 from mlxtop.tui.canvas import Canvas

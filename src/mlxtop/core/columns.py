@@ -1,0 +1,107 @@
+"""Rows of samples or of buckets in parallel arrays, and how they are cut into the columns of a chart."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN
+
+
+class Columns(NamedTuple):
+    """A stretch of history cut into columns of equal width, ready to be drawn.
+
+    Lists have one entry a column, `UNKNOWN` where the column has no sample.
+    """
+
+    start: float
+    width: float
+    lo: dict[str, list[int]]
+    hi: dict[str, list[int]]
+    last: dict[str, list[int]]
+
+
+class Level:
+    """Rows of one width in parallel arrays. Dropping old rows in bulk keeps appending cheap."""
+
+    __slots__ = ("cap", "hi", "last", "lo", "time")
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.time = array("d")
+        self.lo = [array("q") for _ in GAUGES]
+        self.hi = [array("q") for _ in GAUGES]
+        self.last = [array("q") for _ in COUNTERS]
+
+    def append(self, row: "Row") -> None:
+        self.time.append(row.time)
+        for columns, values in ((self.lo, row.lo), (self.hi, row.hi), (self.last, row.last)):
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+        self.trim()
+
+    def trim(self) -> None:
+        if len(self.time) < 2 * self.cap:
+            return
+        for column in (self.time, *self.lo, *(() if self.hi is self.lo else self.hi), *self.last):
+            del column[: self.cap]
+
+    def slice(self, start: float, end: float) -> "Level":
+        """A copy of the rows from `start` to `end`."""
+        i, j = bisect_left(self.time, start), bisect_left(self.time, end)
+        part = Level(self.cap)
+        part.time = self.time[i:j]
+        part.lo = [column[i:j] for column in self.lo]
+        part.hi = part.lo if self.hi is self.lo else [column[i:j] for column in self.hi]
+        part.last = [column[i:j] for column in self.last]
+        return part
+
+
+class Row(NamedTuple):
+    """A bucket: when it begins, the extremes of every gauge, the last of every counter."""
+
+    time: float
+    lo: Sequence[int]
+    hi: Sequence[int]
+    last: Sequence[int]
+
+    def merge(self, later: "Row") -> "Row":
+        return Row(
+            self.time, tuple(map(min, self.lo, later.lo)), tuple(map(max, self.hi, later.hi)), later.last
+        )
+
+
+def cut(
+    rows: Level,
+    start: float,
+    width: float,
+    count: int,
+    hold: float,
+    gauges: Sequence[str],
+    counters: Sequence[str],
+) -> Columns:
+    """Cuts rows into columns; an empty column repeats the row before it for at most `hold` seconds."""
+    time = rows.time
+    # Half a microsecond keeps rows that lie on a column's edge on the right side of rounding.
+    edges = [bisect_left(time, start + width * i - 5e-7) for i in range(count + 1)]
+    spans: list[tuple[int, int]] = []
+    for i in range(count):
+        a, b = edges[i], edges[i + 1]
+        if a == b and a > 0 and start + width * i - time[a - 1] <= hold:
+            a = b - 1
+        spans.append((a, b))
+    lo, hi, last = {}, {}, {}
+    for name in gauges:
+        low, high = rows.lo[GAUGES.index(name)], rows.hi[GAUGES.index(name)]
+        lo[name] = _each(min, low, spans)
+        hi[name] = _each(max, high, spans)
+    for name in counters:
+        column = rows.last[COUNTERS.index(name)]
+        last[name] = [column[b - 1] if a < b else UNKNOWN for a, b in spans]
+    return Columns(start, width, lo, hi, last)
+
+
+def _each(
+    extreme: Callable[["array[int]"], int], column: "array[int]", spans: list[tuple[int, int]]
+) -> list[int]:
+    return [UNKNOWN if a == b else column[a] if b - a == 1 else extreme(column[a:b]) for a, b in spans]
