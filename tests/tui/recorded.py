@@ -109,6 +109,9 @@ class RecordedSession:
     def census(self) -> None:
         self.asked.append(("census",))
 
+    def warn(self, message: str | None) -> None:
+        self.state.warning = message
+
     def say(self, text: str) -> None:
         self.asked.append(("say", text))
 

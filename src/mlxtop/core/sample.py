@@ -27,6 +27,11 @@ class Sample(NamedTuple):
     kv: int = UNKNOWN
 
     @property
+    def gauges(self) -> tuple[int, ...]:
+        """The fields named by `GAUGES`."""
+        return self.active, self.cache, self.peak, self.total, self.footprint
+
+    @property
     def counters(self) -> tuple[int, ...]:
         """The fields named by `COUNTERS`."""
         return self.tokens, self.steps, self.decode, self.phase, self.weights, self.kv

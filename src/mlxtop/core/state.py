@@ -46,6 +46,8 @@ class State:
     run_peak: int = 0
     """The highest peak of the run, whatever was reset meanwhile."""
     done: bool = False
+    warning: str | None = None
+    """What is wrong with watching itself, a recording that cannot be written say, for as long as it is."""
     census: Census | None = None
     """The last count of live arrays that was asked for."""
 

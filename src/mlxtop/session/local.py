@@ -209,6 +209,9 @@ class LocalSession:
     def census(self) -> None:
         self._engine.send(commands.Census())
 
+    def warn(self, message: str | None) -> None:
+        self.state.warning = message
+
     def say(self, text: str) -> None:
         self._engine.send(commands.Say(text))
 

@@ -51,6 +51,9 @@ class Session(Protocol):
 
     def mark(self, name: str, who: str) -> None: ...
 
+    def warn(self, message: str | None) -> None:
+        """Shows what is wrong with watching itself; `None`: no longer."""
+
     def say(self, text: str) -> None:
         """Gives the model its next prompt, or types a line into the program's standard input."""
 

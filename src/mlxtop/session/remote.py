@@ -7,7 +7,7 @@ from typing import Any
 from mlxtop.agent import wire
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import History
-from mlxtop.core.limits import KNOBS, Knob, Limit
+from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
@@ -62,6 +62,8 @@ class RemoteSession:
         """Whether the program came to its end in order."""
         self.agent_cost: float | None = None
         self._cost_then = (0.0, 0.0)
+        self.sink: Callable[[Event | Sample], None] | None = None
+        """Told of every event and sample, on the fleet's thread."""
         self.found: dict[Knob, int] = {}
         """The limits as they were when we came."""
         self.offers: frozenset[Wish] = frozenset(("collect", "census", *(("say",) if say else ())))
@@ -98,6 +100,8 @@ class RemoteSession:
             float(at), active, cache, peak, total, footprint, tokens, steps, decode, phase, weights, kv
         )
         self.history.add(sample)
+        if self.sink:
+            self.sink(sample)
         if latest is None:
             self._mark_begin(sample)
         self.state.run_peak = max(self.state.run_peak, peak)
@@ -120,15 +124,20 @@ class RemoteSession:
         event.describe()
         self.state.apply(event)
         self.timeline.add(event)
+        if self.sink:
+            self.sink(event)
 
     def _learn(self, facts: dict[str, Any], limits: dict[str, Any]) -> None:
-        self.state.facts = facts
+        self._happened(Event(self.now(), Kind.FACTS, facts))
         for knob in KNOBS:
             if knob in limits:
                 value, who, default = limits[knob]
-                self.state.limits[knob] = Limit(value, who, self.state.limits[knob].pending, default)
-                if value is not None:
-                    self.found.setdefault(knob, value)
+                if value is None:
+                    continue
+                self.found.setdefault(knob, value)
+                found = {"knob": knob, "old": value, "new": value, "who": who, "found": True}
+                self._happened(Event(self.now(), Kind.LIMIT, found))
+                self.state.limits[knob] = self.state.limits[knob]._replace(default=default)
 
     def end(self, how: str) -> None:
         """The program is gone, or out of reach: the picture stands still from here on."""
@@ -194,6 +203,9 @@ class RemoteSession:
         """Has the agent sample every so many seconds."""
         self.interval = seconds
         self._send(wire.line("interval", seconds=seconds))
+
+    def warn(self, message: str | None) -> None:
+        self.state.warning = message
 
     def say(self, text: str) -> None:
         if self._say is not None:

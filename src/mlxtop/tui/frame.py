@@ -111,7 +111,7 @@ def _ticks(session: Session, columns: Columns, now: float) -> list[Tick]:
 
 def is_news(event: Event) -> bool:
     """Whether something happened, rather than was found: MLX's defaults are no change."""
-    return event.data.get("who") != MLX_DEFAULT
+    return event.data.get("who") != MLX_DEFAULT and not event.data.get("found")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""Columns of integers, packed: differences in the fewest bytes that hold them, then zlib. Little-endian.
+
+A column is a typecode of `array` (b, h, i or q), its first value in 8 bytes, and the differences.
+"""
+
+import struct
+import zlib
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import sub
+
+_HEAD = struct.Struct("<cq")
+_CODES = (("b", 2**7), ("h", 2**15), ("i", 2**31))
+MOST_ROWS = 1_000_000
+"""More than any block that is written holds."""
+
+
+class DamagedError(Exception):
+    """Bytes that `pack` never made."""
+
+
+def pack(columns: Sequence[Sequence[int]]) -> bytes:
+    """Columns of equal length, at least one row."""
+    parts = []
+    for column in columns:
+        steps = list(map(sub, column[1:], column))
+        least, most = min(steps, default=0), max(steps, default=0)
+        code = next((code for code, bound in _CODES if -bound <= least and most < bound), "q")
+        parts += [_HEAD.pack(code.encode(), column[0]), array(code, steps).tobytes()]
+    return zlib.compress(b"".join(parts), 6)
+
+
+def unpack(data: bytes, count: int, rows: int) -> list["array[int]"]:
+    """`count` columns of `rows` integers. Raises `DamagedError`."""
+    if not 1 <= rows <= MOST_ROWS:
+        raise DamagedError(f"a block of {rows} rows")
+    try:
+        return _unpack(data, count, rows)
+    except (zlib.error, struct.error, ValueError, OverflowError) as error:
+        raise DamagedError(str(error)) from error
+
+
+def _unpack(data: bytes, count: int, rows: int) -> list["array[int]"]:
+    most = count * (_HEAD.size + 8 * rows)
+    inflate = zlib.decompressobj()
+    flat = inflate.decompress(data, most + 1)
+    if not inflate.eof:
+        raise DamagedError("cut short, or longer than it says")
+    columns, at = [], 0
+    for _ in range(count):
+        code, first = _HEAD.unpack_from(flat, at)
+        steps = array(code.decode("ascii"))
+        if steps.typecode not in "bhiq":
+            raise DamagedError("an unknown type")
+        at += _HEAD.size
+        end = at + steps.itemsize * (rows - 1)
+        if end > len(flat):
+            raise DamagedError("cut short")
+        steps.frombytes(flat[at:end])
+        columns.append(array("q", accumulate(steps, initial=first)))
+        at = end
+    return columns

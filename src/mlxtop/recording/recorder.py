@@ -1,0 +1,314 @@
+"""Writes sessions to a file while they run, on a thread of its own: whatever happens to it, they go on."""
+
+import json
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlxtop import __version__
+from mlxtop.core.columns import Row
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.sample import Sample
+from mlxtop.core.state import State
+from mlxtop.core.transcript import Transcript
+from mlxtop.recording import codec, schema
+from mlxtop.recording.errors import RecordingError
+from mlxtop.recording.rollup import LEVELS, roll, row
+
+COMMIT_EVERY = 1.0
+"""Seconds between commits: a kill loses no more."""
+MERGE_ROWS = 6_000
+MERGE_SECONDS = 60.0
+"""Blocks of one commit become one block after so many rows or seconds."""
+LEVEL_ROWS = 60
+"""Buckets of a level in one block."""
+RETRY_EVERY = 5.0
+KEPT_SECONDS = 600.0
+"""While the file cannot be written, so much is kept in memory."""
+Item = Event | Sample
+
+
+class Source(Protocol):
+    """What a session must have to be recorded; see `session.protocol.Session`."""
+
+    title: str
+    interval: float
+    phases: list[str]
+    state: State
+    transcript: Transcript
+    steps_are: str
+    footprint_kind: str
+
+    def now(self) -> float: ...
+
+    def warn(self, message: str | None) -> None:
+        """Tells whoever looks that something is wrong with the recording; `None`: no longer."""
+
+
+@dataclass
+class _Written:
+    """How far a session is in the file. A commit that fails leaves it as it was."""
+
+    phases: int = 0
+    text: int = 0
+    samples: list[Sample] = field(default_factory=list)
+    """Those of the blocks that are yet to be merged into one."""
+    begun: dict[int, Row] = field(default_factory=dict)
+    """The bucket of each level that is still being filled."""
+    buckets: dict[int, list[Row]] = field(default_factory=dict)
+    """Those of each level that wait until there is a block of them."""
+
+    def copy(self) -> "_Written":
+        buckets = {level: list(rows) for level, rows in self.buckets.items()}
+        return _Written(self.phases, self.text, list(self.samples), dict(self.begun), buckets)
+
+
+class _Track:
+    """One session on its way into the file."""
+
+    def __init__(self, number: int, session: Source, about: dict[str, Any]) -> None:
+        self.number = number
+        self.session = session
+        self.about = about
+        self.written = _Written()
+        self.waiting: deque[Item] = deque()
+        """What has come and is not committed yet."""
+
+
+class Recorder(threading.Thread):
+    """Records into `path`. `add` a session, and give its sink what happens; `stop` at the end.
+
+    Prompts, replies and output are kept only with `text`. Raises `RecordingError` when `path` cannot be
+    begun.
+    """
+
+    def __init__(self, path: Path, text: bool = False) -> None:
+        super().__init__(name="mlxtop-recorder", daemon=True)
+        self.path = path
+        self.problem: str | None = None
+        """Why nothing is being recorded, and since when; `None` while all is well."""
+        self.size = 0
+        """Bytes of the file."""
+        self._text = text
+        self._tracks: list[_Track] = []
+        self._inbox: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._retry_at = 0.0
+        self._lost = 0
+        if path.exists():
+            raise RecordingError(f"{path} exists already: give --record another name, or remove it first.")
+        try:
+            self._database = self._open()
+        except (OSError, sqlite3.Error) as error:
+            why = f"{path} cannot be written: {_cause(error)}; give --record another place."
+            raise RecordingError(why) from error
+
+    def add(self, session: Source, command: list[str], **about: Any) -> Callable[[Item], None]:
+        """Begins to record `session`; what it returns takes its samples and events, from any thread.
+
+        `about`: started, and where there are several: pid, rank, label.
+        """
+        number = len(self._tracks) + 1
+        self._tracks.append(_Track(number, session, {"command": command, **about}))
+        put = self._inbox.put
+        return lambda item: put((number, item))
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Writes what is left, and waits for that."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join(timeout)
+
+    # On the recorder's thread
+
+    def run(self) -> None:
+        while not self._stopping.wait(COMMIT_EVERY):
+            self._collect()
+            if time.monotonic() >= self._retry_at:
+                self._commit()
+        self._collect()
+        self._commit(last=True)
+        self._database.close()
+
+    def _open(self) -> sqlite3.Connection:
+        # Made by us first, so that nobody else's file is ever opened, and only its owner may read it.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        self._inode = self.path.stat().st_ino
+        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
+        schema.create(database)
+        about = {"mlxtop": __version__, "created": time.time()}
+        database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        return database
+
+    def _collect(self) -> None:
+        while True:
+            try:
+                number, item = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            track = self._tracks[number - 1]
+            track.waiting.append(item)
+            most = round(KEPT_SECONDS / max(track.session.interval, 1e-3))
+            if len(track.waiting) > most:
+                track.waiting.popleft()
+                self._lost += 1
+
+    def _commit(self, last: bool = False) -> None:
+        count = [len(track.waiting) for track in self._tracks]
+        try:
+            self._look_after_file()
+            self._database.execute("BEGIN")
+            written = [self._write(track, last) for track in self._tracks]
+            self._database.execute("COMMIT")
+            if last:
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.size = sum(part.stat().st_size for part in _parts(self.path) if part.exists())
+        except (sqlite3.Error, OSError) as error:
+            self._fail(error)
+            return
+        for track, state, items in zip(self._tracks, written, count, strict=False):
+            track.written = state
+            for _ in range(items):
+                track.waiting.popleft()
+        self._recover()
+
+    def _look_after_file(self) -> None:
+        """A file that was moved or removed under us would be written on, unseen: a new one is begun."""
+        try:
+            if self.path.stat().st_ino == self._inode:
+                return
+        except FileNotFoundError:
+            pass
+        self._database.close()
+        for part in _parts(self.path)[1:]:
+            part.unlink(missing_ok=True)
+        self._tell(f"The recording {self.path} was removed at {_clock()}: it begins anew there.")
+        self._database = self._open()
+        for track in self._tracks:
+            track.written = _Written()
+
+    def _fail(self, error: Exception) -> None:
+        with suppress(sqlite3.Error):
+            self._database.rollback()
+        self._retry_at = time.monotonic() + RETRY_EVERY
+        if self.problem is None:
+            self.problem = f"Nothing is recorded since {_clock()}: {_cause(error)} ({self.path})."
+            self._tell(self.problem)
+
+    def _recover(self) -> None:
+        if self.problem is not None:
+            lost = f"; {self._lost:,} samples in between are lost" if self._lost else ", nothing was lost"
+            self.problem, self._lost = None, 0
+            self._tell(None)
+            self._log(f"The recording goes on since {_clock()}{lost}.")
+
+    def _log(self, message: str) -> None:
+        for track in self._tracks:
+            track.session.transcript.write("log", message)
+
+    def _tell(self, message: str | None) -> None:
+        if message is not None:
+            self._log(message)
+        for track in self._tracks:
+            track.session.warn(message)
+
+    # Into the tables
+
+    def _write(self, track: _Track, last: bool) -> _Written:
+        """Writes what waits; returns how far that brings the session, once it is committed."""
+        session, number, written = track.session, track.number, track.written.copy()
+        self._write_session(track)
+        for name in session.phases[written.phases :]:
+            self._insert("phase", number, written.phases, name)
+            written.phases += 1
+        samples = [item for item in track.waiting if isinstance(item, Sample)]
+        for item in track.waiting:
+            if isinstance(item, Event) and item.kind is not Kind.PROGRESS:
+                self._insert("event", None, number, item.time, item.kind.value, _json(item.data))
+        if samples:
+            self._write_samples(number, written, samples)
+        self._roll_up(number, written, samples, last)
+        if self._text:
+            self._write_text(track, written)
+        return written
+
+    def _write_session(self, track: _Track) -> None:
+        session, about = track.session, track.about
+        self._insert(
+            "session", track.number, about["started"], session.title, about.get("label", session.title),
+            about.get("pid"), about.get("rank"), _json(about["command"]), session.interval, session.steps_are,
+            session.footprint_kind, _json(session.state.facts), or_replace=True,
+        )  # fmt: skip
+
+    def _write_samples(self, number: int, written: _Written, samples: list[Sample]) -> None:
+        """One block for what came since the last commit; every so often one for all since the last merge."""
+        first = (written.samples or samples)[0].time
+        written.samples += samples
+        if len(written.samples) >= MERGE_ROWS or samples[-1].time - first >= MERGE_SECONDS:
+            where = "session = ? AND level = 0 AND start >= ?"
+            self._database.execute(f"DELETE FROM block WHERE {where}", (number, first))
+            samples, written.samples = written.samples, []
+        times = [round(sample.time * 1e6) for sample in samples]
+        self._insert_block(number, 0, times, list(zip(*samples, strict=True))[1:])
+
+    def _roll_up(self, number: int, written: _Written, samples: list[Sample], last: bool) -> None:
+        """Buckets that are over wait until there is a block of them; at the end all are written."""
+        rows = [row(sample) for sample in samples]
+        for level in LEVELS:
+            rows, begun = roll(level, written.begun.pop(level, None), rows)
+            if begun is not None and last:
+                rows.append(begun)
+            elif begun is not None:
+                written.begun[level] = begun
+            waiting = written.buckets.setdefault(level, [])
+            waiting += rows
+            if waiting and (last or len(waiting) >= LEVEL_ROWS):
+                parts = (
+                    zip(*(getattr(r, part) for r in waiting), strict=True) for part in ("lo", "hi", "last")
+                )
+                columns = [column for part in parts for column in part]
+                self._insert_block(number, level, [round(r.time * 1e6) for r in waiting], columns)
+                waiting.clear()
+
+    def _write_text(self, track: _Track, written: _Written) -> None:
+        # The last line may still grow; it is written when the next one begins.
+        for line in track.session.transcript.since(written.text)[:-1]:
+            self._insert("text", None, track.number, track.session.now(), line.who, line.text)
+            written.text = line.number + 1
+
+    def _insert_block(self, number: int, level: int, times: list[int], columns: Sequence[Any]) -> None:
+        data = codec.pack([times, *columns])
+        start, end = times[0] / 1e6, times[-1] / 1e6
+        self._insert("block", number, level, start, end, len(times), data, or_replace=True)
+
+    def _insert(self, table: str, *values: Any, or_replace: bool = False) -> None:
+        holes = ", ".join("?" * len(values))
+        verb = "INSERT OR REPLACE" if or_replace else "INSERT"
+        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", values)
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that SQLite makes of one."""
+    return [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, default=dict, separators=(",", ":"))
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)
