@@ -33,6 +33,10 @@ SAFE_WITHIN = 0.25
 IDLE_SHARE = 0.2
 """Share of a core below which a program counts as doing nothing."""
 LEAVE_WITHIN = 0.5
+NAME_MOST = 80
+"""Letters of a mark, a phase or a viewer's name."""
+WISHES_MOST = 100
+"""Wishes that may wait for a safe point."""
 
 _agent: "Agent | None" = None
 
@@ -58,7 +62,6 @@ class Agent:
         """Each limit's value, who set it, and MLX's default; `None` is what nobody knows."""
         self._steps = self._busy = 0
         self._last_step, self._usual = 0.0, 0.0
-        self._shared = _shared_device()
         self._settle = self._mx.synchronize
         self._begin()
 
@@ -72,7 +75,7 @@ class Agent:
         self.ring = Ring()
         self._events: deque[tuple[int, bytes]] = deque(maxlen=EVENTS_KEPT)
         self._count = 0
-        self._repeats: dict[tuple[Any, ...], tuple[float, int, int]] = {}
+        self._repeats: dict[tuple[Any, ...], _Repeat] = {}
         self._footprint = footprint.reader()
         self._footprint_now, self._footprint_due = UNKNOWN, 0.0
         self._kept = [UNKNOWN, UNKNOWN]
@@ -80,7 +83,6 @@ class Agent:
         self.facts: dict[str, Any] = {}
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
-        self._touched = self._used = False
         self._todo: deque[tuple[float, Callable[[], None]]] = deque()
         self._due = False
         """Whether a safe point has something to do: the one thing a program's step asks for."""
@@ -88,7 +90,9 @@ class Agent:
         self._obeying = threading.Lock()
         self._cpu_then = (0.0, 0.0)
         self._asked: int | None = None
+        self._pending: Any = None
         self._server = Server(self)
+        self.emit(Kind.PHASE, phase=self.phases[0])
 
     def start(self) -> None:
         """Wraps MLX's functions and starts the thread. Raises `OSError` where a socket has no place."""
@@ -121,7 +125,6 @@ class Agent:
                 self._steps += 1
             self._usual += (min(gap, 60.0) - self._usual) / 8
             self._last_step = now
-            self._used = True
             return function(*args, **kwargs)
 
         return step
@@ -142,51 +145,56 @@ class Agent:
             self.fail(error)
 
     def _obey(self) -> None:
+        # Put down first: what is asked for from here on raises it again.
+        self._due = False
         while self._todo:
             _, act = self._todo.popleft()
             try:
                 act()
             except Exception as error:
                 self.emit(Kind.ERROR, message=f"{type(error).__name__}: {error}", phase="limit")
-        self._due = False
 
     def _noticed(self, what: Change | Call) -> None:
         try:
-            self._used = True
             if isinstance(what, Change):
                 self._changed(what)
             else:
                 kind = Kind.CLEAR if what.name == "clear_cache" else Kind.RESET
-                self._often(kind, "freed" if kind is Kind.CLEAR else "peak", what.size, who=what.who)
+                size = {"freed": what.size} if kind is Kind.CLEAR else {"peak": what.size}
+                self._often((kind, what.who), kind, who=what.who, **size)
         except Exception as error:
             self.fail(error)
 
     def _changed(self, change: Change) -> None:
         knob, old, new, who = change
-        value, _, default = self._standing.get(knob, (None, "", None))
+        default = self._standing.get(knob, (None, "", None))[2]
         if default is None and not self._late:
             default = old
             self.emit(Kind.LIMIT, knob=knob, old=old, new=old, who=MLX_DEFAULT)
         self._standing[knob] = new, who, default
         if self._asked is not None:
             self.emit(Kind.LIMIT, knob=knob, old=old, new=new, who=who, asked=self._asked)
-        elif value == new:
-            self._often(Kind.LIMIT, "", 0, knob=knob, old=old, new=new, who=who)
         else:
-            self.emit(Kind.LIMIT, knob=knob, old=old, new=new, who=who)
+            self._often((Kind.LIMIT, knob, who), Kind.LIMIT, knob=knob, old=old, new=new, who=who)
 
-    def _often(self, kind: Kind, size_name: str, size: int, **data: Any) -> None:
-        """Tells of a call; of the same call again within `OFTEN` only by a count in the next one told."""
-        now, key = time.monotonic(), (kind, data.get("who"), data.get("new"))
-        then, count, sizes = self._repeats.get(key, (0.0, 0, 0))
-        count, sizes = count + 1, sizes + size if kind is Kind.CLEAR else max(sizes, size)
-        if now - then < OFTEN:
-            self._repeats[key] = then, count, sizes
-            return
-        self._repeats[key] = now, 0, 0
-        if size_name:
-            data[size_name] = sizes
-        self.emit(kind, **data, count=count)
+    def _often(self, key: tuple[Any, ...], kind: Kind, **data: Any) -> None:
+        """Tells of a call; the same call from the same line within `OFTEN` is told later, by a count."""
+        now, repeat = time.monotonic(), self._repeats.get(key)
+        if repeat is None and len(self._repeats) < EVENTS_KEPT:
+            self._repeats[key] = _Repeat(now, kind)
+            self.emit(kind, **data, count=1)
+        elif repeat is not None:
+            repeat.add(data)
+
+    def _tell_repeats(self, now: float) -> None:
+        """What was counted meanwhile; what has not come again is new when it comes next."""
+        for key, repeat in list(self._repeats.items()):
+            if now - repeat.since >= OFTEN:
+                if repeat.count:
+                    self.emit(repeat.kind, **repeat.data, count=repeat.count)
+                    self._repeats[key] = _Repeat(now, repeat.kind)
+                else:
+                    del self._repeats[key]
 
     def _told(self, kind: str, name: str, now: Any) -> None:
         """The program said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
@@ -196,7 +204,7 @@ class Agent:
             self._set_phase(name)
 
     def _set_phase(self, name: str) -> None:
-        name = name[:80]
+        name = str(name)[:NAME_MOST]
         with self._lock:
             if name not in self.phases:
                 if len(self.phases) >= 1000:
@@ -209,6 +217,7 @@ class Agent:
         """The child of a fork has no agent until it uses MLX itself: most never do."""
         try:
             self._server.forget()
+            self._todo.clear()
             self._lock = threading.Lock()
             self._obeying = threading.Lock()
             self._due = True
@@ -218,9 +227,16 @@ class Agent:
     def _revive(self) -> None:
         """A forked child uses MLX: it becomes a session of its own."""
         self._begin()
-        self._used = True
         self._server.open()
         self._server.start()
+
+    def begin_anew(self) -> None:
+        """The program closed our descriptors: a new socket is opened when it comes by a safe point."""
+        self._pid, self._due = -1, True
+
+    def elsewhere(self, path: str) -> bool:
+        """Whether the socket at `path` is another process's by now: we are a fork's child."""
+        return self._pid not in (os.getpid(), -1)
 
     def _leave(self) -> None:
         if self._pid == os.getpid():
@@ -230,8 +246,8 @@ class Agent:
 
     def tick(self, now: float) -> None:
         """Reads the counters, and looks after wishes that no safe point has come for."""
-        if not self._touched and not self._touch():
-            return
+        if not self.facts:
+            self._look_around()
         mx = self._mx
         active, cache, peak = mx.get_active_memory(), mx.get_cache_memory(), mx.get_peak_memory()
         if now >= self._footprint_due:
@@ -243,40 +259,61 @@ class Agent:
             now - self._origin, active, cache, peak, self._footprint_now,
             self._steps, self._steps, self._busy, self._phase, *self._kept,
         )  # fmt: skip
-        if self._todo:
-            self._help_along(now)
+        self._tell_repeats(now)
 
-    def _touch(self) -> bool:
-        """Whether MLX may be read: where the device is opened by it, only after the program has opened it
-        (a process that forks before it uses a GPU must find it untouched)."""
-        if not self._shared and not self._used and not _device_open():
-            return False
-        self._touched = True
+    def _look_around(self) -> None:
+        """The first tick: on what MLX runs, and the limits as it starts with them.
+
+        Asking opens nothing that importing MLX has not opened already, CUDA's device included.
+        """
         self.facts = device.facts(packages=False)
         if not self._late:
             for knob, value in defaults().items():
                 if knob not in self._standing:
                     self._standing[knob] = value, MLX_DEFAULT, value
                     self.emit(Kind.LIMIT, knob=knob, old=value, new=value, who=MLX_DEFAULT)
-        self.emit(Kind.PHASE, phase=self.phases[self._phase])
-        return True
 
-    def _help_along(self, now: float) -> None:
-        """A program that waits for a request comes by no safe point. Then this thread obeys: at once where
-        setters only take a lock (Metal, CUDA), else when the program does nothing that they would wait for.
+    @property
+    def waits(self) -> bool:
+        """Whether a wish has not been carried out yet."""
+        return bool(self._todo)
+
+    def help_along(self, now: float) -> None:
+        """Looks after wishes that no safe point has come for: a program that waits for a request comes by
+        none, nor does one that never calls `eval`.
+
+        Then this thread obeys: at once where setters only take a lock (Metal, CUDA), else when the program
+        does nothing that they would wait for. One that computes is stopped for a moment on its main thread.
         """
-        cpu = sum(os.times()[:2])
-        then, cpu_then = self._cpu_then
-        if now - then > SAFE_WITHIN:
-            self._cpu_then = now, cpu
-        if now - self._todo[0][0] < SAFE_WITHIN:
+        if not self._todo or now - self._todo[0][0] < SAFE_WITHIN:
+            self._cpu_then = now, sum(os.times()[:2])
             return
-        quiet = then and now - then > SAFE_WITHIN and (cpu - cpu_then) / (now - then) < IDLE_SHARE
-        if (quiet or backend.name() != "CPU") and self._obeying.acquire(blocking=False):
+        then, cpu_then = self._cpu_then
+        if now - then < SAFE_WITHIN:
+            return
+        quiet = (sum(os.times()[:2]) - cpu_then) / (now - then) < IDLE_SHARE
+        self._cpu_then = now, sum(os.times()[:2])
+        if not quiet and backend.name() == "CPU":
+            self._interrupt()
+        elif self._obeying.acquire(blocking=False):
             try:
                 self._obey()
             finally:
                 self._obeying.release()
+
+    def _interrupt(self) -> None:
+        """Has the main thread come by a safe point between two of its instructions, as a signal would."""
+        import ctypes
+
+        if self._pending is None:
+
+            def come_by(_: object) -> int:
+                self._safe_point()
+                return 0
+
+            # Kept for good: Python may call it whenever it likes.
+            self._pending = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(come_by)
+        ctypes.pythonapi.Py_AddPendingCall(self._pending, None)
 
     def hello(self) -> dict[str, Any]:
         """What a viewer is told first, `watched` aside."""
@@ -311,7 +348,7 @@ class Agent:
 
     def wish(self, message: dict[str, Any]) -> None:
         """What a viewer asks for. Raises `ValueError`, `KeyError` or `TypeError` for what makes no sense."""
-        who = str(message.get("who", "viewer"))[:80]
+        who = str(message.get("who", "viewer"))[:NAME_MOST]
         match message["type"]:
             case "limit":
                 self._wish_limit(message["knob"], message["bytes"], who)
@@ -326,7 +363,7 @@ class Agent:
             case "mark":
                 mx = self._mx
                 read = mx.get_active_memory(), mx.get_cache_memory(), mx.get_peak_memory()
-                self._mark(str(message["name"])[:80], who, read)
+                self._mark(message["name"], who, read)
             case "interval":
                 self.interval = min(60.0, max(SHORTEST, float(message["seconds"])))
             case _:
@@ -340,6 +377,8 @@ class Agent:
             self._ask(lambda: self._set_limit(knob, value, who))
 
     def _ask(self, act: Callable[[], None]) -> None:
+        if len(self._todo) >= WISHES_MOST:
+            raise ValueError("too many wishes")
         self._todo.append((time.monotonic(), act))
         self._due = True
 
@@ -388,7 +427,15 @@ class Agent:
 
     def _mark(self, name: str, who: str, read: tuple[int, int, int]) -> None:
         active, cache, peak = read
-        self.emit(Kind.MARK, name=name, who=who, active=active, cache=cache, peak=peak, tokens=self._steps)
+        self.emit(
+            Kind.MARK,
+            name=str(name)[:NAME_MOST],
+            who=who,
+            active=active,
+            cache=cache,
+            peak=peak,
+            tokens=self._steps,
+        )
 
     # Telling
 
@@ -412,6 +459,26 @@ class Agent:
             pass
 
 
+class _Repeat:
+    """Calls that were not told one by one: how many, and the last of them."""
+
+    __slots__ = ("count", "data", "kind", "since")
+
+    def __init__(self, since: float, kind: Kind) -> None:
+        self.since = since
+        self.kind = kind
+        self.count = 0
+        self.data: dict[str, Any] = {}
+
+    def add(self, data: dict[str, Any]) -> None:
+        if "freed" in self.data:
+            data["freed"] += self.data["freed"]
+        if "old" in self.data:
+            data["old"] = self.data["old"]
+        self.data = data
+        self.count += 1
+
+
 def _argv() -> list[str]:
     """The command as it was typed, `-m` and interpreter options included."""
     return [str(arg)[:300] for arg in getattr(sys, "orig_argv", sys.argv)[:50]]
@@ -423,22 +490,3 @@ def _rank() -> int | None:
         if os.environ.get(name, "").isdigit():
             return int(os.environ[name])
     return None
-
-
-def _shared_device() -> bool:
-    """Whether reading MLX's counters opens nothing: everywhere but with CUDA."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-            return not any("libcudart" in line or "libcublas" in line for line in maps)
-    except OSError:
-        return True
-
-
-def _device_open() -> bool:
-    """Whether this process has opened an NVIDIA device."""
-    try:
-        return any(
-            os.readlink(f"/proc/self/fd/{fd}").startswith("/dev/nvidia") for fd in os.listdir("/proc/self/fd")
-        )
-    except OSError:
-        return True

@@ -94,32 +94,38 @@ def _ours(entry: str) -> bool:
 def _flow() -> None:
     """Where the output is the log of `mlxtop run` in a terminal's place, lines come when they are written."""
     log = os.environ.get(LOG)
-    if log and sys.stdout is not None and os.path.samestat(os.fstat(1), os.stat(log)):
+    known = log and sys.stdout is not None and os.path.exists(log)
+    if known and os.path.samestat(os.fstat(1), os.stat(log)):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper at start-up
 
 
 class _Waiter:
     """A finder that finds nothing, but learns that `mlx.core` is being imported."""
 
+    _looks = False
+
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name != "mlx.core":
+        if name != "mlx.core" or self._looks:
             return None
-        sys.meta_path.remove(self)
-        for finder in list(sys.meta_path):
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                if spec.loader is not None:
-                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # it does what a loader does
-                return spec
-        sys.meta_path.insert(0, self)
+        self._looks = True
+        try:
+            for finder in sys.meta_path:
+                spec = finder.find_spec(name, path, target) if finder is not self else None
+                if spec is not None:
+                    if spec.loader is not None:
+                        spec.loader = _Loader(spec.loader, self)  # type: ignore[assignment]  # it does what a loader does
+                    return spec
+        finally:
+            self._looks = False
         return None
 
 
 class _Loader:
     """Loads as the real loader does, then starts the agent."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, waiter: _Waiter) -> None:
         self._loader = loader
+        self._waiter = waiter
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -130,4 +136,6 @@ class _Loader:
     def exec_module(self, module: Any) -> None:
         self._loader.exec_module(module)
         module.__loader__ = module.__spec__.loader = self._loader
-        start()
+        if self._waiter in sys.meta_path:
+            sys.meta_path.remove(self._waiter)
+            start()

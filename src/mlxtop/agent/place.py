@@ -55,7 +55,8 @@ def _ours_alone(place: str) -> bool:
 
 def address(pid: int, run: str) -> str:
     """The path of the socket of process `pid`. `run` is empty or the name of the run it belongs to."""
-    return f"{folder()}/{pid}{'-' + run if run else ''}{SUFFIX}"
+    of = f"-{run}" if run.replace("-", "").isalnum() and len(run) <= 16 else ""
+    return f"{folder()}/{pid}{of}{SUFFIX}"
 
 
 def addresses(run: str | None = None) -> Iterator[Address]:

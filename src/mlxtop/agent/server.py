@@ -22,8 +22,14 @@ STUCK_AFTER = 30.0
 """Seconds after which a client that reads nothing is dropped."""
 FULL = 2**16
 """Bytes waiting for a client beyond which it gets nothing new."""
+WISH_EVERY = 0.05
+"""Seconds between looks at wishes that wait for a safe point."""
 BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
+
+
+class LostError(Exception):
+    """The program closed a descriptor of ours: its number may be the program's own by now."""
 
 
 class Client:
@@ -31,6 +37,7 @@ class Client:
 
     def __init__(self, sock: socket.socket, now: float) -> None:
         self.socket = sock
+        self.inode = os.fstat(sock.fileno()).st_ino
         self.since = now
         """When it last showed that it is alive."""
         self.inbox = bytearray()
@@ -74,7 +81,11 @@ class Server(threading.Thread):
         self._stopping = False
         self._path = ""
         self._listener: socket.socket | None = None
+        self._deaf = False
+        """Whether nobody is let in until the next tick."""
         self._wake = (-1, -1)
+        self._inodes: dict[int, int] = {}
+        """Our own descriptors and what they were when we opened them."""
 
     def open(self) -> None:
         """Opens the socket. Raises `OSError` when there is no safe place for it."""
@@ -92,6 +103,7 @@ class Server(threading.Thread):
             os.set_blocking(fd, False)
         self._poll.register(self._listener, select.POLLIN)
         self._poll.register(self._wake[0], select.POLLIN)
+        self._inodes = {fd: os.fstat(fd).st_ino for fd in (self._listener.fileno(), *self._wake)}
 
     def wake(self) -> None:
         """Something happened that viewers should hear of now."""
@@ -110,37 +122,78 @@ class Server(threading.Thread):
 
     def forget(self) -> None:
         """Closes what a fork left in the child, so that the parent's viewers see the parent's end."""
-        for sock in (self._listener, *(client.socket for client in self._clients.values())):
-            if sock is not None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Closes what is still ours, and nothing that the program has put in its place."""
+        socks = [(client.socket, client.inode) for client in self._clients.values()]
+        if self._listener is not None:
+            socks.append((self._listener, self._inodes.get(self._listener.fileno(), -1)))
+        for sock, inode in socks:
+            if _is(sock.fileno(), inode):
                 sock.close()
+            else:
+                sock.detach()
         for fd in self._wake:
-            with suppress(OSError):
+            if _is(fd, self._inodes.get(fd, -1)):
                 os.close(fd)
+        self._clients, self._listener, self._wake, self._inodes = {}, None, (-1, -1), {}
 
     def run(self) -> None:
         try:
             # A signal that lands here would not wake the program from its own waiting.
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             self._serve()
+            self._farewell()
+        except LostError:
+            self._agent.begin_anew()
         except BaseException as error:
             self._agent.fail(error)
+            with suppress(Exception):
+                self._feed_all()
         finally:
-            self._close()
+            with suppress(OSError):
+                if not self._agent.elsewhere(self._path):
+                    os.unlink(self._path)
+            self._let_go()
 
     def _serve(self) -> None:
         agent, due = self._agent, time.monotonic()
         while not self._stopping:
             now = time.monotonic()
+            due = min(due, now + agent.interval)
             if now >= due:
+                self._check()
                 agent.tick(now)
                 # What was missed is skipped, not made up for.
                 due += agent.interval * max(1, int((now - due) / agent.interval) + 1)
                 self._drop_the_silent(now)
-            for client in list(self._clients.values()):
-                self._feed(client)
-            wait = max(0.0, min(due - time.monotonic(), agent.interval))
+                self._listen_again()
+            agent.help_along(now)
+            self._feed_all()
+            wait = max(0.0, due - time.monotonic())
+            if agent.waits:
+                wait = min(wait, WISH_EVERY)
             for fd, flags in self._poll.poll(wait * 1000 + 0.5):
                 self._happened(fd, flags)
+
+    def _check(self) -> None:
+        """A program may close all descriptors it does not know of, as daemons do."""
+        if not all(_is(fd, inode) for fd, inode in self._inodes.items()):
+            raise LostError
+
+    def _feed_all(self) -> None:
+        for client in list(self._clients.values()):
+            self._feed(client)
+
+    def _farewell(self) -> None:
+        """The program comes to its end; whoever does not take the last word at once misses it."""
+        self._agent.tick(time.monotonic())
+        self._feed_all()
+        for client in self._clients.values():
+            with suppress(OSError):
+                client.outbox += wire.line("bye")
+                client.send()
 
     def _happened(self, fd: int, flags: int) -> None:
         if self._listener is not None and fd == self._listener.fileno():
@@ -151,19 +204,28 @@ class Server(threading.Thread):
         elif fd in self._clients:
             client = self._clients[fd]
             try:
+                if flags & select.POLLNVAL or not _is(fd, client.inode):
+                    raise LostError
                 if flags & (select.POLLIN | select.POLLHUP | select.POLLERR):
                     for message in client.read():
                         client.since = time.monotonic()
                         self._hear(client, message)
                 if flags & select.POLLOUT:
                     client.send()
-            except (OSError, ValueError, KeyError, TypeError):
+            except LostError:
+                raise
+            except Exception:
+                # Whatever a client sends, it is the client that goes.
                 self._drop(fd)
 
     def _welcome(self) -> None:
+        self._check()
         try:
             sock, _ = self._listener.accept()  # type: ignore[union-attr]  # only called while it listens
         except OSError:
+            # The program is out of descriptors, say: asked again at once, it would be asked without end.
+            self._deaf = True
+            self._poll.unregister(self._listener)  # type: ignore[arg-type]
             return
         if len(self._clients) >= MOST_CLIENTS or peer_uid(sock) not in (os.getuid(), 0):
             sock.close()
@@ -174,6 +236,11 @@ class Server(threading.Thread):
         client.outbox += wire.line("hello", **self._agent.hello(), watched=self._watcher())
         self._clients[sock.fileno()] = client
         self._poll.register(sock, select.POLLIN)
+
+    def _listen_again(self) -> None:
+        if self._deaf and self._listener is not None:
+            self._deaf = False
+            self._poll.register(self._listener, select.POLLIN)
 
     def _watcher(self) -> int | None:
         """The process that watches, if one does; those that only look are not told of."""
@@ -239,24 +306,18 @@ class Server(threading.Thread):
         if client is not None:
             with suppress(KeyError, OSError):
                 self._poll.unregister(fd)
-            client.socket.close()
-
-    def _close(self) -> None:
-        for client in self._clients.values():
-            with suppress(OSError):
-                # The last word; whoever does not take it at once misses it.
-                client.outbox += wire.line("bye")
-                client.send()
+            if _is(fd, client.inode):
                 client.socket.close()
-        self._clients.clear()
-        with suppress(OSError):
-            os.unlink(self._path)
-        if self._listener is not None:
-            self._listener.close()
-        for fd in self._wake:
-            with suppress(OSError):
-                os.close(fd)
-        self._wake = (-1, -1)
+            else:
+                client.socket.detach()
+
+
+def _is(fd: int, inode: int) -> bool:
+    """Whether a descriptor is still what it was."""
+    try:
+        return fd >= 0 and os.fstat(fd).st_ino == inode
+    except OSError:
+        return False
 
 
 def peer_uid(sock: socket.socket) -> int:
