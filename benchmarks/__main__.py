@@ -5,7 +5,7 @@ from importlib import import_module
 
 from benchmarks.measure import Table
 
-NAMES = ("startup", "keys", "sample", "screen", "throughput")
+NAMES = ("startup", "keys", "sample", "screen", "throughput", "watch", "agent", "fleet", "attach")
 
 
 def main() -> None:

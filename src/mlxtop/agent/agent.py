@@ -406,7 +406,7 @@ class Agent:
             sys.setswitchinterval(switch)
         for knob, value in found.items():
             if knob not in self._standing:
-                who = MLX_DEFAULT if value == defaults()[knob] else "the program"
+                who = MLX_DEFAULT if value == defaults()[knob] else "program"
                 self._standing[knob] = value, who, defaults()[knob]
                 self.emit(Kind.LIMIT, knob=knob, old=value, new=value, who=who)
 

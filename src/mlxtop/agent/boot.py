@@ -94,8 +94,9 @@ def _ours(entry: str) -> bool:
 def _flow() -> None:
     """Where the output is the log of `mlxtop run` in a terminal's place, lines come when they are written."""
     log = os.environ.get(LOG)
-    known = log and sys.stdout is not None and os.path.exists(log)
-    if known and os.path.samestat(os.fstat(1), os.stat(log)):
+    if not log or sys.stdout is None or not os.path.exists(log):
+        return
+    if os.path.samestat(os.fstat(1), os.stat(log)):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper at start-up
 
 

@@ -42,6 +42,8 @@ class Client:
         """When it last showed that it is alive."""
         self.inbox = bytearray()
         self.outbox = bytearray()
+        self.waits = False
+        """Whether its socket is asked when it takes more."""
         self.role: str | None = None
         self.pid: int | None = None
         self.samples = 0
@@ -278,20 +280,20 @@ class Server(threading.Thread):
                     client.outbox += wire.line("phases", names=agent.phases[: client.phases])
                 new = agent.news(client.events)
                 rows = agent.ring.rows(max(client.samples, agent.ring.begin), BATCH)
-                if not new and not rows:
-                    break
                 for number, message in new:
                     client.outbox += message
                     client.events = number + 1
                 if rows:
                     client.samples = max(client.samples, agent.ring.begin) + len(rows)
-                    client.outbox += wire.line(
-                        "samples", cpu=agent.cpu, rows=[(round(t, 6), *rest) for t, *rest in rows]
-                    )
+                    client.outbox += wire.samples(agent.cpu, rows)
+                if not new and len(rows) < BATCH:
+                    break
             if client.outbox:
                 client.send()
-            wanted = select.POLLIN | (select.POLLOUT if client.outbox else 0)
-            self._poll.modify(client.socket, wanted)
+            waits = bool(client.outbox)
+            if waits != client.waits:
+                client.waits = waits
+                self._poll.modify(client.socket, select.POLLIN | (select.POLLOUT if waits else 0))
         except OSError:
             self._drop(client.socket.fileno())
 

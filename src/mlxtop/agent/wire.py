@@ -22,6 +22,7 @@ Viewer to agent:
 
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from mlxtop import __version__
@@ -31,11 +32,17 @@ LONGEST_WISH = 4_096
 """Bytes of the longest line an agent reads."""
 LONGEST_LINE = 2**20
 """Bytes of the longest line a viewer reads."""
+_ROW = b"[%.6f" + b",%d" * 10 + b"]"
 
 
 def line(kind: str, /, **fields: Any) -> bytes:
     """One message, ready to be sent."""
     return json.dumps({"type": kind, **fields}, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def samples(cpu: float, rows: Iterable[tuple[Any, ...]]) -> bytes:
+    """A message of samples. Made without `json`, whose cold code would be most of what a tick costs."""
+    return b'{"type":"samples","cpu":%.6f,"rows":[%s]}\n' % (cpu, b",".join([_ROW % row for row in rows]))
 
 
 def read(text: bytes | bytearray) -> dict[str, Any]:

@@ -1,16 +1,21 @@
 """`mlxtop attach`: watch a program that already runs."""
 
 import os
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from mlxtop.cli.leave import leave
-from mlxtop.cli.params import watch_options, wishes
+from mlxtop.cli.params import parse_ceiling, watch_options, wishes
+from mlxtop.cli.record import recorder
+from mlxtop.core.event import Kind
 from mlxtop.core.units import format_size
 
 if TYPE_CHECKING:
+    from mlxtop.session.protocol import Session
     from mlxtop.session.remote import RemoteSession
     from mlxtop.tui.screens.dialogs import Choice
 
@@ -32,20 +37,44 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     program with MLX in it takes an agent in by a debugger (gdb, lldb), or by itself from Python 3.14 on.
     """
     from mlxtop.session import attach as session
+    from mlxtop.session.guard import Guard
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 
     check()
-    fleet = session.attach(which, wishes(values))
+    ceiling = parse_ceiling(values, here=False)
+    recording = recorder(values["record"], values["record_text"])
+    fleet = session.attach(which, wishes(values, recording))
+    guard = Guard(lambda: fleet.everyone, ceiling.ask, ceiling.actions, terminate)
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
     with terminal(lambda text: fleet.everyone[0].transcript.write("log", text), not os.isatty(0)):
         app = MlxtopApp(alone, fleet=None if alone else fleet, ask=lambda: question(fleet.everyone))
+        guard.start()
         app.run()
+    guard.stop()
     if app.answer == "restore":
         for watched in fleet.everyone:
             watched.put_back()
     fleet.stop()
+    if recording is not None:
+        recording.stop()
     leave(app.return_code or 0)
+
+
+def terminate(session: "Session") -> None:
+    """Asks an attached program to end. A program on another host is out of our reach."""
+    from mlxtop.session.guard import is_here
+
+    pid = session.state.facts.get("pid")
+    if is_here(pid):
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)
+    else:
+        session.happen(
+            Kind.ERROR,
+            message="The program runs on another host and cannot be stopped from here.",
+            phase="budget",
+        )
 
 
 def question(sessions: "Sequence[RemoteSession]") -> "tuple[str, Sequence[Choice]] | None":

@@ -5,6 +5,8 @@ from typing import NoReturn
 
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Run
+from mlxtop.cli.record import record_local, recorder
+from mlxtop.session.guard import Guard
 from mlxtop.session.local import LocalSession
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.terminal import terminal
@@ -14,10 +16,20 @@ CLOSE_WITHIN = 0.5
 
 def run_dashboard(run: Run) -> NoReturn:
     """Shows the dashboard until it is left, and ends the process with its exit code."""
+    recording = recorder(run.record, run.record_text)
     session = LocalSession(run.options, run.interval)
+    if recording is not None:
+        record_local(recording, session)
+    guard = Guard(lambda: (session,), run.ceiling.ask, run.ceiling.actions, lambda _: session.stop())
+
+    def opened() -> None:
+        session.open()
+        guard.start()
+
     with terminal(lambda text: session.transcript.write("log", text), run.took_stdin):
-        app = MlxtopApp(session, session.open)
+        app = MlxtopApp(session, opened)
         app.run()
+    guard.stop()
     code = app.return_code or 0
     if app.crashed:
         # What the screen's own failure printed went where all output goes while it is up.
@@ -27,4 +39,6 @@ def run_dashboard(run: Run) -> NoReturn:
         print(f"mlxtop: {session.failure}", file=sys.stderr)
         code = session.failure.exit_code
     session.close(CLOSE_WITHIN)
+    if recording is not None:
+        recording.stop()
     leave(code)

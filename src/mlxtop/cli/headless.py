@@ -14,10 +14,14 @@ import click
 
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Run
+from mlxtop.cli.record import record_local, recorder
 from mlxtop.cli.summary import describe, summarize
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import UNKNOWN, Sample
+from mlxtop.core.units import format_size
+from mlxtop.session.guard import Guard
 from mlxtop.session.local import LocalSession
+from mlxtop.session.protocol import Session
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 CLOSE_WITHIN = 0.8
@@ -33,7 +37,10 @@ class _Ended(Exception):
 def run_headless(run: Run, as_json: bool) -> NoReturn:
     """Runs to the end of the workload, Ctrl-C, SIGTERM or a closed pipe, and ends the process."""
     lines: queue.SimpleQueue[Event | Sample | _Ended] = queue.SimpleQueue()
+    recording = recorder(run.record, run.record_text)
     session = LocalSession(run.options, run.interval, sink=lines.put)
+    if recording is not None:
+        record_local(recording, session)
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         lines.put(_Ended(128 + number))
@@ -42,7 +49,16 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         signal.signal(number, interrupt)
     # Python would only notice a closed pipe as an exception in whatever print comes next; so do we.
     code = 0
+
+    def stop(session: Session) -> None:
+        budget = session.state.budget
+        click.echo(f"mlxtop: stopped at the budget of {format_size(budget and budget.bytes)}", err=True)
+        session.stop()
+        lines.put(_Ended(1))
+
+    guard = Guard(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
     session.open()
+    guard.start()
     try:
         if as_json:
             _print_json(_session_line(session, run))
@@ -58,6 +74,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
                 _print_json(_line(item, session))
             if isinstance(item, Event) and _is_last(item):
                 break
+        guard.stop()
         session.finish()
         summary = summarize(session)
         if as_json:
@@ -72,12 +89,16 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         with contextlib.suppress(OSError):
             click.echo(describe(summarize(session)), err=True)
     session.close(CLOSE_WITHIN)
+    if recording is not None:
+        recording.stop()
     leave(code)
 
 
 def _is_last(event: Event) -> bool:
-    """Whether the run is over: done, or failed. A limit that MLX refuses ends nothing."""
-    return event.kind is Kind.DONE or (event.kind is Kind.ERROR and event.data["phase"] != "limit")
+    """Whether the run is over: done, or failed. A limit that MLX refuses ends nothing, nor does a budget."""
+    return event.kind is Kind.DONE or (
+        event.kind is Kind.ERROR and event.data["phase"] not in ("limit", "budget")
+    )
 
 
 def _print_json(line: dict[str, Any]) -> None:

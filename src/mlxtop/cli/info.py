@@ -1,6 +1,7 @@
 """`mlxtop info`: the device, the versions, the limits and the counters, once."""
 
 import json
+import os
 from typing import Any
 
 import click
@@ -8,6 +9,16 @@ import click
 from mlxtop.core.limits import KNOBS
 from mlxtop.core.units import format_size
 
+_SYSTEM = {
+    "swap_used": "swap used",
+    "swap_total": "swap",
+    "pressure": "pressure",
+    "cgroup_limit": "cgroup limit",
+    "cgroup_used": "cgroup used",
+    "device_used": "device used",
+    "device_total": "device total",
+    "pss": "PSS",
+}
 _SIZES = ("memory", "working_set", "max_buffer", "system_memory")
 
 
@@ -24,18 +35,20 @@ def info(as_json: bool) -> None:
 
 def collect() -> dict[str, Any]:
     """Everything `info` tells; sizes in bytes. Raises `NoBackendError`."""
-    from mlxtop.probe import allocator, device, footprint
+    from mlxtop.probe import allocator, device, footprint, system
     from mlxtop.probe.limits import Watch
 
     facts = device.facts()
-    del facts["argv"], facts["pid"]
+    del facts["argv"], facts["pid"], facts["cgroup_limit"]
     limits = Watch(lambda _: None).ask()
     now = allocator.snapshot()
+    machine = system.reader(os.getpid(), facts["unified"])(True)
     return {
         **facts,
         "limits": limits,
         "counters": {"active": now.active, "cache": now.cache, "peak": now.peak},
         "footprint": {"kind": footprint.KIND, "bytes": footprint.reader()()},
+        "system": {name: getattr(machine, name) for name in _SYSTEM},
     }
 
 
@@ -50,6 +63,12 @@ def describe(found: dict[str, Any]) -> str:
     rows += [(f"{knob} limit", _size(found["limits"][knob])) for knob in KNOBS]
     rows += [(name, _size(size)) for name, size in found["counters"].items()]
     rows.append((found["footprint"]["kind"], _size(found["footprint"]["bytes"])))
+    # What this machine does not have takes no row.
+    rows += [
+        (_SYSTEM[name], value if isinstance(value, str) else _size(value))
+        for name, value in found["system"].items()
+        if value is not None
+    ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

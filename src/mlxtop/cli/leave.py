@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 
@@ -11,6 +12,8 @@ def leave(code: int) -> NoReturn:
     MLX may be in the middle of a step that nothing can end, and even when it is not, an interpreter that
     tears down gigabytes of a GPU's memory takes seconds that the system needs none of.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for file in (sys.stdout, sys.stderr):
+        # The terminal may be gone.
+        with suppress(OSError, ValueError):
+            file.flush()
     os._exit(code)

@@ -3,16 +3,21 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from mlxtop.cli.record import record_member, record_options
+from mlxtop.core.budget import Action, Ask, parse_action, parse_budget, resolve
 from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.units import UNLIMITED, Size, parse_size
+from mlxtop.probe import system
 from mlxtop.workload.options import FOREVER, Options, Workload
 
 if TYPE_CHECKING:
+    from mlxtop.recording.recorder import Recorder
     from mlxtop.session.remote import RemoteSession
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +50,52 @@ class RepeatParam(click.ParamType[int]):
         return self.fail(f"'{value}' is neither a count from 1 nor forever.", param, ctx)
 
 
+class BudgetParam(click.ParamType[Ask]):
+    """A size, `cgroup`, `device` or `none`: see `core.budget.parse_budget`."""
+
+    name = "budget"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ask:
+        try:
+            return parse_budget(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+class ActionParam(click.ParamType[Action]):
+    """`mark`, `clear`, `limit:SIZE`, `stop` or `exec:CMD`: see `core.budget.parse_action`."""
+
+    name = "action"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Action:
+        if isinstance(value, Action):
+            return value
+        try:
+            return parse_action(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
 SIZE = SizeParam()
+
+_BUDGET = (
+    click.option(
+        "--budget",
+        type=BudgetParam(),
+        metavar="SIZE|cgroup|device",
+        help="A ceiling for the footprint, with an alarm at 80, 95 and 100 %: a size; cgroup, the container's limit; "
+        "or device, the working set Metal recommends here, on CUDA the GPU's memory. There are no presets like "
+        "'16GB Mac': Apple publishes no rule for them.",
+    ),
+    click.option(
+        "--on-budget",
+        type=ActionParam(),
+        multiple=True,
+        metavar="ACTION",
+        help="What to do each time the budget is reached: mark, clear (the cache), limit:SIZE (of the cache), stop, "
+        "or exec:COMMAND, which finds MLXTOP_USED, MLXTOP_BUDGET, MLXTOP_PID and more in its environment. Repeatable.",
+    ),
+)  # fmt: skip
 
 _OPTIONS = (
     click.option("--model", metavar="REPO_OR_PATH", help="A Hub repository or a local directory. [default: the demo model]"),
@@ -67,6 +117,7 @@ _OPTIONS = (
     click.option("--cache-limit", type=SIZE, metavar="SIZE", help="MLX's cache limit: 0, 20M, 500MB, default, unlimited."),
     click.option("--memory-limit", type=SIZE, metavar="SIZE", help="MLX's memory limit."),
     click.option("--wired-limit", type=SIZE, metavar="SIZE", help="MLX's wired limit (Metal only)."),
+    *_BUDGET,
     click.option("--max-kv-size", type=click.IntRange(min=1), metavar="N", help="Longest KV cache in tokens; older ones are dropped."),
     click.option("--kv-bits", type=click.Choice(["2", "3", "4", "6", "8"]), metavar="N", help="Quantize the KV cache to N bits, from the first token."),
     click.option("--prefill-step-size", type=click.IntRange(min=1), default=2048, show_default=True, metavar="N", help="Tokens of a prompt per step."),
@@ -80,17 +131,43 @@ _INTERVAL = click.option("--interval", type=click.FloatRange(min=0.01, max=60), 
 
 def watch_options(command: F) -> F:
     """Gives a command the options of watching another program; `wishes` makes sense of them."""
+    command = record_options(command)
     for knob in reversed(KNOBS):
         text = f"Set the program's {knob} limit when it imports MLX."
         command = click.option(f"--{knob}-limit", type=SIZE, metavar="SIZE", help=text)(command)
+    for option in reversed(_BUDGET):
+        command = option(command)
     return _INTERVAL(command)
 
 
-def wishes(values: dict[str, Any]) -> "Callable[[RemoteSession], None]":
-    """Watch options as click read them → what is asked of each session that joins."""
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What `--budget` and `--on-budget` came to."""
+
+    ask: Ask | None = None
+    actions: tuple[Action, ...] = ()
+
+
+def parse_ceiling(values: dict[str, Any], here: bool = True) -> Ceiling:
+    """The budget options as click read them. `here`: the program will be in our own container.
+
+    Raises `UsageError` for what can be told to be impossible before anything runs.
+    """
+    ask, actions = values["budget"], values["on_budget"]
+    if actions and ask in (None, "none"):
+        raise UsageError("--on-budget needs a --budget.")
+    if ask == "cgroup" and here:
+        resolve(ask, {"cgroup_limit": system.cgroup_limit()}, "flag")
+    return Ceiling(ask, actions)
+
+
+def wishes(values: dict[str, Any], recording: "Recorder | None" = None) -> "Callable[[RemoteSession], None]":
+    """Watch options as click read them → what is done with each session that joins."""
     limits: dict[Knob, Size] = {k: values[f"{k}_limit"] for k in KNOBS if values[f"{k}_limit"] is not None}
 
     def joined(session: "RemoteSession") -> None:
+        if recording is not None:
+            record_member(recording, session)
         if session.interval != values["interval"]:
             session.set_interval(values["interval"])
         for knob, size in limits.items():
@@ -101,6 +178,7 @@ def wishes(values: dict[str, Any]) -> "Callable[[RemoteSession], None]":
 
 def run_options(command: F) -> F:
     """Gives a command the options every run takes; `parse_run` makes sense of them."""
+    command = record_options(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -114,6 +192,9 @@ class Run:
     interval: float
     took_stdin: bool
     """Whether the prompt came from standard input, which then is no keyboard."""
+    ceiling: Ceiling = Ceiling()
+    record: Path | None = None
+    record_text: bool = False
 
 
 def parse_run(values: dict[str, Any], headless: bool) -> Run:
@@ -149,7 +230,14 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
         )
     if values["interval"] != values["interval"]:
         raise UsageError("--interval must be a number of seconds.")
-    return Run(options, values["interval"], took_stdin)
+    return Run(
+        options,
+        values["interval"],
+        took_stdin,
+        parse_ceiling(values),
+        values["record"],
+        values["record_text"],
+    )
 
 
 def _prompt(text: str | None, file: Any) -> tuple[str | None, bool]:

@@ -4,16 +4,20 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from mlxtop.cli.attach import altered
 from mlxtop.cli.leave import leave
-from mlxtop.cli.params import watch_options, wishes
+from mlxtop.cli.params import Ceiling, parse_ceiling, watch_options, wishes
+from mlxtop.cli.record import recorder
+from mlxtop.session.guard import Guard
 from mlxtop.session.program import Program
+from mlxtop.session.protocol import Session
 from mlxtop.session.run import RunFleet
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -46,22 +50,37 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
     Nothing in the program changes; children that import MLX become sessions of their own. It keeps its
     standard input and its exit code, which becomes mlxtop's.
     """
-    joined = wishes(values)
-    if headless:
-        run_headless(command, log, joined)
-    else:
-        run_screen(command, log, joined)
+    from mlxtop.tui.terminal import check
+
+    ceiling = parse_ceiling(values)
+    if not headless:
+        check()
+    recording = recorder(values["record"], values["record_text"])
+    program = Program(command, screen=not headless, log=log)
+    fleet = RunFleet(program, wishes(values, recording))
+    guard = guarded(fleet, ceiling)
+    code = run_headless(fleet, guard) if headless else run_screen(fleet, guard)
+    if recording is not None:
+        recording.stop()
+    leave(code)
 
 
-def run_screen(command: Sequence[str], log: Path | None, joined: Any) -> NoReturn:
-    """Shows the program until the screen is left; what becomes of the program is asked."""
+def guarded(fleet: RunFleet, ceiling: Ceiling) -> Guard:
+    """A guard of all processes of a program; to stop one is to stop the program, which takes a while."""
+
+    def stop(_session: Session) -> None:
+        threading.Thread(target=fleet.program.stop, name="mlxtop-stop", daemon=True).start()
+
+    return Guard(fleet.members, ceiling.ask, ceiling.actions, stop)
+
+
+def run_screen(fleet: RunFleet, guard: Guard) -> int:
+    """Shows the program until the screen is left; what becomes of the program is asked. Returns its exit code."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.dialogs import Choice
-    from mlxtop.tui.terminal import check, terminal
+    from mlxtop.tui.terminal import terminal
 
-    check()
-    program = Program(command, screen=True, log=log)
-    fleet = RunFleet(program, joined)
+    program = fleet.program
     signals: list[int] = []
 
     def ask() -> tuple[str, Sequence[Choice]] | None:
@@ -75,20 +94,29 @@ def run_screen(command: Sequence[str], log: Path | None, joined: Any) -> NoRetur
         return f"{fleet.title} runs (process {program.pid}).", choices
 
     def signalled(number: int) -> None:
+        if number == signal.SIGHUP:
+            # Our terminal is gone; the program has a session of its own, and goes on.
+            app.exit(None, 128 + number)
+            return
         # A second one is meant for us: the program may not care for signals.
         if signals or program.code is not None:
             app.exit(None, 128 + number)
         signals.append(number)
         program.signal(number)
 
+    def opened() -> None:
+        fleet.start()
+        guard.start()
+
     with terminal(fleet.log, not os.isatty(0)):
-        app = MlxtopApp(fleet=fleet, opened=fleet.start, ask=ask, signalled=signalled)
+        app = MlxtopApp(fleet=fleet, opened=opened, ask=ask, signalled=signalled)
         app.run()
-    end(app, fleet)
+    guard.stop()
+    return end(app, fleet)
 
 
-def end(app: Any, fleet: RunFleet) -> NoReturn:
-    """Carries out what was chosen, and leaves with the program's exit code."""
+def end(app: Any, fleet: RunFleet) -> int:
+    """Carries out what was chosen; returns the program's exit code."""
     program = fleet.program
     if app.crashed and fleet.transcript is not None:
         print("\n".join(line.text for line in fleet.transcript.since(0)), file=sys.stderr)
@@ -100,27 +128,30 @@ def end(app: Any, fleet: RunFleet) -> NoReturn:
         program.stop()
     if program.code is None:
         kept = f"; its output goes to {program.log}" if program.log else ""
-        click.echo(f"mlxtop: {fleet.title} goes on (mlxtop attach {program.pid}){kept}", err=True)
-        leave(app.return_code or 0)
-    click.echo(f"mlxtop: {fleet.title} {program.how()}", err=True)
+        with contextlib.suppress(OSError):
+            click.echo(f"mlxtop: {fleet.title} goes on (mlxtop attach {program.pid}){kept}", err=True)
+        return int(app.return_code or 0)
+    with contextlib.suppress(OSError):
+        click.echo(f"mlxtop: {fleet.title} {program.how()}", err=True)
     program.forget_log()
-    leave(program.exit_code)
+    return program.exit_code
 
 
-def run_headless(command: Sequence[str], log: Path | None, joined: Any) -> NoReturn:
+def run_headless(fleet: RunFleet, guard: Guard) -> int:
     """Leaves the terminal to the program, forwards signals, and prints a summary of each session at the end."""
     from mlxtop.cli.foreground import foreground
 
-    program = Program(command, screen=False, log=log)
+    program = fleet.program
     for number in FORWARDED:
         signal.signal(number, lambda n, _frame: program.signal(n))
-    fleet = RunFleet(program, joined)
     fleet.start()
+    guard.start()
     foreground(program)
+    guard.stop()
     fleet.settle()
     with contextlib.suppress(BrokenPipeError):
         click.echo(report(fleet), err=True)
-    leave(program.exit_code)
+    return program.exit_code
 
 
 def report(fleet: RunFleet) -> str:

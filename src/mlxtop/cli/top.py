@@ -13,8 +13,9 @@ def top() -> NoReturn:
     """All MLX programs on this machine side by side; Enter opens one."""
     from mlxtop.session.top import TopFleet
     from mlxtop.tui.app import MlxtopApp
-    from mlxtop.tui.terminal import terminal
+    from mlxtop.tui.terminal import check, terminal
 
+    check()
     fleet = TopFleet()
     with terminal(lambda _: None, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet, opened=fleet.start, alone=False)

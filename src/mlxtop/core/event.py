@@ -21,6 +21,7 @@ class Kind(StrEnum):
     CENSUS = "census"  # see `core/census.py`
     MARK = "mark"  # name, who, active, cache, peak, tokens
     GENERATION = "generation"  # tokens, prompt_tokens, ttft, tps, prompt_tps, reason
+    BUDGET = "budget"  # budget, source, against; level, was, used of an alarm: see `core/budget.py`
     ERROR = "error"  # message; phase it happened in
     LATE = "late"  # ticks skipped
     DONE = "done"  # the workload has nothing left to do
@@ -59,9 +60,23 @@ class Event(NamedTuple):
             case Kind.GENERATION:
                 first = format_span(d["ttft"])
                 return f"{d['tokens']} tokens at {d['tps']:.1f} tok/s, first after {first}, {d['reason']}"
+            case Kind.BUDGET:
+                return _budget(d, units)
             case Kind.ERROR:
                 return str(d["message"])
             case Kind.PHASE:
                 return str(d["phase"])
             case _:
                 return self.kind.value
+
+
+def _budget(d: Mapping[str, Any], units: Units) -> str:
+    if d["budget"] is None:
+        return "no budget any more"
+    size, level, was = format_size(d["budget"], units), d["level"], d["was"]
+    if d["used"] is None:
+        return f"budget {size} ({d['source']})"
+    used = f"{d['against']} {format_size(d['used'], units)} of {size}"
+    if level < was:
+        return f"below {was} % of the budget again: {used}"
+    return f"{'budget reached' if level >= 100 else f'{level} % of the budget'}: {used}"

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlxtop.core.budget import Budget, Standing, told
 from mlxtop.core.census import Census
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import KNOBS, Knob, Limit
 from mlxtop.core.snapshot import Snapshot
+from mlxtop.core.system import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,13 @@ class State:
     """What is wrong with watching itself, a recording that cannot be written say, for as long as it is."""
     census: Census | None = None
     """The last count of live arrays that was asked for."""
+    budget: Budget | None = None
+    alarm: int = 0
+    """The percentage of the budget whose alarm holds: one of `core.budget.LEVELS`, or 0."""
+    standing: Standing | None = None
+    """How it stands to its budget; no event tells it, `session/guard.py` does."""
+    system: System | None = None
+    """The machine's own memory, as the guard read it; `None` where the machine is not this one."""
 
     def apply(self, event: Event) -> None:
         """Takes `event` in."""
@@ -80,5 +89,10 @@ class State:
                 self.late += data["ticks"]
             case Kind.CENSUS:
                 self.census = Census.from_json(data)
+            case Kind.BUDGET:
+                budget = told(data)
+                if budget != self.budget:
+                    self.standing = None
+                self.budget, self.alarm = budget, data["level"]
             case Kind.DONE:
                 self.done = True

@@ -14,8 +14,8 @@ KEPT = 4_096
 class Timeline:
     """Events by kind, in order of time. Any thread adds, any thread asks."""
 
-    def __init__(self) -> None:
-        self._kinds: dict[Kind, deque[Event]] = {kind: deque(maxlen=KEPT) for kind in Kind}
+    def __init__(self, kept: int | None = KEPT) -> None:
+        self._kinds: dict[Kind, deque[Event]] = {kind: deque(maxlen=kept) for kind in Kind}
         self._lock = Lock()
         self.routine: Counter[Kind] = Counter()
         """How many routine events there were of each kind: counted, not kept."""
@@ -30,6 +30,12 @@ class Timeline:
                 self.routine[event.kind] += times
             else:
                 self._kinds[event.kind].append(event)
+
+    def insert(self, event: Event) -> None:
+        """Takes an event in that happened before others that are known."""
+        with self._lock:
+            events = self._kinds[event.kind]
+            events.insert(bisect_left(events, event.time, key=_time), event)
 
     def between(self, kind: Kind, start: float, end: float) -> list[Event]:
         """The events of one kind with `start <= time < end`."""

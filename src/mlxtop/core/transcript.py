@@ -64,6 +64,12 @@ class Transcript:
                 self._append(who, part)
             self.version += 1
 
+    def line(self, who: Who, text: str) -> None:
+        """Appends one whole line that was shown before."""
+        with self._lock:
+            self._append(who, block(text), begins=True)
+            self.version += 1
+
     def _print(self, text: str) -> None:
         """A program's output: progress bars redraw their line, colours mean nothing here."""
         with self._lock:

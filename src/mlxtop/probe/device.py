@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from mlxtop import __version__
-from mlxtop.probe import backend
+from mlxtop.probe import backend, system
 
 
 def facts(packages: bool = True) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def facts(packages: bool = True) -> dict[str, Any]:
     Looking up `packages` that are not imported takes 10 ms. Raises `NoBackendError` when MLX cannot run here.
     """
     mx = backend.load()
-    system = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     device = mx.default_device()
     info = dict(mx.device_info(device)) if device.type == mx.gpu else dict(mx.device_info())
     name = backend.name()
@@ -23,10 +23,11 @@ def facts(packages: bool = True) -> dict[str, Any]:
         "backend": name,
         "unified": name != "CUDA",
         "architecture": info.get("architecture"),
-        "memory": info.get("memory_size") or info.get("total_memory") or system,
+        "memory": info.get("memory_size") or info.get("total_memory") or installed,
         "working_set": info.get("max_recommended_working_set_size"),
         "max_buffer": info.get("max_buffer_length"),
-        "system_memory": system,
+        "system_memory": installed,
+        "cgroup_limit": system.cgroup_limit(),
         "platform": f"{os.uname().sysname} {os.uname().machine}",
         "python": sys.version.split()[0],
         "mlx": mx.__version__,

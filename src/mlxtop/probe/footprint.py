@@ -1,7 +1,9 @@
 """What the operating system charges this process, in bytes.
 
 macOS: `phys_footprint`, what Activity Monitor and jetsam go by: see `rusage.py`.
-Linux: resident set size, which counts pages shared with other processes too.
+Linux: resident set size, which counts pages shared with other processes too. PSS, which counts those in
+shares, is dear: see `system.py`.
+With CUDA: the same, and none of it is MLX's. What is in use on the GPU itself: see `nvml.py`.
 """
 
 import os

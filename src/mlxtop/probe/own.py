@@ -7,7 +7,7 @@ ENGINE = "mlxtop-engine"
 """The thread that does the program's own work; its time is the model's, not mlxtop's."""
 
 # Only threads that live as long as the screen: asking for the clock of one that has ended is undefined.
-_NAMES = ("MainThread", "mlxtop-sampler", "mlxtop-fleet", "textual-input", "textual-output")
+_NAMES = ("MainThread", "mlxtop-sampler", "mlxtop-fleet", "mlxtop-guard", "textual-input", "textual-output")
 
 
 def cpu() -> float:

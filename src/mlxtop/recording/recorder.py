@@ -42,10 +42,14 @@ class Source(Protocol):
     title: str
     interval: float
     phases: list[str]
-    state: State
-    transcript: Transcript
     steps_are: str
     footprint_kind: str
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def transcript(self) -> Transcript: ...
 
     def now(self) -> float: ...
 
@@ -162,11 +166,13 @@ class Recorder(threading.Thread):
                 self._lost += 1
 
     def _commit(self, last: bool = False) -> None:
-        count = [len(track.waiting) for track in self._tracks]
+        # Another session may join meanwhile.
+        tracks = list(self._tracks)
+        count = [len(track.waiting) for track in tracks]
         try:
             self._look_after_file()
             self._database.execute("BEGIN")
-            written = [self._write(track, last) for track in self._tracks]
+            written = [self._write(track, last) for track in tracks]
             self._database.execute("COMMIT")
             if last:
                 self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -174,7 +180,7 @@ class Recorder(threading.Thread):
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
             return
-        for track, state, items in zip(self._tracks, written, count, strict=False):
+        for track, state, items in zip(tracks, written, count, strict=True):
             track.written = state
             for _ in range(items):
                 track.waiting.popleft()

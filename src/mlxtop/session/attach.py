@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mlxtop.agent import boot, place, target
 from mlxtop.agent.inject import inject
 from mlxtop.agent.place import Address
 from mlxtop.core.errors import MlxtopError, UsageError
-from mlxtop.session.fleet import AgentFleet
+from mlxtop.session.fleet import AgentFleet, Link
 from mlxtop.session.remote import RemoteSession
 from mlxtop.session.tail import Tail
 
@@ -46,6 +47,10 @@ class AttachFleet(AgentFleet):
         # Each is tried once: the program that was attached to, and no other that may come after it.
         found, self._waiting = self._waiting, []
         return found
+
+    def _greet(self, link: Link, hello: dict[str, Any]) -> None:
+        super()._greet(link, hello)
+        self.look()
 
     def look(self) -> None:
         for session in self._members:

@@ -19,6 +19,8 @@ from mlxtop.session.remote import RemoteSession
 
 LOOK_EVERY = 0.2
 """Seconds between looks for new agents, for output and for what has ended."""
+GATHER = 0.02
+"""Seconds between two readings: what many agents say is taken in at one go."""
 Role = Literal["look", "watch"]
 
 
@@ -50,6 +52,11 @@ class Link:
             raise ValueError("a line without end")
         self._inbox = rest
         return [wire.read(line) for line in lines]
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is to be sent."""
+        return bool(self._outbox)
 
     def put(self, data: bytes) -> None:
         """Adds to what is to be sent."""
@@ -133,14 +140,19 @@ class AgentFleet(threading.Thread):
                 look_at = now + LOOK_EVERY
                 self._look_for_new()
                 self.look()
+            read = False
             for key, _ in self._selector.select(max(0.0, look_at - time.monotonic())):
                 if key.data is None:
                     with suppress(OSError):
                         os.read(self._wake_read, 4096)
                 else:
                     self._read(key.data)
+                    read = True
             for link in self._links.values():
-                link.flush()
+                if link.waits:
+                    link.flush()
+            if read:
+                time.sleep(GATHER)
         for link in self._links.values():
             link.flush()
             link.socket.close()

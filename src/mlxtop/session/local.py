@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Event, Kind
@@ -30,14 +30,14 @@ FOOTPRINT_EVERY = 1.0
 class LocalSession:
     """Runs `options` and watches itself do it. See `session.protocol.Session` for what a screen sees.
 
-    `interval` is the seconds between samples. `sink`, if given, is told of every event and sample on the
-    thread where it happens; it must not wait.
+    `interval` is the seconds between samples. Each of `sinks`, which begin with `sink`, is told of every
+    event and sample on the thread where it happens; it must not wait.
     """
 
     footprint_kind = footprint.KIND
     steps_are = "tokens"
     agent_cost: float | None = None
-    offers: frozenset[Wish] = frozenset(get_args(Wish))
+    offers: frozenset[Wish] = frozenset(("say", "start", "forget", "collect", "census", "limits"))
 
     def __init__(self, options: Options, interval: float = 0.1, sink: Sink | None = None) -> None:
         self.title = options.name
@@ -54,7 +54,7 @@ class LocalSession:
         """Set when the workload has nothing left to do, or failed."""
         self._origin = time.monotonic()
         self._phase = 0
-        self._sink = sink
+        self.sinks = [sink] if sink else []
         self._lock = threading.RLock()
         self._footprint: Callable[[], int | None] = lambda: None
         self._footprint_now, self._footprint_due = UNKNOWN, 0.0
@@ -128,8 +128,8 @@ class LocalSession:
             self.state.apply(event)
             if kind is not Kind.PROGRESS:
                 self.timeline.add(event)
-            if self._sink:
-                self._sink(event)
+            for sink in self.sinks:
+                sink(event)
         if kind is Kind.ERROR:
             # The status row may be too short for the whole sentence.
             self.transcript.write("log", data["message"])
@@ -165,8 +165,8 @@ class LocalSession:
         self.history.add(sample)
         if peak > self.state.run_peak:
             self.state.run_peak = peak
-        if self._sink:
-            self._sink(sample)
+        for sink in self.sinks:
+            sink(sample)
 
     def _late(self, ticks: int) -> None:
         self._emit(Kind.LATE, ticks=ticks)
@@ -208,6 +208,9 @@ class LocalSession:
 
     def census(self) -> None:
         self._engine.send(commands.Census())
+
+    def happen(self, kind: Kind, **data: Any) -> None:
+        self._emit(kind, **data)
 
     def warn(self, message: str | None) -> None:
         self.state.warning = message

@@ -1,17 +1,46 @@
 """What every session offers, whether it runs here, elsewhere, or came out of a file."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from math import inf
+from typing import Any, Literal, NamedTuple, Protocol
 
-from mlxtop.core.history import History
+from mlxtop.core.columns import Columns
+from mlxtop.core.event import Kind
 from mlxtop.core.limits import Knob
+from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import Size
 
-Wish = Literal["say", "start", "forget", "collect", "census"]
-"""Wishes that only some sessions can carry out; the limits and counters belong to all."""
+Wish = Literal["say", "start", "forget", "collect", "census", "limits", "play"]
+"""Wishes that only some sessions can carry out: `limits` are those on MLX's limits and counters, `play` moves
+through time."""
+
+
+class Samples(Protocol):
+    """The samples of a session: those of `core.history.History`, or a file's."""
+
+    @property
+    def first(self) -> Sample | None: ...
+
+    @property
+    def latest(self) -> Sample | None: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def at(self, time: float) -> Sample | None: ...
+
+    def columns(
+        self,
+        start: float,
+        width: float,
+        count: int,
+        gauges: Sequence[str] = GAUGES,
+        counters: Sequence[str] = COUNTERS,
+        until: float = inf,
+    ) -> Columns: ...
 
 
 class Session(Protocol):
@@ -24,10 +53,7 @@ class Session(Protocol):
     title: str
     interval: float
     """Seconds between samples."""
-    history: History
     timeline: Timeline
-    transcript: Transcript
-    state: State
     phases: list[str]
     """Phase names; a sample's `phase` is an index into it."""
     footprint_kind: str
@@ -41,6 +67,15 @@ class Session(Protocol):
     offers: frozenset[Wish]
     """Which of the optional wishes this session carries out."""
 
+    @property
+    def history(self) -> Samples: ...
+
+    @property
+    def state(self) -> State: ...
+
+    @property
+    def transcript(self) -> Transcript: ...
+
     def now(self) -> float: ...
 
     def set_limit(self, knob: Knob, size: Size, who: str) -> None: ...
@@ -50,6 +85,9 @@ class Session(Protocol):
     def reset_peak(self, who: str) -> None: ...
 
     def mark(self, name: str, who: str) -> None: ...
+
+    def happen(self, kind: Kind, **data: Any) -> None:
+        """Takes in, from any thread, an event that the viewer's side knows of: a budget and its alarms."""
 
     def warn(self, message: str | None) -> None:
         """Shows what is wrong with watching itself; `None`: no longer."""

@@ -41,7 +41,8 @@ class RemoteSession:
         self.rank: int | None = hello["rank"] if isinstance(hello["rank"], int) else None
         self.started = float(hello["started"])
         self.interval = max(0.001, float(hello["interval"]))
-        self.title = command(hello["argv"])
+        self.command = [str(word) for word in hello["argv"]]
+        self.title = command(self.command)
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
         self.watched: int | None = hello["watched"]
         """The process that watched it before us."""
@@ -66,7 +67,7 @@ class RemoteSession:
         """Told of every event and sample, on the fleet's thread."""
         self.found: dict[Knob, int] = {}
         """The limits as they were when we came."""
-        self.offers: frozenset[Wish] = frozenset(("collect", "census", *(("say",) if say else ())))
+        self.offers: frozenset[Wish] = frozenset(("collect", "census", "limits", *(("say",) if say else ())))
         self._say = say
         self._send = send
         self._origin = time.monotonic() - float(hello["now"])
@@ -117,7 +118,14 @@ class RemoteSession:
         """Deltas are measured from the first thing known of the program until somebody sets a mark."""
         read = {"active": first.active, "cache": first.cache, "peak": first.peak, "tokens": first.tokens}
         data = {"name": "start", "who": "mlxtop", **read}
-        self._happened(Event(first.time, Kind.MARK, data))
+        event = Event(first.time, Kind.MARK, data)
+        self.state.apply(event)
+        # Marks of before we came are told before the first sample is: the start is the earliest all the same.
+        *others, start = self.state.marks
+        self.state.marks = [start, *others]
+        self.timeline.insert(event)
+        if self.sink:
+            self.sink(event)
 
     def _happened(self, event: Event) -> None:
         # What cannot be told in words lacks something: it must not reach a screen.
@@ -176,7 +184,7 @@ class RemoteSession:
         return {
             knob: value
             for knob, value in self.found.items()
-            if now[knob].who in ("keyboard", "flag") and now[knob].wanted != value
+            if now[knob].who in ("keyboard", "flag", "budget") and now[knob].wanted != value
         }
 
     def put_back(self) -> None:
@@ -203,6 +211,9 @@ class RemoteSession:
         """Has the agent sample every so many seconds."""
         self.interval = seconds
         self._send(wire.line("interval", seconds=seconds))
+
+    def happen(self, kind: Kind, **data: Any) -> None:
+        self._happened(Event(self.now(), kind, data))
 
     def warn(self, message: str | None) -> None:
         self.state.warning = message

@@ -46,13 +46,13 @@ class RunFleet(AgentFleet):
             self.problem = f"Process {pid}: {word}"
         if ended and not self._told:
             self._told = True
-            self.log(f"{self.title}: {self.program.how()}")
+            self.log(f"the program {self.program.how()}")
             self.changed.set()
 
     def news(self) -> str:
         if self.program.code is not None:
-            never = "" if self.members() else "; it never used MLX"
-            return f"{self.title}: {self.program.how()}{never}"
+            never = "" if self.members() else "; mlxtop saw no MLX in it"
+            return f"{self.title} {self.program.how()}{never}"
         if self.problem:
             return self.problem
         if not self.members():
@@ -60,6 +60,7 @@ class RunFleet(AgentFleet):
         return f"{self.title} runs (process {self.program.pid})"
 
     def how_it_ended(self, session: RemoteSession) -> str:
-        if session.pid == self.program.pid and self.program.wait(0.5):
-            return f"{self.title}: {self.program.how()}"
+        # After its last word an interpreter may take a while to end.
+        if session.pid == self.program.pid and self.program.wait(3.0):
+            return f"the program {self.program.how()}"
         return super().how_it_ended(session)

@@ -15,7 +15,7 @@ Tick = tuple[int, Event]
 
 DRAWN = ("active", "cache", "peak")
 COUNTED = ("steps", "decode", "phase")
-TICKED = (Kind.CLEAR, Kind.RESET, Kind.LIMIT, Kind.MARK, Kind.ERROR)
+TICKED = (Kind.CLEAR, Kind.RESET, Kind.LIMIT, Kind.MARK, Kind.BUDGET, Kind.ERROR)
 SPEED_WINDOW = 2.0
 EFFECT_WINDOW = 10.0
 
@@ -75,6 +75,28 @@ class Frame:
         return self.state.run_peak if self.view.run_peak is None else self.view.run_peak
 
     @property
+    def used(self) -> int | None:
+        """Bytes of what the budget is compared with, at the moment shown; `None` when that is not known."""
+        budget, standing = self.state.budget, self.state.standing
+        if budget is None or (budget.against == "footprint" and self.sample is None):
+            return None
+        if budget.against == "footprint" and self.sample is not None:
+            return None if self.sample.footprint == UNKNOWN else self.sample.footprint
+        return standing.used if standing is not None else None
+
+    @property
+    def headroom(self) -> int | None:
+        """Bytes left to the budget, less than nothing beyond it."""
+        used, budget = self.used, self.state.budget
+        return None if used is None or budget is None else budget.bytes - used
+
+    @property
+    def reach(self) -> float | None:
+        """Seconds until the budget is reached at the present slope."""
+        standing = self.state.standing
+        return None if standing is None or self.view.paused else standing.reach
+
+    @property
     def mark(self) -> Mark | None:
         """The mark that deltas are measured from."""
         marks = self.state.marks
@@ -86,7 +108,9 @@ def cut(session: Session, view: View, columns: int, now: float) -> Columns:
     """The stretch of history that `view` shows, in `columns` columns. Costs about half a millisecond."""
     axis = view.axis
     start = axis.start(columns, now)
-    return session.history.columns(start, axis.width, columns, DRAWN, COUNTED, until=now)
+    # Only the large chart draws the footprint, and only beside a budget.
+    drawn = DRAWN if session.state.budget is None else (*DRAWN, "footprint")
+    return session.history.columns(start, axis.width, columns, drawn, COUNTED, until=now)
 
 
 def gather(session: Session, view: View, own: Own, columns: Columns, now: float) -> Frame:
@@ -110,7 +134,10 @@ def _ticks(session: Session, columns: Columns, now: float) -> list[Tick]:
 
 
 def is_news(event: Event) -> bool:
-    """Whether something happened, rather than was found: MLX's defaults are no change."""
+    """Whether something happened, rather than was found: MLX's defaults are no change, an alarm that ends no
+    alarm."""
+    if event.kind is Kind.BUDGET:
+        return bool(event.data["level"] > event.data["was"])
     return event.data.get("who") != MLX_DEFAULT and not event.data.get("found")
 
 

@@ -62,7 +62,7 @@ def _open_terminal() -> int:
     try:
         return os.open("/dev/tty", os.O_RDWR)
     except OSError as error:
-        raise UsageError("there is no terminal to draw on: use --headless or --json.") from error
+        raise UsageError("there is no terminal to draw on.") from error
 
 
 def _read_lines(fd: int, write: Callable[[str], None]) -> None:

@@ -12,15 +12,17 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from mlxtop.core.budget import Ask
 from mlxtop.core.census import Census
 from mlxtop.core.columns import Columns
 from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.probe import own
+from mlxtop.session.guard import set_budget
 from mlxtop.session.protocol import Session, Wish
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, Own, View, cut, gather
-from mlxtop.tui.screens.dialogs import LimitDialog, MarkDialog
+from mlxtop.tui.screens.dialogs import BudgetDialog, LimitDialog, MarkDialog
 from mlxtop.tui.widgets.axis import Axis
 from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
 from mlxtop.tui.widgets.header import Header
@@ -58,6 +60,7 @@ class Dashboard(Screen[None]):
         _key("right_square_bracket", "limit_step(1)", "+", "Cache limit one step up: … MLX's default, unlimited", True, "]"),
         _key("d", "limit_default", "Limit default", "Cache limit back to what MLX started with"),
         _key("l", "limit_exact", "set", "Type a cache, memory or wired limit", True),
+        _key("b", "budget", "Budget", "Name a budget: an alarm at 80, 95 and 100 % of it"),
         _key("c", "clear_cache", "clear", "Clear MLX's cache", True),
         _key("r", "reset_peak", "reset peak", "Reset MLX's peak; the run's own peak is kept"),
         _key("m", "mark", "mark", "Mark this moment and measure from it", True),
@@ -217,6 +220,17 @@ class Dashboard(Screen[None]):
             self.set_timer(AWAIT_EVERY, self._await_limits)
         else:
             self.tick()
+
+    def action_budget(self) -> None:
+        def answered(ask: Ask | None) -> None:
+            if ask is not None:
+                set_budget(self.session, ask, KEYBOARD)
+                self._look()
+
+        if self.session.state.facts:
+            self.app.push_screen(BudgetDialog(self.frame()), answered)
+        else:
+            self.notify("MLX is not loaded yet: what the device has is not known.", severity="warning")
 
     def action_clear_cache(self) -> None:
         self.session.clear_cache(KEYBOARD)

@@ -10,11 +10,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
+from mlxtop.core.budget import Ask, parse_budget, resolve
 from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import KNOBS, Knob, Limit
 from mlxtop.core.state import Mark
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Size, Units, format_clock, format_size, parse_size
+from mlxtop.tui.frame import Frame
 
 
 class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
@@ -59,6 +61,46 @@ class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
             self.dismiss((self._knob, parse_size(event.value)))
         except UsageError as error:
             self.query_one("#question", Label).update(one_line(str(error)))
+
+
+class BudgetDialog(ModalScreen[Ask | None]):
+    """Asks for a budget; answers `None` when left."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Leave")]
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__()
+        self._frame = frame
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Label(self._question(), id="question", markup=False)
+            yield Input(id="size", placeholder=" 500M, 12GiB, cgroup, device or none", compact=True)
+            yield Label("Enter sets it, Escape leaves.", classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#size").focus()
+
+    def _question(self) -> str:
+        budget, sample = self._frame.state.budget, self._frame.sample
+        now = "none" if budget is None else self._frame.size(budget.bytes)
+        used = (
+            self._frame.size(sample and sample.footprint)
+            if budget is None
+            else self._frame.size(self._frame.used)
+        )
+        what = "footprint" if budget is None else budget.against
+        return f"Budget, now {now}; {what} {used}:"
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        try:
+            ask = parse_budget(event.value)
+            resolve(ask, self._frame.state.facts, "keyboard")
+        except UsageError as error:
+            self.query_one("#question", Label).update(one_line(str(error)))
+        else:
+            self.dismiss(ask)
 
 
 class Choice(NamedTuple):

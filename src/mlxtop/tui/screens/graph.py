@@ -18,6 +18,7 @@ from mlxtop.tui.frame import DRAWN, Frame
 from mlxtop.tui.widgets.chart import nice
 
 REDRAW_EVERY = 1.0
+COLOURS = {"footprint": "beyond"}
 RGB = tuple[int, int, int]
 
 
@@ -62,7 +63,14 @@ class Graph(Screen[None]):
             value = frame.size(frame.sample and getattr(frame.sample, name))
             text.append(f"{name} {value:>9}   ", Style(color=self._palette.style(name).color))
         limit = frame.size(frame.state.limits["cache"].value)
-        return text.append(f"cache limit {limit:>9}", Style(color=self._palette.style("limit").color))
+        text.append(f"cache limit {limit:>9}", Style(color=self._palette.style("limit").color))
+        if frame.state.budget is not None:
+            used, most = frame.size(frame.used), frame.size(frame.state.budget.bytes)
+            text.append(
+                f"   {frame.state.budget.against} {used:>9}", Style(color=self._palette.style("beyond").color)
+            )
+            text.append(f"   budget {most:>9}", Style(color=self._palette.style("budget").color))
+        return text
 
     def _rgb(self, name: str) -> RGB:
         colour = (
@@ -84,19 +92,23 @@ def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> s
     count = len(columns.last["phase"])
     xs = [(i + 1 - count) * columns.width for i in range(count)]
     top = 0
-    for name in DRAWN:
+    beside = ("footprint",) if "footprint" in columns.hi else ()
+    for name in (*DRAWN, *beside):
         points = [(x, y) for x, y in zip(xs, columns.hi[name], strict=True) if y != UNKNOWN]
         if not points:
             continue
         top = max(top, *(y for _, y in points))
         signal = figure.signal(
-            *map(list, zip(*points, strict=True)), marker=plotext.marker("braille", rgb(name))
+            *map(list, zip(*points, strict=True)),
+            marker=plotext.marker("braille", rgb(COLOURS.get(name, name))),
         )
         figure.draw(signal.lines())
-    limit = frame.state.limits["cache"].value
-    if limit is not None and limit < UNLIMITED and limit <= 2 * max(top, 1):
-        top = max(top, limit)
-        figure.line(limit, orientation=0, pixel=plotext.pixel(rgb("limit"), back))
+    budget = frame.state.budget
+    lines = (("limit", frame.state.limits["cache"].value), ("budget", budget and budget.bytes))
+    for name, limit in lines:
+        if limit is not None and limit < UNLIMITED and limit <= 2 * max(top, 1):
+            top = max(top, limit)
+            figure.line(limit, orientation=0, pixel=plotext.pixel(rgb(name), back))
     _rulers(frame, xs, nice(top, 1024 if frame.view.units == "binary" else 1000), rgb("dim"), back)
     return str(figure.build().string())
 

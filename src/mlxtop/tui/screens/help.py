@@ -16,9 +16,11 @@ total    active + cache: what MLX holds
 beyond   what the system charges the process on top of that: Python, libraries, mlxtop
 
 A column shows the lowest (full colour) and the highest (dim) value of its stretch of time.
-On the phase band: ◆ mark  ▼▲ limit  ✕ clear  ↺ peak reset  ! error
+On the phase band: ◆ mark  ▼▲ limit  ✕ clear  ↺ peak reset  % budget  ! error
 In the cache chart ╌ is the cache limit. A limit change waits for a safe point of MLX and
 shows as pending until it is carried out; then the speed before and after stand side by side.
+A budget is compared with the footprint, what the system charges the process; on active and peak ╌ is
+the budget. Its alarm colours the name in the first row and the status row.
 In a list of programs: total = active (blue) with the cache (yellow) on top, one scale for all;
 ↑ holds more than the others, ↓ less."""
 

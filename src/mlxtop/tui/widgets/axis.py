@@ -14,12 +14,20 @@ from mlxtop.tui.widgets.chart import GUTTER
 from mlxtop.tui.widgets.header import phase_colour
 
 LABEL_EVERY = 16
-GLYPHS = {Kind.CLEAR: "✕", Kind.RESET: "↺", Kind.LIMIT: "▼", Kind.MARK: "◆", Kind.ERROR: "!"}
+GLYPHS = {
+    Kind.CLEAR: "✕",
+    Kind.RESET: "↺",
+    Kind.LIMIT: "▼",
+    Kind.MARK: "◆",
+    Kind.BUDGET: "%",
+    Kind.ERROR: "!",
+}
 
 
 class Axis(Canvas):
     """Row 0: phases as coloured runs, named where there is room, with ✕ clear, ↺ reset, ▼▲ limit, ◆ mark,
-    ! error. Row 1: time, counted back from the present, or the session's clock when the view stands."""
+    % budget, ! error. Row 1: time, counted back from the present, or the session's clock when the view
+    stands."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         return [self._band(frame, width), self._times(frame, width)]

@@ -1,7 +1,7 @@
 """One series over time: present value and range on the left, a sparkline of its extremes on the right."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import floor, log10
@@ -80,6 +80,8 @@ def rates(columns: Columns) -> list[int]:
 class Chart(Canvas):
     """A series of sizes: `active`, `cache` or `peak`. A subclass draws another kind of number."""
 
+    LINED = "budget"
+    """What the line across is, and its colour."""
     LEAST = 2**20
     """The least that the top of a chart stands for: a few bytes are no wall."""
 
@@ -98,8 +100,7 @@ class Chart(Canvas):
         lo, hi = self.values(frame)
         line = self.line(frame)
         reach = max(max(hi, default=0), 0)
-        if line and max(line) <= 2 * max(reach, 1):
-            reach = max(reach, *line)
+        reach = max([reach, *(v for v in line if v <= 2 * max(reach, 1))])
         if reach:
             reach = max(reach, self.LEAST)
         scale = fit(min((v for v in lo if v != UNKNOWN), default=0), reach, self.base(frame.view.units))
@@ -126,7 +127,9 @@ class Chart(Canvas):
 
     def line(self, frame: Frame) -> Sequence[int]:
         """A limit to draw across, one value a column; empty for none."""
-        return ()
+        told = frame.session.timeline.between(Kind.BUDGET, 0, frame.now + 1)
+        changes = [(event.time, event.data["budget"] or UNLIMITED) for event in told]
+        return held(frame.columns, changes) if changes else ()
 
     def base(self, units: Units) -> int:
         return 1024 if units == "binary" else 1000
@@ -146,7 +149,11 @@ class Chart(Canvas):
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
         """The rows under the value, at most `height - 1` of them."""
-        return [self.range(frame, scale)]
+        budget = frame.state.budget
+        notes = [self.range(frame, scale)]
+        if budget is not None and height >= 3:
+            notes.append(f"budget {frame.size(budget.bytes)}".replace(".0 ", " ").replace(".00 ", " "))
+        return notes
 
     # Drawing
 
@@ -191,7 +198,8 @@ class Chart(Canvas):
             FULL: self.style(self.series),
             SOFT: self.soft(self.series),
             EMPTY: self.style("faint"),
-            LINE: self.style("limit"),
+            LINE: self.style(self.LINED),
+            "b": self.style("budget"),
             "l": self.style("limit"),
             "c": self.style("cache"),
             "p": self.style("peak"),
@@ -201,7 +209,7 @@ class Chart(Canvas):
 
 # One letter a cell says which style it has; runs of a letter become one segment.
 FULL, SOFT, EMPTY, LINE = "f", "s", " ", "-"
-TICK_CODES = {Kind.MARK: "m", Kind.LIMIT: "l", Kind.CLEAR: "c", Kind.RESET: "p"}
+TICK_CODES = {Kind.MARK: "m", Kind.LIMIT: "l", Kind.CLEAR: "c", Kind.RESET: "p", Kind.BUDGET: "b"}
 RUNS = re.compile(r"(.)\1*")
 
 
@@ -226,21 +234,28 @@ def column(rows: int, full: int, high: int, level: int, tick: str) -> tuple[str,
     return glyphs, codes
 
 
+def held(columns: Columns, changes: Iterable[tuple[float, int]]) -> list[int]:
+    """The value that held in each column, from `changes` (seconds, bytes); `UNLIMITED` before the first."""
+    count = len(columns.last["phase"])
+    out: list[int] = []
+    value = UNLIMITED
+    for time, after in changes:
+        # A change in the middle of a column shows from the next column on.
+        before = int((time - columns.start) / columns.width) + 1
+        out += [value] * (min(before, count) - len(out))
+        value = after
+    return out + [value] * (count - len(out))
+
+
 class CacheChart(Chart):
     """The cache with its limit as a line."""
 
+    LINED = "limit"
+
     def line(self, frame: Frame) -> Sequence[int]:
-        columns = frame.columns
-        count = len(columns.last["phase"])
-        out: list[int] = []
-        value = UNLIMITED
-        for event in frame.session.timeline.between(Kind.LIMIT, 0, frame.now + 1):
-            if event.data["knob"] == "cache":
-                # A change in the middle of a column shows from the next column on.
-                before = int((event.time - columns.start) / columns.width) + 1
-                out += [value] * (min(before, count) - len(out))
-                value = event.data["new"]
-        return out + [value] * (count - len(out))
+        told = frame.session.timeline.between(Kind.LIMIT, 0, frame.now + 1)
+        changes = [(event.time, event.data["new"]) for event in told if event.data["knob"] == "cache"]
+        return held(frame.columns, changes)
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
         limit = frame.state.limits["cache"]
@@ -273,6 +288,12 @@ class SpeedChart(Chart):
     """Tokens per second while decoding."""
 
     LEAST = 0
+
+    def line(self, frame: Frame) -> Sequence[int]:
+        return ()
+
+    def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
+        return [self.range(frame, scale)]
 
     def values(self, frame: Frame) -> tuple[Sequence[int], Sequence[int]]:
         found = rates(frame.columns)

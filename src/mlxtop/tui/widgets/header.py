@@ -1,5 +1,6 @@
 """The first row: what runs, where, what it does, how fast, since when, and what watching it costs."""
 
+from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.text import one_line
@@ -40,7 +41,7 @@ class Header(Canvas):
         model = one_line(frame.session.title)
         device = one_line(f"{facts['device']} · {facts['backend']}") if facts else "…"
         ceiling = frame.size(facts.get("memory"))
-        parts: list[Part] = [(" mlxtop ", self.style("title"))]
+        parts: list[Part] = [(" mlxtop ", self._title(frame.state.alarm))]
         room -= 8
         if room < 4:
             return parts if room >= 0 else []
@@ -54,6 +55,13 @@ class Header(Canvas):
         if facts and room >= len(ceiling) + 3:
             parts.append((f" · {ceiling}", dim))
         return parts
+
+    def _title(self, alarm: int) -> Style:
+        """The name, in the colour of the budget's alarm while there is one."""
+        if not alarm:
+            return self.style("title")
+        ground = self.style("alarm" if alarm >= 95 else "budget").color
+        return self.style("background") + Style(bgcolor=ground, bold=True)
 
     def _right(self, frame: Frame, width: int) -> list[Part]:
         text, dim = self.style("text"), self.style("dim")

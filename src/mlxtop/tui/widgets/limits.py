@@ -1,9 +1,11 @@
-"""The three limits: value, where it came from, what is pending, and the device's own ceilings."""
+"""The three limits: value, where it came from, what is pending; the budget; the machine's ceilings."""
 
 from textual.strip import Strip
 
 from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob, Limit
+from mlxtop.core.system import System
 from mlxtop.core.text import one_line
+from mlxtop.core.units import format_span
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 
@@ -18,19 +20,33 @@ class Limits(Canvas):
             return [self._short(frame, width)]
         rows = [self.row([(" limits", self.style("title"))], width)]
         rows += [self._long(frame, knob, width) for knob in KNOBS]
-        dim, facts = self.style("dim"), frame.state.facts
-        for name, key in (("device", "memory"), ("working set", "working_set")):
-            rows.append(self.row([(f" {name:<{NAME}}{frame.size(facts.get(key)):>9}", dim)], width))
-        return rows
+        return rows + [self._ceiling(*ceiling, width) for ceiling in ceilings(frame)]
 
     def _short(self, frame: Frame, width: int) -> Strip:
+        budget = frame.state.budget
         parts: list[Part] = [(" limits ", self.style("title"))]
-        for knob in KNOBS:
+        # Beside a budget there is room for the knobs that matter to it.
+        for knob in KNOBS if budget is None else KNOBS[:1]:
             limit = frame.state.limits[knob]
             parts.append((f" {knob} ", self.style("dim")))
             parts += self._value(frame, limit)
             parts.append((f" {who(limit)} ", self.style("dim")))
+        for name, value, note, colour in ceilings(frame)[:2] if budget is not None else ():
+            parts += [(f" {name} ", self.style("dim")), (value.strip(), self.style(colour))]
+            parts.append((f" {note} ", self.style("dim")))
         return self.row(parts, width)
+
+    def _ceiling(self, name: str, value: str, note: str, colour: str, width: int) -> Strip:
+        room = max(0, width - NAME - 11)
+        note = note if len(note) <= room else note[: max(0, room - 1)] + "…"
+        return self.row(
+            [
+                (f" {name:<{NAME}}", self.style("text" if colour != "dim" else "dim")),
+                (f"{value:>9}", self.style(colour)),
+                (f" {note}", self.style("dim")),
+            ],
+            width,
+        )
 
     def _long(self, frame: Frame, knob: Knob, width: int) -> Strip:
         limit = frame.state.limits[knob]
@@ -48,6 +64,42 @@ class Limits(Canvas):
         if limit.pending is not None:
             parts.append((f" → {frame.size(limit.pending)} …", self.style("limit")))
         return parts
+
+
+Ceiling = tuple[str, str, str, str]
+"""Name, value, what to add, and the value's colour."""
+
+
+def ceilings(frame: Frame) -> list[Ceiling]:
+    """What bounds the program beside MLX's limits, as far as it exists; what matters most first."""
+    facts, machine, budget = frame.state.facts, frame.state.system or System(), frame.state.budget
+    rows: list[Ceiling] = []
+    if budget is not None:
+        rows.append(("budget", frame.size(budget.bytes), one_line(budget.source), "budget"))
+        note = "" if frame.reach is None else "reached" if frame.reach <= 0 else f"in {soon(frame.reach)}"
+        rows.append(("headroom", frame.size(frame.headroom), note, alarm_colour(frame.state.alarm)))
+    limit = facts.get("cgroup_limit") or machine.cgroup_limit
+    if limit is not None:
+        used = "" if machine.cgroup_used is None else f"{frame.size(machine.cgroup_used)} used"
+        rows.append(("container", frame.size(limit), used, "dim"))
+    if machine.pressure is not None:
+        rows.append(("pressure", machine.pressure, "", "dim" if machine.pressure == "normal" else "alarm"))
+    if machine.swap_used:
+        rows.append(("swap", frame.size(machine.swap_used), f"of {frame.size(machine.swap_total)}", "dim"))
+    in_use = "" if machine.device_used is None else f"{frame.size(machine.device_used)} used"
+    rows.append(("device", frame.size(facts.get("memory")), in_use, "dim"))
+    rows.append(("working set", frame.size(facts.get("working_set")), "", "dim"))
+    return rows
+
+
+def soon(seconds: float) -> str:
+    """A time to come, no more exact than it is known."""
+    return format_span(round(seconds) if seconds < 60 else round(seconds / 60) * 60)
+
+
+def alarm_colour(level: int) -> str:
+    """The colour of a budget's alarm."""
+    return "alarm" if level >= 95 else "budget" if level else "text"
 
 
 def who(limit: Limit) -> str:

@@ -3,6 +3,7 @@
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
+from mlxtop.core.system import System
 from mlxtop.core.units import format_span
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame
@@ -15,9 +16,12 @@ class RunFigures(Canvas):
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         late = f", {frame.state.late:,} late" if frame.state.late else ""
+        machine = frame.state.system
         rows = (
             *(self._model(frame) if frame.session.steps_are == "tokens" else self._program(frame)),
             ("run peak", frame.size(frame.run_peak) if frame.sample else "—"),
+            (frame.session.footprint_kind, frame.size(frame.sample and frame.sample.footprint)),
+            *((("PSS", self._pss(frame, machine)),) if machine is not None and machine.pss else ()),
             ("samples", f"{frame.session.history.count:,}{late}"),
         )
         return [
@@ -27,6 +31,10 @@ class RunFigures(Canvas):
                 for name, value in rows
             ),
         ]
+
+    def _pss(self, frame: Frame, machine: System) -> str:
+        age = f", {format_span(round(machine.pss_age))} ago" if machine.pss_age >= 2 else ""
+        return f"{frame.size(machine.pss)}{age}"
 
     def _model(self, frame: Frame) -> tuple[tuple[str, str], ...]:
         state, last = frame.state, frame.state.generation

@@ -2,6 +2,7 @@
 
 from rich.cells import cell_len
 from rich.cells import set_cell_size as cut_cells
+from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
@@ -10,6 +11,7 @@ from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, effect
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
+from mlxtop.tui.widgets.limits import alarm_colour, soon
 
 NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
 TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
@@ -22,23 +24,31 @@ class Status(Canvas):
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         colour, text, hint = self._news(frame)
-        # What to do is never cut off, and an error matters more than what we cost.
-        end = hint or (own_cost(frame) if width < ROOM_FOR_OWN else "")
+        # What to do is never cut off, and an error or an alarm matters more than what we cost.
+        alarm = colour == "alarm"
+        end = hint or (own_cost(frame) if width < ROOM_FOR_OWN and not alarm else "")
         room = width - 2 - (len(end) + 2 if end else 0)
         text = text if cell_len(text) <= room else f"{cut_cells(text, room - 1)}…"
-        gap = " " if hint else " " * (width - 2 - cell_len(text) - len(end))
+        gap = " " if hint else " " * (width - 1 - cell_len(text) - len(end) - (1 if end else 0))
         last = (end, self.style("text" if hint else "dim"))
-        return [self.row([(f" {text}{gap}", self.style(colour)), last], width)]
+        style = self.style(colour)
+        if alarm:
+            style = self.style("background") + Style(bgcolor=style.color)
+        return [self.row([(f" {text}{gap}", style), last], width)]
 
     def _news(self, frame: Frame) -> tuple[str, str, str]:
         """Colour, text, and what to do about it."""
         if frame.state.error is not None:
             return "limit", one_line(frame.state.error), TODO.get(frame.state.phase, "")
+        if frame.state.warning is not None:
+            return "limit", one_line(frame.state.warning), ""
         pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
         if pending:
             knob, limit = pending[0]
             change = f"{knob} limit {frame.size(limit.value)} → {frame.size(limit.pending)}"
             return "limit", f"{change}: waits for MLX to reach a safe point …", ""
+        if frame.state.alarm:
+            return alarm_colour(frame.state.alarm), self._alarm(frame), ""
         events = [
             event
             for kind in (Kind.CLEAR, Kind.RESET, Kind.MARK, Kind.LIMIT)
@@ -51,6 +61,16 @@ class Status(Canvas):
             return "mark", one_line(latest.describe(frame.view.units)), ""
         last = frame.session.timeline.latest(Kind.GENERATION)
         return "dim", "last: " + last.describe(frame.view.units) if last else "", ""
+
+    def _alarm(self, frame: Frame) -> str:
+        budget, level, left = frame.state.budget, frame.state.alarm, frame.headroom
+        if budget is None or left is None:
+            return f"{level} % of the budget"
+        what = "budget reached" if level >= 100 else f"{level} % of the budget"
+        rest = f"{frame.size(left)} left" if left >= 0 else f"{frame.size(-left)} over"
+        soonest = f", in {soon(frame.reach)}" if frame.reach else ""
+        used = f"{frame.size(frame.used)} of {frame.size(budget.bytes)}"
+        return f"{what}: {budget.against} {used}, {rest}{soonest}"
 
     def _effect(self, frame: Frame) -> str:
         found = effect(frame)

@@ -1,7 +1,7 @@
 """The columns of one member, kept from frame to frame: only those that can still change are asked for."""
 
-from mlxtop.core.history import History
 from mlxtop.core.sample import UNKNOWN
+from mlxtop.session.protocol import Samples
 
 DRAWN = ("active", "total")
 _NEVER = -(2**62)
@@ -15,7 +15,7 @@ class Trace:
     cost what their new samples cost.
     """
 
-    def __init__(self, history: History, offset: float) -> None:
+    def __init__(self, history: Samples, offset: float) -> None:
         self.offset = offset
         self.active: list[int] = []
         self.total: list[int] = []

@@ -17,16 +17,20 @@ ROWS = (
 ROOMY = 34
 
 
-def split(sample: Sample, unified: bool) -> dict[str, int | None]:
+def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict[str, int | None]:
     """Bytes of each part of what the process holds; `None` for what nobody measured.
 
-    With memory of its own (CUDA), what MLX holds is not in the process's footprint.
+    On a device with memory of its own (CUDA) what MLX holds is not in the process's footprint: what lies
+    there beyond MLX is the rest of `device_used`, CUDA's own and other processes'. Where that is not known,
+    it is the footprint.
     """
     weights, kv = sample.weights, sample.kv
     measured = max(weights, 0) + max(kv, 0)
     beyond = None
     if sample.footprint != UNKNOWN:
         beyond = sample.footprint - sample.total if unified else sample.footprint
+    if not unified and device_used is not None:
+        beyond = device_used - sample.total
     return {
         "weights": None if weights == UNKNOWN else weights,
         "kv": None if kv == UNKNOWN else kv,
@@ -44,7 +48,9 @@ class Where(Canvas):
         title: list[Part] = [(" where it goes ", self.style("title"))]
         if frame.sample is None:
             return [self.row(title, width), self.row([(" waiting for MLX …", self.style("dim"))], width)]
-        parts = split(frame.sample, frame.state.facts.get("unified", True))
+        machine = frame.state.system
+        device_used = machine.device_used if machine is not None and not frame.view.paused else None
+        parts = split(frame.sample, frame.state.facts.get("unified", True), device_used)
         sizes = {name: max(0, size or 0) for name, size in parts.items()}
         whole = sum(sizes.values())
         bar = self._bar(sizes, whole, width - 16)

@@ -1,0 +1,113 @@
+"""Tokens/s of plain mlx-lm under `mlxtop run` with the dashboard in a 120×40 terminal, over the same program
+bare: the demo model, the same prompt, sampler and number of tokens. Beside it the bare program over itself,
+which tells what this machine can tell apart just now, the program with the agent alone and nobody watching,
+and the program under memray, which is installed for the occasion and removed again.
+
+As in `throughput`, all processes are warmed up and then take turns, one generation each, in an order drawn
+anew each time; whoever has no turn is stopped, a viewer together with its program. A ratio is that of one
+such turn. memray has rounds of its own beside the bare program, as its turns are long.
+
+Only a machine that does nothing else can tell: where terminals are scheduled as groups (Linux's autogroup), a
+program under `mlxtop run` has a group to itself, and on a busy machine that is more of it. The processor time
+of a token, the viewer's aside, depends on company less.
+"""
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Figure, Terminal, interval, main, quartiles, subject
+from benchmarks.watching import AGENT, Run, own_place
+
+WARM_UP = 2
+Start = Callable[[], Terminal]
+Speeds = dict[str, list[float]]
+ORDER = random.Random(0)
+
+
+def measure(rounds: int = 4, pairs: int = 16, tokens: int = 192, memray: int = 6) -> Iterator[Figure]:
+    """`rounds` of fresh processes, with `pairs` turns of each; `memray` turns with memray, 0 for none."""
+    plain = subject("plain", str(tokens))
+    bare = partial(Terminal, plain)
+    starts: dict[str, Start] = {
+        "bare": bare,
+        "watched": partial(Run, plain),
+        "bare again": bare,
+        "agent": partial(Terminal, [*AGENT, *plain]),
+    }
+    with own_place():
+        speeds, costs = _turns(starts, rounds, pairs)
+    yield _ratio("watch: tokens/s under mlxtop run over bare", speeds, "watched", ("≥", 0.99))
+    yield _ratio("  bare over itself", speeds, "bare again")
+    yield _ratio("  the agent alone, nobody watching, over bare", speeds, "agent")
+    yield _ratio("watch: processor time of a token, mlxtop run over bare", costs, "watched")
+    yield _ratio("  bare over itself", costs, "bare again")
+    yield _ratio("  the agent alone, nobody watching, over bare", costs, "agent")
+    for name, values in speeds.items():
+        yield Figure(f"  {name}", statistics.median(values), "/s", quartiles(values))
+    if memray:
+        yield from _memray(bare, plain, memray)
+
+
+def _turns(starts: dict[str, Start], rounds: int, pairs: int) -> tuple[Speeds, Speeds]:
+    """Tokens/s, and the program's processor time of a token in ms, of every turn by name."""
+    speeds: Speeds = {name: [] for name in starts}
+    costs: Speeds = {name: [] for name in starts}
+    for _ in range(rounds):
+        with ExitStack() as stack:
+            all_ = {name: stack.enter_context(start()) for name, start in starts.items()}
+            for terminal in [*all_.values()] * WARM_UP:
+                terminal.turn()
+            # That the dashboard is there, and has the program's counters.
+            if "watched" in all_:
+                all_["watched"].shown(rb"evals/s")
+            for _ in range(pairs):
+                for name in ORDER.sample(list(all_), len(all_)):
+                    before = _cpu(all_[name])
+                    told = all_[name].turn()
+                    speeds[name].append(told["tps"])
+                    costs[name].append((_cpu(all_[name]) - before) / told["tokens"] * 1000)
+    return speeds, costs
+
+
+def _cpu(terminal: Terminal) -> float:
+    """Seconds of processor time that the program has used; a viewer is not the program."""
+    program = terminal.process.children()[0] if isinstance(terminal, Run) else terminal.process
+    times = program.cpu_times()
+    return times.user + times.system
+
+
+def _ratio(what: str, speeds: Speeds, name: str, bar: tuple[str, float] | None = None) -> Figure:
+    ratios = [a / b for a, b in zip(speeds[name], speeds["bare"], strict=True)]
+    return Figure(what, statistics.median(ratios), "", interval(ratios), bar)
+
+
+def _memray(bare: Start, plain: Sequence[str], pairs: int) -> Iterator[Figure]:
+    """The same generation under memray, with Python's stacks alone and with native ones."""
+    with TemporaryDirectory() as folder:
+        # What memray needs is all here already: mlx-lm and Textual need it too.
+        pip = ("-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-deps")
+        if subprocess.run([sys.executable, *pip, "--target", folder, "memray"]).returncode:
+            print("memray cannot be installed: not measured", file=sys.stderr)
+            return
+        version = next(Path(folder).glob("memray-*")).name.removesuffix(".dist-info").replace("-", " ")
+        path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
+        starts: dict[str, Start] = {"bare": bare}
+        for name, native in {"memray": (), "memray --native": ("--native",)}.items():
+            output = ("-o", f"{folder}/{name.replace(' ', '')}.bin", "--force", "--quiet")
+            run = (sys.executable, "-m", "memray", "run", *native, *output, *plain[1:])
+            starts[name] = partial(Terminal, ["env", f"PYTHONPATH={path}", *run])
+        speeds, _ = _turns(starts, 1, pairs)
+    yield _ratio(f"  {version} over bare", speeds, "memray")
+    yield _ratio(f"  {version} --native over bare", speeds, "memray --native")
+
+
+if __name__ == "__main__":
+    main(measure)

@@ -1,0 +1,28 @@
+"""`mlxtop replay`: the dashboard over a recording."""
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from mlxtop.cli.leave import leave
+
+
+@click.command(epilog="Try: mlxtop replay overnight.mlxtop")
+@click.argument("file", type=click.Path(path_type=Path))
+def replay(file: Path) -> NoReturn:
+    """Show a recording: play and pause with space, go through it with the arrow keys.
+
+    It opens at its end. Marks and deltas work between any two moments; nothing is written to the file.
+    """
+    from mlxtop.session.replay import ReplayFleet
+    from mlxtop.tui.app import MlxtopApp
+    from mlxtop.tui.terminal import check, terminal
+
+    check()
+    fleet = ReplayFleet(file)
+    with terminal(lambda _: None, not os.isatty(0)):
+        app = MlxtopApp(fleet=fleet)
+        app.run()
+    leave(app.return_code or 0)

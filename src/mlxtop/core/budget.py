@@ -1,0 +1,150 @@
+"""A ceiling a person names for a program: how it is written, how near it is, what to do about it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+from mlxtop.core.errors import UsageError
+from mlxtop.core.units import DEFAULT, UNLIMITED, Size, parse_size
+
+Against = Literal["footprint", "device", "cgroup"]
+"""What a budget is compared with: what the system charges the process; the memory in use on a device that
+has its own, whoever uses it; what the system charges the process's container."""
+Word = Literal["cgroup", "device", "none"]
+Ask = int | Word
+"""A budget as it is asked for: bytes, or a word that only the watched program's machine can make bytes of."""
+
+LEVELS = (80, 95, 100)
+"""Percent of the budget at which there is an alarm."""
+ROOM = 3
+"""Percent of the budget that usage must fall below a level before its alarm ends: it does not flap."""
+LONGEST = 86_400.0
+"""Seconds: what is reached later than that is not foretold."""
+
+_MAC = re.compile(r"\d+\s*GB\s*(?:mac|iphone|ipad)\w*|(?:iphone|ipad)\b.*", re.IGNORECASE)
+
+
+class Budget(NamedTuple):
+    """A ceiling in bytes, and where the number comes from in few words."""
+
+    bytes: int
+    source: str
+    against: Against = "footprint"
+
+
+class Standing(NamedTuple):
+    """How a session stands to its budget now."""
+
+    used: int
+    """Bytes of what the budget is compared with."""
+    reach: float | None
+    """Seconds until the budget is reached at the present slope; `None` where it is not on the way there."""
+
+
+def parse_budget(text: str) -> Ask:
+    """A size, `cgroup`, `device` or `none`. Raises `UsageError` when the text is none of these."""
+    word = text.strip().lower()
+    if word in get_args(Word):
+        return cast(Word, word)
+    if _MAC.fullmatch(text.strip()):
+        raise UsageError(
+            f"'{text}' has no public number: Apple publishes no rule for what a device allows; "
+            "name a size, or say device on it."
+        )
+    try:
+        size = parse_size(text)
+    except UsageError as error:
+        raise UsageError(f"'{text}' is no budget: write 500M, 12GiB, cgroup, device or none.") from error
+    if size in (DEFAULT, UNLIMITED):
+        return "none"
+    if size == 0:
+        raise UsageError("a budget of 0 is always reached: name a size, or none.")
+    return cast(int, size)
+
+
+def resolve(ask: Ask, facts: Mapping[str, Any], who: str) -> Budget | None:
+    """What is asked for, in bytes, on a machine with these facts (`probe/device.py`).
+
+    Raises `UsageError` where there is no such ceiling.
+    """
+    unified = facts.get("unified", True)
+    if ask == "none":
+        return None
+    if ask == "cgroup":
+        limit = facts.get("cgroup_limit")
+        if limit is None:
+            raise UsageError("the program is in no container (cgroup) with a memory limit: name a size.")
+        return Budget(limit, "container's limit", "cgroup")
+    if ask == "device":
+        if not unified and facts.get("memory"):
+            return Budget(facts["memory"], "device's memory", "device")
+        if not facts.get("working_set"):
+            raise UsageError("this device names no recommended working set: name a size.")
+        return Budget(facts["working_set"], "device's working set")
+    return Budget(ask, who, "footprint" if unified else "device")
+
+
+def level(ceiling: int, used: int, before: int) -> int:
+    """The highest of `LEVELS` that holds, 0 for none; `before` is the one that held until now."""
+    return max(
+        (n for n in LEVELS if used * 100 >= (n - (ROOM if n <= before else 0)) * ceiling),
+        default=0,
+    )
+
+
+def reach(points: Sequence[tuple[float, int]], ceiling: int) -> float | None:
+    """Seconds from the last of `points` (seconds, bytes) to `ceiling`, if they go there within a day.
+
+    Along their robust slope: a jump or a dip does not turn it.
+    """
+    # It brings `statistics` along, which an agent has no use for.
+    from mlxtop.core.trend import theil_sen
+
+    left = ceiling - points[-1][1] if points else 0
+    if left <= 0:
+        return 0.0 if points else None
+    slope = theil_sen([time for time, _ in points], [used for _, used in points])
+    return left / slope.value if slope is not None and slope.value * LONGEST > left else None
+
+
+# What to do when it is reached
+
+
+class Action(NamedTuple):
+    """What is done when a budget is reached: one of the words, with a size or a shell command."""
+
+    word: Literal["mark", "clear", "limit", "stop", "exec"]
+    size: Size = 0
+    command: str = ""
+
+
+def parse_action(text: str) -> Action:
+    """`mark`, `clear`, `limit:SIZE`, `stop` or `exec:CMD`. Raises `UsageError` when it is none of these."""
+    word, colon, rest = text.partition(":")
+    if word == "limit" and rest:
+        return Action("limit", size=parse_size(rest))
+    if word == "exec" and rest.strip():
+        return Action("exec", command=rest)
+    if word in ("mark", "clear", "stop") and not colon:
+        return Action(cast(Literal["mark", "clear", "stop"], word))
+    raise UsageError(f"'{text}' is nothing to do: write mark, clear, limit:SIZE, stop or exec:COMMAND.")
+
+
+# How it is told, as the data of a `Kind.BUDGET` event
+
+
+def telling(budget: Budget | None, level: int = 0, was: int = 0, used: int | None = None) -> dict[str, Any]:
+    """That a budget was set or taken away, or that its alarm went from the level it `was` at to another."""
+    if budget is None:
+        return {"budget": None, "source": "", "against": "footprint", "level": 0, "was": 0, "used": None}
+    bytes_, source, against = budget
+    return {
+        "budget": bytes_, "source": source, "against": against, "level": level, "was": was, "used": used,
+    }  # fmt: skip
+
+
+def told(data: Mapping[str, Any]) -> Budget | None:
+    """The budget that such an event tells of."""
+    if data["budget"] is None:
+        return None
+    return Budget(int(data["budget"]), str(data["source"]), data["against"])

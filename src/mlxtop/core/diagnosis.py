@@ -1,0 +1,117 @@
+"""What a session's history says is going on, in verdicts a person can act on.
+
+A growth is looked for in the last ten minutes first, then in longer stretches, on the floors of each: what
+is left when the work of the moment is over. What a verdict takes is in `core/thresholds.py`.
+"""
+
+from collections.abc import Sequence
+from math import isfinite
+
+from mlxtop.core import growing, limiting, spiking
+from mlxtop.core import thresholds as bar
+from mlxtop.core.case import Case, begin, cache_begin
+from mlxtop.core.history import History
+from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
+from mlxtop.core.state import State
+from mlxtop.core.stretch import Reader, Stretch
+from mlxtop.core.timeline import Timeline
+from mlxtop.core.trend import Growth
+from mlxtop.core.verdicts import ORDER, Diagnosis, Verdict
+
+Grown = tuple[Growth, Stretch | None]
+
+
+def diagnose(
+    history: History,
+    timeline: Timeline,
+    state: State,
+    phases: Sequence[str],
+    now: float,
+    steps_are: str,
+    budget: int | None = None,
+    window: float = bar.WINDOW,
+) -> Diagnosis:
+    """What there is to say of a session at `now`; times are seconds since it began, sizes bytes.
+
+    `window` is the recent window in seconds; all stretches scale with it. Takes the same time whatever the
+    length of the run, and never raises for odd samples: what cannot be told is `not enough data`.
+    """
+    case = _case(history, timeline, state, phases, now, steps_are, budget, window)
+    if case is None:
+        return Diagnosis(now, (Verdict("not enough data", now, words={"why": "there are no samples yet"}),))
+    start = begin(case)
+    active = case.reader.grows("active", start)
+    cache = case.reader.grows("cache", cache_begin(case, start))
+    beyond = case.reader.grows("beyond", start)
+    verdicts = limiting.overridden(case)
+    for (growth, stretch), verdict in (
+        (active, growing.active),
+        (beyond, growing.beyond),
+        (cache, growing.hoard),
+    ):
+        if growth.found == "yes" and stretch is not None:
+            found = verdict(case, growth, stretch)
+            verdicts += [found] if found else []
+    verdicts += [v for v in (limiting.thrash(case), spiking.spikes(case, start)) if v is not None]
+    if not verdicts:
+        verdicts = [_otherwise(case, start, {"active": active, "cache": cache, "memory beyond MLX": beyond})]
+    return Diagnosis(case.end, tuple(sorted(verdicts, key=_place)))
+
+
+def _place(verdict: Verdict) -> int:
+    return ORDER.index(verdict.kind) if verdict.kind in ORDER else len(ORDER)
+
+
+def _case(
+    history: History,
+    timeline: Timeline,
+    state: State,
+    phases: Sequence[str],
+    now: float,
+    steps_are: str,
+    budget: int | None,
+    window: float,
+) -> Case | None:
+    """What there is to look at; `None` without a sample up to `now`."""
+    first, latest = history.first, history.latest
+    if first is None or latest is None or not isfinite(now) or now < first.time:
+        return None
+    end = min(now, latest.time)
+    sample = latest if end == latest.time else history.at(end) or _rough(history, end, window)
+    if sample is None:
+        return None
+    unified = bool(state.facts.get("unified", True))
+    reader = Reader(history, end, window, unified)
+    return Case(history, timeline, state, phases, steps_are, budget, window, end, first.time, sample, reader)
+
+
+def _rough(history: History, end: float, window: float) -> Sample | None:
+    """A moment of which only extremes are kept, by the last column before it."""
+    columns = history.columns(end - window, window / 10, 10, until=end)
+    for i in reversed(range(10)):
+        if columns.lo["active"][i] != UNKNOWN:
+            return Sample(end, *(columns.lo[name][i] for name in GAUGES))
+    return None
+
+
+def _otherwise(case: Case, start: float, gauges: dict[str, Grown]) -> Verdict:
+    """Nothing was found: because nothing is there, or because nobody can tell yet."""
+    room = max(0.0, case.end - start)
+    needed = bar.LEAST_SPAN * case.window
+    if room < needed:
+        numbers = {"span": room, "needed": needed}
+        return Verdict("not enough data", case.first, numbers, {"why": "it is too early"})
+    for name, (growth, stretch) in gauges.items():
+        if growth.found == "unclear":
+            words = {"gauge": name, "why": growth.why}
+            if growth.grown > 0:
+                since = case.end if stretch is None else stretch.start
+                return Verdict("not enough data", since, {"grown": growth.grown, "span": growth.span}, words)
+            words["why"] = f"{name}: {growth.why}"
+            return Verdict("not enough data", start, {}, words)
+    span = case.reader.longest(start)
+    numbers = {"active": case.now.active, "cache": case.now.cache, "span": span}
+    filled = growing.full(case, None)
+    if filled is not None:
+        numbers["full"] = filled
+    return Verdict("steady", case.end - span, numbers)

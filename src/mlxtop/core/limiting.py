@@ -1,0 +1,140 @@
+"""The verdicts on limits: what one costs in speed, and who changed one that a person had set."""
+
+from itertools import pairwise
+from statistics import median, quantiles
+from typing import NamedTuple
+
+from mlxtop.core import thresholds as bar
+from mlxtop.core.case import OURS, PEOPLE, Case
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.trend import theil_sen
+from mlxtop.core.verdicts import Verdict
+
+
+def overridden(case: Case) -> list[Verdict]:
+    """The limits that stand otherwise than the person who last set them wanted, by code."""
+    found = (_overridden(case, knob) for knob in KNOBS)
+    return [verdict for verdict in found if verdict is not None]
+
+
+def _overridden(case: Case, knob: Knob) -> Verdict | None:
+    limit = case.state.limits[knob]
+    # mlx-lm's own changes are in the state but, as routine, not on the timeline.
+    if limit.pending is not None or limit.value is None or limit.who in ("", MLX_DEFAULT, *OURS):
+        return None
+    changes = [e for e in case.events(Kind.LIMIT) if e.data.get("knob") == knob]
+    ours = [e for e in changes if e.data.get("who") in OURS]
+    if not ours or ours[-1].data["who"] not in PEOPLE:
+        return None
+    yours = ours[-1].data.get("new")
+    if not isinstance(yours, int) or yours == limit.value:
+        return None
+    after = (e.time for e in changes if e.time >= ours[-1].time and e.data.get("who") == limit.who)
+    words = {"knob": knob, "who": limit.who}
+    numbers = {"new": float(limit.value), "yours": float(yours)}
+    key = "[ and ]" if knob == "cache" else "l"
+    advice = (
+        f"{key} sets it again, until that code runs next: change it there. "
+        f"A --{knob}-limit from the start is overridden in the same way."
+    )
+    return Verdict("limit overridden", next(after, ours[-1].time), numbers, words, advice)
+
+
+class _Pace(NamedTuple):
+    """Speeds of the blocks of a stretch in which work was done, when, and in which phases."""
+
+    times: list[float]
+    speeds: list[float]
+    phases: set[int]
+    cache_high: int
+    cache_highs: list[int]
+
+
+def thrash(case: Case) -> Verdict | None:
+    """The cache limit was lowered, the cache is full, and since then the speed is lower."""
+    change = _lowered(case)
+    if change is None:
+        return None
+    start, at, old, new, steps = change
+    reach = bar.SPEED_SPAN * case.window
+    before = _pace(case, max(case.first, start - reach), start)
+    after = _pace(case, at, min(case.end, at + reach))
+    lately = _pace(case, max(at, case.end - reach), case.end)
+    least = bar.SPEED_KNOWN
+    if len(before.speeds) < least or len(after.speeds) < least or before.cache_high <= new:
+        return None
+    was = min(median(before.speeds), _went_on(before, median(after.times)))
+    for pace in (after, lately):
+        if len(pace.speeds) < least and pace is lately:
+            continue
+        pinned = sum(high >= bar.FULL * new for high in pace.cache_highs)
+        # What is done must be the same, and slow and fast must not overlap.
+        if pace.phases - before.phases or pinned < 0.75 * len(pace.cache_highs):
+            return None
+        if median(pace.speeds) > bar.SLOWER[steps] * was:
+            return None
+        if quantiles(pace.speeds)[2] >= quantiles(before.speeds)[0]:
+            return None
+    numbers = {
+        "old": float(old),
+        "new": float(new),
+        "before": median(before.speeds),
+        "after": median(after.speeds),
+        "cache": float(case.now.cache),
+    }
+    advice = (
+        "] raises the cache limit again, a rung at a time: the lowest at which the speed is back is enough."
+    )
+    return Verdict("thrash", at, numbers, {"steps": case.steps_are}, advice)
+
+
+def _lowered(case: Case) -> tuple[float, float, int, int, str] | None:
+    """The last change of the cache limit, if it lowered it: from when, until when, from what, to what."""
+    changes = [e for e in case.events(Kind.LIMIT, case.end - bar.LONGER[1] * case.window) if _turned(e)]
+    if not changes or case.steps_are not in bar.SLOWER:
+        return None
+    first = len(changes) - 1
+    # Several presses of a key are one change.
+    while first and changes[first].time - changes[first - 1].time < bar.PRESSES * case.window:
+        first -= 1
+    old, new = changes[first].data["old"], changes[-1].data["new"]
+    if new >= old or case.state.limits["cache"].value != new:
+        return None
+    return changes[first].time, changes[-1].time, old, new, case.steps_are
+
+
+def _turned(event: Event) -> bool:
+    d = event.data
+    old, new = d.get("old"), d.get("new")
+    return d.get("knob") == "cache" and isinstance(old, int) and isinstance(new, int) and old != new
+
+
+def _pace(case: Case, start: float, end: float) -> _Pace:
+    count = bar.SPEED_BLOCKS
+    width = (end - start) / count
+    if width <= 0:
+        return _Pace([], [], set(), 0, [])
+    # One column more in front: a speed is the difference of two.
+    columns = case.history.columns(
+        start - width, width, count + 1, ("cache",), ("steps", "decode", "phase"), until=end
+    )
+    steps, decode, phases = (columns.last[name] for name in ("steps", "decode", "phase"))
+    pace = _Pace([], [], set(), max(columns.hi["cache"][1:]), [])
+    for i, ((a, b), (t, u)) in enumerate(zip(pairwise(steps), pairwise(decode), strict=True), 1):
+        # Blocks in which next to nothing was done say little.
+        if UNKNOWN in (a, b, t, u) or u - t < 0.2e6 * width or b <= a:
+            continue
+        pace.times.append(start + width * (i - 0.5))
+        pace.speeds.append((b - a) / (u - t) * 1e6)
+        pace.phases.add(phases[i])
+        pace.cache_highs.append(columns.hi["cache"][i])
+    return pace
+
+
+def _went_on(pace: _Pace, at: float) -> float:
+    """What the speed would be at `at` had it gone on as before: decoding slows as a conversation grows."""
+    slope = theil_sen(pace.times, pace.speeds)
+    middle = median(pace.speeds)
+    return middle if slope is None else middle + slope.value * (at - median(pace.times))

@@ -1,0 +1,285 @@
+"""A recording as a session again: everything as it was at the moment the playhead stands at."""
+
+import bisect
+import time
+from collections.abc import Sequence
+from math import inf
+from pathlib import Path
+from typing import Any, cast
+
+from mlxtop.core.columns import Columns, cut
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.history import WIDTHS
+from mlxtop.core.limits import Knob
+from mlxtop.core.sample import COUNTERS, GAUGES, Sample
+from mlxtop.core.snapshot import Snapshot
+from mlxtop.core.state import Mark, State
+from mlxtop.core.timeline import Timeline
+from mlxtop.core.transcript import Transcript, Who
+from mlxtop.core.units import Size
+from mlxtop.recording.reader import About, Recording, Said
+from mlxtop.session.protocol import Stranger, Wish
+
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
+MOST_RAW = 40_000
+"""Samples that are looked at for one picture; beyond that, buckets of a second are."""
+
+
+class Playhead:
+    """Where a replay stands, in seconds since the recording began, and whether it moves."""
+
+    def __init__(self, end: float) -> None:
+        self.end = end
+        self.speed = 1.0
+        self.playing = False
+        self._at = 0.0
+        self._since = 0.0
+
+    def now(self) -> float:
+        if not self.playing:
+            return self._at
+        at = self._at + (time.monotonic() - self._since) * self.speed
+        if at >= self.end:
+            self.seek(self.end)
+            self.playing = False
+        return min(at, self.end)
+
+    def seek(self, at: float) -> None:
+        """Goes to a moment, the nearest there is."""
+        self._at, self._since = min(max(at, 0.0), self.end), time.monotonic()
+
+    def toggle(self) -> None:
+        """Plays or pauses; at the end it plays from the beginning."""
+        at = self.now()
+        self.seek(0.0 if not self.playing and at >= self.end else at)
+        self.playing = not self.playing
+
+    def faster(self, steps: int) -> None:
+        """So many steps faster, slower when negative."""
+        self.seek(self.now())
+        at = SPEEDS.index(self.speed) + steps
+        self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, at))]
+
+
+class RecordedHistory:
+    """The samples of one recorded session, as `core.history.History` gives them, up to the playhead."""
+
+    def __init__(self, recording: Recording, about: About, now: "Clock") -> None:
+        self._recording = recording
+        self._id = about.id
+        self._interval = about.interval
+        self._now = now
+        self.first = recording.first(about.id)
+        self.end = recording.last(about.id)
+        self._latest: Sample | None = None
+        self._latest_at = -1.0
+
+    @property
+    def count(self) -> int:
+        """All samples, whatever the playhead."""
+        return self._recording.count(self._id)
+
+    @property
+    def latest(self) -> Sample | None:
+        """The sample at the playhead."""
+        now = self._now()
+        if now != self._latest_at:
+            self._latest, self._latest_at = self.at(now), now
+        return self._latest
+
+    def at(self, time: float) -> Sample | None:
+        """The last sample at or before `time`."""
+        return self._recording.at(self._id, time)
+
+    def columns(
+        self,
+        start: float,
+        width: float,
+        count: int,
+        gauges: Sequence[str] = GAUGES,
+        counters: Sequence[str] = COUNTERS,
+        until: float = inf,
+    ) -> Columns:
+        """See `History.columns`."""
+        level = self._pick(width, count)
+        hold = max(2.5 * self._interval, width, WIDTHS[level - 1] if level else 0.0)
+        end = min(start + width * count, until + 1e-6)
+        rows = self._recording.rows(self._id, level, start - hold, end)
+        return cut(rows, start, width, count, hold=hold, gauges=gauges, counters=counters)
+
+    def _pick(self, width: float, count: int) -> int:
+        """The finest level with at most ten rows a column, or as many samples as can be looked at."""
+        if width < WIDTHS[0] and width * count / self._interval <= MOST_RAW:
+            return 0
+        return next((level for level in range(1, len(WIDTHS)) if width < WIDTHS[level]), len(WIDTHS))
+
+
+class Clock:
+    """One session's time at the playhead: its clock began at `begin` seconds of the recording."""
+
+    def __init__(self, playhead: Playhead, begin: float) -> None:
+        self.playhead = playhead
+        self.begin = begin
+
+    def __call__(self) -> float:
+        return self.playhead.now() - self.begin
+
+
+class ReplayTimeline(Timeline):
+    """The events of a recording, as if those after the playhead had not happened yet."""
+
+    def __init__(self, events: list[Event], now: Clock) -> None:
+        super().__init__(kept=None)
+        for event in events:
+            self.add(event)
+        self._now = now
+
+    def latest(self, kind: Kind) -> Event | None:
+        before = self.between(kind, -inf, self._now() + 1e-6)
+        return before[-1] if before else None
+
+
+class ReplaySession:
+    """One session of a recording. Wishes that change a program do nothing: it is over."""
+
+    agent_cost: float | None = None
+    own_memory: int | None = None
+    ended: str | None = None
+    offers: frozenset[Wish] = frozenset(("play",))
+
+    def __init__(self, recording: Recording, about: About, playhead: Playhead, begin: float) -> None:
+        self.playhead = playhead
+        self.title = about.title
+        self.label = about.label
+        self.pid = about.pid if about.pid is not None else about.id
+        self.rank = about.rank
+        self.started = about.started
+        self.command = about.command
+        self.interval = about.interval
+        self.steps_are = about.steps_are
+        self.footprint_kind = about.footprint_kind
+        self.phases = recording.phases(about.id) or ["start"]
+        self._facts = about.facts
+        self._clock = Clock(playhead, begin)
+        self.history = RecordedHistory(recording, about, self._clock)
+        self._events = recording.events(about.id)
+        self._marks: list[Mark] = []
+        """Those of the person who looks."""
+        self.timeline: Timeline = ReplayTimeline(self._events, self._clock)
+        self._said = recording.said(about.id)
+        self._transcript, self._lines = Transcript(), 0
+        self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
+
+    def now(self) -> float:
+        return self._clock()
+
+    @property
+    def state(self) -> State:
+        """Where the session stood at the playhead: its events up to there, added up."""
+        end = bisect.bisect_right(self._events, self.now() + 1e-6, key=lambda event: event.time)
+        if end < self._applied:
+            self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
+        if end > self._applied:
+            self._state.marks = self._state.marks[: self._recorded]
+            for event in self._events[self._applied : end]:
+                self._state.apply(event)
+            self._recorded, self._applied = len(self._state.marks), end
+        self._state.marks = [*self._state.marks[: self._recorded], *self._marks]
+        sample = self.history.latest
+        if sample is not None:
+            self._state.run_peak = max(self._state.run_peak, sample.peak)
+        return self._state
+
+    @property
+    def transcript(self) -> Transcript:
+        """What had been said at the playhead, where the recording holds it."""
+        end = bisect.bisect_right(self._said, self.now(), key=_time)
+        if end < self._lines:
+            self._transcript, self._lines = Transcript(), 0
+        for said in self._said[self._lines : end]:
+            self._transcript.line(cast(Who, said.who), said.text)
+        self._lines = end
+        return self._transcript
+
+    def mark(self, name: str, who: str) -> None:
+        """A mark of the person who looks: it is not written into the recording."""
+        sample = self.history.latest
+        if sample is None:
+            return
+        now = Snapshot(sample.active, sample.cache, sample.peak, self.now())
+        self._marks.append(Mark(name, now, sample.tokens))
+        self.timeline.insert(Event(now.time, Kind.MARK, {"name": name, "who": who}))
+
+    def happen(self, kind: Kind, **data: Any) -> None:
+        # A budget may be named over a recording too; it is the viewer's.
+        self._state.apply(Event(self.now(), kind, data))
+
+    def play(self) -> None:
+        self.playhead.toggle()
+
+    def seek(self, seconds: float) -> None:
+        """Moves the playhead by so many seconds."""
+        self.playhead.seek(self.playhead.now() + seconds)
+
+    def faster(self, steps: int) -> None:
+        self.playhead.faster(steps)
+
+    def set_limit(self, knob: Knob, size: Size, who: str) -> None: ...
+
+    def clear_cache(self, who: str) -> None: ...
+
+    def reset_peak(self, who: str) -> None: ...
+
+    def collect(self) -> None: ...
+
+    def census(self) -> None: ...
+
+    def warn(self, message: str | None) -> None: ...
+
+    def control(self, on: bool) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def forget(self) -> None: ...
+
+
+class ReplayFleet:
+    """All sessions of a recording, with one playhead."""
+
+    transcript: Transcript | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.recording = Recording(path)
+        self.title = path.name
+        begin = min(about.started for about in self.recording.sessions)
+        ends = [self._end(about) + about.started - begin for about in self.recording.sessions]
+        self.playhead = Playhead(max(ends))
+        self._members = [
+            ReplaySession(self.recording, about, self.playhead, about.started - begin)
+            for about in self.recording.sessions
+        ]
+        self.playhead.seek(self.playhead.end)
+
+    def _end(self, about: About) -> float:
+        last = self.recording.last(about.id)
+        return last.time if last is not None else 0.0
+
+    def members(self) -> list[ReplaySession]:
+        return self._members
+
+    def strangers(self) -> Sequence[Stranger]:
+        return ()
+
+    def news(self) -> str:
+        damaged = self.recording.damaged
+        return f"{damaged} damaged parts of {self.title} were passed over." if damaged else ""
+
+    def say(self, text: str) -> None: ...
+
+
+def _time(said: Said) -> float:
+    return said.time
