@@ -26,7 +26,8 @@ class RecordedSession:
     footprint_kind = "RSS"
     steps_are = "tokens"
     agent_cost: float | None = None
-    offers = frozenset(get_args(Wish))
+    playhead = None
+    offers = frozenset(get_args(Wish)) - {"play"}
     own_memory = 46 * 2**20
 
     def __init__(self, until: float = 26.0) -> None:

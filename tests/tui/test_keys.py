@@ -4,6 +4,7 @@ import pytest
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.widgets import Input
 
+from mlxtop.core.budget import Budget
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
 
@@ -62,6 +63,39 @@ async def test_a_size_that_is_none_is_refused_in_the_dialog(app, session):
         await pilot.pause()
         assert app.screen is app.dashboard
         assert session.asked == []
+
+
+async def test_a_budget_is_typed_and_taken_away(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("b", *"1G", "enter")
+        await pilot.pause()
+        assert session.state.budget == Budget(1024 * MIB, "keyboard")
+        await pilot.press("b", *"none", "enter")
+        await pilot.pause()
+        assert session.state.budget is None
+
+
+async def test_a_budget_that_is_none_is_refused_in_the_dialog(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        for text, why in (
+            ("16GB Mac", "Apple publishes no rule"),
+            ("cgroup", "in no container"),
+            ("x", "is no budget"),
+        ):
+            await pilot.press("b", *text.replace(" ", ""), "enter")
+            await pilot.pause()
+            assert why in str(app.screen.query_one("#question").render())
+            await pilot.press("escape")
+            await pilot.pause()
+        assert session.state.budget is None
+
+
+async def test_before_the_device_is_known_there_is_no_budget(app, session):
+    session.state.facts = {}
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("b")
+        await pilot.pause()
+        assert app.screen is app.dashboard
 
 
 async def test_start_when_idle(app, session):

@@ -7,7 +7,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from mlxtop.core.budget import LEVELS, Budget, Standing, telling
 from mlxtop.core.event import Kind
+from mlxtop.core.system import System
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.dialogs import Choice
 from tests.tui.recorded import RecordedSession
@@ -105,7 +107,7 @@ def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
 def test_a_watched_program(snap_compare, session):
     session.steps_are = "evals"
     session.agent_cost = 0.0014
-    session.offers = frozenset(("say", "census", "collect"))
+    session.offers = frozenset(("say", "census", "collect", "limits"))
     session.title = "mlx_lm.server --model ./my-model --port 8080"
     session.happen(Kind.LIMIT, time=14.0, knob="cache", old=2**25, new=2**21, who="my-server/main.py:88")
     assert snap_compare(MlxtopApp(session), terminal_size=LARGE, run_before=settle)
@@ -121,6 +123,59 @@ def test_how_to_leave(snap_compare, session):
 
     app = MlxtopApp(session, ask=lambda: ("python train.py runs (process 4242).", choices))
     assert snap_compare(app, terminal_size=SMALL, run_before=act)
+
+
+def spend(session: RecordedSession, level: int, reach: float | None) -> None:
+    """Gives the session a budget of which its footprint is a little over `level` percent."""
+    used = session.history.latest.footprint
+    budget = Budget(used * 100 // (level + 1), "flag")
+    session.happen(Kind.BUDGET, time=4.0, **telling(budget))
+    for n, was in zip(LEVELS, (0, *LEVELS), strict=False):
+        if n <= level:
+            session.happen(Kind.BUDGET, time=4.0 + n / 5, **telling(budget, n, was, used))
+    session.state.standing = Standing(used, reach)
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_a_budget_with_room(snap_compare, app, session, size):
+    spend(session, 40, None)
+    session.state.system = System(2**30, 2**32, None, 2**34, 2**33, pss=119 * 2**20, pss_age=12.0)
+    assert snap_compare(app, terminal_size=size, run_before=settle)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_alarm(snap_compare, app, session, level, theme):
+    spend(session, level, {80: 340.0, 95: 25.0, 100: 0.0}[level])
+
+    async def act(pilot):
+        if theme == "light":
+            await pilot.press("t")
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_an_alarm_on_other_screens(snap_compare, app, session, size):
+    session.pass_time(4, active=90 * 2**20, peak=90 * 2**20)
+    spend(session, 95, 25.0)
+    assert snap_compare(app, terminal_size=size, run_before=settle)
+
+
+@pytest.mark.parametrize("keys", [["b"], ["g"]], ids=["dialog", "graph"])
+def test_a_budget_over_it(snap_compare, app, session, keys):
+    spend(session, 80, 340.0)
+
+    async def act(pilot):
+        await settle(pilot)
+        await pilot.press(*keys)
+        await pilot.pause(0.5)
+        for field in pilot.app.screen.query(Input):
+            field.cursor_blink = False
+        await pilot.pause(0.5)
+
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,11 @@ def diagnose(
         if growth.found == "yes" and stretch is not None:
             found = verdict(case, growth, stretch)
             verdicts += [found] if found else []
-    verdicts += [v for v in (limiting.thrash(case), spiking.spikes(case, start)) if v is not None]
+    thrash = limiting.thrash(case)
+    doubt = thrash if thrash is not None and thrash.kind == "not enough data" else None
+    verdicts += [v for v in (thrash, spiking.spikes(case, start)) if v is not None and v is not doubt]
+    if not verdicts and doubt is not None:
+        verdicts = [doubt]
     if not verdicts:
         verdicts = [_otherwise(case, start, {"active": active, "cache": cache, "memory beyond MLX": beyond})]
     return Diagnosis(case.end, tuple(sorted(verdicts, key=_place)))

@@ -53,7 +53,10 @@ class _Pace(NamedTuple):
 
 
 def thrash(case: Case) -> Verdict | None:
-    """The cache limit was lowered, the cache is full, and since then the speed is lower."""
+    """The cache limit was lowered, the cache is full, and since then the speed is lower.
+
+    `not enough data` where it looks like that and too little of the speed is known.
+    """
     change = _lowered(case)
     if change is None:
         return None
@@ -63,8 +66,14 @@ def thrash(case: Case) -> Verdict | None:
     after = _pace(case, at, min(case.end, at + reach))
     lately = _pace(case, max(at, case.end - reach), case.end)
     least = bar.SPEED_KNOWN
-    if len(before.speeds) < least or len(after.speeds) < least or before.cache_high <= new:
+    if before.cache_high <= new:
         return None
+    if len(before.speeds) < least or len(after.speeds) < least:
+        few = min(len(before.speeds), len(after.speeds))
+        if few < bar.SPEED_HINT or median(after.speeds) > bar.SLOWER[steps] * median(before.speeds):
+            return None
+        why = "too little is known of the speed before and after the cache limit was lowered"
+        return Verdict("not enough data", at, {}, {"why": why})
     was = min(median(before.speeds), _went_on(before, median(after.times)))
     for pace in (after, lately):
         if len(pace.speeds) < least and pace is lately:

@@ -73,5 +73,7 @@ SPEED_BLOCKS: Final = 24
 """Blocks of speed in each of these spans."""
 SPEED_KNOWN: Final = 8
 """Blocks in which work was done, on each side."""
+SPEED_HINT: Final = 3
+"""With so many at least, a lower speed is a doubt that keeps `steady` from being said."""
 PRESSES: Final = 0.05
 """Of the window: limit changes that follow each other that closely are one."""

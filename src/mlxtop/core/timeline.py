@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, deque
+from collections.abc import Callable
 from itertools import islice
 from threading import Lock
 
@@ -49,10 +50,10 @@ class Timeline:
         """How many events of a kind there were, routine or not."""
         return self._counts[kind]
 
-    def latest(self, kind: Kind) -> Event | None:
+    def latest(self, kind: Kind, where: Callable[[Event], bool] | None = None) -> Event | None:
+        """The last event of a kind, or the last of those that `where` takes."""
         with self._lock:
-            events = self._kinds[kind]
-            return events[-1] if events else None
+            return next((e for e in reversed(self._kinds[kind]) if where is None or where(e)), None)
 
 
 def _time(event: Event) -> float:

@@ -9,6 +9,7 @@ from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import History
 from mlxtop.core.limits import Knob
+from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import State
@@ -37,6 +38,7 @@ class LocalSession:
     footprint_kind = footprint.KIND
     steps_are = "tokens"
     agent_cost: float | None = None
+    playhead: Playhead | None = None
     offers: frozenset[Wish] = frozenset(("say", "start", "forget", "collect", "census", "limits"))
 
     def __init__(self, options: Options, interval: float = 0.1, sink: Sink | None = None) -> None:

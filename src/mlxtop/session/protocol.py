@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from mlxtop.core.columns import Columns
 from mlxtop.core.event import Kind
 from mlxtop.core.limits import Knob
+from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
@@ -64,6 +65,8 @@ class Session(Protocol):
     """What a step is here: `tokens` where mlx-lm is driven, `evals` where a program is watched."""
     agent_cost: float | None
     """Share of a core that the agent in a watched program takes; `None` where there is none."""
+    playhead: Playhead | None
+    """Where a replay stands; `None` where time goes by itself."""
     offers: frozenset[Wish]
     """Which of the optional wishes this session carries out."""
 

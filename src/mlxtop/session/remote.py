@@ -8,6 +8,7 @@ from mlxtop.agent import wire
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import History
 from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
@@ -27,6 +28,7 @@ class RemoteSession:
     """
 
     steps_are = "evals"
+    playhead: Playhead | None = None
 
     def __init__(
         self,

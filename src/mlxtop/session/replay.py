@@ -1,8 +1,7 @@
 """A recording as a session again: everything as it was at the moment the playhead stands at."""
 
 import bisect
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +10,7 @@ from mlxtop.core.columns import Columns, cut
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.limits import Knob
+from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import Mark, State
@@ -20,45 +20,8 @@ from mlxtop.core.units import Size
 from mlxtop.recording.reader import About, Recording, Said
 from mlxtop.session.protocol import Stranger, Wish
 
-SPEEDS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
 MOST_RAW = 40_000
 """Samples that are looked at for one picture; beyond that, buckets of a second are."""
-
-
-class Playhead:
-    """Where a replay stands, in seconds since the recording began, and whether it moves."""
-
-    def __init__(self, end: float) -> None:
-        self.end = end
-        self.speed = 1.0
-        self.playing = False
-        self._at = 0.0
-        self._since = 0.0
-
-    def now(self) -> float:
-        if not self.playing:
-            return self._at
-        at = self._at + (time.monotonic() - self._since) * self.speed
-        if at >= self.end:
-            self.seek(self.end)
-            self.playing = False
-        return min(at, self.end)
-
-    def seek(self, at: float) -> None:
-        """Goes to a moment, the nearest there is."""
-        self._at, self._since = min(max(at, 0.0), self.end), time.monotonic()
-
-    def toggle(self) -> None:
-        """Plays or pauses; at the end it plays from the beginning."""
-        at = self.now()
-        self.seek(0.0 if not self.playing and at >= self.end else at)
-        self.playing = not self.playing
-
-    def faster(self, steps: int) -> None:
-        """So many steps faster, slower when negative."""
-        self.seek(self.now())
-        at = SPEEDS.index(self.speed) + steps
-        self.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, at))]
 
 
 class RecordedHistory:
@@ -134,9 +97,9 @@ class ReplayTimeline(Timeline):
             self.add(event)
         self._now = now
 
-    def latest(self, kind: Kind) -> Event | None:
+    def latest(self, kind: Kind, where: Callable[[Event], bool] | None = None) -> Event | None:
         before = self.between(kind, -inf, self._now() + 1e-6)
-        return before[-1] if before else None
+        return next((event for event in reversed(before) if where is None or where(event)), None)
 
 
 class ReplaySession:
@@ -148,7 +111,7 @@ class ReplaySession:
     offers: frozenset[Wish] = frozenset(("play",))
 
     def __init__(self, recording: Recording, about: About, playhead: Playhead, begin: float) -> None:
-        self.playhead = playhead
+        self.playhead: Playhead | None = playhead
         self.title = about.title
         self.label = about.label
         self.pid = about.pid if about.pid is not None else about.id
@@ -212,17 +175,9 @@ class ReplaySession:
 
     def happen(self, kind: Kind, **data: Any) -> None:
         # A budget may be named over a recording too; it is the viewer's.
-        self._state.apply(Event(self.now(), kind, data))
-
-    def play(self) -> None:
-        self.playhead.toggle()
-
-    def seek(self, seconds: float) -> None:
-        """Moves the playhead by so many seconds."""
-        self.playhead.seek(self.playhead.now() + seconds)
-
-    def faster(self, steps: int) -> None:
-        self.playhead.faster(steps)
+        event = Event(self.now(), kind, data)
+        self._state.apply(event)
+        self.timeline.insert(event)
 
     def set_limit(self, knob: Knob, size: Size, who: str) -> None: ...
 

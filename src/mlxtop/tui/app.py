@@ -139,9 +139,16 @@ class MlxtopApp(App[None]):
         for member in self.fleet.members() if self.fleet is not None else ():
             if member.pid == pid:
                 member.control(True)
-                self.push_screen(Dashboard(member))
+                self.push_screen(self._dashboard(member))
                 return
         self.notify(f"Process {pid} has no agent: mlxtop attach {pid} puts one in.")
+
+    def _dashboard(self, session: Session) -> Dashboard:
+        if session.playhead is None:
+            return Dashboard(session)
+        from mlxtop.tui.screens.replay import Replay
+
+        return Replay(session)
 
     def on_fleet_screen_opened(self, event: "FleetScreen.Opened") -> None:
         self._alone = False

@@ -152,8 +152,8 @@ class Effect:
 
 def effect(frame: Frame) -> Effect | None:
     """The effect of the last limit change that was no default."""
-    event = frame.session.timeline.latest(Kind.LIMIT)
-    if event is None or not is_news(event):
+    event = frame.session.timeline.latest(Kind.LIMIT, is_news)
+    if event is None:
         return None
     history = frame.session.history
     at = history.at(event.time)

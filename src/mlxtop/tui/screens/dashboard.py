@@ -39,13 +39,15 @@ ALL_EVERY = 2
 """Every so many frames all panels are painted, in between only those that stream."""
 OWN_WINDOW = 2.0
 KEYBOARD = "keyboard"
+LIMIT_ACTIONS = ("limit_step", "limit_default", "limit_exact", "clear_cache", "reset_peak")
+"""What changes the program, and so is nothing for a recording."""
 CENSUS_WITHIN = 3.0
 """Seconds to wait for a census before saying that the program is busy."""
 AWAIT_EVERY = 0.03
 """Seconds between looks at a limit that was asked for: cheap, and only while one is pending."""
 
 
-def _key(
+def key(
     keys: str, action: str, text: str, help: str, show: bool = False, display: str | None = None
 ) -> Binding:
     return Binding(keys, action, text, show=show, key_display=display, tooltip=help)
@@ -56,31 +58,31 @@ class Dashboard(Screen[None]):
     and never waits for it."""
 
     BINDINGS = [
-        _key("left_square_bracket", "limit_step(-1)", "limit−", "Cache limit one step down: … 100, 20, 2 MiB, 0", True, "["),
-        _key("right_square_bracket", "limit_step(1)", "+", "Cache limit one step up: … MLX's default, unlimited", True, "]"),
-        _key("d", "limit_default", "Limit default", "Cache limit back to what MLX started with"),
-        _key("l", "limit_exact", "set", "Type a cache, memory or wired limit", True),
-        _key("b", "budget", "Budget", "Name a budget: an alarm at 80, 95 and 100 % of it"),
-        _key("c", "clear_cache", "clear", "Clear MLX's cache", True),
-        _key("r", "reset_peak", "reset peak", "Reset MLX's peak; the run's own peak is kept"),
-        _key("m", "mark", "mark", "Mark this moment and measure from it", True),
-        _key("M", "marks", "Marks", "Choose an earlier mark, or set one with a name", False, "M"),
-        _key("s", "start_stop", "stop", "Stop generating, start again, or retry a load that failed", True),
-        _key("i,enter", "prompt", "prompt", "Type the next prompt; Enter sends it, Escape leaves", True, "i"),
-        _key("n", "forget", "New chat", "Forget the conversation and free its KV cache"),
-        _key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
-        _key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
-        _key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
-        _key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
-        _key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
-        _key("end,home", "live", "Follow the present", "Let the time axis follow the present again", False, "End"),
-        _key("pageup", "scroll(8)", "Output back", "Go back in the output", False, "PgUp"),
-        _key("pagedown", "scroll(-8)", "Output forward", "Go forward in the output", False, "PgDn"),
-        _key("g", "graph", "graph", "Active, cache and peak on one large chart"),
-        _key("w", "census", "arrays", "Where it goes: count the live arrays, largest first"),
-        _key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
-        _key("o", "leave", "list", "Back to the list of programs", True),
-        _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
+        key("left_square_bracket", "limit_step(-1)", "limit−", "Cache limit one step down: … 100, 20, 2 MiB, 0", True, "["),
+        key("right_square_bracket", "limit_step(1)", "+", "Cache limit one step up: … MLX's default, unlimited", True, "]"),
+        key("d", "limit_default", "Limit default", "Cache limit back to what MLX started with"),
+        key("l", "limit_exact", "set", "Type a cache, memory or wired limit", True),
+        key("b", "budget", "Budget", "Name a budget: an alarm at 80, 95 and 100 % of it"),
+        key("c", "clear_cache", "clear", "Clear MLX's cache", True),
+        key("r", "reset_peak", "reset peak", "Reset MLX's peak; the run's own peak is kept"),
+        key("m", "mark", "mark", "Mark this moment and measure from it", True),
+        key("M", "marks", "Marks", "Choose an earlier mark, or set one with a name", False, "M"),
+        key("s", "start_stop", "stop", "Stop generating, start again, or retry a load that failed", True),
+        key("i,enter", "prompt", "prompt", "Type the next prompt; Enter sends it, Escape leaves", True, "i"),
+        key("n", "forget", "New chat", "Forget the conversation and free its KV cache"),
+        key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
+        key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
+        key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
+        key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
+        key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
+        key("end,home", "live", "Follow the present", "Let the time axis follow the present again", False, "End"),
+        key("pageup", "scroll(8)", "Output back", "Go back in the output", False, "PgUp"),
+        key("pagedown", "scroll(-8)", "Output forward", "Go forward in the output", False, "PgDn"),
+        key("g", "graph", "graph", "Active, cache and peak on one large chart"),
+        key("w", "census", "arrays", "Where it goes: count the live arrays, largest first"),
+        key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
+        key("o", "leave", "list", "Back to the list of programs", True),
+        key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
     ]  # fmt: skip
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-vast")]
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (34, "-medium"), (46, "-tall")]
@@ -140,6 +142,8 @@ class Dashboard(Screen[None]):
         if action == "leave":
             return getattr(self.app, "fleet", None) is not None
         wish = {"start_stop": "start", "prompt": "say"}.get(action, action)
+        if action in LIMIT_ACTIONS:
+            wish = "limits"
         if wish in get_args(Wish):
             return wish in self.session.offers
         return True

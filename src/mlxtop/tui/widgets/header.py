@@ -45,8 +45,13 @@ class Header(Canvas):
         room -= 8
         if room < 4:
             return parts if room >= 0 else []
-        # A path says most at its end.
-        model = model if len(model) <= room else "…" + model[len(model) - room + 1 :]
+        rank = getattr(frame.session, "rank", None)
+        if rank is not None and room > 20:
+            parts.append((f"rank {rank} · ", self.style("label")))
+            room -= len(parts[-1][0])
+        if len(model) > room:
+            # A path says most at its end, a command at its beginning.
+            model = model[: room - 1] + "…" if " " in model else "…" + model[len(model) - room + 1 :]
         parts.append((model, self.style("text")))
         room -= len(model)
         if room >= len(device) + 3:
@@ -70,11 +75,19 @@ class Header(Canvas):
         parts.append((f" {rate:>6}", self.style("speed")))
         parts.append((f" {frame.per_second}", dim))
         if width >= 60:
-            parts.append((f"  {format_clock(frame.now)}", text))
+            parts.append((f"  {self._clock(frame)}", text))
         if width >= ROOM_FOR_OWN:
             parts.append((f"  {own_cost(frame)}", dim))
         parts.append((" ", text))
         return parts
+
+    def _clock(self, frame: Frame) -> str:
+        """The session's time; of a replay also how fast it goes, and where it ends."""
+        playhead = frame.session.playhead
+        if playhead is None:
+            return format_clock(frame.now)
+        pace = f"▶ {playhead.speed:g}×" if playhead.playing else "⏸"
+        return f"{pace} {format_clock(frame.now)} of {format_clock(playhead.end)}"
 
     def _phase(self, frame: Frame) -> Part:
         state = frame.state

@@ -5,11 +5,11 @@ from rich.cells import set_cell_size as cut_cells
 from rich.style import Style
 from textual.strip import Strip
 
-from mlxtop.core.event import Kind
+from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas
-from mlxtop.tui.frame import Frame, effect
+from mlxtop.tui.frame import Frame, effect, is_news
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.widgets.limits import alarm_colour, soon
 
@@ -17,6 +17,10 @@ NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
 TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
 LASTS = 20.0
 """Seconds for which an event is news."""
+
+
+def _is_news(event: Event) -> bool:
+    return event.data["who"] not in NO_NEWS and is_news(event)
 
 
 class Status(Canvas):
@@ -52,7 +56,7 @@ class Status(Canvas):
         events = [
             event
             for kind in (Kind.CLEAR, Kind.RESET, Kind.MARK, Kind.LIMIT)
-            if (event := frame.session.timeline.latest(kind)) and event.data["who"] not in NO_NEWS
+            if (event := frame.session.timeline.latest(kind, _is_news))
         ]
         latest = max(events, key=lambda event: event.time, default=None)
         if latest is not None and latest.kind is Kind.LIMIT:

@@ -1,0 +1,75 @@
+"""`mlxtop export`: a recording for other tools."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlxtop.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlxtop.recording.reader import Recording
+
+BROKEN_PIPE = 128 + signal.SIGPIPE
+STANDARD_OUTPUT = Path("-")
+
+
+@click.command(epilog="Try: mlxtop export overnight.mlxtop --format csv -o overnight.csv")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "form", type=click.Choice(("csv", "jsonl", "parquet")), required=True,
+    help="csv and parquet: one row a sample; jsonl: what mlxtop --json prints, events too.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", "out", type=click.Path(path_type=Path), default=STANDARD_OUTPUT, metavar="OUT",
+    help="Where to; - is standard output, which parquet does not go to.",
+)  # fmt: skip
+def export(file: Path, form: str, out: Path) -> int:
+    """Write a recording as CSV, JSON lines or Parquet. Sizes are bytes, times seconds."""
+    from mlxtop.recording.errors import RecordingError
+    from mlxtop.recording.reader import Recording
+
+    if form == "parquet" and out == STANDARD_OUTPUT:
+        raise UsageError("parquet goes to a file only: add -o OUT.parquet.")
+    spare(file, out)
+    recording = Recording(file)
+    try:
+        _write(recording, form, out)
+    except BrokenPipeError:
+        # Nobody reads any more: what is left in the buffer must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    except OSError as error:
+        raise RecordingError(f"{out} cannot be written: {error.strerror or error}.") from error
+    finally:
+        recording.close()
+    tell_damage(recording)
+    return 0
+
+
+def _write(recording: "Recording", form: str, out: Path) -> None:
+    from mlxtop.recording.export import WRITERS, write_parquet
+
+    if form == "parquet":
+        write_parquet(recording, out)
+    elif out == STANDARD_OUTPUT:
+        WRITERS[form](recording, sys.stdout)
+        sys.stdout.flush()
+    else:
+        with out.open("w", encoding="utf-8", newline="") as target:
+            WRITERS[form](recording, target)
+
+
+def spare(file: Path, out: Path) -> None:
+    """Raises `UsageError` when `out` is the recording itself."""
+    if out.exists() and file.exists() and out.samefile(file):
+        raise UsageError(f"{out} is the recording itself: give -o another name.")
+
+
+def tell_damage(recording: "Recording") -> None:
+    """Says on standard error that parts of a recording could not be read, where that is so."""
+    if recording.damaged:
+        click.echo(f"mlxtop: {recording.damaged} damaged parts of {recording.path} are left out.", err=True)

@@ -1,0 +1,199 @@
+"""A recording as rows for other tools: CSV, JSON lines, Parquet. Memory stays the same whatever its length."""
+
+import csv
+import json
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from heapq import merge
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, Any
+
+from mlxtop.core.columns import Level
+from mlxtop.core.errors import MlxtopError
+from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
+from mlxtop.recording.reader import About, Recording
+
+CHUNK_ROWS = 25_000
+FIRST_CHUNK = 60.0
+SIZES = (*GAUGES, "weights", "kv")
+HEADER = (
+    "session", "time_seconds", "unix_seconds", "phase", *(f"{name}_bytes" for name in SIZES),
+    "tokens", "steps", "decode_seconds",
+)  # fmt: skip
+"""`time_seconds` since the session began; `unix_seconds` is the same moment on every session's clock."""
+
+
+def chunks(recording: Recording, session: int) -> Iterator[Level]:
+    """All samples of a session in order, column by column, some `CHUNK_ROWS` at a time.
+
+    Columns cost a quarter of what `Recording.samples` does.
+    """
+    first, last = recording.first(session), recording.last(session)
+    if first is None or last is None:
+        return
+    start, span = first.time, FIRST_CHUNK
+    while start <= last.time:
+        found = recording.rows(session, 0, start, start + span)
+        start += span
+        if found.time:
+            yield found
+        # Rates differ, and change; a session may have slept for days.
+        span = span * 2 if len(found.time) < CHUNK_ROWS else max(FIRST_CHUNK, span / 2)
+
+
+def labels(sessions: Sequence[About]) -> dict[int, str]:
+    """What tells each session from the others in a few letters; a second `rank 0` is `rank 0 (2)`."""
+    found: dict[int, str] = {}
+    for about in sessions:
+        label = base = about.label or about.title or str(about.id)
+        number = 1
+        while label in found.values():
+            number += 1
+            label = f"{base} ({number})"
+        found[about.id] = label
+    return found
+
+
+def write_csv(recording: Recording, out: IO[str]) -> None:
+    """One row a sample under `HEADER`; a number nobody knows is an empty field."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    for about, label in _each(recording):
+        names = recording.phases(about.id)
+        for chunk in chunks(recording, about.id):
+            table = _table(chunk)
+            writer.writerows(
+                zip(
+                    [label] * len(chunk.time),
+                    map("{:.6f}".format, chunk.time),
+                    [f"{about.started + time:.6f}" for time in chunk.time],
+                    _named(table["phase"], names, ""),
+                    *(_known(table[name], "") for name in SIZES),
+                    table["tokens"],
+                    table["steps"],
+                    [f"{time / 1e6:.6f}" for time in table["decode"]],
+                    strict=True,
+                )
+            )
+
+
+def write_jsonl(recording: Recording, out: IO[str]) -> None:
+    """Lines as `mlxtop --json` prints them, each with its session's label: `session`, then `sample` and `event`
+    in order of time."""
+    for about, label in _each(recording):
+        out.write(_json(_session_line(about, label)) + "\n")
+        out.writelines(f"{line}\n" for _, line in _lines(recording, about, label))
+
+
+def write_parquet(recording: Recording, out: Path) -> None:
+    """The columns of `HEADER`, null where nobody knows; the sessions' facts are in the file's metadata.
+
+    Raises `MlxtopError` when pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MlxtopError("Parquet is written by pyarrow: pip install 'mlxtop[parquet]'.") from error
+
+    word = pa.dictionary(pa.int32(), pa.string())
+    types = {"session": word, "phase": word}
+    types |= {name: pa.float64() for name in HEADER if name.endswith("seconds")}
+    sessions = _json([_session_line(about, label) for about, label in _each(recording)])
+    schema = pa.schema(
+        [(name, types.get(name, pa.int64())) for name in HEADER], metadata={"mlxtop.sessions": sessions}
+    )
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        for about, label in _each(recording):
+            names = recording.phases(about.id)
+            for chunk in chunks(recording, about.id):
+                table = _table(chunk)
+                columns = (
+                    [label] * len(chunk.time),
+                    chunk.time,
+                    [about.started + time for time in chunk.time],
+                    _named(table["phase"], names, None),
+                    *(_known(table[name], None) for name in SIZES),
+                    table["tokens"],
+                    table["steps"],
+                    [time / 1e6 for time in table["decode"]],
+                )
+                writer.write_table(pa.table(list(map(pa.array, columns, schema.types)), schema=schema))
+
+
+def _each(recording: Recording) -> list[tuple[About, str]]:
+    found = labels(recording.sessions)
+    return [(about, found[about.id]) for about in recording.sessions]
+
+
+def _table(chunk: Level) -> dict[str, "array[int]"]:
+    return dict(zip((*GAUGES, *COUNTERS), (*chunk.lo, *chunk.last), strict=True))
+
+
+def _known(column: "array[int]", nothing: Any) -> Sequence[Any]:
+    """The column, with `nothing` where nobody knows the number."""
+    if UNKNOWN not in column:
+        return column
+    return [nothing if value == UNKNOWN else value for value in column]
+
+
+def _named(column: "array[int]", names: Sequence[str], nothing: Any) -> list[Any]:
+    count = len(names)
+    return [names[phase] if 0 <= phase < count else nothing for phase in column]
+
+
+# JSON lines
+
+
+def _session_line(about: About, label: str) -> dict[str, Any]:
+    return {
+        "type": "session",
+        "session": label,
+        "started": datetime.fromtimestamp(about.started, UTC).isoformat(),
+        "model": about.facts.get("model"),
+        "title": about.title,
+        "pid": about.pid,
+        "rank": about.rank,
+        "interval": about.interval,
+        "command": about.command,
+        "steps_are": about.steps_are,
+        "footprint": about.footprint_kind,
+        "facts": about.facts,
+    }
+
+
+def _lines(recording: Recording, about: About, label: str) -> Iterator[tuple[float, str]]:
+    """Samples and events in order of time, each with its moment."""
+    events = (
+        (event.time, _json(_event_line(event.time, event.kind.value, event.data, label)))
+        for event in recording.events(about.id)
+    )
+    return merge(events, _samples(recording, about, label), key=itemgetter(0))
+
+
+def _event_line(time: float, kind: str, data: Any, label: str) -> dict[str, Any]:
+    return {"type": "event", "session": label, "time": round(time, 6), "kind": kind, **data}
+
+
+def _samples(recording: Recording, about: About, label: str) -> Iterator[tuple[float, str]]:
+    # One format for all: `json.dumps` of ten million objects takes minutes.
+    fields = ",".join(f'"{name}":%s' for name in Sample._fields)
+    form = '{"type":"sample","session":' + _json(label).replace("%", "%%") + "," + fields + "}"
+    names = list(map(_json, recording.phases(about.id)))
+    for chunk in chunks(recording, about.id):
+        columns: dict[str, Sequence[Any]] = {
+            name: _known(column, "null") for name, column in _table(chunk).items()
+        }
+        columns["phase"] = _named(_table(chunk)["phase"], names, "null")
+        rows = zip(chunk.time, *(columns[name] for name in Sample._fields[1:]), strict=True)
+        yield from zip(chunk.time, map(form.__mod__, rows), strict=True)
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, separators=(",", ":"), default=dict)
+
+
+WRITERS: dict[str, Callable[[Recording, IO[str]], None]] = {"csv": write_csv, "jsonl": write_jsonl}
+"""Those that write text."""

@@ -1,0 +1,272 @@
+"""The parts of the page that are tables and sentences: they need no script, and they print."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from mlxtop.core.census import PARTS
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.limits import KNOBS, MLX_DEFAULT
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.units import format_clock, format_delta, format_size, format_span
+from mlxtop.recording.report.markup import Safe, delta, joined, moment, number, size, table, tag
+from mlxtop.recording.report.story import Story, Stretch
+
+GAINS = ("active", "cache", "total", "peak", "footprint")
+MOST_EVENTS = 40
+"""Of each kind in the table: the first quarter and the last three."""
+UNLISTED = (Kind.PHASE, Kind.PROGRESS, Kind.FACTS, Kind.CENSUS)
+MOST_HOLDINGS = 10
+NAMES = {
+    Kind.LIMIT: "limit changed", Kind.CLEAR: "cache cleared", Kind.RESET: "peak reset",
+    Kind.COLLECT: "gc.collect()", Kind.MARK: "mark", Kind.GENERATION: "generation", Kind.BUDGET: "budget",
+    Kind.ERROR: "error", Kind.LATE: "samples late", Kind.DONE: "done",
+}  # fmt: skip
+CALM = ("steady", "not enough data")
+
+
+def verdicts(story: Story) -> Safe:
+    """What mlxtop makes of the session, the most important first."""
+    if story.diagnosis is None:
+        return tag("p", "Nothing was sampled.", class_="quiet")
+    found = []
+    for verdict in story.diagnosis.verdicts:
+        calm = "calm" if verdict.kind in CALM else None
+        advice = tag("p", verdict.advice, class_="advice") if verdict.advice else Safe()
+        found.append(
+            tag(
+                "article",
+                tag("h3", verdict.kind),
+                tag("p", verdict.line(), class_="line"),
+                advice,
+                class_=f"verdict {calm or ''}".strip(),
+            )
+        )
+    return joined(found)
+
+
+def key_figures(story: Story) -> Safe:
+    """The counters at the end, as large figures."""
+    if story.last is None:
+        return Safe()
+    tiles = []
+    for name in GAINS:
+        value = getattr(story.last, name)
+        known = None if value == UNKNOWN else value
+        grown = story.whole.delta(name) if story.whole else None
+        change = Safe() if grown is None else tag("small", f"{format_delta(grown)} over the recording")
+        tiles.append(
+            tag("div", tag("dt", name), tag("dd", format_size(known)), change, class_=f"tile {name}")
+        )
+    return tag("dl", *tiles, class_="tiles")
+
+
+def growth(story: Story) -> Safe:
+    """Start, end, growth, in the form of mlx-swift's guide, for the whole and from mark to mark."""
+    if story.whole is None:
+        return tag("p", "There are too few samples to tell a growth.", class_="quiet")
+    parts = [_stretch(story.whole, "The whole recording", story.about.steps_are)]
+    if story.stretches:
+        between = [_stretch(s, f"{s.start.name} → {s.end.name}", "") for s in story.stretches]
+        parts.append(tag("details", tag("summary", "Between marks"), *between, open="open"))
+    return joined(parts)
+
+
+def _stretch(stretch: Stretch, name: str, steps_are: str) -> Safe:
+    heads = ["", stretch.start.name, stretch.end.name, "growth", "per minute"]
+    if stretch.generations:
+        heads.append("per generation")
+    rows = []
+    for gauge in GAINS:
+        before, after = stretch.start.sizes[gauge], stretch.end.sizes[gauge]
+        row = [tag("th", gauge, scope="row"), size(before), size(after), delta(stretch.delta(gauge))]
+        row.append(delta(stretch.per_minute(gauge)))
+        if stretch.generations:
+            row.append(delta(stretch.per_generation(gauge)))
+        rows.append(row)
+    told = [f"{name}: {format_span(max(0.0, stretch.span))}"]
+    if stretch.generations:
+        told.append(f"{stretch.generations:,} generations")
+    steps = stretch.end.steps - stretch.start.steps
+    if steps and steps_are:
+        told.append(f"{steps:,} {steps_are}")
+    return tag("h3", ", ".join(told)) + table(heads, rows, "growth")
+
+
+def phases(story: Story) -> Safe:
+    """What each phase came to: where the peak was."""
+    named = sorted(story.stays.items(), key=lambda pair: -pair[1].peak)[:20]
+    rows = []
+    for index, stay in named:
+        name = story.phases[index] if 0 <= index < len(story.phases) else "—"
+        speed = f"{stay.steps / stay.decode * 1e6:,.1f}" if stay.decode > 0 else "—"
+        rows.append(
+            [
+                tag("th", tag("i", class_=f"swatch {phase_colour(name)}"), name, scope="row"),
+                size(stay.peak),
+                *(size(None if stay.high[g] == UNKNOWN else stay.high[g]) for g in ("cache", "total")),
+                number(format_span(stay.seconds)),
+                number(f"{stay.times:,}"),
+                number(speed),
+            ]
+        )
+    unit = "tok/s" if story.about.steps_are == "tokens" else f"{story.about.steps_are}/s"
+    return table(["phase", "peak", "most cache", "most total", "time", "times", unit], rows)
+
+
+def phase_colour(name: str) -> str:
+    """The colour of a phase, by the screen's names; a program's own words share one."""
+    if name in ("load", "prefill", "decode", "idle", "failed"):
+        return name
+    return "load" if name == "start" else "own"
+
+
+def limits(story: Story) -> Safe:
+    """MLX's limits as they stood at the end, who set each, and how often it was changed."""
+    changes = Counter(
+        event.data["knob"]
+        for event in story.events
+        if event.kind is Kind.LIMIT and event.data["old"] != event.data["new"]
+    )
+    rows = []
+    for knob in KNOBS:
+        limit = story.state.limits[knob]
+        default = size(limit.default)
+        rows.append(
+            [
+                tag("th", knob, scope="row"),
+                size(limit.value),
+                limit.who or "—",
+                default,
+                number(f"{changes[knob]:,}"),
+            ]
+        )
+    if story.state.budget is not None:
+        budget = story.state.budget
+        rows.append(
+            [
+                tag("th", "budget", scope="row"),
+                size(budget.bytes),
+                budget.source,
+                tag("td", "—", class_="n"),
+                tag("td"),
+            ]
+        )
+    return table(["limit", "at the end", "set by", MLX_DEFAULT, "changes"], rows)
+
+
+def census(story: Story) -> Safe:
+    """The last count of live arrays, where somebody asked for one."""
+    found = story.state.census
+    if found is None:
+        return Safe()
+    parts = [
+        [tag("th", part, scope="row"), size(found.parts[part]), number(f"{found.counts[part]:,}")]
+        for part in PARTS
+    ]
+    largest = [
+        [size(h.nbytes), h.part, "×".join(map(str, h.shape)) or "scalar", h.dtype, h.holder]
+        for h in found.holdings[:MOST_HOLDINGS]
+    ]
+    note = "" if found.whole else " It ran out of time: the parts are a lower bound."
+    return joined(
+        [
+            tag("h2", "Live arrays"),
+            tag("p", f"As last counted, of {format_size(found.active)} active.{note}", class_="quiet"),
+            table(["part", "size", "arrays"], parts),
+            table(["size", "part", "shape", "type", "held by"], largest) if largest else Safe(),
+        ]
+    )
+
+
+def events(story: Story) -> Safe:
+    """How often what happened, and the events themselves, a bounded number of each kind."""
+    counts = [(kind, story.timeline.count(kind)) for kind in Kind if kind not in UNLISTED]
+    told = [tag("li", f"{n:,} × {NAMES[kind]}{_routine(story, kind)}") for kind, n in counts if n]
+    if not told:
+        return tag("p", "Nothing happened that is told of.", class_="quiet")
+    listed, left_out = _bounded(e for e in story.events if e.kind not in UNLISTED and not e.routine)
+    rows = [
+        [
+            moment(event.time + story.offset, format_clock(event.time)),
+            tag("td", NAMES[event.kind], class_=f"kind {event.kind}"),
+            event.describe() + _often(event),
+        ]
+        for event in listed
+    ]
+    note = tag("p", f"{left_out:,} more are counted above.", class_="quiet") if left_out else Safe()
+    shown = table(["time", "event", ""], rows, "events") if rows else Safe()
+    return tag("ul", *told, class_="counts") + shown + note
+
+
+def _routine(story: Story, kind: Kind) -> str:
+    count = story.timeline.routine[kind]
+    return f" ({count:,} by mlx-lm, as it always does)" if count else ""
+
+
+def _often(event: Event) -> str:
+    count = event.data.get("count", 1)
+    return f" (× {count:,})" if count != 1 else ""
+
+
+def _bounded(events: Iterable[Event]) -> tuple[list[Event], int]:
+    kinds: dict[Kind, list[Event]] = {}
+    for event in events:
+        kinds.setdefault(event.kind, []).append(event)
+    found, left_out = [], 0
+    for those in kinds.values():
+        if len(those) > MOST_EVENTS:
+            left_out += len(those) - MOST_EVENTS
+            those = those[: MOST_EVENTS // 4] + those[-MOST_EVENTS * 3 // 4 :]
+        found += those
+    return sorted(found, key=lambda event: event.time), left_out
+
+
+# Who, where, when
+
+
+def clock(seconds: float) -> str:
+    """A moment since the epoch as everybody reads it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return "—"
+
+
+def ended(story: Story) -> str:
+    """How the session ended, as far as the recording knows."""
+    errors = [e for e in story.events if e.kind is Kind.ERROR and e.data.get("phase") == "ended"]
+    if errors:
+        return str(errors[-1].data["message"])
+    if story.state.error is not None and story.state.phase == "failed":
+        return f"failed: {story.state.error}"
+    if story.state.done:
+        return "the workload was done"
+    return "the recording ends while it runs"
+
+
+def facts(story: Story) -> Safe:
+    """The program, the machine and the versions, a name and a value each."""
+    f: Any = story.about.facts
+    device = " ".join(str(part) for part in (f.get("device"), f"({f.get('backend', '—')})") if part)
+    who = [f"pid {story.about.pid}" if story.about.pid is not None else None]
+    who.append(f"rank {story.about.rank}" if story.about.rank is not None else None)
+    rows = [
+        ("program", " ".join(map(str, story.about.command)) or story.about.title),
+        ("process", ", ".join(part for part in who if part)),
+        ("device", device if f.get("device") else "—"),
+        ("memory", _memory(f)),
+        ("platform", f"{f.get('platform', '—')}, Python {f.get('python', '—')}"),
+        ("versions", f"mlx {f.get('mlx', '—')}, mlx-lm {f.get('mlx_lm') or '—'}, mlxtop {f.get('mlxtop', '—')}"),
+        ("began", clock(story.about.started)),
+        ("recorded", f"{format_span(story.span)}, {story.count:,} samples, {format_span(story.about.interval)} apart"),
+        ("ended", ended(story)),
+    ]  # fmt: skip
+    cells = (tag("dt", name) + tag("dd", value) for name, value in rows if value)
+    return tag("dl", *cells, class_="facts")
+
+
+def _memory(f: Any) -> str:
+    parts = [(f.get("memory"), ""), (f.get("working_set"), " recommended for the GPU"), (f.get("cgroup_limit"), " for the container")]  # fmt: skip
+    return ", ".join(f"{format_size(n)}{what}" for n, what in parts if isinstance(n, int)) or "—"
