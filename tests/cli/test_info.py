@@ -20,6 +20,13 @@ FOUND = {
     "limits": {"cache": 60 * 2**30, "memory": 72 * 2**30, "wired": 0},
     "counters": {"active": 0, "cache": 0, "peak": 8},
     "footprint": {"kind": "phys_footprint", "bytes": None},
+    "system": {
+        "swap_used": 2**30,
+        "swap_total": 2**31,
+        "pressure": "warning",
+        "cgroup_limit": None,
+        "pss": None,
+    },
 }
 
 
@@ -32,6 +39,13 @@ def test_info_as_json_has_device_versions_limits_and_counters() -> None:
     assert found["limits"]["memory"] > 2**28
     assert set(found["counters"]) == {"active", "cache", "peak"}
     assert found["footprint"]["bytes"] > 2**20
+
+
+def test_what_this_machine_has_of_its_own_takes_a_row_and_what_it_has_not_none() -> None:
+    lines = describe(FOUND).splitlines()
+    assert any(line.startswith("swap used ") and "1.00 GiB" in line for line in lines)
+    assert any(line.startswith("pressure ") and line.endswith("warning") for line in lines)
+    assert not any(line.startswith(("cgroup", "PSS", "device used")) for line in lines)
 
 
 def test_info_for_a_person_shows_the_same_in_lines() -> None:

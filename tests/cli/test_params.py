@@ -9,8 +9,10 @@ import pytest
 
 from mlxtop.__main__ import main
 from mlxtop.cli import dashboard, headless
-from mlxtop.cli.params import Run
+from mlxtop.cli.params import Ceiling, Run
+from mlxtop.core.budget import Action
 from mlxtop.core.units import DEFAULT, UNLIMITED
+from mlxtop.probe import system
 from mlxtop.workload.options import FOREVER, Options
 
 
@@ -238,3 +240,39 @@ def test_the_version_is_the_packages(shell: Shell) -> None:
     import mlxtop
 
     assert shell.ends("--version")[:2] == (0, f"mlxtop, version {mlxtop.__version__}\n")
+
+
+def test_a_budget_and_what_to_do_when_it_is_reached(shell: Shell) -> None:
+    shell("--budget", "4GiB", "--on-budget", "mark", "--on-budget", "exec:echo a, b")
+    assert shell.run.ceiling == Ceiling(4 * 2**30, (Action("mark"), Action("exec", command="echo a, b")))
+    shell()
+    assert shell.run.ceiling == Ceiling()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--budget", "16GB Mac"], "Apple publishes no rule"),
+        (["--budget", "much"], "is no budget"),
+        (["--budget", "0"], "always reached"),
+        (["--on-budget", "mark"], "needs a --budget"),
+        (["--budget", "none", "--on-budget", "mark"], "needs a --budget"),
+        (["--budget", "1G", "--on-budget", "pray"], "is nothing to do"),
+        (["run", "--budget", "1G", "--on-budget", "limit:x", "--", "true"], "is not a size"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_told(shell: Shell, arguments: list[str], why: str) -> None:
+    code, out, err = shell.ends(*arguments)
+    assert (code, out) == (2, "")
+    assert why in " ".join(err.split())
+
+
+def test_a_containers_limit_that_is_not_there_is_told_before_anything_runs(shell: Shell, monkeypatch) -> None:
+    monkeypatch.setattr(system, "cgroup_limit", lambda: None)
+    for command in (["--budget", "cgroup"], ["run", "--budget", "cgroup", "--", "true"]):
+        code, _, err = shell.ends(*command)
+        assert code == 2
+        assert "in no container" in err
+    monkeypatch.setattr(system, "cgroup_limit", lambda: 2**30)
+    shell("--budget", "cgroup")
+    assert shell.run.ceiling.ask == "cgroup"

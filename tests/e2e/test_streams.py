@@ -55,4 +55,4 @@ def test_without_any_terminal() -> None:
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.strip() == "mlxtop: there is no terminal to draw on: use --headless or --json."
+    assert done.stderr.strip() == "mlxtop: there is no terminal to draw on."

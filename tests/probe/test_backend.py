@@ -69,7 +69,7 @@ def test_help_and_version_need_no_backend(bare: dict[str, str], command: str) ->
 
 
 def test_without_mlx_the_check_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(NoBackendError, match="MLX is not installed"):
         backend.check()
 
@@ -79,7 +79,7 @@ def test_with_a_backend_the_check_says_nothing() -> None:
 
 
 def test_on_a_mac_the_advice_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr(backend.sys, "platform", "darwin")
     with pytest.raises(NoBackendError, match="macOS 14"):
         backend.check()

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlxtop.probe import footprint
+from mlxtop.probe import footprint, rusage
 
 
 def test_the_footprint_is_this_process() -> None:
@@ -39,7 +39,7 @@ def test_a_process_that_cannot_be_read_has_no_footprint(monkeypatch: pytest.Monk
 
 def test_the_layout_of_macos_struct_is_that_of_its_header() -> None:
     # <sys/resource.h>: uint8_t ri_uuid[16]; then ten uint64_t, of which ri_phys_footprint is the eighth.
-    layout = footprint._RusageInfoV0
+    layout = rusage._RusageInfoV0
     assert layout.phys_footprint.offset == 16 + 7 * 8
     assert layout.phys_footprint.size == 8
     assert ctypes.sizeof(layout) == 16 + 10 * 8
@@ -66,7 +66,7 @@ def test_the_mac_reader_asks_for_this_process_and_reads_the_right_field(
 
     library = Library()
     monkeypatch.setattr(ctypes, "CDLL", lambda _: type("Libc", (), {"proc_pid_rusage": Function(library)})())
-    read = footprint._phys_footprint_reader()
+    read = rusage.reader()
     assert read() == 9
     library.works = False
     assert read() is None

@@ -180,8 +180,8 @@ def test_a_budget_over_it(snap_compare, app, session, keys):
 
 @pytest.mark.parametrize(
     "keys",
-    [["question_mark"], ["l"], ["M"], ["g"], ["ctrl+p"]],
-    ids=["help", "limit", "marks", "graph", "palette"],
+    [["question_mark"], ["l"], ["M"], ["g"], ["ctrl+p"], ["e"]],
+    ids=["help", "limit", "marks", "graph", "palette", "explain"],
 )
 def test_what_opens_over_it(snap_compare, app, keys):
     async def act(pilot):

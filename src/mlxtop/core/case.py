@@ -6,8 +6,8 @@ from math import inf
 
 from mlxtop.core import thresholds as bar
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import History
 from mlxtop.core.sample import UNKNOWN, Sample
+from mlxtop.core.samples import Samples
 from mlxtop.core.state import State
 from mlxtop.core.stretch import Reader
 from mlxtop.core.timeline import Timeline
@@ -22,7 +22,7 @@ LOADING = ("load", "download")
 class Case:
     """What is known. Times are seconds since the session began, sizes bytes."""
 
-    history: History
+    history: Samples
     timeline: Timeline
     state: State
     phases: Sequence[str]

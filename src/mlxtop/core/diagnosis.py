@@ -10,8 +10,8 @@ from math import isfinite
 from mlxtop.core import growing, limiting, spiking
 from mlxtop.core import thresholds as bar
 from mlxtop.core.case import Case, begin, cache_begin
-from mlxtop.core.history import History
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
+from mlxtop.core.samples import Samples
 from mlxtop.core.state import State
 from mlxtop.core.stretch import Reader, Stretch
 from mlxtop.core.timeline import Timeline
@@ -22,7 +22,7 @@ Grown = tuple[Growth, Stretch | None]
 
 
 def diagnose(
-    history: History,
+    history: Samples,
     timeline: Timeline,
     state: State,
     phases: Sequence[str],
@@ -67,7 +67,7 @@ def _place(verdict: Verdict) -> int:
 
 
 def _case(
-    history: History,
+    history: Samples,
     timeline: Timeline,
     state: State,
     phases: Sequence[str],
@@ -89,7 +89,7 @@ def _case(
     return Case(history, timeline, state, phases, steps_are, budget, window, end, first.time, sample, reader)
 
 
-def _rough(history: History, end: float, window: float) -> Sample | None:
+def _rough(history: Samples, end: float, window: float) -> Sample | None:
     """A moment of which only extremes are kept, by the last column before it."""
     columns = history.columns(end - window, window / 10, 10, until=end)
     for i in reversed(range(10)):

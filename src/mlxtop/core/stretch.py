@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlxtop.core import thresholds as bar
-from mlxtop.core.history import History
 from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.samples import Samples
 from mlxtop.core.trend import Growth, floors, growth
 
 Gauge = Literal["active", "cache", "beyond"]
@@ -29,7 +29,7 @@ class Stretch:
     """Steps that were done."""
 
 
-def read(history: History, start: float, end: float, unified: bool) -> Stretch:
+def read(history: Samples, start: float, end: float, unified: bool) -> Stretch:
     """The stretch from `start` to `end`. `unified`: the footprint has in it what MLX holds."""
     count, span = bar.SEGMENTS * bar.COLUMNS, end - start
     columns = history.columns(start, span / count, count, READ, ("steps", "kv"), until=end)
@@ -63,7 +63,7 @@ def grown(found: Sequence[int | None]) -> int | None:
 class Reader:
     """Stretches of one history up to `end`, each read once, and the growth of a gauge over them."""
 
-    def __init__(self, history: History, end: float, window: float, unified: bool) -> None:
+    def __init__(self, history: Samples, end: float, window: float, unified: bool) -> None:
         self.history, self.end, self.window, self.unified = history, end, window, unified
         self._read: dict[tuple[float, float], Stretch] = {}
 

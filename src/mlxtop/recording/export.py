@@ -1,4 +1,4 @@
-"""A recording as rows for other tools: CSV, JSON lines, Parquet. Memory stays the same whatever its length."""
+"""A recording as rows for other tools: CSV, JSON lines, Parquet. Memory does not grow with its length."""
 
 import csv
 import json
@@ -80,8 +80,8 @@ def write_csv(recording: Recording, out: IO[str]) -> None:
 
 
 def write_jsonl(recording: Recording, out: IO[str]) -> None:
-    """Lines as `mlxtop --json` prints them, each with its session's label: `session`, then `sample` and `event`
-    in order of time."""
+    """Lines as `mlxtop --json` prints them, each with its session's label: `session`, then `sample` and
+    `event` in order of time."""
     for about, label in _each(recording):
         out.write(_json(_session_line(about, label)) + "\n")
         out.writelines(f"{line}\n" for _, line in _lines(recording, about, label))

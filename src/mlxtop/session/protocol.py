@@ -1,14 +1,12 @@
 """What every session offers, whether it runs here, elsewhere, or came out of a file."""
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any, Literal, NamedTuple, Protocol
 
-from mlxtop.core.columns import Columns
 from mlxtop.core.event import Kind
 from mlxtop.core.limits import Knob
 from mlxtop.core.playhead import Playhead
-from mlxtop.core.sample import COUNTERS, GAUGES, Sample
+from mlxtop.core.samples import Samples
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
@@ -17,31 +15,6 @@ from mlxtop.core.units import Size
 Wish = Literal["say", "start", "forget", "collect", "census", "limits", "play"]
 """Wishes that only some sessions can carry out: `limits` are those on MLX's limits and counters, `play` moves
 through time."""
-
-
-class Samples(Protocol):
-    """The samples of a session: those of `core.history.History`, or a file's."""
-
-    @property
-    def first(self) -> Sample | None: ...
-
-    @property
-    def latest(self) -> Sample | None: ...
-
-    @property
-    def count(self) -> int: ...
-
-    def at(self, time: float) -> Sample | None: ...
-
-    def columns(
-        self,
-        start: float,
-        width: float,
-        count: int,
-        gauges: Sequence[str] = GAUGES,
-        counters: Sequence[str] = COUNTERS,
-        until: float = inf,
-    ) -> Columns: ...
 
 
 class Session(Protocol):

@@ -8,6 +8,7 @@ from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
 from mlxtop.core.units import Units, format_delta, format_size
+from mlxtop.core.verdicts import Diagnosis
 from mlxtop.session.protocol import Session
 from mlxtop.tui.timeaxis import TimeAxis
 
@@ -56,6 +57,8 @@ class Frame:
     """Tokens per second while decoding: over the last two seconds, or in the last generation."""
     ticks: list[Tick]
     """Events to be seen on the time axis and their columns; what matters more comes later."""
+    diagnosis: Diagnosis | None = None
+    """What the run looks like as a whole, as far as somebody has asked."""
 
     def size(self, value: int | None) -> str:
         return format_size(None if value == UNKNOWN else value, self.view.units)
@@ -113,13 +116,38 @@ def cut(session: Session, view: View, columns: int, now: float) -> Columns:
     return session.history.columns(start, axis.width, columns, drawn, COUNTED, until=now)
 
 
-def gather(session: Session, view: View, own: Own, columns: Columns, now: float) -> Frame:
+def gather(
+    session: Session,
+    view: View,
+    own: Own,
+    columns: Columns,
+    now: float,
+    diagnosis: Diagnosis | None = None,
+) -> Frame:
     """A frame of `session` at `now` over `columns` of its history."""
     sample = session.history.at(now) if view.paused else session.history.latest
     rate = speed(session.history.at(now - SPEED_WINDOW), sample)
     if rate is None and session.state.phase == "prefill":
         rate = session.state.generation.get("tps")
-    return Frame(session, session.state, view, own, now, sample, columns, rate, _ticks(session, columns, now))
+    ticks = _ticks(session, columns, now)
+    return Frame(session, session.state, view, own, now, sample, columns, rate, ticks, diagnosis)
+
+
+def explain(session: Session, now: float) -> Diagnosis:
+    """What the run looks like at `now`. Takes some 3 ms, however long the run."""
+    # Imported when it is first asked for: the first frame does not wait for it.
+    from mlxtop.core.diagnosis import diagnose
+
+    budget = session.state.budget
+    return diagnose(
+        session.history,
+        session.timeline,
+        session.state,
+        session.phases,
+        now,
+        session.steps_are,
+        budget.bytes if budget is not None and budget.against == "footprint" else None,
+    )
 
 
 def _ticks(session: Session, columns: Columns, now: float) -> list[Tick]:

@@ -11,6 +11,9 @@ from mlxtop.core.units import format_delta, format_size
 class Safe(str):
     """HTML that was made here."""
 
+    def __add__(self, other: str) -> "Safe":
+        return Safe(str(self) + safe(other))
+
 
 def safe(content: Any) -> Safe:
     """`content` as HTML: as it is where it is `Safe`, else as text on one line; nothing for `None`."""
@@ -34,7 +37,7 @@ def joined(parts: Iterable[Any]) -> Safe:
 
 
 def table(heads: Sequence[Any], rows: Iterable[Sequence[Any]], class_: str | None = None) -> Safe:
-    """A table that scrolls sideways where it has no room. A cell that is a `<td>` or `<th>` is taken as it is."""
+    """A table that scrolls sideways where it has no room. Cells that are elements already stay."""
     head = tag("tr", *(tag("th", name, scope="col") for name in heads))
     body = joined(tag("tr", *map(_cell, row)) for row in rows)
     inner = tag("table", tag("thead", head), tag("tbody", body))

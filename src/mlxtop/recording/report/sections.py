@@ -1,7 +1,7 @@
 """The parts of the page that are tables and sentences: they need no script, and they print."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,18 +12,20 @@ from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import format_clock, format_delta, format_size, format_span
 from mlxtop.recording.report.markup import Safe, delta, joined, moment, number, size, table, tag
 from mlxtop.recording.report.story import Story, Stretch
+from mlxtop.recording.report.trace import often, settled
 
 GAINS = ("active", "cache", "total", "peak", "footprint")
 MOST_EVENTS = 40
 """Of each kind in the table: the first quarter and the last three."""
 UNLISTED = (Kind.PHASE, Kind.PROGRESS, Kind.FACTS, Kind.CENSUS)
 MOST_HOLDINGS = 10
+PACKAGES = ("mlx", "mlx-lm", "mlxtop")
 NAMES = {
     Kind.LIMIT: "limit changed", Kind.CLEAR: "cache cleared", Kind.RESET: "peak reset",
     Kind.COLLECT: "gc.collect()", Kind.MARK: "mark", Kind.GENERATION: "generation", Kind.BUDGET: "budget",
     Kind.ERROR: "error", Kind.LATE: "samples late", Kind.DONE: "done",
 }  # fmt: skip
-CALM = ("steady", "not enough data")
+CALM = {"steady": "calm", "not enough data": "open"}
 
 
 def verdicts(story: Story) -> Safe:
@@ -32,7 +34,6 @@ def verdicts(story: Story) -> Safe:
         return tag("p", "Nothing was sampled.", class_="quiet")
     found = []
     for verdict in story.diagnosis.verdicts:
-        calm = "calm" if verdict.kind in CALM else None
         advice = tag("p", verdict.advice, class_="advice") if verdict.advice else Safe()
         found.append(
             tag(
@@ -40,7 +41,7 @@ def verdicts(story: Story) -> Safe:
                 tag("h3", verdict.kind),
                 tag("p", verdict.line(), class_="line"),
                 advice,
-                class_=f"verdict {calm or ''}".strip(),
+                class_=f"verdict {CALM.get(verdict.kind, '')}".strip(),
             )
         )
     return joined(found)
@@ -66,23 +67,25 @@ def growth(story: Story) -> Safe:
     """Start, end, growth, in the form of mlx-swift's guide, for the whole and from mark to mark."""
     if story.whole is None:
         return tag("p", "There are too few samples to tell a growth.", class_="quiet")
-    parts = [_stretch(story.whole, "The whole recording", story.about.steps_are)]
+    done = story.whole.generations > 0
+    parts = [_stretch(story.whole, "The whole recording", story.about.steps_are, done)]
     if story.stretches:
-        between = [_stretch(s, f"{s.start.name} → {s.end.name}", "") for s in story.stretches]
+        between = [_stretch(s, f"{s.start.name} → {s.end.name}", "", done) for s in story.stretches]
         parts.append(tag("details", tag("summary", "Between marks"), *between, open="open"))
     return joined(parts)
 
 
-def _stretch(stretch: Stretch, name: str, steps_are: str) -> Safe:
+def _stretch(stretch: Stretch, name: str, steps_are: str, done: bool) -> Safe:
+    """`done`: there are generations in the recording."""
     heads = ["", stretch.start.name, stretch.end.name, "growth", "per minute"]
-    if stretch.generations:
+    if done:
         heads.append("per generation")
     rows = []
     for gauge in GAINS:
         before, after = stretch.start.sizes[gauge], stretch.end.sizes[gauge]
         row = [tag("th", gauge, scope="row"), size(before), size(after), delta(stretch.delta(gauge))]
         row.append(delta(stretch.per_minute(gauge)))
-        if stretch.generations:
+        if done:
             row.append(delta(stretch.per_generation(gauge)))
         rows.append(row)
     told = [f"{name}: {format_span(max(0.0, stretch.span))}"]
@@ -124,11 +127,7 @@ def phase_colour(name: str) -> str:
 
 def limits(story: Story) -> Safe:
     """MLX's limits as they stood at the end, who set each, and how often it was changed."""
-    changes = Counter(
-        event.data["knob"]
-        for event in story.events
-        if event.kind is Kind.LIMIT and event.data["old"] != event.data["new"]
-    )
+    changes = Counter(e.data["knob"] for e in story.events if e.kind is Kind.LIMIT and not settled(e))
     rows = []
     for knob in KNOBS:
         limit = story.state.limits[knob]
@@ -186,7 +185,17 @@ def events(story: Story) -> Safe:
     told = [tag("li", f"{n:,} × {NAMES[kind]}{_routine(story, kind)}") for kind, n in counts if n]
     if not told:
         return tag("p", "Nothing happened that is told of.", class_="quiet")
-    listed, left_out = _bounded(e for e in story.events if e.kind not in UNLISTED and not e.routine)
+    shown = [e for e in story.events if e.kind not in UNLISTED and not e.routine and not settled(e)]
+    generations = [e for e in shown if e.kind is Kind.GENERATION]
+    parts = [tag("ul", *told, class_="counts")]
+    parts.append(_listed(story, [e for e in shown if e.kind is not Kind.GENERATION]))
+    if generations:
+        parts.append(tag("details", tag("summary", "Generations"), _listed(story, generations)))
+    return joined(parts)
+
+
+def _listed(story: Story, events: list[Event]) -> Safe:
+    listed, left_out = _bounded(events)
     rows = [
         [
             moment(event.time + story.offset, format_clock(event.time)),
@@ -196,8 +205,7 @@ def events(story: Story) -> Safe:
         for event in listed
     ]
     note = tag("p", f"{left_out:,} more are counted above.", class_="quiet") if left_out else Safe()
-    shown = table(["time", "event", ""], rows, "events") if rows else Safe()
-    return tag("ul", *told, class_="counts") + shown + note
+    return table(["time", "event", ""], rows, "events") + note if rows else Safe()
 
 
 def _routine(story: Story, kind: Kind) -> str:
@@ -206,11 +214,11 @@ def _routine(story: Story, kind: Kind) -> str:
 
 
 def _often(event: Event) -> str:
-    count = event.data.get("count", 1)
+    count = often(event)
     return f" (× {count:,})" if count != 1 else ""
 
 
-def _bounded(events: Iterable[Event]) -> tuple[list[Event], int]:
+def _bounded(events: Sequence[Event]) -> tuple[list[Event], int]:
     kinds: dict[Kind, list[Event]] = {}
     for event in events:
         kinds.setdefault(event.kind, []).append(event)
@@ -248,25 +256,28 @@ def ended(story: Story) -> str:
 
 def facts(story: Story) -> Safe:
     """The program, the machine and the versions, a name and a value each."""
-    f: Any = story.about.facts
-    device = " ".join(str(part) for part in (f.get("device"), f"({f.get('backend', '—')})") if part)
-    who = [f"pid {story.about.pid}" if story.about.pid is not None else None]
-    who.append(f"rank {story.about.rank}" if story.about.rank is not None else None)
-    rows = [
-        ("program", " ".join(map(str, story.about.command)) or story.about.title),
-        ("process", ", ".join(part for part in who if part)),
-        ("device", device if f.get("device") else "—"),
-        ("memory", _memory(f)),
-        ("platform", f"{f.get('platform', '—')}, Python {f.get('python', '—')}"),
-        ("versions", f"mlx {f.get('mlx', '—')}, mlx-lm {f.get('mlx_lm') or '—'}, mlxtop {f.get('mlxtop', '—')}"),
-        ("began", clock(story.about.started)),
-        ("recorded", f"{format_span(story.span)}, {story.count:,} samples, {format_span(story.about.interval)} apart"),
-        ("ended", ended(story)),
-    ]  # fmt: skip
-    cells = (tag("dt", name) + tag("dd", value) for name, value in rows if value)
+    about, f, every = story.about, story.about.facts, format_span(story.about.interval)
+    parts: dict[str, Sequence[str | None]] = {
+        "program": [" ".join(map(str, about.command)) or about.title],
+        "process": [_with("pid ", about.pid), _with("rank ", about.rank)],
+        "device": [f.get("device"), f.get("backend")],
+        "memory": _memory(f),
+        "platform": [f.get("platform"), _with("Python ", f.get("python"))],
+        "versions": [_with(f"{name} ", f.get(name.replace("-", "_"))) for name in PACKAGES],
+        "began": [clock(about.started)],
+        "recorded": [format_span(story.span), f"{story.count:,} samples", _with("every ", every)],
+        "ended": [ended(story)],
+    }
+    rows = {name: ", ".join(str(part) for part in those if part) for name, those in parts.items()}
+    cells = (tag("dt", name) + tag("dd", value) for name, value in rows.items() if value)
     return tag("dl", *cells, class_="facts")
 
 
-def _memory(f: Any) -> str:
-    parts = [(f.get("memory"), ""), (f.get("working_set"), " recommended for the GPU"), (f.get("cgroup_limit"), " for the container")]  # fmt: skip
-    return ", ".join(f"{format_size(n)}{what}" for n, what in parts if isinstance(n, int)) or "—"
+def _with(word: str, value: Any) -> str | None:
+    return None if value is None else f"{word}{value}"
+
+
+def _memory(facts: Mapping[str, Any]) -> list[str]:
+    names = {"memory": "", "working_set": " recommended for the GPU", "cgroup_limit": " for the container"}
+    found = [(facts.get(name), what) for name, what in names.items()]
+    return [f"{format_size(n)}{what}" for n, what in found if isinstance(n, int)]

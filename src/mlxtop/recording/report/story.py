@@ -94,6 +94,11 @@ class Story:
     diagnosis: Diagnosis | None
 
     @property
+    def end(self) -> float:
+        """The page's time of the last sample."""
+        return self.offset + (self.last.time if self.last else 0.0)
+
+    @property
     def span(self) -> float:
         """Seconds from the first sample to the last."""
         return self.last.time - self.first.time if self.first and self.last else 0.0
@@ -137,8 +142,8 @@ def moments(
     points = []
     for event in marks:
         sample = recording.at(about.id, event.time) or first
-        exact = {name: event.data.get(name) for name in ("active", "cache", "peak")}
-        exact = {name: value for name, value in exact.items() if isinstance(value, int)}
+        said = ((name, event.data.get(name)) for name in ("active", "cache", "peak"))
+        exact = {name: value for name, value in said if isinstance(value, int)}
         if {"active", "cache"} <= exact.keys():
             exact["total"] = exact["active"] + exact["cache"]
         points.append(_point(str(event.data["name"]), sample, event.time, exact))

@@ -135,20 +135,20 @@ class Runs:
 
 
 class Tick(NamedTuple):
-    """What happened at a moment, or `count` times from there on."""
+    """What happened at a moment, or several times from there on."""
 
     time: float
     kind: Kind
     text: str
-    count: int
+    times: int
     up: bool
     """A limit that was raised."""
 
 
 def ticks(events: Iterable[Event], span: float) -> list[Tick]:
-    """Those of a session that last `span` seconds, at most about `MOST_TICKS` of each kind, in order of time."""
+    """What is ticked of a session of `span` seconds, in order of time, some `MOST_TICKS` of each kind."""
     found: list[Tick] = []
-    told = [e for e in events if e.kind in TICKED and not e.routine and not _settled(e)]
+    told = [e for e in events if e.kind in TICKED and not e.routine and not settled(e)]
     for kind in TICKED:
         those = [event for event in told if event.kind is kind]
         width = span / MOST_TICKS if len(those) > MOST_TICKS else 0.0
@@ -157,16 +157,20 @@ def ticks(events: Iterable[Event], span: float) -> list[Tick]:
     return sorted(found, key=lambda tick: tick.time)
 
 
-def _settled(event: Event) -> bool:
-    """A limit as it was found, or set to what it was, changed nothing."""
+def settled(event: Event) -> bool:
+    """Whether it tells of a limit as it was found, or set to what it was: nothing changed."""
     return event.kind is Kind.LIMIT and event.data["old"] == event.data["new"]
+
+
+def often(event: Event) -> int:
+    """How many it stands for."""
+    return int(event.data.get("count", 1))
 
 
 def _tick(events: Sequence[Event]) -> Tick:
     first, last = events[0], events[-1]
-    count = sum(event.data.get("count", 1) for event in events)
-    up = first.kind is Kind.LIMIT and last.data["new"] > first.data["old"]
-    return Tick(first.time, first.kind, first.describe(), count, up)
+    up = first.kind is Kind.LIMIT and last.data["new"] > (first.data["old"] or 0)
+    return Tick(first.time, first.kind, first.describe(), sum(map(often, events)), up)
 
 
 def steps_of(events: Iterable[Event], kind: Kind) -> Iterator[tuple[float, int | None]]:

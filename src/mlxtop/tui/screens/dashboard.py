@@ -17,12 +17,13 @@ from mlxtop.core.census import Census
 from mlxtop.core.columns import Columns
 from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
+from mlxtop.core.verdicts import Diagnosis
 from mlxtop.probe import own
 from mlxtop.session.guard import set_budget
 from mlxtop.session.protocol import Session, Wish
 from mlxtop.tui.canvas import Canvas
-from mlxtop.tui.frame import Frame, Own, View, cut, gather
-from mlxtop.tui.screens.dialogs import BudgetDialog, LimitDialog, MarkDialog
+from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
+from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
 from mlxtop.tui.widgets.axis import Axis
 from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
 from mlxtop.tui.widgets.header import Header
@@ -38,6 +39,7 @@ FRAMES_PER_SECOND = 4
 ALL_EVERY = 2
 """Every so many frames all panels are painted, in between only those that stream."""
 OWN_WINDOW = 2.0
+EXPLAIN_EVERY = 5.0
 KEYBOARD = "keyboard"
 LIMIT_ACTIONS = ("limit_step", "limit_default", "limit_exact", "clear_cache", "reset_peak")
 """What changes the program, and so is nothing for a recording."""
@@ -79,6 +81,7 @@ class Dashboard(Screen[None]):
         key("pageup", "scroll(8)", "Output back", "Go back in the output", False, "PgUp"),
         key("pagedown", "scroll(-8)", "Output forward", "Go forward in the output", False, "PgDn"),
         key("g", "graph", "graph", "Active, cache and peak on one large chart"),
+        key("e", "explain", "explain", "What the run looks like as a whole, and what to do about it"),
         key("w", "census", "arrays", "Where it goes: count the live arrays, largest first"),
         key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
         key("o", "leave", "list", "Back to the list of programs", True),
@@ -100,6 +103,8 @@ class Dashboard(Screen[None]):
         self._own = Own()
         self._own_then = (time.monotonic(), 0.0)
         self._paused_at = 0.0
+        self._diagnosis: Diagnosis | None = None
+        self._explain_at = 0.0
         self._panels: list[Canvas] = []
         self._columns: Columns | None = None
         self._beats = 0
@@ -162,6 +167,7 @@ class Dashboard(Screen[None]):
         self._measure_own()
         if not self.view.paused:
             self._columns = None
+        self._explain()
         self._show(self._panels)
 
     def _show(self, panels: Iterable[Canvas]) -> None:
@@ -178,7 +184,14 @@ class Dashboard(Screen[None]):
         count = max(1, self.size.width - GUTTER)
         if self._columns is None or len(self._columns.last["phase"]) != count:
             self._columns = cut(self.session, self.view, count, now)
-        return gather(self.session, self.view, self._own, self._columns, now)
+        return gather(self.session, self.view, self._own, self._columns, now, self._diagnosis)
+
+    def _explain(self) -> None:
+        """Looks at the run as a whole, now and then: a verdict is about minutes."""
+        now = time.monotonic()
+        if now >= self._explain_at:
+            self._explain_at = now + EXPLAIN_EVERY
+            self._diagnosis = explain(self.session, self.frame().now)
 
     def _measure_own(self) -> None:
         now, cpu = time.monotonic(), own.cpu()
@@ -292,6 +305,10 @@ class Dashboard(Screen[None]):
 
     def action_leave(self) -> None:
         self.post_message(self.Left())
+
+    def action_explain(self) -> None:
+        found = explain(self.session, self.frame().now)
+        self.app.push_screen(ExplainDialog(found, self.view.units))
 
     def action_collect(self) -> None:
         self.session.collect()

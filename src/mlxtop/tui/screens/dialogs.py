@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, OptionList
+from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from mlxtop.core.budget import Ask, parse_budget, resolve
@@ -16,6 +17,7 @@ from mlxtop.core.limits import KNOBS, Knob, Limit
 from mlxtop.core.state import Mark
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Size, Units, format_clock, format_size, parse_size
+from mlxtop.core.verdicts import Diagnosis
 from mlxtop.tui.frame import Frame
 
 
@@ -172,3 +174,23 @@ class MarkDialog(ModalScreen[tuple[str, bool] | None]):
         event.stop()
         if event.value.strip():
             self.dismiss((event.value.strip(), True))
+
+
+class ExplainDialog(ModalScreen[None]):
+    """All verdicts on a run, each with what to do next."""
+
+    BINDINGS = [Binding("escape,e,q,enter", "dismiss(None)", "Close")]
+
+    def __init__(self, diagnosis: Diagnosis, units: Units) -> None:
+        super().__init__()
+        self._diagnosis = diagnosis
+        self._units: Units = units
+
+    def compose(self) -> ComposeResult:
+        text = Text(f"The run up to {format_clock(self._diagnosis.time)}\n", style="bold")
+        for verdict in self._diagnosis.verdicts:
+            text.append(f"\n{one_line(verdict.line(self._units))}\n", style="bold")
+            if verdict.advice:
+                text.append(f"{one_line(verdict.advice)}\n", style="not bold")
+        with VerticalScroll(classes="dialog wide"):
+            yield Static(text)

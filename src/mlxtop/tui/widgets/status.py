@@ -14,6 +14,7 @@ from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.widgets.limits import alarm_colour, soon
 
 NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
+UNTROUBLED = ("steady", "not enough data")
 TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
 LASTS = 20.0
 """Seconds for which an event is news."""
@@ -63,8 +64,17 @@ class Status(Canvas):
             return "limit", self._effect(frame), ""
         if latest is not None and frame.now - latest.time < LASTS:
             return "mark", one_line(latest.describe(frame.view.units)), ""
+        return self._quiet(frame)
+
+    def _quiet(self, frame: Frame) -> tuple[str, str, str]:
+        """Nothing happened lately: a verdict on the run, or the last generation."""
+        verdict = frame.diagnosis.verdicts[0] if frame.diagnosis is not None else None
+        if verdict is not None and verdict.kind not in UNTROUBLED:
+            return "text", one_line(verdict.line(frame.view.units)), "e explains."
         last = frame.session.timeline.latest(Kind.GENERATION)
-        return "dim", "last: " + last.describe(frame.view.units) if last else "", ""
+        if last is not None:
+            return "dim", "last: " + last.describe(frame.view.units), ""
+        return "dim", one_line(verdict.line(frame.view.units)) if verdict is not None else "", ""
 
     def _alarm(self, frame: Frame) -> str:
         budget, level, left = frame.state.budget, frame.state.alarm, frame.headroom

@@ -1,7 +1,7 @@
 """The columns of one member, kept from frame to frame: only those that can still change are asked for."""
 
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.session.protocol import Samples
+from mlxtop.core.samples import Samples
 
 DRAWN = ("active", "total")
 _NEVER = -(2**62)

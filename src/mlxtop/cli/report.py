@@ -1,0 +1,52 @@
+"""`mlxtop report`: a recording as one page, to be attached to a bug report."""
+
+from pathlib import Path
+
+import click
+
+from mlxtop.core.errors import UsageError
+
+
+@click.command(epilog="Try: mlxtop report overnight.mlxtop && open overnight.html")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", "out", type=click.Path(path_type=Path), metavar="OUT.html",
+    help="Where to; default: beside FILE, with its name.",
+)  # fmt: skip
+def report(file: Path, out: Path | None) -> None:
+    """Write a recording as one HTML page that needs nothing else, and print its path.
+
+    Timeline, verdict, growth, limits, events, machine and versions. It holds the command line, but no
+    prompts, replies or output.
+    """
+    from mlxtop.cli.export import spare, tell_damage
+    from mlxtop.recording.errors import RecordingError
+    from mlxtop.recording.reader import Recording
+    from mlxtop.recording.report.page import page
+
+    recording = Recording(file)
+    target = out or file.with_suffix(".html")
+    spare(file, target)
+    if out is None and not _ours(target):
+        raise UsageError(f"{target} is no report of mlxtop's: name the page with -o.")
+    text = page(recording)
+    recording.close()
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RecordingError(f"{target} cannot be written: {error.strerror or error}.") from error
+    tell_damage(recording)
+    click.echo(target)
+
+
+def _ours(target: Path) -> bool:
+    """Whether there is nothing at `target`, or a page that mlxtop wrote."""
+    from mlxtop.recording.report.page import SIGN
+
+    if not target.exists():
+        return True
+    try:
+        with target.open("rb") as page:
+            return SIGN.encode() in page.read(2000)
+    except OSError:
+        return False

@@ -1,0 +1,434 @@
+import json
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tests.core.quiet  # noqa: F401 - it adds its programs to MAKERS
+from mlxtop.core.diagnosis import diagnose
+from mlxtop.core.event import Event, Kind
+from mlxtop.core.history import History
+from mlxtop.core.limits import GIB, MIB
+from mlxtop.core.sample import UNKNOWN, Sample
+from mlxtop.core.state import State
+from mlxtop.core.timeline import Timeline
+from mlxtop.core.verdicts import ORDER, Diagnosis, Verdict
+from tests.core.loud import slow_leak
+from tests.core.traces import MAKERS, PHASES, Trace, replay
+
+SEEDS = 3
+EVERY = 45.0
+KINDS = (*ORDER, "steady", "not enough data")
+
+
+def at_the_end(trace: Trace, **more: Any) -> Diagnosis:
+    """What is said when the trace is over."""
+    *_, (now, history, timeline, state) = replay(trace, 1e9)
+    return diagnose(history, timeline, state, PHASES, now, trace.steps_are, **more)
+
+
+def made(name: str, seed: int = 0, missing: float = 0.0) -> Trace:
+    return MAKERS[name](random.Random(f"{name}{seed}"), missing)
+
+
+class Run:
+    """A session written down by hand: sizes in MiB, one sample every `step` seconds."""
+
+    def __init__(self, steps_are: str = "evals", step: float = 1.0) -> None:
+        self.history, self.timeline, self.state = History(step), Timeline(), State()
+        self.steps_are, self.step, self.time, self.steps = steps_are, step, 0.0, 0
+        self.state.facts = {"memory": 64 * GIB, "system_memory": 64 * GIB, "unified": True}
+        self.peak = 0
+
+    def event(self, kind: Kind, **data: Any) -> "Run":
+        event = Event(self.time, kind, data)
+        self.state.apply(event)
+        # As a session does: what libraries do all the time is counted, not kept.
+        self.timeline.add(event)
+        return self
+
+    def limit(self, new: int, who: str, old: int = 32 * MIB, knob: str = "cache") -> "Run":
+        return self.event(Kind.LIMIT, knob=knob, old=old, new=new, who=who)
+
+    def sample(
+        self, active: float, cache: float = 0, footprint: float | None = -1, phase: int = 0, spike: float = 0
+    ) -> None:
+        self.time += self.step
+        self.steps += 10
+        a, c = int(active * MIB), int(cache * MIB)
+        self.peak = max(self.peak, a, int(spike * MIB))
+        charged = (
+            UNKNOWN if footprint is None else a + c + 300 * MIB if footprint < 0 else int(footprint * MIB)
+        )
+        self.history.add(
+            Sample(
+                self.time, a, c, self.peak, a + c, charged, self.steps, self.steps, self.steps * 10_000, phase
+            )
+        )
+
+    def rest(self, seconds: float, active: float = 1000, **more: Any) -> "Run":
+        for _ in range(round(seconds / self.step)):
+            self.sample(active, **more)
+        return self
+
+    def said(self, **more: Any) -> Diagnosis:
+        return diagnose(self.history, self.timeline, self.state, PHASES, self.time, self.steps_are, **more)
+
+
+# Every kind of program, looked at all the time
+
+
+@pytest.mark.slow
+def test_no_program_is_told_what_is_not_true() -> None:
+    matrix: dict[str, Counter[str]] = {}
+    wrong, missed = [], []
+    for name in MAKERS:
+        row = matrix[name] = Counter()
+        for seed in range(SEEDS):
+            trace, said = made(name, seed, missing=0.1 * (seed % 2)), set()
+            for now, history, timeline, state in replay(trace, EVERY):
+                for verdict in diagnose(history, timeline, state, PHASES, now, trace.steps_are).verdicts:
+                    row[verdict.kind] += 1
+                    said.add(verdict.kind)
+                    if not trace.allows(verdict.kind, now):
+                        wrong.append((name, seed, round(now), verdict.line()))
+            if trace.due < 1e9 and not said & trace.right:
+                missed.append((name, seed))
+    print(f"\n{'verdicts, by kind of program':26}" + "".join(f"{kind[:10]:>11}" for kind in KINDS))
+    for name, row in matrix.items():
+        print(f"{name:26}" + "".join(f"{row[kind] or '·':>11}" for kind in KINDS))
+    print(
+        f"wrong: {len(wrong)}, missed: {len(missed)}, of {sum(map(Counter.total, matrix.values()))} verdicts"
+    )
+    assert wrong == []
+    assert missed == []
+
+
+def test_a_mebibyte_a_minute_is_found_within_a_day() -> None:
+    found = at_the_end(slow_leak(random.Random(1), hours=8, per_minute=MIB), budget=24 * GIB)
+    assert found.kinds == ("active grows",)
+    assert found.verdicts[0].numbers["per_minute"] == pytest.approx(MIB, rel=0.1)
+    # What is left is measured against what the system charges: 480 MiB of leak, 2 GiB of cache, 400 MiB of host.
+    left = (24 - 16 - 2 - (480 + 400) / 1024) * GIB / (MIB / 60)
+    assert found.verdicts[0].numbers["until_ceiling"] == pytest.approx(left, rel=0.15)
+    assert "to the budget of 24.00 GiB" in found.line()
+
+
+def test_a_day_of_history_costs_what_a_minute_costs() -> None:
+    *_, (now, history, timeline, state) = replay(
+        slow_leak(random.Random(1), hours=24, per_minute=0, interval=5.0), 1e9
+    )
+    took = []
+    for _ in range(9):
+        then = time.process_time()
+        assert diagnose(history, timeline, state, PHASES, now, "tokens").kinds == ("steady",)
+        took.append(time.process_time() - then)
+    print(f"one diagnosis of a day: {sorted(took)[4] * 1000:.1f} ms")
+    assert sorted(took)[4] < 0.020
+
+
+# What is said
+
+
+def test_a_hoard_says_what_a_clear_returns_and_what_would_cap_it() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000, cache=i)
+    found = run.said()
+    assert found.kinds == ("cache hoard",)
+    verdict = found.verdicts[0]
+    assert verdict.numbers["cache"] == 599 * MIB
+    assert verdict.numbers["cap"] == 256 * MIB
+    assert verdict.numbers["per_minute"] == pytest.approx(60 * MIB, rel=0.05)
+    assert (
+        verdict.numbers["per_minute_low"]
+        <= verdict.numbers["per_minute"]
+        <= verdict.numbers["per_minute_high"]
+    )
+    assert verdict.line() == (
+        "cache hoards: +495.0 MiB in 8m while active is flat; c returns 599.0 MiB, a limit of 256.0 MiB would cap it"
+    )
+    assert "628.1 MB" in verdict.line("decimal")
+    assert "--cache-limit 256M" in verdict.advice
+
+
+def test_a_cache_that_is_full_is_not_said_to_grow() -> None:
+    run = Run().limit(300 * MIB, "train.py:3")
+    for i in range(900):
+        run.sample(1000, cache=min(i, 300))
+    assert run.said().line() == (
+        "steady: active 1000 MiB, cache 300.0 MiB, no growth in 10m; the cache is full at its limit of 300.0 MiB"
+    )
+
+
+def test_growth_up_to_the_limit_is_not_called_a_hoard() -> None:
+    run = Run().limit(610 * MIB, "train.py:3")
+    for i in range(600):
+        run.sample(1000, cache=i)
+    assert "cache hoard" not in run.said().kinds
+
+
+def test_a_conversation_grows_by_its_kv_cache() -> None:
+    found = at_the_end(made("chat"))
+    assert found.kinds == ("active grows",)
+    assert found.verdicts[0].words["cause"] == "kv"
+    assert "by the KV cache" in found.line()
+    assert found.verdicts[0].numbers["per_generation"] > 0
+    assert "--max-kv-size" in found.verdicts[0].advice
+
+
+def test_a_census_long_ago_does_not_name_the_kv_cache() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000 + i)
+    verdict = run.said().verdicts[0]
+    assert (verdict.kind, verdict.words["cause"]) == ("active grows", "unknown")
+    assert "w counts" in verdict.advice
+
+
+def test_on_a_gpu_with_memory_of_its_own_all_of_the_footprint_is_not_mlxs() -> None:
+    for unified, said in ((True, "steady"), (False, "not MLX")):
+        run = Run()
+        run.state.facts = {**run.state.facts, "unified": unified}
+        for i in range(600):
+            # The cache and the footprint grow as one, up to a limit nobody reaches.
+            run.sample(1000 + i, footprint=1300 + i)
+        assert ("not MLX" in run.said().kinds) == (said == "not MLX")
+
+
+def test_a_footprint_nobody_knows_is_no_doubt() -> None:
+    assert Run().rest(600, footprint=None).said().kinds == ("steady",)
+
+
+def test_a_budget_that_is_passed_is_said() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000 + i)
+    assert run.said(budget=GIB).line().endswith("; it is above the budget of 1.00 GiB")
+
+
+def test_a_spike_names_its_phase_and_the_knob() -> None:
+    found = at_the_end(made("spikes"))
+    assert found.kinds == ("spikes",)
+    assert found.verdicts[0].words["phase"] == "prefill"
+    assert found.line().endswith("; --prefill-step-size bends it")
+
+
+def test_a_peak_between_two_samples_counts_and_one_of_long_ago_does_not() -> None:
+    run = Run().rest(400)
+    run.sample(1000, spike=3000)
+    assert run.rest(300).said().kinds == ("spikes",)
+    assert run.rest(900).said().kinds == ("steady",)
+
+
+def test_loading_another_model_is_neither_growth_nor_spike() -> None:
+    run = Run().rest(500)
+    for i in range(100):
+        run.sample(1000 + 30 * i)
+    said = {kind for _ in range(30) for kind in run.rest(20, 4000).said().kinds}
+    assert said <= {"steady", "not enough data"}
+
+
+# Limits
+
+
+def paced(run: Run, seconds: float, cache: float, busy: float) -> None:
+    """Steps that take `busy` of the time they took at first."""
+    for _ in range(round(seconds)):
+        run.time += 1
+        run.steps += 100
+        cost = getattr(run, "cost", 0) + int(100 * 5_000 * busy)
+        run.cost = cost  # type: ignore[attr-defined]
+        a, c = 1000 * MIB, int(cache * MIB)
+        run.history.add(Sample(run.time, a, c, a, a + c, UNKNOWN, run.steps, run.steps, cost, 4))
+
+
+@pytest.mark.parametrize(
+    ("after", "cache", "limit", "thrashes"),
+    [
+        (1.5, 20, 20, True),
+        (1.02, 20, 20, False),  # it costs nothing
+        (1.5, 8, 20, False),  # slower, but the cache is not full
+        (1.5, 600, 800, False),  # the limit never binds
+    ],
+)
+def test_a_limit_that_costs_speed(after: float, cache: float, limit: int, thrashes: bool) -> None:
+    run = Run("tokens")
+    run.limit(32 * GIB, "MLX's default")
+    paced(run, 300, cache=600, busy=1.0)
+    run.limit(limit * MIB, "keyboard", old=32 * GIB)
+    paced(run, 150, cache=cache, busy=after)
+    assert ("thrash" in run.said().kinds) == thrashes
+    if thrashes:
+        assert run.said().line() == (
+            "cache limit 32.00 GiB → 20.0 MiB costs speed: 200.0 → 133.3 tokens/s, and the cache is full; ] raises it"
+        )
+        run.limit(32 * GIB, "keyboard", old=20 * MIB)
+        paced(run, 5, cache=20, busy=after)
+        assert "thrash" not in run.said().kinds
+
+
+def test_too_little_of_the_speed_is_a_doubt() -> None:
+    run = Run("tokens")
+    run.rest(300)
+    paced(run, 30, cache=600, busy=1.0)
+    run.limit(20 * MIB, "keyboard", old=32 * GIB)
+    paced(run, 250, cache=20, busy=1.5)
+    assert run.said().line().startswith("not enough data: too little is known of the speed")
+
+
+def test_code_that_overrides_a_limit_is_named() -> None:
+    run = Run().limit(20 * MIB, "keyboard").rest(300).limit(GIB, "lib/loader.py:31", old=20 * MIB).rest(10)
+    found = run.said()
+    assert found.line() == "lib/loader.py:31 set the cache limit to 1.00 GiB; you had set 20.0 MiB"
+    assert found.verdicts[0].since == 300
+    run.limit(20 * MIB, "keyboard", old=GIB)
+    assert "limit overridden" not in run.said().kinds
+
+
+def test_what_mlx_lm_does_all_the_time_overrides_too_while_it_lasts() -> None:
+    run = Run().limit(5 * GIB, "flag", knob="wired").limit(9 * GIB, "mlx_lm/generate.py:90", knob="wired")
+    run.rest(300)
+    assert run.said().kinds == ("limit overridden",)
+    run.limit(5 * GIB, "mlx_lm/generate.py:99", knob="wired")
+    assert run.said().kinds == ("steady",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        [(20, "train.py:3")],  # nobody had set one
+        [(20, "keyboard"), (30, "mlxtop"), (40, "train.py:3")],  # it was given back
+        [(20, "train.py:3"), (30, "keyboard")],  # the person came later
+        [(20, "keyboard"), (20, "train.py:3")],  # the same
+        [(20, "MLX's default")],
+    ],
+)
+def test_what_overrides_nothing(change: list[tuple[int, str]]) -> None:
+    run = Run()
+    for size, who in change:
+        run.limit(size * MIB, who)
+    assert run.rest(400).said().kinds == ("steady",)
+
+
+def test_a_wish_that_waits_is_not_overridden_yet() -> None:
+    run = Run().limit(20 * MIB, "keyboard").limit(GIB, "a.py:1").rest(300)
+    run.state.limits["cache"] = run.state.limits["cache"].asked(20 * MIB)
+    assert "limit overridden" not in run.said().kinds
+
+
+# Nothing to say
+
+
+def test_too_early() -> None:
+    assert Run().said().line() == "not enough data: there are no samples yet"
+    assert Run().rest(90).said().line() == "not enough data: 29s of the 3m20s that a verdict needs"
+
+
+def test_doubt_is_said_with_its_reason() -> None:
+    run = Run()
+    for i in range(300):
+        run.sample(1000 + i)
+    assert run.said().line() == "not enough data: active +220.0 MiB in 3m39s, but it may be warming up"
+
+
+def test_a_night_of_sleep_is_no_doubt_for_long() -> None:
+    run = Run().rest(1200)
+    run.time += 8 * 3600
+    assert run.rest(600).said().line() == "steady: active 1000 MiB, cache 0 B, no growth in 10m"
+
+
+def test_a_clear_begins_the_cache_anew() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000, cache=i)
+    run.event(Kind.CLEAR, who="keyboard", freed=1)
+    assert run.said().line() == "not enough data: cache: it is too early"
+
+
+def test_a_moment_of_the_past_can_be_looked_at() -> None:
+    run = Run().rest(600)
+    for i in range(600):
+        run.sample(1000 + i)
+    past = diagnose(run.history, run.timeline, run.state, PHASES, 600, "evals")
+    assert (past.kinds, past.time) == (("steady",), 600)
+    assert run.said().kinds == ("active grows",)
+
+
+@pytest.mark.parametrize("name", ["hoard", "chat", "not mlx", "spikes", "thrash", "overridden", "loop"])
+def test_a_line_fits_the_status_row_and_json(name: str) -> None:
+    found = at_the_end(made(name), budget=200 * GIB)
+    for verdict in found.verdicts:
+        for units in ("binary", "decimal"):
+            assert len(verdict.line(units)) <= 112  # type: ignore[arg-type]
+            assert "\n" not in verdict.line(units)  # type: ignore[arg-type]
+        told = json.loads(json.dumps(verdict.to_json()))
+        assert told["line"] == verdict.line()
+    assert json.loads(json.dumps(found.to_json()))["verdicts"]
+
+
+def test_verdicts_come_by_importance() -> None:
+    run = Run().limit(20 * MIB, "keyboard").limit(90 * GIB, "a.py:1")
+    for i in range(600):
+        run.sample(1000 + i, cache=i, footprint=2000 + 4 * i)
+    assert run.said().kinds == ("limit overridden", "active grows", "not MLX", "cache hoard")
+
+
+# Odd input
+
+sizes = st.one_of(st.integers(-1, 2**45), st.just(UNKNOWN), st.just(2**61))
+odd_samples = st.lists(
+    st.tuples(st.floats(0, 5000), sizes, sizes, sizes, sizes, st.integers(0, 2**40), st.integers(-1, 9)),
+    max_size=60,
+)
+odd_events = st.lists(
+    st.tuples(
+        st.sampled_from([Kind.LIMIT, Kind.CLEAR, Kind.PHASE, Kind.GENERATION, Kind.RESET]),
+        st.sampled_from(["cache", "memory", "wired"]),
+        st.one_of(st.none(), st.integers(0, 2**63)),
+        st.one_of(st.none(), st.integers(0, 2**63)),
+        st.sampled_from(["keyboard", "flag", "a.py:1", "mlxtop", "mlx_lm/a.py:2", ""]),
+    ),
+    max_size=10,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    odd_samples,
+    odd_events,
+    st.one_of(st.floats(), st.floats(0, 1e5)),
+    st.sampled_from(["tokens", "evals", "?"]),
+    st.one_of(st.none(), st.integers(-1, 2**60)),
+    st.sampled_from([0.5, 10.0, 600.0]),
+)
+def test_odd_input_has_an_answer(
+    rows: list[Any], events: list[Any], now: float, steps_are: str, budget: int | None, window: float
+) -> None:
+    history, timeline, state = History(), Timeline(), State()
+    for at, active, cache, peak, footprint, count, phase in sorted(rows):
+        history.add(
+            Sample(
+                at, active, cache, peak, active + cache, footprint, count, count, count, phase, active, cache
+            )
+        )
+    for n, (kind, knob, old, new, who) in enumerate(events):
+        event = Event(
+            n * 300.0, kind,
+            {"knob": knob, "old": old, "new": new, "who": who, "phase": "load" if old else "run", "peak": 5},
+        )  # fmt: skip
+        timeline.add(event)
+        state.apply(event)
+    found = diagnose(history, timeline, state, [], now, steps_are, budget, window)
+    assert found.verdicts
+    json.dumps(found.to_json())
+    alone = {"steady", "not enough data"} & set(found.kinds)
+    assert not alone or len(found.kinds) == 1
+
+
+def test_a_verdict_without_words_is_told_too() -> None:
+    assert Verdict("steady", 0.0).line() == "steady: active —, cache —, no growth in 0s"

@@ -1,0 +1,373 @@
+"""A session made of what an agent says, sense or nonsense."""
+
+import json
+import math
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlxtop.agent import wire
+from mlxtop.core.event import Kind
+from mlxtop.core.limits import KNOBS
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.session.remote import RemoteSession, command
+from mlxtop.tui.frame import Own, View, cut, gather
+
+MIB = 2**20
+HELLO: dict[str, Any] = {
+    "type": "hello", "protocol": wire.PROTOCOL, "mlxtop": "0.1.0", "pid": 77, "started": 1.8e9, "now": 12.5,
+    "argv": ["/v/bin/python", "-u", "train.py", "--x"], "interval": 0.1, "run": "", "rank": None, "log": None,
+    "watched": None, "footprint": "RSS", "counters": None,
+}  # fmt: skip
+EVENTS: dict[str, dict[str, Any]] = {
+    "phase": {"phase": "train"},
+    "limit": {"knob": "cache", "old": 5, "new": 6, "who": "train.py:7", "asked": None},
+    "clear": {"who": "train.py:8", "freed": 100, "count": 3},
+    "reset": {"who": "train.py:9", "peak": 100, "count": 1},
+    "collect": {"who": "keyboard", "objects": 5, "freed": 100},
+    "census": {
+        "active": 5,
+        "parts": {},
+        "counts": {},
+        "holdings": [],
+        "whole": True,
+        "seconds": 0.1,
+        "time": 1.0,
+    },
+    "mark": {"name": "here", "who": "keyboard", "active": 1, "cache": 2, "peak": 3, "tokens": 4},
+    "error": {"message": "no", "phase": "agent"},
+}
+
+
+def session(**other: Any) -> tuple[RemoteSession, list[dict[str, Any]]]:
+    sent: list[dict[str, Any]] = []
+    return RemoteSession({**HELLO, **other}, lambda data: sent.append(json.loads(data))), sent
+
+
+def row(at: float, active: int = MIB, cache: int = 5, peak: int = MIB, phase: int = 0) -> list[float]:
+    return [at, active, cache, peak, 2 * MIB, 3, 3, 1000, phase, UNKNOWN, UNKNOWN]
+
+
+def samples(*rows: list[float], cpu: float = 0.0) -> dict[str, Any]:
+    return {"type": "samples", "cpu": cpu, "rows": list(rows)}
+
+
+def event(kind: str, at: float = 1.0, **data: Any) -> dict[str, Any]:
+    return {"type": "event", "time": at, "kind": kind, "data": {**EVENTS.get(kind, {}), **data}}
+
+
+# What comes in
+
+
+def test_who_it_is() -> None:
+    watched, _ = session(rank=2, log="/tmp/x.log")
+    assert (watched.pid, watched.label, watched.rank, watched.log) == (77, "rank 2", 2, "/tmp/x.log")
+    assert watched.title == "train.py --x"
+    assert watched.footprint_kind == "RSS"
+    assert 12.5 <= watched.now() < 15
+
+
+def test_samples_become_history_and_the_first_a_mark() -> None:
+    watched, _ = session()
+    watched.take(samples(row(1.0), row(1.1, active=2 * MIB, peak=3 * MIB)))
+    latest = watched.history.latest
+    assert latest is not None
+    assert (latest.time, latest.active, latest.total, latest.footprint) == (
+        1.1,
+        2 * MIB,
+        2 * MIB + 5,
+        2 * MIB,
+    )
+    assert watched.state.run_peak == 3 * MIB
+    assert [(mark.name, mark.snapshot.active) for mark in watched.state.marks] == [("start", MIB)]
+
+
+def test_time_that_goes_backwards_is_no_message() -> None:
+    watched, _ = session()
+    watched.take(samples(row(2.0)))
+    with pytest.raises(ValueError, match="backwards"):
+        watched.take(samples(row(1.9)))
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_events_reach_state_and_timeline(kind: str) -> None:
+    watched, _ = session()
+    watched.take(event(kind))
+    latest = watched.timeline.latest(Kind(kind))
+    assert latest is not None
+    assert latest.data == EVENTS[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [(kind, key) for kind, data in EVENTS.items() for key in data if key not in ("count", "asked", "phase", "freed")
+     and not (kind == "census" and key != "active") and (kind, key) not in (("mark", "who"),)],
+)  # fmt: skip
+def test_an_event_that_lacks_something_is_no_message(kind: str, missing: str) -> None:
+    watched, _ = session()
+    broken = event(kind)
+    del broken["data"][missing]
+    with pytest.raises((ValueError, KeyError)):
+        watched.take(broken)
+    assert watched.timeline.latest(Kind(kind)) is None
+
+
+def test_facts_and_limits() -> None:
+    watched, _ = session()
+    limits = {"cache": [5, "train.py:3", 32 * MIB], "memory": [None, "", None]}
+    watched.take({"type": "facts", "facts": {"device": "cpu"}, "limits": limits})
+    assert watched.state.facts == {"device": "cpu"}
+    assert watched.state.limits["cache"][:2] == (5, "train.py:3")
+    assert watched.found == {"cache": 5}
+
+
+def test_phases_bye_and_what_nobody_knows_yet() -> None:
+    watched, _ = session()
+    watched.take({"type": "phases", "names": ["run", "train"]})
+    assert watched.phases == ["run", "train"]
+    watched.take({"type": "weather", "tomorrow": "rain"})
+    assert not watched.bye
+    watched.take({"type": "bye"})
+    assert watched.bye
+
+
+def test_its_cost_is_a_share_of_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched, _ = session()
+    start = time.monotonic()
+    for after, cpu in (0, 1.0), (6, 1.3), (7, 9.9), (12, 1.9):
+        monkeypatch.setattr(time, "monotonic", lambda at=start + after: at)
+        watched.take(samples(cpu=cpu))
+    assert watched.agent_cost == pytest.approx(0.1, rel=0.01)
+
+
+def test_the_picture_stands_still_at_the_end() -> None:
+    watched, sent = session()
+    watched.take(samples(row(1.0)))
+    watched.end("process 77 ended")
+    assert watched.ended == "process 77 ended"
+    assert (watched.state.phase, watched.state.error) == ("ended", "process 77 ended")
+    assert watched.now() == watched.now()
+    watched.set_limit("cache", 5, "keyboard")
+    assert sent == []
+
+
+# Wishes
+
+
+def test_wishes_are_lines_an_agent_takes() -> None:
+    watched, sent = session()
+    watched.take({"type": "facts", "facts": {}, "limits": {"cache": [5, "x", 32 * MIB]}})
+    watched.set_limit("cache", 9, "keyboard")
+    watched.set_limit("cache", "default", "keyboard")
+    watched.set_limit("memory", "default", "keyboard")  # nobody knows it
+    watched.clear_cache("keyboard")
+    watched.reset_peak("keyboard")
+    watched.mark("here", "keyboard")
+    watched.collect()
+    watched.census()
+    watched.set_interval(0.5)
+    assert [(m["type"], m.get("bytes")) for m in sent] == [
+        ("limit", 9), ("limit", 32 * MIB), ("clear", None), ("reset", None), ("mark", None), ("collect", None),
+        ("census", None), ("interval", None),
+    ]  # fmt: skip
+    assert watched.interval == 0.5
+
+
+def test_a_limit_is_pending_until_its_answer() -> None:
+    watched, _ = session()
+    watched.set_limit("cache", 9, "keyboard")
+    assert watched.state.limits["cache"].pending == 9
+    watched.take(event("limit", new=3, who="train.py:1"))
+    assert watched.state.limits["cache"].pending == 9
+    watched.take(event("limit", new=9, asked=9, who="keyboard"))
+    assert watched.state.limits["cache"][:3] == (9, "keyboard", None)
+
+
+def test_a_refused_limit_is_pending_no_longer() -> None:
+    watched, _ = session()
+    watched.take({"type": "facts", "facts": {}, "limits": {"wired": [0, "MLX's default", 0]}})
+    watched.set_limit("wired", 9, "keyboard")
+    watched.take(event("limit", knob="wired", old=0, new=0, asked=9, who="MLX's default"))
+    assert watched.state.limits["wired"][:3] == (0, "MLX's default", None)
+
+
+def test_only_what_we_altered_is_put_back() -> None:
+    watched, sent = session()
+    limits = {knob: [5, "x", 5] for knob in KNOBS}
+    watched.take({"type": "facts", "facts": {}, "limits": limits})
+    watched.take(event("limit", knob="cache", old=5, new=9, asked=9, who="keyboard"))
+    watched.take(event("limit", knob="memory", old=5, new=9, who="train.py:3"))
+    assert watched.altered() == {"cache": 5}
+    watched.put_back()
+    assert [(m["knob"], m["bytes"]) for m in sent] == [("cache", 5)]
+
+
+def test_who_is_refused_wishes_for_no_limit() -> None:
+    watched, sent = session()
+    watched.refuse("already watched by mlxtop (process 5)")
+    watched.set_limit("cache", 9, "keyboard")
+    assert sent == []
+    assert watched.state.error == "already watched by mlxtop (process 5)"
+
+
+def test_control_is_lent_and_given_back() -> None:
+    sent: list[dict[str, Any]] = []
+    watched = RemoteSession(HELLO, lambda data: sent.append(json.loads(data)), controls=False)
+    watched.set_limit("cache", 9, "keyboard")
+    watched.control(True)
+    watched.control(True)
+    watched.set_limit("cache", 9, "keyboard")
+    watched.control(False)
+    assert [m.get("role") or m["type"] for m in sent] == ["watch", "limit", "look"]
+
+
+def test_what_a_fleet_controls_is_not_given_back() -> None:
+    watched, sent = session()
+    watched.control(False)
+    assert sent == []
+    assert watched.controls
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["/usr/bin/python3.12", "-u", "train.py"], "train.py"),
+        pytest.param(
+            ["python", "-X", "dev", "-W", "error", "train.py", "-X"],
+            "train.py -X",
+            marks=pytest.mark.xfail(reason="the value of -X or -W is taken for the program", strict=True),
+        ),
+        (["python", "-m", "mlx_lm.generate", "--model", "x"], "mlx_lm.generate --model x"),
+        (["python", "-c", "import mlx"], "-c import mlx"),
+        (["/v/bin/python", "/v/bin/mlx_lm.server"], "mlx_lm.server"),
+        (["python"], "python"),
+        (["./tool", "x"], "./tool x"),
+        ([], "a program"),
+        (None, "a program"),
+        ([5, None], "5 None"),
+        (["x" * 900], "x" * 200),
+    ],
+)
+def test_commands_in_few_words(argv: Any, words: str) -> None:
+    assert command(argv) == words
+
+
+# Nonsense
+
+
+NUMBERS = (
+    st.integers(-(2**65), 2**65) | st.floats() | st.sampled_from([0, 1, -1, 10**400, math.inf, math.nan])
+)
+ANY = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(max_size=8) | st.sampled_from(["cache", "wired", "mark"]),
+    lambda some: st.lists(some, max_size=12) | st.dictionaries(st.text(max_size=5), some, max_size=5),
+    max_leaves=14,
+)
+KEYS = sorted({key for data in EVENTS.values() for key in data} | {"ticks", "done", "total", "ttft", "tps"})
+odd_data = ANY | st.dictionaries(st.sampled_from(KEYS), ANY, max_size=8)
+odd_event = st.one_of(
+    st.fixed_dictionaries({"type": st.just("event"), "time": ANY, "kind": ANY, "data": odd_data}),
+    # One thing is wrong with it.
+    st.builds(
+        lambda kind, key, value: event(kind, **{key: value}), st.sampled_from([str(k) for k in Kind]), st.sampled_from(KEYS), ANY
+    ),
+    st.builds(
+        lambda kind, data, at: {"type": "event", "time": at, "kind": kind, "data": data},
+        st.sampled_from([str(kind) for kind in Kind]), odd_data, st.floats(0, 100) | ANY,
+    ),
+)  # fmt: skip
+odd_row = ANY | st.lists(ANY, min_size=11, max_size=11) | st.builds(
+    lambda at, place, value: [*row(at)[:place], value, *row(at)[place + 1 :]],
+    st.floats(0, 100), st.integers(0, 10), ANY,
+)  # fmt: skip
+odd_message = st.one_of(
+    odd_event,
+    st.fixed_dictionaries({"type": st.just("samples"), "cpu": ANY | st.just(0.5), "rows": ANY | st.lists(odd_row, max_size=4)}),
+    st.fixed_dictionaries({
+        "type": st.just("facts"), "facts": ANY,
+        "limits": ANY | st.dictionaries(st.sampled_from(KNOBS), ANY | st.tuples(ANY, ANY, ANY).map(list)),
+    }),
+    st.fixed_dictionaries({"type": st.just("phases"), "names": ANY}),
+    st.fixed_dictionaries({"type": ANY}),
+)  # fmt: skip
+
+
+def looked_at(watched: RemoteSession) -> None:
+    """What a screen does at every frame."""
+    view, now = View(), watched.now()
+    frame = gather(watched, view, Own(), cut(watched, view, 80, now), now)
+    for kind in Kind:
+        for one in watched.timeline.between(kind, -math.inf, math.inf):
+            assert isinstance(one.describe(), str)
+    for mark in watched.state.marks:
+        if frame.sample is not None:
+            frame.delta(frame.sample.active - mark.snapshot.active)
+        assert isinstance(mark.name, str)
+    for limit in watched.state.limits.values():
+        frame.size(limit.value)
+        frame.size(limit.wanted)
+        assert isinstance(limit.who, str)
+    frame.size(frame.run_peak)
+    frame.state.facts.get("device")
+    assert all(isinstance(name, str) for name in watched.phases)
+
+
+NO_CHECK = "what an agent says is taken in without a look at its types"
+
+
+@pytest.mark.xfail(reason=NO_CHECK, strict=True)
+@settings(max_examples=400, deadline=None)
+@given(st.lists(odd_message, min_size=1, max_size=4))
+def test_any_message_is_taken_or_is_none(messages: list[dict[str, Any]]) -> None:
+    watched, _ = session()
+    watched.take(samples(row(0.5), row(0.6)))
+    for message in messages:
+        try:
+            watched.take(message)
+        except (ValueError, KeyError, TypeError):
+            break
+    looked_at(watched)
+    # A second later what waits is moved into the history.
+    watched.history.add(watched.history.latest._replace(time=1e6))  # type: ignore[union-attr]
+    looked_at(watched)
+
+
+@pytest.mark.xfail(reason="OverflowError", strict=True)
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(HELLO)), ANY, max_size=4))
+def test_any_hello_makes_a_session_or_a_value_error(other: dict[str, Any]) -> None:
+    try:
+        watched, _ = session(**other)
+    except (ValueError, KeyError, TypeError):
+        return
+    watched.take(samples(row(0.5)))
+    looked_at(watched)
+
+
+BROKEN = {
+    "a size in words": samples(row(1.0, active="much")),  # type: ignore[arg-type]
+    "a size with a fraction": samples(row(1.0, active=1.5)),  # type: ignore[arg-type]
+    "a size beyond all": samples(row(1.0, peak=2**63)),
+    "a time beyond all": samples(row(math.inf)),
+    "a phase nobody named": samples(row(1.0, phase=7)),
+    "an event without data": {"type": "event", "time": 1.0, "kind": "done", "data": None},
+    "a mark of words": event("mark", active="much"),
+    "a limit of words": {"type": "facts", "facts": {}, "limits": {"cache": ["much", "x", None]}},
+    "facts that are none": {"type": "facts", "facts": 5, "limits": {}},
+    "a setter that is none": event("limit", who=["x"]),
+    "a count that is none": event("clear", count="often"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_message_of_wrong_types_is_none(request: pytest.FixtureRequest, what: str) -> None:
+    if what not in ("a count that is none", "a size in words", "a limit of words"):
+        request.applymarker(pytest.mark.xfail(reason=NO_CHECK, strict=True))
+    watched, _ = session()
+    watched.take(samples(row(0.5)))
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        watched.take(BROKEN[what])
+    looked_at(watched)
