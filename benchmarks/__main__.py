@@ -5,7 +5,18 @@ from importlib import import_module
 
 from benchmarks.measure import Table
 
-NAMES = ("startup", "keys", "sample", "screen", "throughput", "watch", "agent", "fleet", "attach")
+NAMES = (
+    "startup",
+    "keys",
+    "sample",
+    "screen",
+    "throughput",
+    "watch",
+    "agent",
+    "fleet",
+    "attach",
+    "recording",
+)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.place import Place
 from tests.e2e.screen import Screen
 
 Spawn = Callable[..., Screen]
@@ -19,6 +20,16 @@ def spawn() -> Iterator[Spawn]:
     """`Screen(...)`, ended with the test."""
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(Screen(*arguments, **options))
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Where programs under watch live; whatever was started there is ended with the test."""
+    place = Place()
+    try:
+        yield place
+    finally:
+        place.end()
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,9 @@ def record(path: Path, until: float = 26.0, text: bool = True) -> Path:
             continue
         if kind == "sample":
             line["phase"] = session.phases.index(line["phase"])
-            sink(Sample(time, *(UNKNOWN if line[name] is None else line[name] for name in Sample._fields[1:])))
+            sink(
+                Sample(time, *(UNKNOWN if line[name] is None else line[name] for name in Sample._fields[1:]))
+            )
         elif kind == "event":
             sink(Event(time, Kind(line.pop("kind")), line))
     recorder.start()

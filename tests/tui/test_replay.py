@@ -66,7 +66,19 @@ async def test_no_key_changes_a_program_that_is_over(fleet):
     async with MlxtopApp(fleet=fleet).run_test(size=(120, 40)) as pilot:
         await opened(pilot)
         keys = {key for key, active in pilot.app.screen.active_bindings.items() if active.enabled}
-        assert not keys & {"left_square_bracket", "right_square_bracket", "d", "l", "c", "r", "G", "w", "i", "s", "n"}
+        assert not keys & {
+            "left_square_bracket",
+            "right_square_bracket",
+            "d",
+            "l",
+            "c",
+            "r",
+            "G",
+            "w",
+            "i",
+            "s",
+            "n",
+        }
         assert {"space", "left", "m", "u", "minus"} <= keys
 
 

@@ -32,6 +32,8 @@ SAFE_WITHIN = 0.25
 """Seconds to wait for the program to come by a safe point, before another way is looked for."""
 IDLE_SHARE = 0.2
 """Share of a core below which a program counts as doing nothing."""
+OVERDUE = 1.5
+"""Seconds after which a wish is carried out beside a program whose main thread does not come by either."""
 LEAVE_WITHIN = 0.5
 NAME_MOST = 80
 """Letters of a mark, a phase or a viewer's name."""
@@ -91,6 +93,8 @@ class Agent:
         self._cpu_then = (0.0, 0.0)
         self._asked: int | None = None
         self._pending: Any = None
+        self._inside = False
+        """Whether the program is in an `eval`: it will come by at its next."""
         self._server = Server(self)
         self.emit(Kind.PHASE, phase=self.phases[0])
 
@@ -125,7 +129,11 @@ class Agent:
                 self._steps += 1
             self._usual += (min(gap, 60.0) - self._usual) / 8
             self._last_step = now
-            return function(*args, **kwargs)
+            self._inside = True
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._inside = False
 
         return step
 
@@ -285,7 +293,12 @@ class Agent:
         Then this thread obeys: at once where setters only take a lock (Metal, CUDA), else when the program
         does nothing that they would wait for. One that computes is stopped for a moment on its main thread.
         """
-        if not self._todo or now - self._todo[0][0] < SAFE_WITHIN:
+        try:
+            asked = self._todo[0][0]
+        except IndexError:
+            # Nothing is asked for, or the program came by just now.
+            asked = now
+        if now - asked < SAFE_WITHIN:
             self._cpu_then = now, sum(os.times()[:2])
             return
         then, cpu_then = self._cpu_then
@@ -293,7 +306,9 @@ class Agent:
             return
         quiet = (sum(os.times()[:2]) - cpu_then) / (now - then) < IDLE_SHARE
         self._cpu_then = now, sum(os.times()[:2])
-        if not quiet and backend.name() == "CPU":
+        # A worker that never calls `eval` has little queued: what the setters wait for is short.
+        never = not self._inside and now - asked > OVERDUE
+        if not quiet and not never and backend.name() == "CPU":
             self._interrupt()
         elif self._obeying.acquire(blocking=False):
             try:

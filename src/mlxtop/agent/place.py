@@ -77,7 +77,9 @@ def listens(address: Address) -> bool:
 
 
 def leave_word(text: str) -> None:
-    """An agent that cannot even open its socket says why in a file beside where it would be."""
+    """An agent of a run that cannot even open its socket says why in a file beside where it would be."""
+    if os.environ.get("MLXTOP", "1") == "1":
+        return
     with suppress(OSError):
         path = address(os.getpid(), os.environ.get("MLXTOP", "")).removesuffix(SUFFIX) + WORD
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

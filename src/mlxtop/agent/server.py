@@ -113,8 +113,11 @@ class Server(threading.Thread):
             self._nudge()
 
     def _nudge(self) -> None:
-        with suppress(OSError):
-            os.write(self._wake[1], b"!")
+        fd = self._wake[1]
+        # Called on the program's threads: the number may be a file of its own by now.
+        if _is(fd, self._inodes.get(fd, -1)):
+            with suppress(OSError):
+                os.write(fd, b"!")
 
     def stop(self, timeout: float) -> None:
         """Ends the thread; waits for it `timeout` seconds at most."""
@@ -201,6 +204,7 @@ class Server(threading.Thread):
         if self._listener is not None and fd == self._listener.fileno():
             self._welcome()
         elif fd == self._wake[0]:
+            self._check()
             with suppress(OSError):
                 os.read(fd, 4096)
         elif fd in self._clients:

@@ -157,6 +157,10 @@ class AgentFleet(threading.Thread):
             link.flush()
             link.socket.close()
         self._selector.close()
+        # A session may still nudge us.
+        pipe, self._wake_read, self._wake_write = (self._wake_read, self._wake_write), -1, -1
+        for fd in pipe:
+            os.close(fd)
 
     def settle(self, timeout: float = 1.0) -> None:
         """Waits until all that the program's agents said has come in, then stops."""
@@ -199,7 +203,8 @@ class AgentFleet(threading.Thread):
             messages = link.read()
             for message in messages or ():
                 self._take(link, message)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:
+            # Whatever it was, it came from this agent: the others go on.
             self._lose(link, f"its agent sent what mlxtop does not understand ({error})")
             return
         if messages is None:
@@ -251,6 +256,8 @@ class AgentFleet(threading.Thread):
         with suppress(KeyError, ValueError):
             self._selector.unregister(link.socket)
         link.socket.close()
+        if why and link.session is None:
+            link.refused = self.problem = f"{link.address.path} cannot be watched: {why}."
         if link.session is not None and link.session.ended is None:
             link.session.end(why or self.how_it_ended(link.session))
         if not (why or link.refused):
@@ -290,7 +297,8 @@ def _is_alive(pid: int) -> bool:
         return False
     except OSError:
         return True
-    # A zombie still has its number.
+    # A zombie still has its number; one on its way there (PF_EXITING) has closed its sockets first.
     with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-        return file.read().rpartition(")")[2].split()[0] != "Z"
+        state, *fields = file.read().rpartition(")")[2].split()
+        return state != "Z" and not int(fields[5]) & 4
     return True

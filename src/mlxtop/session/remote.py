@@ -39,14 +39,14 @@ class RemoteSession:
         own_memory: int | None = None,
         controls: bool = True,
     ) -> None:
-        self.pid = int(hello["pid"])
+        self.pid = int(_number(hello["pid"], 0))
         self.rank: int | None = hello["rank"] if isinstance(hello["rank"], int) else None
-        self.started = float(hello["started"])
-        self.interval = max(0.001, float(hello["interval"]))
+        self.started = _number(hello["started"], 0)
+        self.interval = max(0.001, _number(hello["interval"], 0))
         self.command = [str(word) for word in hello["argv"]]
         self.title = command(self.command)
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
-        self.watched: int | None = hello["watched"]
+        self.watched: int | None = _count(hello["watched"], None)
         """The process that watched it before us."""
         self.log: str | None = hello["log"] if isinstance(hello["log"], str) else None
         self.footprint_kind = str(hello["footprint"])
@@ -72,7 +72,7 @@ class RemoteSession:
         self.offers: frozenset[Wish] = frozenset(("collect", "census", "limits", *(("say",) if say else ())))
         self._say = say
         self._send = send
-        self._origin = time.monotonic() - float(hello["now"])
+        self._origin = time.monotonic() - _number(hello["now"], 0)
         self._ended_at = 0.0
 
     # What comes in
@@ -81,20 +81,29 @@ class RemoteSession:
         """One message of the agent's. Raises `ValueError`, `KeyError` or `TypeError` when it is none."""
         match message["type"]:
             case "samples":
-                self._cost(float(message["cpu"]))
+                self._cost(_number(message["cpu"], 0))
                 for row in message["rows"]:
                     self._sample(*row)
             case "event":
-                self._happened(Event(float(message["time"]), Kind(message["kind"]), message["data"]))
+                kind, data = Kind(message["kind"]), message["data"]
+                self._happened(Event(_number(message["time"], 0), kind, _checked(kind, data)))
             case "facts":
                 self._learn(message["facts"], message["limits"])
             case "phases":
-                self.phases = [str(name) for name in message["names"]]
+                names = message["names"]
+                if not isinstance(names, list) or len(names) < len(self.phases):
+                    raise ValueError("phases are only added")
+                self.phases = [str(name) for name in names]
             case "bye":
                 self.bye = True
 
-    def _sample(self, at: float, active: int, cache: int, peak: int, footprint: int, *rest: int) -> None:
-        tokens, steps, decode, phase, weights, kv = rest
+    def _sample(self, at: float, *row: int) -> None:
+        at = _number(at, 0)
+        if not all(type(value) is int and -1 <= value < 2**62 for value in row):
+            raise ValueError("a sample is made of whole numbers")
+        active, cache, peak, footprint, tokens, steps, decode, phase, weights, kv = row
+        if not 0 <= phase < len(self.phases):
+            raise ValueError("a phase that has no name")
         latest = self.history.latest
         if latest is not None and at < latest.time:
             raise ValueError("time goes backwards")
@@ -138,10 +147,15 @@ class RemoteSession:
             self.sink(event)
 
     def _learn(self, facts: dict[str, Any], limits: dict[str, Any]) -> None:
+        if not isinstance(facts, dict) or not isinstance(limits, dict):
+            raise ValueError("facts and limits have names")
         self._happened(Event(self.now(), Kind.FACTS, facts))
         for knob in KNOBS:
             if knob in limits:
                 value, who, default = limits[knob]
+                if not isinstance(who, str):
+                    raise ValueError("a limit is set by somebody")
+                value, default = _count(value, None), _count(default, None)
                 if value is None:
                     continue
                 self.found.setdefault(knob, value)
@@ -231,13 +245,51 @@ class RemoteSession:
     def forget(self) -> None: ...
 
 
+MAY_BE_UNKNOWN = {"new", "old", "asked", "freed"}
+COUNTS = MAY_BE_UNKNOWN | {
+    "peak", "objects", "active", "cache", "tokens", "count", "done", "total", "ticks", "prompt_tokens",
+}  # fmt: skip
+SPANS = {"ttft", "tps", "prompt_tps"}
+TEXTS = {"knob", "who", "name", "message", "phase", "reason"}
+
+
+def _number(value: Any, least: float) -> float:
+    """A number of seconds or the like. Raises `ValueError` for what is none."""
+    if type(value) not in (int, float) or not least <= value <= 1e12:
+        raise ValueError(f"{str(value)[:20]} is no number that can be")
+    return float(value)
+
+
+def _count(value: Any, unknown: Any = 0) -> Any:
+    """A size or a count as it is, `None` only where `unknown` is. Raises `ValueError` for anything else."""
+    if (value is None and unknown is None) or (type(value) is int and -(2**63) <= value < 2**63):
+        return value
+    raise ValueError(f"{str(value)[:20]} is no size")
+
+
+def _checked(kind: Kind, data: Any) -> dict[str, Any]:
+    """The data of an event, each of its fields what it must be. Raises `ValueError`."""
+    if not isinstance(data, dict):
+        raise ValueError("an event has named data")
+    for name, value in data.items():
+        # A census looks at its own.
+        if name in COUNTS and kind is not Kind.CENSUS:
+            _count(value, None if name in MAY_BE_UNKNOWN else 0)
+        elif name in SPANS:
+            _number(value, 0)
+        elif name in TEXTS and not isinstance(value, str):
+            raise ValueError(f"{name} must be text")
+    return data
+
+
 def command(argv: Any) -> str:
     """A command line in few words: the interpreter and where programs lie say nothing."""
     words = [str(word) for word in argv] if isinstance(argv, list) else []
     while len(words) > 1 and _is_python(words[0]):
         words = words[1:]
         while len(words) > 1 and words[0].startswith("-") and words[0] not in ("-m", "-c"):
-            words = words[1:]
+            # These two take a word after them.
+            words = words[2 if words[0] in ("-X", "-W") and len(words) > 2 else 1 :]
         if words[0] == "-m" and len(words) > 1:
             words = words[1:]
         break

@@ -69,7 +69,7 @@
     for (const name of ["footprint", "peak", "total", "cache", "active"]) {
       const lo = session.lo[name], hi = session.hi[name], colour = COLOURS[name];
       if (!lo) continue;
-      const value = (u, v, k, i) => (i === null || lo[i] === null ? "—"
+      const value = (u, v, k, i) => (i === null ? "" : lo[i] === null ? "—"
         : hi && hi[i] - lo[i] > hi[i] / 500 ? `${size(lo[i])} – ${size(hi[i])}` : size(lo[i]));
       const k = add(lo, line(name, colour, { scale: "bytes", value, width: name === "total" ? 1 : 1.5 }));
       if (!hi) continue;
@@ -78,7 +78,7 @@
     }
     for (const [name, steps] of [["limit", session.limit], ["budget", session.budget]]) {
       if (!steps.length) continue;
-      const value = (u, v) => (v === null || v === undefined ? "none" : size(v));
+      const value = (u, v, k, i) => (i === null ? "" : v === null ? "none" : size(v));
       add(stepped(times, steps), line(name, name, {
         label: name === "limit" ? "cache limit" : name, scale: "bytes", auto: false, dash: [6, 4], width: 1, value,
         paths: uPlot.paths.stepped({ align: 1 }),
@@ -194,7 +194,7 @@
     const small = place.clientWidth < 560;
     const unit = bytes ? "bytes" : "rate";
     const u = new uPlot({
-      width: place.clientWidth, height, series, bands, padding: [bytes ? 24 : 8, 14, 0, 0],
+      width: place.clientWidth, height, series, bands, padding: [bytes ? 24 : 8, 28, 0, 0],
       scales: { x: { time: false, range: (_, a, b) => [a, b] }, [unit]: { range: bytes ? range : (_, a, b) => [0, (b || 1) * 1.1] } },
       axes: [
         axis({ incrs: SPANS, space: 84, gap: bytes ? STRIP + 9 : 4, size: bytes ? STRIP + 30 : 12, values: (_, splits, k, space, step) => splits.map((s) => (bytes ? clock(s, step) : "")) }),
@@ -231,7 +231,7 @@
     chart(place, session, columns, series, bands, true, several ? 250 : Math.min(380, Math.max(280, innerHeight * 0.45)));
     const speed = sum(session.speed).map((v) => (v === null ? null : v / 1000));
     if (speed.some((v) => v !== null)) {
-      const value = (u, v) => (v === null || v === undefined ? "—" : `${v.toFixed(1)}`);
+      const value = (u, v, k, i) => (i === null ? "" : v === null ? "—" : v.toFixed(1));
       chart(place, session, [session.times, speed], [{ value: () => "" }, line("speed", "speed", { label: `speed, ${session.unit}`, scale: "rate", value })], [], false, several ? 110 : 130);
     }
     place.addEventListener("keydown", (event) => {

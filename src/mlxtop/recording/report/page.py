@@ -12,7 +12,7 @@ from mlxtop.recording.export import labels
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.report import sections
 from mlxtop.recording.report.drawn import drawn
-from mlxtop.recording.report.markup import Safe, delta, joined, size, table, tag
+from mlxtop.recording.report.markup import Safe, joined, size, table, tag
 from mlxtop.recording.report.sections import clock
 from mlxtop.recording.report.story import Story, story
 
@@ -92,16 +92,15 @@ def _overview(stories: list[Story]) -> Safe:
     rows = []
     for each in stories:
         last = each.last
-        sizes = [getattr(last, name) if last else UNKNOWN for name in ("active", "cache", "peak")]
+        sizes = [getattr(last, name) if last else UNKNOWN for name in ("active", "cache", "total", "peak")]
         rows.append(
             [
                 tag("th", tag("a", each.label, href=f"#session-{each.about.id}"), scope="row"),
                 *(size(None if value == UNKNOWN else value) for value in sizes),
-                delta(each.whole.per_minute("total") if each.whole else None),
                 each.diagnosis.line() if each.diagnosis else "—",
             ]
         )
-    return table(["session", "active", "cache", "peak", "total a minute", "verdict"], rows)
+    return table(["session", "active", "cache", "total", "peak", "verdict"], rows)
 
 
 def _timeline(stories: list[Story]) -> Safe:

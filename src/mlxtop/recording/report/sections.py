@@ -11,7 +11,7 @@ from mlxtop.core.limits import KNOBS, MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import format_clock, format_delta, format_size, format_span
 from mlxtop.recording.report.markup import Safe, delta, joined, moment, number, size, table, tag
-from mlxtop.recording.report.story import Story, Stretch
+from mlxtop.recording.report.story import LOADED, Story, Stretch
 from mlxtop.recording.report.trace import often, settled
 
 GAINS = ("active", "cache", "total", "peak", "footprint")
@@ -34,13 +34,18 @@ def verdicts(story: Story) -> Safe:
         return tag("p", "Nothing was sampled.", class_="quiet")
     found = []
     for verdict in story.diagnosis.verdicts:
+        # A line begins with its kind, in words.
+        kind, _, line = verdict.line().partition(": ")
         advice = tag("p", verdict.advice, class_="advice") if verdict.advice else Safe()
+        since = verdict.since + story.offset
+        at = tag("button", f"since {format_clock(since)}", class_="at", data_at=f"{since:.3f}")
         found.append(
             tag(
                 "article",
-                tag("h3", verdict.kind),
-                tag("p", verdict.line(), class_="line"),
+                tag("h3", kind if line else verdict.kind),
+                tag("p", line or kind, class_="line"),
                 advice,
+                at if verdict.kind not in CALM else Safe(),
                 class_=f"verdict {CALM.get(verdict.kind, '')}".strip(),
             )
         )
@@ -51,12 +56,13 @@ def key_figures(story: Story) -> Safe:
     """The counters at the end, as large figures."""
     if story.last is None:
         return Safe()
-    tiles = []
+    tiles, begin = [], story.since.start.name if story.since else ""
+    since = "since it was loaded" if begin == LOADED else "over the recording"
     for name in GAINS:
         value = getattr(story.last, name)
         known = None if value == UNKNOWN else value
-        grown = story.whole.delta(name) if story.whole else None
-        change = Safe() if grown is None else tag("small", f"{format_delta(grown)} over the recording")
+        grown = story.since.delta(name) if story.since else None
+        change = Safe() if grown is None else tag("small", f"{format_delta(grown)} {since}")
         tiles.append(
             tag("div", tag("dt", name), tag("dd", format_size(known)), change, class_=f"tile {name}")
         )
@@ -181,8 +187,9 @@ def census(story: Story) -> Safe:
 
 def events(story: Story) -> Safe:
     """How often what happened, and the events themselves, a bounded number of each kind."""
-    counts = [(kind, story.timeline.count(kind)) for kind in Kind if kind not in UNLISTED]
-    told = [tag("li", f"{n:,} × {NAMES[kind]}{_routine(story, kind)}") for kind, n in counts if n]
+    counts = Counter({kind: story.timeline.count(kind) for kind in Kind if kind not in UNLISTED})
+    counts[Kind.LIMIT] -= sum(often(event) for event in story.events if settled(event))
+    told = [tag("li", f"{n:,} × {NAMES[kind]}{_routine(story, kind)}") for kind, n in counts.items() if n]
     if not told:
         return tag("p", "Nothing happened that is told of.", class_="quiet")
     shown = [e for e in story.events if e.kind not in UNLISTED and not e.routine and not settled(e)]

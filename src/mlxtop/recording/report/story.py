@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
+from math import isfinite
 from typing import NamedTuple
 
 from mlxtop.core.columns import Level
@@ -18,6 +19,10 @@ from mlxtop.recording.report.trace import Runs, Trace, trace
 
 MOST_MARKS = 20
 """Marks that growth is shown between; of more, the first and the last."""
+LOADED = "loaded"
+"""The mark that mlxtop sets when a model is there: growth counts from it."""
+LAST_WORDS = 10.0
+"""Seconds: what is told so long after the last sample is still on the time axis."""
 LEAST_SPAN = 10.0
 """Seconds: a rate of a shorter stretch says nothing."""
 
@@ -94,9 +99,19 @@ class Story:
     diagnosis: Diagnosis | None
 
     @property
+    def since(self) -> Stretch | None:
+        """From when the model was last loaded to the end; the whole where nothing tells of that."""
+        for stretch in reversed(self.stretches):
+            if stretch.start.name == LOADED and self.whole:
+                return Stretch(stretch.start, self.whole.end, self.whole.generations)
+        return self.whole
+
+    @property
     def end(self) -> float:
-        """The page's time of the last sample."""
-        return self.offset + (self.last.time if self.last else 0.0)
+        """The page's time of the last sample, or of what was told just after it: how it ended."""
+        sampled = self.last.time if self.last else 0.0
+        told = self.events[-1].time if self.events else 0.0
+        return self.offset + max(sampled, min(told, sampled + LAST_WORDS))
 
     @property
     def span(self) -> float:
@@ -109,6 +124,8 @@ def story(recording: Recording, about: About, label: str, offset: float, session
     timeline, state, events = Timeline(kept=None), State(facts=about.facts), []
     for event in recording.events(about.id):
         try:
+            if not isfinite(event.time):
+                raise ValueError("a time that is none")
             state.apply(event)
             timeline.add(event)
         except (TypeError, ValueError, KeyError, AttributeError):

@@ -133,6 +133,8 @@ class FleetScreen(Screen[None]):
         self.fleet = fleet
         self.view = View()
         self._selected: int | None = None
+        self._touched = False
+        """Whether a person has chosen a line."""
         self._place = 0
         """The selected line's number, for when its process is gone from the list."""
         self._origin: float | None = None
@@ -288,9 +290,11 @@ class FleetScreen(Screen[None]):
     # Choosing
 
     def _keep_selection(self, pids: Sequence[int]) -> None:
-        """The first line is chosen to begin with; when the chosen one is gone, what stands in its place."""
+        """Until a person chooses, the first line is; when the chosen one is gone, what took its place."""
         if not pids:
             self._selected = None
+        elif not self._touched:
+            self._place, self._selected = 0, pids[0]
         elif pids[self._place : self._place + 1] == [self._selected]:
             return
         elif self._selected in pids:
@@ -300,6 +304,7 @@ class FleetScreen(Screen[None]):
             self._selected = pids[self._place]
 
     def action_select(self, by: int) -> None:
+        self._touched = True
         pids = [*(m.pid for m in self.fleet.members()), *(s.pid for s in self.fleet.strangers())]
         self._keep_selection(pids)
         if pids:
@@ -313,6 +318,7 @@ class FleetScreen(Screen[None]):
         self.action_select(direction * max(1, fit))
 
     def action_open(self) -> None:
+        self._touched = True
         if self._selected is not None:
             self.post_message(self.Opened(self._selected))
 
@@ -320,6 +326,7 @@ class FleetScreen(Screen[None]):
         if event.pid is None:
             self.action_select(event.by)
             return
+        self._touched = True
         self._selected = event.pid
         self.tick()
         if event.opens:

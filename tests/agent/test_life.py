@@ -1,0 +1,408 @@
+"""How watched programs fork, become others and end: exactly as they do unwatched."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.agent.subject import MX, Start, Subject, descriptors, threads, until
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+USE = "import mlx.core as mx; x = mx.ones(5); mx.eval(x); "
+ENDS = {
+    "comes to its end": "pass",
+    "sys.exit(3)": "sys.exit(3)",
+    "sys.exit with words": "sys.exit('words')",
+    "an uncaught exception": "raise ValueError('as it is')",
+    "os._exit(4)": "os._exit(4)",
+    "SIGTERM": "os.kill(os.getpid(), 15); time.sleep(5)",
+    "SIGKILL": "os.kill(os.getpid(), 9); time.sleep(5)",
+    "SIGINT": "os.kill(os.getpid(), 2); time.sleep(5)",
+    "a handler of SIGTERM": "import signal; signal.signal(15, lambda *_: sys.exit(6)); "
+    "os.kill(os.getpid(), 15); time.sleep(5)",
+    "atexit that uses MLX": "import atexit; atexit.register(lambda: (mx.eval(mx.ones(9)), mx.clear_cache()))",
+    "a worker thread that used MLX": """
+import threading
+def work():
+    y = mx.ones((64, 64)); mx.eval(y @ y); mx.synchronize(); mx.clear_streams()
+t = threading.Thread(target=work); t.start(); t.join()""",
+    "a worker thread that outlives main": """
+import threading
+def work():
+    time.sleep(0.3); y = mx.ones((64, 64)); mx.eval(y @ y); mx.synchronize(); mx.clear_streams()
+threading.Thread(target=work).start()""",
+    "multiprocessing": """
+import multiprocessing
+with multiprocessing.get_context("spawn").Pool(1) as pool: print(pool.map(abs, [-3]))""",
+    "an exec": "os.execv(sys.executable, [sys.executable, '-c', 'import sys; import mlx.core as mx; "
+    "mx.eval(mx.ones(3)); sys.exit(7)'])",
+    "a fork before MLX is used": """
+pid = os.fork()
+if pid == 0: mx.eval(mx.ones(5)); sys.exit(8)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])); sys.exit(9)""",
+    "a fork without MLX": """
+mx.eval(x); pid = os.fork()
+if pid == 0: sys.exit(8)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])); sys.exit(9)""",
+}
+HEAD = "import os, sys, time\nimport mlx.core as mx\nx = mx.ones((64, 64))\n"
+
+
+def ran(start: Start, code: str, run: str | None) -> tuple[int, str, str, float]:
+    began = time.monotonic()
+    subject = start(["env", f"PATH={os.environ['PATH']}", sys.executable, "-c", code], run)
+    out, err = subject.process.communicate(timeout=30)
+    return subject.process.returncode, out.decode(), err.decode(), time.monotonic() - began
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_it_ends_as_without_us(start: Start, how: str) -> None:
+    used = "" if "fork" in how else "mx.eval(x)\n"
+    code = HEAD + used + ENDS[how]
+    *plain, bare = ran(start, code, None)
+    *watched, long = ran(start, code, "1")
+    assert watched == plain
+    # Starting the agent is in it too.
+    assert long - bare < 0.5 + 0.5 * bare
+
+
+@pytest.mark.parametrize("how", ["sys.exit(3)", "os._exit(4)", "a worker thread that outlives main"])
+def test_it_ends_as_without_us_while_somebody_watches(start: Start, how: str) -> None:
+    subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n" + ENDS[how])
+    viewer = subject.connect()
+    viewer.message("samples")
+    began = time.monotonic()
+    subject.say()
+    code, errors = subject.end()
+    assert (code, errors) == ({"sys.exit(3)": 3, "os._exit(4)": 4}.get(how, 0), "")
+    assert time.monotonic() - began < 1.5
+    viewer.end()
+    assert ("bye" in viewer.kinds()) == (how != "os._exit(4)")
+
+
+@pytest.mark.parametrize("repeat", range(6))
+def test_a_viewer_that_never_reads_keeps_nobody_from_ending(start: Start, repeat: int) -> None:
+    subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n")
+    viewers = [subject.connect() for _ in range(3)]
+    viewers[0].say("interval", seconds=0.01)
+    began = time.monotonic()
+    assert subject.end() == (0, "")
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_socket_is_gone_with_its_program_and_one_of_a_killed_program_is_replaced(start: Start) -> None:
+    subject = start.up()
+    assert len(subject.sockets()) == 1
+    assert subject.end() == (0, "")
+    assert subject.sockets() == []
+    killed = start.up()
+    killed.kill()
+    assert killed.sockets() == [f"{killed.pid}.sock"]
+
+
+def test_an_exec_is_another_session_of_the_same_process(start: Start) -> None:
+    again = "import time, sys; import mlx.core as mx; x = mx.ones(5); mx.eval(x); sys.stdin.readline(); sys.exit(3)"
+    subject = start(
+        MX + "print('up', flush=True); sys.stdin.readline()\n"
+        f"os.execv(sys.executable, [sys.executable, '-c', {again!r}])"
+    )
+    assert subject.line() == "up"
+    first = subject.connect()
+    started = first.message("hello")["started"]
+    subject.say()
+    first.end()
+    assert "bye" not in first.kinds()
+    # A connection that the old socket took in its last moment comes to nothing.
+    second = until(lambda: (viewer := subject.connect()).hear(1) and viewer)
+    assert second.message("hello")["started"] > started
+    assert second.message("hello")["pid"] == subject.pid
+    assert len(subject.sockets()) == 1
+    assert subject.end() == (3, "")
+
+
+FORK = (
+    HEAD
+    + """
+child = os.fork()
+if child == 0:
+    {child}
+    os._exit(0)
+mx.eval(x)
+print(child, flush=True)
+sys.stdin.readline()
+os.kill(child, 9); os.waitpid(child, 0)
+"""
+)
+
+
+@linux
+def test_a_forked_child_that_uses_mlx_is_a_session_of_its_own(start: Start) -> None:
+    subject = start(FORK.format(child="x = mx.ones((512, 512)); mx.eval(x); time.sleep(1000)"))
+    child = int(subject.line())
+    viewer = subject.connect(pid=child)
+    assert viewer.message("hello")["pid"] == child
+    viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][1] >= 512 * 512 * 4)
+    viewer.say("limit", knob="cache", bytes=99, who="keyboard")
+    viewer.event("limit", new=99)
+    parent = subject.connect()
+    assert parent.message("hello")["pid"] == subject.pid
+    parent.settle()
+    assert [e for e in parent.events("limit") if e["who"] == "keyboard"] == []
+    assert subject.end() == (0, "")
+
+
+@linux
+def test_a_forked_child_without_mlx_holds_nothing_of_ours(start: Start) -> None:
+    code = (
+        MX
+        + """
+sys.stdin.readline()
+child = os.fork()
+if child == 0:
+    time.sleep(1000)
+print(child, flush=True)
+sys.stdin.readline()
+os._exit(3)
+"""
+    )
+    subject = start(code)
+    viewer = subject.connect()
+    viewer.message("samples")
+    subject.say()
+    child = int(subject.line())
+    until(lambda: not [name for name in descriptors(child) if name.startswith("socket:")])
+    assert threads(child) <= threads(subject.pid)
+    assert subject.sockets() == [f"{subject.pid}.sock"]
+    began = time.monotonic()
+    subject.say()
+    viewer.end(timeout=5)
+    assert time.monotonic() - began < 2
+    assert Path(f"/proc/{child}").exists()
+
+
+@linux
+def test_a_daemon_that_forks_twice_keeps_its_files(start: Start) -> None:
+    code = (
+        HEAD
+        + """
+if os.fork(): time.sleep(0.5); os._exit(0)
+os.setsid()
+files = [os.open("/dev/null", os.O_RDWR) for _ in range(9)]
+if os.fork(): os._exit(0)
+for file in files: os.fstat(file)
+print("all there", flush=True)
+"""
+    )
+    assert start(code).line() == "all there"
+
+
+@linux
+def test_a_forked_child_writes_nothing_into_its_own_files(start: Start, tmp_path: Path) -> None:
+    code = (
+        MX
+        + f"""
+import mlxtop
+sys.stdin.readline()
+if os.fork() == 0:
+    paths = ["{tmp_path}/%d" % n for n in range(9)]
+    files = [os.open(path, os.O_RDWR | os.O_CREAT) for path in paths]
+    mlxtop.mark("in the child"); mlxtop.phase("a phase")
+    print([open(path).read() for path in paths], flush=True)
+    os._exit(0)
+sys.stdin.readline()
+"""
+    )
+    subject = start(code)
+    viewer = subject.connect()
+    viewer.message("samples")
+    subject.say()
+    assert subject.line() == str([""] * 9)
+
+
+@linux
+def test_a_daemon_is_found_and_ends_in_order(start: Start) -> None:
+    code = (
+        HEAD
+        + """
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+mx.eval(x)
+print(os.getpid(), flush=True)
+sys.stdin.readline()
+"""
+    )
+    subject = start(code)
+    daemon = int(subject.line())
+    viewer = subject.connect(pid=daemon)
+    viewer.message("samples")
+    subject.say()
+    viewer.end()
+    assert "bye" in viewer.kinds()
+    # What is left is its forefathers', who left by os._exit.
+    until(lambda: f"{daemon}.sock" not in subject.sockets())
+
+
+@linux
+def test_spawned_children_are_found(start: Start, tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text("""
+import multiprocessing, sys
+def work(n):
+    import mlx.core as mx, time
+    mx.eval(mx.ones((n, n))); time.sleep(1000)
+if __name__ == "__main__":
+    children = [multiprocessing.get_context("spawn").Process(target=work, args=(9,), daemon=True) for _ in range(2)]
+    for child in children: child.start()
+    print(*[child.pid for child in children], flush=True)
+    sys.stdin.readline()
+""")
+    subject = start([sys.executable, str(script)], run="abc")
+    pids = [int(word) for word in subject.line().split()]
+    for pid in pids:
+        assert subject.connect(pid=pid).message("hello")["run"] == "abc"
+    # Neither the parent nor multiprocessing's helpers use MLX.
+    assert subject.sockets() == sorted(f"{pid}-abc.sock" for pid in pids)
+    assert subject.end() == (0, "")
+
+
+@linux
+def test_a_program_that_lets_sigpipe_kill_it_survives_viewers_that_leave(start: Start) -> None:
+    subject = start.up("import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)")
+    for _ in range(20):
+        viewer = subject.connect()
+        viewer.say("interval", seconds=0.01)
+        viewer.message("hello")
+        viewer.close()
+    subject.connect().message("samples")
+    assert subject.end() == (0, "")
+
+
+@linux
+def test_signals_reach_the_program_and_not_the_agent(start: Start) -> None:
+    code = """
+import signal
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"heard\\n"))
+print("ready", flush=True)
+while True: signal.pause()
+"""
+    subject = start(MX + code)
+    assert subject.line() == "ready"
+    for _ in range(20):
+        os.kill(subject.pid, signal.SIGUSR1)
+        assert subject.line(timeout=5) == "heard"
+
+
+@linux
+def test_a_program_that_closes_all_files_is_left_in_peace(start: Start) -> None:
+    subject = start(MX + "os.closerange(3, 1000); print('up', flush=True); sys.stdin.readline()")
+    assert subject.line() == "up"
+    assert share(subject) < 0.3
+    assert subject.end() == (0, "")
+
+
+@linux
+@pytest.mark.xfail(
+    reason="the program's threads write `!` to the number that the wake pipe had", strict=False
+)
+def test_files_in_the_place_of_ours_are_neither_written_nor_read(start: Start) -> None:
+    code = f"""
+import mlxtop
+print("ready", flush=True); sys.stdin.readline()
+os.closerange(3, 1000)
+paths = ["{start.home}/file%d" % n for n in range(12)]
+for path in paths: open(path, "w").write("0123456789")
+files = [os.open(path, os.O_RDWR) for path in paths]
+for n in range(200): mlxtop.mark("m"); time.sleep(0.005)
+print([os.lseek(file, 0, os.SEEK_CUR) for file in files], {{open(path).read() for path in paths}}, flush=True)
+"""
+    subject = start(MX + code)
+    assert subject.line() == "ready"
+    viewer = subject.connect()
+    viewer.message("facts")
+    subject.say()
+    assert subject.line() == f"{[0] * 12} {{'0123456789'}}"
+
+
+@linux
+def test_a_listener_of_the_programs_in_the_place_of_ours_keeps_its_guests(start: Start) -> None:
+    code = """
+import socket
+os.closerange(3, 1000)
+servers = []
+for n in range(9):
+    server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1] + f"/own{n}"); server.listen(); servers.append(server)
+print("up", flush=True)
+sys.stdin.readline()
+time.sleep(1)
+for server in servers: server.settimeout(1); server.accept()
+print("all came", flush=True)
+"""
+    subject = start([sys.executable, "-c", MX + code, str(start.home)])
+    assert subject.line() == "up"
+    guests = [socket.socket(socket.AF_UNIX) for _ in range(9)]
+    for n, guest in enumerate(guests):
+        guest.connect(f"{start.home}/own{n}")
+    subject.say()
+    assert subject.line() == "all came"
+
+
+def share(subject: Subject) -> float:
+    """Share of a core it takes over a second."""
+    began, cpu = time.monotonic(), subject.cpu()
+    until(lambda: time.monotonic() - began > 1)
+    return (subject.cpu() - cpu) / (time.monotonic() - began)
+
+
+@linux
+def test_a_program_out_of_descriptors_is_left_in_peace(start: Start) -> None:
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+files = []
+try:
+    while True: files.append(os.open("/dev/null", os.O_RDONLY))
+except OSError: pass
+"""
+    subject = start.up(code)
+    guest = socket.socket(socket.AF_UNIX)
+    guest.connect(subject.path())
+    assert share(subject) < 0.3
+    assert subject.end() == (0, "")
+
+
+@linux
+@pytest.mark.slow
+def test_a_thousand_viewers_come_and_go_and_leave_nothing(start: Start) -> None:
+    subject = start.up("import gc, threading")
+    viewer = subject.connect("look")
+    viewer.message("samples")
+
+    def cycle(times: int) -> None:
+        for n in range(times):
+            guest = subject.connect("watch")
+            if n % 4:
+                guest.message("facts")
+            guest.close()
+
+    def settled() -> bool:
+        return len([name for name in descriptors(subject.pid) if name.startswith("socket:")]) == 2
+
+    def rss() -> int:
+        return int(Path(f"/proc/{subject.pid}/statm").read_text().split()[1])
+
+    cycle(300)
+    until(settled)
+    count, before, memory = threads(subject.pid), descriptors(subject.pid), rss()
+    cycle(1000)
+    until(settled)
+    assert descriptors(subject.pid) == before
+    assert threads(subject.pid) == count
+    # What a thousand cost in pages would be more than a few if each left a byte.
+    assert rss() - memory <= 64
+    viewer.close()
+    assert subject.end() == (0, "")

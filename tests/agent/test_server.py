@@ -1,0 +1,349 @@
+"""Clients of every kind at a real agent's socket: the program and the other clients never suffer."""
+
+import json
+import os
+import socket
+import stat
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlxtop.agent import wire
+from mlxtop.agent.server import MOST_CLIENTS, peer_uid
+from tests.agent.subject import MX, Start, Subject, Viewer, starting, until
+
+HELLO = {"type": "hello", "protocol": wire.PROTOCOL, "mlxtop": "0", "pid": 1, "role": "watch"}
+
+
+@pytest.fixture(scope="module")
+def calm() -> Iterator[Subject]:
+    """One program for all clients: whoever harms it fails every test after."""
+    with starting() as start:
+        yield start.up()
+
+
+def still_well(subject: Subject) -> None:
+    """It runs, lets us in and still samples."""
+    assert subject.process.poll() is None
+    viewer = subject.connect("look")
+    viewer.message("facts")
+    first = viewer.message("samples")["rows"][0][0]
+    viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > first)
+    viewer.close()
+
+
+def test_only_this_user_may_come_near(calm: Subject) -> None:
+    path = Path(calm.path())
+    assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.lstat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o177])
+def test_whatever_the_programs_umask(start: Start, mask: int) -> None:
+    code = f"import os; os.umask({mask})\n" + MX + "print(oct(os.umask(0)), flush=True); sys.stdin.readline()"
+    subject = start(code)
+    assert subject.line() == oct(mask)
+    path = Path(subject.path())
+    assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.lstat().st_mode) & 0o077 == 0
+
+
+def test_the_user_at_the_other_end() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        assert peer_uid(one) == peer_uid(other) == os.getuid()
+
+
+def test_another_user_is_turned_away(start: Start) -> None:
+    # As if we were somebody else: the real thing takes a second user.
+    subject = start.up("from mlxtop.agent import server; server.peer_uid = lambda sock: 12345")
+    viewer = Viewer(subject.path())
+    viewer.end()
+    assert viewer.heard == []
+
+
+BAD = {
+    "no JSON": b"hello\n",
+    "an empty line": b"\n",
+    "no object": b"[1, 2]\n",
+    "no type": b'{"role": "watch"}\n',
+    "a type that is no text": b'{"type": 5}\n',
+    "too long": b"x" * 5000,
+    "too long, with an end": b'{"type": "' + b"x" * 5000 + b'"}\n',
+    "too deep": b"[" * 4000 + b"\n",
+    "no UTF-8": b'{"type": "\xff\xfe"}\n',
+    "a wish before a greeting": wire.line("clear", who="me"),
+    "another protocol": wire.line("hello", protocol=99, mlxtop="9", pid=1, role="watch"),
+    "no protocol": wire.line("hello", mlxtop="9", pid=1, role="watch"),
+    "another role": wire.line("hello", protocol=wire.PROTOCOL, mlxtop="9", pid=1, role="king"),
+    "no pid": wire.line("hello", protocol=wire.PROTOCOL, mlxtop="9", role="watch"),
+    "a pid that is none": wire.line("hello", protocol=wire.PROTOCOL, mlxtop="9", role="watch", pid=[]),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_client_that_makes_no_sense_is_dropped(calm: Subject, what: str) -> None:
+    viewer = calm.connect(None)
+    viewer.message("hello")
+    viewer.raw(BAD[what])
+    viewer.end(timeout=4)
+    still_well(calm)
+
+
+WRONG = {
+    "an unknown wish": {"type": "explode"},
+    "a limit without a knob": {"type": "limit", "bytes": 1},
+    "a limit of no knob": {"type": "limit", "knob": "disk", "bytes": 1},
+    "a knob that is a list": {"type": "limit", "knob": [], "bytes": 1},
+    "a limit in words": {"type": "limit", "knob": "cache", "bytes": "all"},
+    "a limit with a fraction": {"type": "limit", "knob": "cache", "bytes": 1.5},
+    "a limit below nothing": {"type": "limit", "knob": "cache", "bytes": -1},
+    "a limit beyond all": {"type": "limit", "knob": "cache", "bytes": 2**63},
+    "a limit far beyond all": {"type": "limit", "knob": "cache", "bytes": 10**4000},
+    "a mark without a name": {"type": "mark"},
+    "an interval in words": {"type": "interval", "seconds": "often"},
+    "no interval": {"type": "interval"},
+    "an interval that is a list": {"type": "interval", "seconds": [1]},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wish_that_makes_no_sense_drops_its_client(calm: Subject, what: str) -> None:
+    viewer = calm.connect("watch")
+    viewer.message("facts")
+    viewer.raw(json.dumps(WRONG[what]).encode() + b"\n")
+    viewer.end(timeout=4)
+    still_well(calm)
+
+
+@pytest.mark.parametrize("seconds", ["1e400", "-1e400", "NaN", "0", "-5", "1e308", "true"])
+def test_odd_intervals_are_brought_within_bounds(start: Start, seconds: str) -> None:
+    subject = start.up()
+    viewer = subject.connect()
+    viewer.message("facts")
+    viewer.raw(b'{"type": "interval", "seconds": %s}\n' % seconds.encode())
+    viewer.say("mark", name="after", who="me")
+    viewer.event("mark", name="after")
+    assert 0.01 <= subject.connect().message("hello")["interval"] <= 60
+
+
+HUGE = {
+    "a huge interval": [wire.hello("watch"), b'{"type": "interval", "seconds": %s}\n' % (b"9" * 400)],
+    "a huge pid": [b'{"type": "hello", "protocol": 1, "role": "look", "pid": 1e999}\n'],
+}
+
+
+@pytest.mark.parametrize("what", HUGE)
+def test_a_number_too_large_for_a_float_drops_its_client_only(start: Start, what: str) -> None:
+    subject = start.up()
+    viewer = subject.connect(None)
+    for line in HUGE[what]:
+        viewer.raw(line)
+    viewer.end()
+    assert subject.sockets() == [f"{subject.pid}.sock"]
+    still_well(subject)
+
+
+def values() -> st.SearchStrategy[Any]:
+    """Any JSON, numbers that fit no machine included, but those of `HUGE`."""
+    leaves = (
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**70), 2**70)
+        | st.floats(-1e300, 1e300)
+        | st.text(max_size=9)
+    )
+    return st.recursive(
+        leaves, lambda some: st.lists(some, max_size=4) | st.dictionaries(st.text(max_size=5), some)
+    )
+
+
+KEYS = ("knob", "bytes", "who", "name", "seconds", "role", "protocol", "pid", "mlxtop")
+# A census and a collection take their time; they have their own tests.
+TYPES = ("hello", "limit", "clear", "reset", "mark", "interval", "bye", "samples")
+odd_wish = st.builds(
+    lambda kind, data: {**data, "type": kind},
+    st.sampled_from(TYPES),
+    st.dictionaries(
+        st.sampled_from(KEYS), values() | st.sampled_from(["cache", "wired", "memory", "look", "watch", 1])
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(st.binary(max_size=200) | values().map(lambda v: json.dumps(v).encode()), max_size=5))
+def test_any_bytes(calm: Subject, lines: list[bytes]) -> None:
+    attack(calm, None, lines)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wishes=st.lists(odd_wish, max_size=5), role=st.sampled_from(["watch", "look"]))
+def test_any_wish(calm: Subject, wishes: list[dict[str, Any]], role: str) -> None:
+    attack(calm, role, [json.dumps(wish).encode() for wish in wishes])
+
+
+def attack(subject: Subject, role: str | None, lines: list[bytes]) -> None:
+    viewer = Viewer(subject.path())
+    try:
+        if role is not None:
+            viewer.raw(wire.hello(role))
+        for line in lines:
+            viewer.raw(line + b"\n")
+    except ConnectionError:
+        pass  # dropped already
+    viewer.close()
+    # The next is still greeted.
+    other = Viewer(subject.path())
+    assert other.message("hello", timeout=5)["pid"] == subject.pid
+    other.close()
+
+
+def test_after_all_that_it_is_still_well(calm: Subject) -> None:
+    still_well(calm)
+    assert not list(calm.home.glob("mlxtop/*.failed"))
+
+
+def test_one_byte_at_a_time(calm: Subject) -> None:
+    viewer = calm.connect(None)
+    for byte in wire.hello("watch") + wire.line("mark", name="slowly", who="me"):
+        viewer.raw(bytes([byte]))
+    assert viewer.event("mark", name="slowly")["who"] == "me"
+    viewer.close()
+
+
+def test_many_wishes_at_once(calm: Subject) -> None:
+    viewer = calm.connect(None)
+    marks = b"".join(wire.line("mark", name=f"many {n}", who="me") for n in range(500))
+    viewer.raw(wire.hello("watch") + marks)
+    viewer.event("mark", name="many 499")
+    names = [m["name"] for m in viewer.events("mark") if m["name"].startswith("many")]
+    assert names == [f"many {n}" for n in range(500)]
+    viewer.close()
+
+
+def test_one_who_only_looks_wishes_in_vain(calm: Subject) -> None:
+    viewer = calm.connect("look")
+    viewer.say("mark", name="in vain", who="me")
+    viewer.message("samples")
+    viewer.settle()
+    assert "in vain" not in [m["name"] for m in viewer.events("mark")]
+    # Then it takes control, and gives it back.
+    viewer.raw(wire.hello("watch") + wire.line("mark", name="granted", who="me"))
+    viewer.event("mark", name="granted")
+    assert calm.connect(None).message("hello")["watched"] == os.getpid()
+    viewer.raw(wire.hello("look") + wire.line("mark", name="in vain", who="me"))
+    viewer.settle()
+    assert "in vain" not in [m["name"] for m in viewer.events("mark")]
+    assert calm.connect(None).message("hello")["watched"] is None
+    viewer.close()
+
+
+def test_the_second_that_would_watch_may_only_look(start: Start) -> None:
+    subject = start.up()
+    first = subject.connect("watch")
+    first.message("facts")
+    second = subject.connect("watch")
+    assert second.message("refused")["why"] == f"it is already watched by mlxtop (process {os.getpid()})"
+    second.message("samples")
+    second.say("mark", name="in vain", who="me")
+    second.settle()
+    assert second.events("mark") == []
+    first.close()
+    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    second.raw(wire.hello("watch") + wire.line("mark", name="granted", who="me"))
+    second.event("mark", name="granted")
+
+
+def test_a_silent_client_is_dropped_after_a_while_and_a_greeted_one_is_not(calm: Subject) -> None:
+    greeted, silent = calm.connect("look"), calm.connect(None)
+    began = time.monotonic()
+    silent.end(timeout=9)
+    assert 4 < time.monotonic() - began < 9
+    assert greeted.hear(0.3)
+    greeted.close()
+
+
+def test_a_client_that_never_reads_costs_little_and_others_notice_nothing(start: Start) -> None:
+    code = """
+from mlxtop.agent import server
+server.STUCK_AFTER = 3.0
+"""
+    subject = start.up(code)
+    stuck = subject.connect("watch")
+    stuck.say("interval", seconds=0.01)
+    for n in range(3000):
+        stuck.say("mark", name=f"{n} " + "x" * 70, who="me")
+    other = subject.connect("look")
+    other.event("mark", timeout=10)
+    first = other.message("samples")["rows"][0][0]
+    other.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > first + 1)
+    # What waits for the stuck one is bounded; in the end it is dropped.
+    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    stuck.end()
+
+
+def test_one_that_was_stuck_misses_nothing_that_is_still_kept(start: Start) -> None:
+    subject = start.up()
+    viewer = subject.connect("watch")
+    for n in range(4000):
+        viewer.say("mark", name=f"{n}", who="me")
+    viewer.event("mark", name="3999")
+    assert [m["name"] for m in viewer.events("mark")] == [str(n) for n in range(4000)]
+
+
+def test_more_clients_than_there_is_room_for(start: Start) -> None:
+    subject = start.up()
+    inside = [subject.connect("look") for _ in range(MOST_CLIENTS)]
+    for viewer in inside:
+        viewer.message("hello")
+    outside = subject.connect(None)
+    outside.end(timeout=5)
+    assert outside.heard == []
+    inside.pop().close()
+    until(lambda: Viewer(subject.path()).hear(1))
+    for viewer in inside:
+        assert viewer.hear(0.2)
+
+
+def test_connections_that_are_reset(calm: Subject) -> None:
+    for _ in range(50):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(calm.path())
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.send(wire.hello("watch"))
+        sock.close()
+    still_well(calm)
+
+
+def test_wishes_that_cannot_be_carried_out_do_not_pile_up(start: Start) -> None:
+    code = "from mlxtop.agent.agent import Agent, _agent\nAgent._help_along = lambda self, now: None\n"
+    code += "print('ready', flush=True); sys.stdin.readline(); print(len(_agent._todo), flush=True)"
+    subject = start(MX + code)
+    assert subject.line() == "ready"
+    viewer = subject.connect()
+    try:
+        for _ in range(200):
+            viewer.raw(wire.line("clear", who="me") * 100)
+    except ConnectionError:
+        pass
+    viewer.close()
+    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    subject.say()
+    assert int(subject.line()) <= 5000
+
+
+def test_every_viewer_hears_of_everything(start: Start) -> None:
+    subject = start.up()
+    viewers = [subject.connect("look") for _ in range(4)]
+    watcher = subject.connect("watch")
+    for n in range(50):
+        watcher.say("mark", name=str(n), who="me")
+    for viewer in (watcher, *viewers):
+        viewer.event("mark", name="49")
+        assert [m["name"] for m in viewer.events("mark")] == [str(n) for n in range(50)]

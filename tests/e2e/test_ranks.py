@@ -1,0 +1,137 @@
+"""`mlx.launch` under watch: all ranks side by side, each in full on Enter."""
+
+import re
+import sys
+
+import pytest
+
+from tests.e2e.place import BIN, Place, after, leave
+from tests.e2e.screen import Screen
+
+pytestmark = pytest.mark.e2e
+
+RANKS = """\
+import sys, time
+import mlx.core as mx
+group = mx.distributed.init()
+rank, size = group.rank(), group.size()
+kept = mx.ones((1024, 1024, 12 if rank == size - 1 else 4), mx.uint8); mx.eval(kept)
+print(f"rank {rank} of {size} is up", flush=True)
+x = mx.ones((64, 64))
+while True:
+    x = mx.distributed.all_sum(x) / size; mx.eval(x); time.sleep(0.02)
+"""
+
+
+def launch(place: Place, ranks: int, script: str = RANKS) -> Screen:
+    screen = place.run(
+        *(BIN / "mlx.launch", "-n", str(ranks), "--backend", "ring", "--"),
+        *(sys.executable, place.script(script)),
+    )
+    # In order, whichever came first, and nothing else: neither the launcher nor what helps it.
+    screen.wait_for(lambda text: lanes(text) == [f"rank {i}" for i in range(ranks)], why="a lane a rank")
+    return screen
+
+
+def lanes(text: str) -> list[str]:
+    """The names of the lanes, from the top."""
+    return re.findall(r"^[ ▌][ ↑↓■]+(rank \d+|\d{3,}) +[●■\d]", text, re.MULTILINE)
+
+
+def chosen(screen: Screen) -> str:
+    return screen.value(r"^▌[ ↑↓■]+(rank \d+) ")[1]
+
+
+def test_two_ranks_side_by_side_and_each_in_full(place: Place) -> None:
+    screen = launch(place, 2)
+    screen.value(r" · 2 sessions +active +16\.\d MiB ")
+    screen.value(r"rank 0 +● run +4\.0 MiB ")
+    screen.value(r"rank 1 +● run +12\.0 MiB ")
+    screen.value(r"^ +sum +16\.\d MiB ")
+    screen.wait_for("rank 0 of 2 is up")
+    screen.wait_for("rank 1 of 2 is up")
+    assert chosen(screen) == "rank 0"
+    screen.press("down")
+    screen.value(r"^▌[ ↑↓■]+rank 1 ")
+    screen.press("enter")
+    screen.wait_for("where it goes")
+    screen.value(r"^ active +12\.0 MiB ")
+    screen.value(r" [1-9]\d*\.\d evals/s ")
+    # A limit is one rank's own.
+    screen.press("[")
+    screen.value(r" cache +20\.0 MiB keyboard")
+    screen.press("o")
+    screen.wait_for(lambda text: lanes(text) == ["rank 0", "rank 1"])
+    assert chosen(screen) == "rank 1"
+    screen.press("up", "enter")
+    screen.value(r"^ active +4\.0 MiB ")
+    screen.value(r" cache +32\.0 MiB default")
+    screen.press("escape")
+    screen.wait_for(lambda text: lanes(text) == ["rank 0", "rank 1"])
+    leave(screen, "Stop the program")
+    assert place.processes() == set()
+    assert re.match(r"mlxtop: mlx\.launch -n 2 .* (ended with exit code|killed by) ", after(screen))
+
+
+def test_the_opened_rank_is_named(place: Place) -> None:
+    screen = launch(place, 2)
+    screen.press("down", "enter")
+    screen.wait_for("where it goes")
+    assert "rank 1" in screen.row(0)
+
+
+def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:
+    screen = launch(place, 4)
+    screen.wait_for("↑ rank 3 holds up to 12.0 MiB, the median of the others is 4.0 MiB")
+    screen.value(r"^[ ▌]↑ rank 3 ")
+    # Small, and large again.
+    screen.resize(40, 12)
+    screen.wait_for(lambda text: lanes(text) == [f"rank {i}" for i in range(4)] and "sum" in text)
+    screen.wait_for("↑ rank 3 holds up to 12.0 MiB, the me…")
+    # What was on its way when the window shrank may still be too long.
+    screen.overruns.clear()
+    screen.press("end", "enter")
+    screen.wait_for(lambda text: "sum" not in text)
+    screen.value(r"^ active +12\.0 MiB")
+    screen.press("o")
+    screen.wait_for("sum")
+    assert screen.overruns == []
+    screen.resize(120, 40)
+    screen.wait_for("the median of the others is 4.0 MiB")
+    screen.value(r"^ +sum +24\.\d MiB ")
+    assert chosen(screen) == "rank 3"
+    leave(screen, "Stop the program")
+    assert place.processes() == set()
+
+
+def test_a_rank_that_dies_is_told(place: Place) -> None:
+    dies = RANKS.replace(
+        "while True:", "if rank == 1:\n    time.sleep(1); raise SystemExit('rank 1 gives up')\nwhile True:"
+    )
+    screen = launch(place, 2, dies)
+    screen.wait_for("rank 1 gives up")
+    screen.value(r"rank 1 +■ ended ")
+    screen.wait_for("ended with exit code")
+    # What the ranks held stays to be looked at.
+    screen.press("down", "enter")
+    screen.value(r"^ active +12\.0 MiB ")
+    screen.wait_for("● ended")
+    screen.press("o")
+    screen.wait_for("sum")
+    told = screen.value(r"ended with exit code (\d+)")[1]
+    screen.press("q")
+    assert screen.exit() == int(told)
+
+
+def test_ranks_left_running_go_on(place: Place) -> None:
+    screen = launch(place, 2)
+    assert leave(screen, "Leave it running") == 0
+    pid = re.search(r"goes on \(mlxtop attach (\d+)\)", after(screen))
+    ranks = [row for row in place.ps().values() if row["active"]]
+    assert len(ranks) == 2
+    assert {row["watched"] for row in ranks} == {"ready"}
+    assert pid is not None
+    again = place.screen("attach", str(ranks[1]["pid"]))
+    again.value(r" [1-9]\d*\.\d evals/s ")
+    again.press("q")
+    assert again.exit() == 0

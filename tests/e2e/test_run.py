@@ -1,0 +1,361 @@
+"""`mlxtop run`: programs that mlxtop did not write, from their first line to their exit code."""
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.agent.subject import until
+from tests.e2e.place import BIN, BUSY, Place, after, alive, gone, leave, running
+from tests.e2e.screen import MLXTOP, PATIENCE
+
+pytestmark = pytest.mark.e2e
+
+PHASES = """\
+import sys, time
+import mlx.core as mx
+import mlxtop
+
+def work(seconds):
+    end, x = time.monotonic() + seconds, mx.ones((64, 64))
+    while time.monotonic() < end:
+        x = x * 1.0001; mx.eval(x); time.sleep(0.005)
+
+work(0.5)
+mlxtop.mark("warm")
+mx.set_cache_limit(3 * 2**20)
+print("to stdout", sys.argv[1:])
+print("to stderr", file=sys.stderr)
+with mlxtop.phase("training"):
+    work(2)
+with mlxtop.phase("asking"):
+    print("it heard", repr(sys.stdin.readline()))
+print("interactive" if sys.stdin.isatty() else "no terminal")
+sys.exit(3)
+"""
+WAITS = """\
+import sys, time
+import mlx.core as mx
+mx.eval(mx.ones(9))
+print("ready", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    time.sleep(0.2)
+    raise
+"""
+
+
+def test_a_program_is_seen_from_its_first_line_to_its_exit_code(place: Place) -> None:
+    script = place.script(PHASES)
+    screen = place.run(script, "--model", "a b", "--", "-q")
+    screen.wait_for("to stdout ['--model', 'a b', '--', '-q']")
+    screen.wait_for("to stderr")
+    screen.wait_for("● training")
+    screen.value(r" [1-9]\d*\.\d evals/s ")
+    screen.wait_for("since “warm”")
+    # Who changed the limit: in the panel by the end of its path, in the status row in full.
+    line = PHASES.splitlines().index("mx.set_cache_limit(3 * 2**20)") + 1
+    screen.value(rf" cache +3\.0 MiB …\w*\.py:{line}\b")
+    screen.value(
+        rf"cache limit 32\.0 MiB → 3\.0 MiB by \S*program\.py:{line} · evals/s before \d+\.\d, after \d+"
+    )
+    screen.wait_for("limit 3 MiB")
+    screen.wait_for("● asking")
+    screen.press("i")
+    screen.type("a word\r")
+    screen.wait_for("▸ a word")
+    screen.wait_for(r"it heard 'a word\n'")
+    screen.wait_for("no terminal")
+    screen.wait_for("● ended")
+    screen.wait_for("ended with exit code 3")
+    # The picture of what was stays until a person leaves; nothing is asked then.
+    screen.press("q")
+    assert screen.exit() == 3
+    assert screen.left() == []
+    assert after(screen) == f"mlxtop: {script} --model a b -- -q ended with exit code 3\r\n"
+    assert place.logs() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "word"),
+    [
+        ("pass", 0, "ended with exit code 0"),
+        ("sys.exit(3)", 3, "ended with exit code 3"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 128 + 15, "killed by SIGTERM"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 128 + 9, "killed by SIGKILL"),
+        ("raise ValueError('a mistake')", 1, "ended with exit code 1"),
+    ],
+)
+def test_the_exit_code_is_the_programs(place: Place, code: str, expected: int, word: str) -> None:
+    screen = place.run(
+        place.script(f"import os, signal, sys\nimport mlx.core as mx\nmx.eval(mx.ones(9))\n{code}\n")
+    )
+    screen.wait_for(word)
+    screen.press("q")
+    assert screen.exit() == expected
+    assert [what for what in screen.left() if what != "a traceback"] == [], "but for the program's own"
+
+
+def test_a_traceback_of_the_programs_is_in_the_pane(place: Place) -> None:
+    screen = place.run(
+        place.script("import mlx.core as mx\nmx.eval(mx.ones(9))\nraise ValueError('a mistake')\n")
+    )
+    screen.wait_for("Traceback (most recent call last):")
+    screen.wait_for("ValueError: a mistake")
+    screen.press("q")
+    assert screen.exit() == 1
+
+
+def test_a_program_that_never_uses_mlx_is_run_all_the_same(place: Place) -> None:
+    screen = place.run(place.script("import sys\nprint('hello', sys.stdin.readline())\n"))
+    screen.wait_for("it has not used MLX yet")
+    screen.press("i")
+    screen.type("you\r")
+    screen.wait_for("hello you")
+    screen.wait_for("ended with exit code 0; mlxtop saw no MLX in it")
+    screen.press("q")
+    assert screen.exit() == 0
+    assert screen.left() == []
+
+
+def test_a_module_is_run_by_its_name(place: Place) -> None:
+    place.script(BUSY, "modular.py")
+    screen = place.run(sys.executable, "-m", "modular", "--fast", cwd=place.folder)
+    screen.wait_for("mlxtop modular --fast")
+    running(screen)
+    assert leave(screen, "Stop the program") == 130
+
+
+def test_a_console_script_is_found_on_the_path(place: Place, checkpoint: Path) -> None:
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    screen = place.run(
+        "mlx_lm.generate",
+        "--model",
+        checkpoint,
+        "--prompt",
+        "hello",
+        "--max-tokens",
+        "20",
+        env={"PATH": path},
+    )
+    screen.wait_for("Generation: 20 tokens")
+    # However long the command, how it ended is never cut off: not in the status row, not in the pane.
+    screen.value(r"^ (?!!).*ended with exit code 0 *$")
+    screen.press("q")
+    assert screen.exit() == 0
+
+
+def test_a_program_that_is_not_there_is_told_in_one_sentence(place: Place) -> None:
+    for screen in (place.run("no-such-program"), place.screen("run", "--headless", "no-such-program")):
+        assert screen.exit() == 127
+        assert screen.left() == []
+        assert screen.text().strip().startswith("mlxtop: no-such-program: there is no such program;")
+        assert b"\x1b[?1049h" not in screen.raw
+
+
+def test_a_program_that_may_not_be_run_is_told_in_one_sentence(place: Place) -> None:
+    script = place.script("print(1)\n", "script")
+    screen = place.run(script)
+    assert screen.exit() == 126
+    assert screen.text().strip() == f"mlxtop: {script} cannot be run: Permission denied."
+
+
+def test_the_log_that_was_asked_for_stays(place: Place) -> None:
+    log = place.folder / "kept.log"
+    screen = place.screen("run", "--log", log, "--", sys.executable, "-c", "print('in the log')")
+    screen.wait_for("ended with exit code 0")
+    screen.press("q")
+    assert screen.exit() == 0
+    assert log.read_text() == "in the log\n"
+
+
+def test_stopping_a_program_that_hears_no_gentle_word(place: Place) -> None:
+    deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    screen = place.run(place.script(deaf + BUSY))
+    running(screen)
+    pid = place.only(screen.process.pid)
+    assert leave(screen, "Stop the program") == 128 + 15
+    assert not alive(pid)
+    assert "killed by SIGTERM" in after(screen)
+
+
+def test_escape_stays(place: Place) -> None:
+    screen = place.run(place.script(BUSY))
+    running(screen)
+    screen.press("q")
+    screen.wait_for("Stop the program")
+    screen.press("escape")
+    screen.wait_for(lambda text: "Stop the program" not in text)
+    assert leave(screen, "Stop the program") == 130
+    assert place.processes() == set()
+
+
+def test_ctrl_c_asks_and_ctrl_c_again_stops(place: Place) -> None:
+    screen = place.run(place.script(BUSY))
+    running(screen)
+    screen.press("ctrl+c")
+    screen.wait_for("Leave it running")
+    screen.press("ctrl+c")
+    assert screen.exit() == 130
+    assert screen.left() == []
+    assert place.processes() == set()
+
+
+def test_a_closed_window_ends_mlxtop_and_the_program_goes_on(place: Place) -> None:
+    screen = place.run(place.script(BUSY))
+    running(screen)
+    pid = place.only(screen.process.pid)
+    screen.hang_up()
+    assert screen.process.wait(PATIENCE) == 128 + signal.SIGHUP
+    assert place.ps()[pid]["watched"] == "ready"
+
+
+def test_a_short_program_is_not_said_to_use_no_mlx(place: Place) -> None:
+    done = place.alone(
+        MLXTOP, "run", "--headless", sys.executable, "-c", "import mlx.core as mx; mx.eval(mx.ones(9))"
+    )
+    assert done.returncode == 0
+    assert "never used MLX" not in done.stderr
+
+
+def test_a_signal_to_mlxtop_is_the_programs(place: Place) -> None:
+    screen = place.run(place.script(BUSY))
+    running(screen)
+    screen.signal(signal.SIGTERM)
+    screen.wait_for("killed by SIGTERM")
+    screen.press("q")
+    assert screen.exit() == 128 + 15
+    assert screen.left() == []
+
+
+def test_the_program_outlives_its_terminal(place: Place) -> None:
+    screen = place.run(place.script("import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + BUSY))
+    running(screen)
+    pid = place.only(screen.process.pid)
+    screen.signal(signal.SIGKILL)
+    screen.exit()
+    until(lambda: place.ps()[pid]["watched"] == "ready")
+
+
+# Without a screen
+
+
+def generate(checkpoint: Path, prompt: str = "hello there") -> list[str]:
+    tool = str(BIN / "mlx_lm.generate")
+    return [tool, "--model", str(checkpoint), "--prompt", prompt, "--max-tokens", "24", "--temp", "0"]
+
+
+def told(output: str) -> str:
+    """What mlx-lm prints, without its speeds, which differ from run to run."""
+    return re.sub(r"[\d.]+ tokens-per-sec", "", output)
+
+
+def test_headless_leaves_the_output_to_the_program(place: Place, checkpoint: Path) -> None:
+    bare = place.alone(*generate(checkpoint))
+    watched = place.alone(MLXTOP, "run", "--headless", "--", *generate(checkpoint))
+    assert bare.returncode == watched.returncode == 0
+    assert "Generation: 24 tokens" in watched.stdout
+    assert told(watched.stdout) == told(bare.stdout)
+    assert "Ending memory" not in bare.stderr
+    assert re.search(r"Ending memory\nPeak: +\d+\.\d KiB \(\d{6}\)", watched.stderr)
+    assert re.search(r"Evals: +\d+ in ", watched.stderr)
+    assert watched.stderr.endswith("ended with exit code 0\n")
+
+
+def test_headless_leaves_the_input_to_the_program(place: Place, checkpoint: Path) -> None:
+    bare = place.alone(*generate(checkpoint, "-"), input="words from a pipe")
+    watched = place.alone(MLXTOP, "run", "--headless", *generate(checkpoint, "-"), input="words from a pipe")
+    assert watched.returncode == 0
+    assert "Generation: 24 tokens" in watched.stdout
+    assert told(watched.stdout) == told(bare.stdout)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), signal.SIGKILL)", 128 + 9)]
+)
+def test_headless_the_exit_code_is_the_programs(place: Place, code: str, expected: int) -> None:
+    script = place.script(f"import os, signal, sys\nimport mlx.core as mx\nmx.eval(mx.ones(9))\n{code}\n")
+    assert place.alone(MLXTOP, "run", "--headless", "--", sys.executable, script).returncode == expected
+
+
+def test_headless_sets_limits_from_the_start(place: Place) -> None:
+    script = place.script(
+        "import time\nimport mlx.core as mx\nfor i in range(400):\n    mx.eval(mx.ones(9)); time.sleep(0.005)\n"
+    )
+    command = (MLXTOP, "run", "--headless", "--cache-limit", "5M", "--", sys.executable, script)
+    assert re.search(r"Cache limit: +5\.0 MiB \(5242880\) flag", place.alone(*command).stderr)
+
+
+def test_headless_ctrl_c_reaches_the_program_once(place: Place) -> None:
+    script = place.script(WAITS)
+    codes = {}
+    for name, command in {
+        "bare": [sys.executable, script],
+        "watched": [MLXTOP, "run", "--headless", "--", sys.executable, script],
+    }.items():
+        screen = place.screen(command=command)
+        screen.wait_for("ready")
+        screen.press("ctrl+c")
+        codes[name] = screen.exit()
+        assert screen.text().count("interrupted") == 1
+        assert screen.text().count("KeyboardInterrupt") == 1, screen.dump()
+    assert codes == {"bare": -signal.SIGINT, "watched": 128 + signal.SIGINT}
+
+
+def test_headless_a_signal_to_mlxtop_is_the_programs(place: Place) -> None:
+    screen = place.screen("run", "--headless", "--", sys.executable, place.script(WAITS))
+    screen.wait_for("ready")
+    screen.signal(signal.SIGTERM)
+    assert screen.exit() == 128 + signal.SIGTERM
+    assert "killed by SIGTERM" in screen.text()
+    assert place.processes() == set()
+
+
+def test_headless_stops_with_the_program_and_goes_on_with_it(place: Place) -> None:
+    """Ctrl-Z and fg in a shell, as with the bare program."""
+    script = place.script(WAITS.replace("time.sleep(60)", "print('heard', sys.stdin.readline())"))
+    bash = ["bash", "--norc", "--noprofile", "-i"]
+    shell = place.screen(command=bash, env={"PS1": "$ ", "BASH_SILENCE_DEPRECATION_WARNING": "1"})
+    shell.wait_for("$ ")
+    shell.type(f"{MLXTOP} run --headless -- {sys.executable} {script}\r")
+    shell.wait_for("\nready")
+    for _ in range(2):
+        shell.send("\x1a")
+        shell.wait_for(lambda text: re.search(r"\[1\]\+ +Stopped[^$]*\$ *$", text.rstrip()))
+        shell.type("clear; fg\r")
+        shell.wait_for(lambda text: "Stopped" not in text and "--headless" in text)
+    shell.type("again\r")
+    shell.wait_for("heard again")
+    shell.wait_for("ended with exit code 0")
+    shell.type("echo code $?\r")
+    shell.wait_for("\ncode 0")
+
+
+def test_headless_the_program_keeps_the_terminal(place: Place) -> None:
+    script = place.script(
+        "import os, sys\nprint([os.isatty(fd) for fd in (0, 1, 2)], os.tcgetpgrp(0) == os.getpgrp())\n"
+    )
+    screen = place.screen("run", "--headless", "--", sys.executable, script)
+    assert screen.exit() == 0
+    assert "[True, True, True] True" in screen.text()
+
+
+def test_a_program_that_ends_while_its_dashboard_is_open_can_be_looked_at(place: Place) -> None:
+    screen = place.run(place.script(BUSY))
+    running(screen)
+    pid = place.only(screen.process.pid)
+    os.kill(pid, signal.SIGKILL)
+    screen.wait_for("killed by SIGKILL (the system does that when memory runs out)")
+    gone(pid)
+    screen.wait_for("● ended")
+    screen.press("g")
+    screen.wait_for("0 B┤")
+    screen.press("g")
+    screen.wait_for("where it goes")
+    screen.press("q")
+    assert screen.exit() == 128 + 9

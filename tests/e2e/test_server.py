@@ -1,0 +1,146 @@
+"""`mlx_lm.server` under watch: limits are changed while it answers."""
+
+import json
+import re
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.agent.subject import until
+from tests.e2e.place import BIN, Place, after, leave
+from tests.e2e.screen import Screen
+
+pytestmark = pytest.mark.e2e
+
+TWO = 2 * 2**20
+ENDS = (0, 128 + 6)
+"""mlx_lm.server ends well or, bare too, with `terminate called without an active exception`."""
+
+
+class Asking(threading.Thread):
+    """Asks the server for completions of prompts of ever other lengths, until it is told to stop."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.url = f"http://127.0.0.1:{port}/v1/completions"
+        self.answers = 0
+        self.refused: list[str] = []
+        self.stopping = False
+
+    def ask(self, length: int) -> None:
+        body = {"model": "default_model", "prompt": "the cache keeps buffers " * length, "max_tokens": 4}
+        request = urllib.request.Request(
+            self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert json.load(answer)["choices"]
+        self.answers += 1
+
+    def run(self) -> None:
+        length = 1
+        while not self.stopping:
+            length = length * 7 % 89
+            try:
+                self.ask(length)
+            except Exception as error:
+                self.refused.append(repr(error))
+                return
+
+    def more(self) -> None:
+        """Waits for three more answers."""
+        wanted = self.answers + 3
+        until(lambda: self.answers >= wanted or self.refused)
+        assert self.refused == []
+
+    def stop(self) -> None:
+        self.stopping = True
+        self.join(20)
+
+
+@contextmanager
+def serving(place: Place, checkpoint: Path, **options: object) -> Iterator[tuple[Screen, Asking, int]]:
+    """A server in a terminal, somebody who asks it all the time, and its process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    screen = place.run(BIN / "mlx_lm.server", "--model", checkpoint, "--port", str(port), **options)
+
+    def answers() -> bool:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        return False
+
+    until(answers)
+    asking = Asking(port)
+    asking.start()
+    try:
+        asking.more()
+        screen.wait_for("where it goes")
+        screen.value(r" cache +32\.0 MiB default")
+        yield screen, asking, place.only(screen.process.pid)
+    finally:
+        asking.stop()
+
+
+def test_limits_are_lowered_while_the_server_answers(place: Place, checkpoint: Path) -> None:
+    with serving(place, checkpoint) as (screen, asking, pid):
+        screen.wait_for('"POST /v1/completions HTTP/1.1" 200')
+        screen.value(r" [1-9]\d*\.\d evals/s ")
+        for limit, size in (("20.0 MiB", 20 * 2**20), ("2.0 MiB", TWO), ("0 B", 0)):
+            screen.press("[")
+            screen.value(rf" cache +{re.escape(limit)} keyboard")
+            screen.wait_for(f"→ {limit} by keyboard")
+            asking.more()
+            assert place.ps()[pid]["cache"] <= size
+        screen.value(r"→ 0 B by keyboard · evals/s before [\d.]+, after [\d.]+")
+        screen.value(r"^ cache +0 B ")
+        screen.press("]")
+        screen.value(r" cache +2\.0 MiB keyboard")
+        # More than before, for it was nothing; and no more than is allowed.
+        until(lambda: 0 < place.ps()[pid]["cache"] <= TWO)
+        asking.more()
+        asking.stop()
+        # A server that waits for requests comes by no safe point, and obeys all the same.
+        screen.press("[")
+        screen.value(r" cache +0 B keyboard")
+        assert place.ps()[pid]["cache"] == 0
+        assert leave(screen, "Stop the program") in ENDS
+        assert re.search(r"--port \d+ (ended with exit code 0|killed by SIGABRT)\r\n$", after(screen))
+        assert place.processes() == set()
+
+
+def test_a_server_left_running_answers_on_with_its_limits_put_back(place: Place, checkpoint: Path) -> None:
+    with serving(place, checkpoint) as (screen, asking, pid):
+        screen.press("[", "[", "[")
+        screen.value(r" cache +0 B keyboard")
+        assert leave(screen, "Leave it running and put back the cache limit to 32.0 MiB") == 0
+        assert re.search(rf"goes on \(mlxtop attach {pid}\); its output goes to \S+\.log", after(screen))
+        asking.more()
+        assert until(lambda: place.ps()[pid]["cache"] > 0)
+        assert place.ps()[pid]["watched"] == "ready"
+        again = place.screen("attach", str(pid))
+        again.wait_for('"POST /v1/completions HTTP/1.1" 200')
+        again.value(r" cache +32\.0 MiB mlxtop")
+        asking.more()
+        again.press("q")
+        assert again.exit() == 0
+        asking.more()
+
+
+def test_clear_gives_the_servers_cache_back(place: Place, checkpoint: Path) -> None:
+    with serving(place, checkpoint) as (screen, asking, pid):
+        until(lambda: place.ps()[pid]["cache"] > 0)
+        asking.stop()
+        began = time.monotonic()
+        screen.press("c")
+        screen.value(r"cache cleared by keyboard, [\d.]+ \w+ returned")
+        assert time.monotonic() - began < 5
+        assert until(lambda: place.ps()[pid]["cache"] == 0)
+        assert leave(screen, "Stop the program") in ENDS

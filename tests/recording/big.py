@@ -1,0 +1,77 @@
+"""A recording of millions of samples in seconds: its blocks are written into the tables as they are."""
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlxtop.core.columns import Row
+from mlxtop.core.sample import Sample
+from mlxtop.recording import codec
+from mlxtop.recording.recorder import LEVEL_ROWS, MERGE_ROWS, Recorder
+from mlxtop.recording.rollup import LEVELS, roll, row
+from tests.recording.source import Session, add, busy_run, end
+
+PERIOD = MERGE_ROWS
+"""Samples after which all but the time begins anew: one block of them is packed once and written many times."""
+
+
+def write(path: Path, samples: int, rate: int = 100) -> None:
+    """`samples`, a multiple of `PERIOD`, at `rate` a second."""
+    recorder = Recorder(path)
+    add(recorder, Session("big", 1 / rate))
+    end(recorder)
+    block = list(busy_run(rate, PERIOD / rate))
+    seconds = PERIOD / rate
+    assert seconds % 60 == 0, "so that no bucket of the first levels straddles two blocks"
+    first = [row(sample) for sample in block]
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("BEGIN")
+    for n, data in enumerate(_blocks(block, seconds, samples // PERIOD)):
+        start = block[0].time + n * seconds
+        values = (1, 0, start, start + block[-1].time - block[0].time, PERIOD, data)
+        database.execute("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", values)
+    rows: list[Row] = []
+    for level in LEVELS:
+        if level <= 3:
+            done, begun = roll(level, None, first)
+            assert begun is not None
+            first = [*done, begun]
+            rows = [r._replace(time=r.time + n * seconds) for n in range(samples // PERIOD) for r in first]
+        else:
+            done, begun = roll(level, None, rows)
+            assert begun is not None
+            rows = [*done, begun]
+        for i in range(0, len(rows), LEVEL_ROWS):
+            _level(database, level, rows[i : i + LEVEL_ROWS])
+    database.execute("COMMIT")
+    database.close()
+
+
+def _level(database: sqlite3.Connection, level: int, rows: list[Row]) -> None:
+    columns = [
+        c for part in ("lo", "hi", "last") for c in zip(*(getattr(r, part) for r in rows), strict=True)
+    ]
+    data = codec.pack([[round(r.time * 1e6) for r in rows], *columns])
+    values = (1, level, rows[0].time, rows[-1].time, len(rows), data)
+    database.execute("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", values)
+
+
+def _blocks(block: list[Sample], seconds: float, count: int) -> Iterator[bytes]:
+    """What `codec.pack` makes of `block`, later and later.
+
+    Only the first time differs, which comes first: what follows it is compressed once.
+    """
+    columns = [[round(sample.time * 1e6) for sample in block], *list(zip(*block, strict=True))[1:]]
+    flat = zlib.decompress(codec.pack(columns))
+    code, first = struct.unpack_from("<cq", flat)
+    rest = flat[9:]
+    tail = zlib.compressobj(6, zlib.DEFLATED, -15)
+    packed = tail.compress(rest) + tail.flush()
+    for n in range(count):
+        head = struct.pack("<cq", code, first + round(n * seconds * 1e6))
+        front = zlib.compressobj(6, zlib.DEFLATED, 15)
+        # A full flush ends at a byte, and nothing after it refers to what came before.
+        begun = front.compress(head) + front.flush(zlib.Z_FULL_FLUSH)
+        yield begun + packed + zlib.adler32(rest, zlib.adler32(head)).to_bytes(4)
