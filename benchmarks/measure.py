@@ -230,6 +230,16 @@ class Terminal:
         found = re.compile(pattern).search(self._written, since)
         return found.end() if found else None
 
+    def ended(self, timeout: float = 60) -> tuple[float, int | None]:
+        """The moment it ended, within five milliseconds, and its exit code; `None` when a signal ended it.
+        Raises `TimeoutError`."""
+        deadline = time.monotonic() + timeout
+        while self._child.isalive():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it still ran after {timeout:g} s")
+            time.sleep(0.005)
+        return time.perf_counter(), self._child.exitstatus
+
     # What it tells
 
     def hear(self, timeout: float = 120) -> Any:

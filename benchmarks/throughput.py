@@ -16,10 +16,10 @@ from benchmarks.subjects import PROMPT
 WARM_UP = 2
 
 
-def measure(rounds: int = 3, pairs: int = 6, tokens: int = 192) -> Iterator[Figure]:
-    """`rounds` of fresh processes, with `pairs` turns of each."""
-    plain = subject("plain", str(tokens))
-    commands = {"plain": plain, "dashboard": _dashboard(tokens), "plain again": plain}
+def measure(rounds: int = 3, pairs: int = 6, tokens: int = 192, model: str = "") -> Iterator[Figure]:
+    """`rounds` of fresh processes, with `pairs` turns of each; `model` is a directory instead of the demo."""
+    plain = subject("plain", str(tokens), *([model] if model else []))
+    commands = {"plain": plain, "dashboard": _dashboard(tokens, model), "plain again": plain}
     speeds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         with ExitStack() as stack:
@@ -42,9 +42,9 @@ def _ratio(
     return Figure(what, statistics.median(ratios), "", interval(ratios), bar)
 
 
-def _dashboard(tokens: int) -> list[str]:
+def _dashboard(tokens: int, model: str) -> list[str]:
     options = ("--workload", "loop", "--prompt", PROMPT, "--repeat", "forever", "--max-tokens", str(tokens))
-    return subject("dashboard", "turns", *options)
+    return subject("dashboard", "turns", *options, *(("--model", model) if model else ()))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,12 @@ Speeds = dict[str, list[float]]
 ORDER = random.Random(0)
 
 
-def measure(rounds: int = 4, pairs: int = 16, tokens: int = 192, memray: int = 6) -> Iterator[Figure]:
-    """`rounds` of fresh processes, with `pairs` turns of each; `memray` turns with memray, 0 for none."""
-    plain = subject("plain", str(tokens))
+def measure(
+    rounds: int = 4, pairs: int = 16, tokens: int = 192, memray: int = 6, model: str = ""
+) -> Iterator[Figure]:
+    """`rounds` of fresh processes, with `pairs` turns of each; `memray` turns with memray, 0 for none;
+    `model` is a directory instead of the demo."""
+    plain = subject("plain", str(tokens), *([model] if model else []))
     bare = partial(Terminal, plain)
     starts: dict[str, Start] = {
         "bare": bare,
