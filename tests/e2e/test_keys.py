@@ -250,7 +250,7 @@ def test_help_lists_every_key(demo: Screen) -> None:
     ):  # fmt: skip
         demo.wait_for(line)
     demo.press("end")
-    demo.wait_for("tokens/s before and after")
+    demo.wait_for("before and after")
     demo.wait_for("what MLX holds")
     demo.press("?")
     demo.wait_for(alone)
