@@ -1,6 +1,6 @@
 """What the dashboard's own threads cost at 160×45 while the demo decodes, at the default refresh: with a
 minute and with a day of samples behind it, in turns in one process. Beside it, in the same run, Textual's own
-parts showing as much, and btop where it is installed."""
+parts showing as much, and btop and htop where they are installed."""
 
 import shutil
 import statistics
@@ -8,20 +8,29 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Figure, Terminal, interval, main, quartiles, subject
 
 SIZE = (160, 45)
+BEAT = 0.5
+"""Seconds between pictures of btop and htop: as often as the dashboard paints all of itself."""
 
 
 def measure(rounds: int = 4, seconds: float = 3.0) -> Iterator[Figure]:
-    """`rounds` times: minute, day, Textual's parts, btop, for `seconds` each."""
+    """`rounds` times: minute, day, Textual's parts, btop, htop, for `seconds` each."""
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    btop_shares: list[float] = []
+    shares: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
         ours = stack.enter_context(Terminal(subject("ages", str(seconds)), *SIZE))
         naive = stack.enter_context(Terminal(subject("naive", str(seconds)), *SIZE))
-        btop = stack.enter_context(Terminal(["btop"], *SIZE)) if shutil.which("btop") else None
+        folder = stack.enter_context(TemporaryDirectory())
+        others = {
+            name: stack.enter_context(Terminal(command, *SIZE))
+            for name, command in _others(Path(folder)).items()
+            if shutil.which(name)
+        }
         # The first turn of each, which began by itself, is warming up.
         for terminal in (ours, ours, naive):
             terminal.turn()
@@ -29,12 +38,23 @@ def measure(rounds: int = 4, seconds: float = 3.0) -> Iterator[Figure]:
             for terminal in (ours, ours, naive):
                 told = terminal.turn()
                 found[told.pop("past")].append(told)
-            if btop:
-                btop_shares.append(_share(btop, seconds))
-    yield from _figures(found, btop_shares)
+            for name, terminal in others.items():
+                shares[name].append(_share(terminal, seconds))
+    yield from _figures(found, shares)
 
 
-def _figures(found: dict[str, list[dict[str, float]]], btop_shares: list[float]) -> Iterator[Figure]:
+def _others(folder: Path) -> dict[str, list[str]]:
+    """btop reads how often it paints from a file in `folder`."""
+    path = folder / "btop" / "btop.conf"
+    path.parent.mkdir()
+    path.write_text(f"update_ms = {BEAT * 1000:.0f}\n")
+    return {
+        "btop": ["env", f"XDG_CONFIG_HOME={folder}", "btop"],
+        "htop": ["htop", "-d", f"{BEAT * 10:.0f}"],
+    }
+
+
+def _figures(found: dict[str, list[dict[str, float]]], shares: dict[str, list[float]]) -> Iterator[Figure]:
     def series(past: str, name: str) -> list[float]:
         return [told[name] for told in found[past]]
 
@@ -52,8 +72,8 @@ def _figures(found: dict[str, list[dict[str, float]]], btop_shares: list[float])
     )
     yield figure("  four Sparklines and eight Statics: share of one core", series("naive", "share"), "%")
     yield figure("  four Sparklines and eight Statics: a frame", series("naive", "frame"), "ms")
-    if btop_shares:
-        yield figure("  btop: share of one core", btop_shares, "%")
+    for name, values in shares.items():
+        yield figure(f"  {name}, every {BEAT:g} s: share of one core", values, "%")
 
 
 def _share(terminal: Terminal, seconds: float) -> float:

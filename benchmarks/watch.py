@@ -12,18 +12,15 @@ program under `mlxtop run` has a group to itself, and on a busy machine that is 
 of a token, the viewer's aside, depends on company less.
 """
 
-import os
 import random
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Figure, Terminal, interval, main, quartiles, subject
+from benchmarks.peers import peer
 from benchmarks.watching import AGENT, Run, own_place
 
 WARM_UP = 2
@@ -94,22 +91,17 @@ def _ratio(what: str, speeds: Speeds, name: str, bar: tuple[str, float] | None =
 
 def _memray(bare: Start, plain: Sequence[str], pairs: int) -> Iterator[Figure]:
     """The same generation under memray, with Python's stacks alone and with native ones."""
-    with TemporaryDirectory() as folder:
-        # What memray needs is all here already: mlx-lm and Textual need it too.
-        pip = ("-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-deps")
-        if subprocess.run([sys.executable, *pip, "--target", folder, "memray"]).returncode:
-            print("memray cannot be installed: not measured", file=sys.stderr)
+    with peer("memray") as found:
+        if found is None:
             return
-        version = next(Path(folder).glob("memray-*")).name.removesuffix(".dist-info").replace("-", " ")
-        path = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
         starts: dict[str, Start] = {"bare": bare}
         for name, native in {"memray": (), "memray --native": ("--native",)}.items():
-            output = ("-o", f"{folder}/{name.replace(' ', '')}.bin", "--force", "--quiet")
+            output = ("-o", f"{found.folder}/{name.replace(' ', '')}.bin", "--force", "--quiet")
             run = (sys.executable, "-m", "memray", "run", *native, *output, *plain[1:])
-            starts[name] = partial(Terminal, ["env", f"PYTHONPATH={path}", *run])
+            starts[name] = partial(Terminal, [*found.environment, *run])
         speeds, _ = _turns(starts, 1, pairs)
-    yield _ratio(f"  {version} over bare", speeds, "memray")
-    yield _ratio(f"  {version} --native over bare", speeds, "memray --native")
+    yield _ratio(f"  {found.name} over bare", speeds, "memray")
+    yield _ratio(f"  {found.name} --native over bare", speeds, "memray --native")
 
 
 if __name__ == "__main__":
