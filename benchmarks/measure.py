@@ -28,6 +28,10 @@ import psutil
 from benchmarks.subjects import MAILBOX
 
 HOME = Path(__file__).parents[1]
+INTRODUCTION = (
+    "Written by `make bench` (`python -m benchmarks`). A spread is the middle half of the values, or the "
+    "95 % interval of the median; a bar is what a figure is held against, `of bar` the one over the other."
+)
 MLXTOP = str(Path(sys.executable).with_name("mlxtop"))
 
 
@@ -60,25 +64,36 @@ class Table:
     """Prints figures as they come, under one head, with the machine at the end."""
 
     WIDTHS = (62, 12, 11, 7)
+    HEAD = ("", "measured", "bar", "of bar", "spread")
 
     def __init__(self) -> None:
         self._began, self._load = time.monotonic(), os.getloadavg()[0]
-        self._print("", "measured", "bar", "of bar", "spread")
+        self._rows: list[tuple[str, ...]] = []
+        self._print(*self.HEAD)
 
     def add(self, figure: Figure) -> None:
+        self._rows.append(figure.cells())
         self._print(*figure.cells())
 
-    def end(self) -> None:
-        """Says where and under what load all this was measured."""
-        print(f"\n{machine()}")
-        print(
-            f"{time.monotonic() - self._began:.0f} s; load {self._load:.1f} before, "
+    def end(self, path: Path | None = None) -> None:
+        """Says where and under what load all this was measured; writes all of it to `path`, as Markdown."""
+        where = (
+            f"{machine()}\n{time.monotonic() - self._began:.0f} s; load {self._load:.1f} before, "
             f"{os.getloadavg()[0]:.1f} after (the benchmarks' own included)"
         )
+        print(f"\n{where}")
+        if path is not None:
+            path.write_text(self._markdown(where), encoding="utf-8")
 
     def _print(self, what: str, value: str, bar: str, ratio: str, spread: str) -> None:
         a, b, c, d = self.WIDTHS
         print(f"{what:<{a}}{value:>{b}}{bar:>{c}}{ratio:>{d}}   {spread}".rstrip(), flush=True)
+
+    def _markdown(self, where: str) -> str:
+        """What belongs to the figure above it is set in."""
+        rows = [self.HEAD, ("---", "---:", "---:", "---:", "---"), *self._rows]
+        lines = ["| " + " | ".join(cell.replace("  ", "&emsp;", 1) for cell in row) + " |" for row in rows]
+        return "\n".join(["# Figures", "", INTRODUCTION, "", *where.splitlines(), "", *lines, ""])
 
 
 def main(measure: Callable[..., Iterable[Figure]]) -> None:
