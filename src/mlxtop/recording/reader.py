@@ -204,6 +204,8 @@ class Recording:
 def _open(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise RecordingError(f"There is no recording {path}.")
+    if not path.is_file():
+        raise RecordingError(f"{path} is no recording of mlxtop's.")
     try:
         # Read only; a recording whose writer was killed still brings its -wal file to be read.
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
@@ -217,6 +219,10 @@ def _open(path: Path) -> sqlite3.Connection:
         raise RecordingError(f"{path} is no recording of mlxtop's.")
     if version > schema.VERSION:
         raise RecordingError(f"{path} was made by a newer mlxtop: upgrade mlxtop to read it.")
+    try:
+        schema.check(database)
+    except (sqlite3.Error, ValueError) as error:
+        raise _damaged(path, error) from error
     return database
 
 

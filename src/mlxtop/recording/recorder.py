@@ -1,5 +1,6 @@
 """Writes sessions to a file while they run, on a thread of its own: whatever happens to it, they go on."""
 
+import errno
 import json
 import os
 import queue
@@ -140,17 +141,37 @@ class Recorder(threading.Thread):
                 self._commit()
         self._collect()
         self._commit(last=True)
-        self._database.close()
+        self._close()
 
     def _open(self) -> sqlite3.Connection:
         # Made by us first, so that nobody else's file is ever opened, and only its owner may read it.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        self._inode = self.path.stat().st_ino
-        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
-        schema.create(database)
-        about = {"mlxtop": __version__, "created": time.time()}
-        database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        try:
+            self._inode = self.path.stat().st_ino
+            database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
+            schema.create(database)
+            about = {"mlxtop": __version__, "created": time.time()}
+            database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        except BaseException:
+            for part in _parts(self.path):
+                part.unlink(missing_ok=True)
+            raise
         return database
+
+    def _close(self) -> None:
+        """Leaves one plain file; where somebody reads it just now, or it was moved, as far as that goes."""
+        with suppress(sqlite3.Error):
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._in_place():
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA journal_mode = DELETE")
+        self._database.close()
+
+    def _in_place(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def _collect(self) -> None:
         while True:
@@ -174,8 +195,6 @@ class Recorder(threading.Thread):
             self._database.execute("BEGIN")
             written = [self._write(track, last) for track in tracks]
             self._database.execute("COMMIT")
-            if last:
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.size = sum(part.stat().st_size for part in _parts(self.path) if part.exists())
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
@@ -188,16 +207,16 @@ class Recorder(threading.Thread):
 
     def _look_after_file(self) -> None:
         """A file that was moved or removed under us would be written on, unseen: a new one is begun."""
-        try:
-            if self.path.stat().st_ino == self._inode:
-                return
-        except FileNotFoundError:
-            pass
-        self._database.close()
+        if self._in_place():
+            return
+        self._close()
+        if self.path.exists():
+            raise FileExistsError(errno.EEXIST, "another file has taken its place")
         for part in _parts(self.path)[1:]:
             part.unlink(missing_ok=True)
+        database = self._open()
         self._tell(f"The recording {self.path} was removed at {_clock()}: it begins anew there.")
-        self._database = self._open()
+        self._database = database
         for track in self._tracks:
             track.written = _Written()
 
