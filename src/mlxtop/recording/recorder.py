@@ -108,10 +108,11 @@ class Recorder(threading.Thread):
         self._stopping = threading.Event()
         self._retry_at = 0.0
         self._lost = 0
-        if path.exists():
-            raise RecordingError(f"{path} exists already: give --record another name, or remove it first.")
         try:
             self._database = self._open()
+        except FileExistsError as error:
+            why = f"{path} exists already: give --record another name, or remove it first."
+            raise RecordingError(why) from error
         except (OSError, sqlite3.Error) as error:
             why = f"{path} cannot be written: {_cause(error)}; give --record another place."
             raise RecordingError(why) from error
@@ -170,7 +171,7 @@ class Recorder(threading.Thread):
     def _in_place(self) -> bool:
         try:
             return self.path.stat().st_ino == self._inode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def _collect(self) -> None:
@@ -181,10 +182,13 @@ class Recorder(threading.Thread):
                 return
             track = self._tracks[number - 1]
             track.waiting.append(item)
+            # While all is well a second's worth waits, or what a program brings along from before.
             most = round(KEPT_SECONDS / max(track.session.interval, 1e-3))
-            if len(track.waiting) > most:
-                track.waiting.popleft()
-                self._lost += 1
+            if self.problem is not None and len(track.waiting) > most:
+                self._lose(track.waiting.popleft())
+
+    def _lose(self, item: Item) -> None:
+        self._lost += isinstance(item, Sample)
 
     def _commit(self, last: bool = False) -> None:
         # Another session may join meanwhile.
@@ -198,6 +202,13 @@ class Recorder(threading.Thread):
             self.size = sum(part.stat().st_size for part in _parts(self.path) if part.exists())
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
+            return
+        except Exception as error:
+            # Something came that no file can hold: it must not stand in the way of what comes after it.
+            self._fail(error)
+            for track, items in zip(tracks, count, strict=True):
+                for _ in range(items):
+                    self._lose(track.waiting.popleft())
             return
         for track, state, items in zip(tracks, written, count, strict=True):
             track.written = state
@@ -262,7 +273,7 @@ class Recorder(threading.Thread):
             self._write_samples(number, written, samples)
         self._roll_up(number, written, samples, last)
         if self._text:
-            self._write_text(track, written)
+            self._write_text(track, written, last)
         return written
 
     def _write_session(self, track: _Track) -> None:
@@ -303,9 +314,10 @@ class Recorder(threading.Thread):
                 self._insert_block(number, level, [round(r.time * 1e6) for r in waiting], columns)
                 waiting.clear()
 
-    def _write_text(self, track: _Track, written: _Written) -> None:
+    def _write_text(self, track: _Track, written: _Written, last: bool) -> None:
         # The last line may still grow; it is written when the next one begins.
-        for line in track.session.transcript.since(written.text)[:-1]:
+        lines = track.session.transcript.since(written.text)
+        for line in lines if last else lines[:-1]:
             self._insert("text", None, track.number, track.session.now(), line.who, line.text)
             written.text = line.number + 1
 
@@ -317,7 +329,8 @@ class Recorder(threading.Thread):
     def _insert(self, table: str, *values: Any, or_replace: bool = False) -> None:
         holes = ", ".join("?" * len(values))
         verb = "INSERT OR REPLACE" if or_replace else "INSERT"
-        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", values)
+        able = [_unicode(value) if isinstance(value, str) else value for value in values]
+        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", able)
 
 
 def _parts(path: Path) -> list[Path]:
@@ -327,6 +340,11 @@ def _parts(path: Path) -> list[Path]:
 
 def _json(data: Any) -> str:
     return json.dumps(data, default=dict, separators=(",", ":"))
+
+
+def _unicode(text: str) -> str:
+    """Bytes of a name that are no UTF-8 come as surrogates, which no database takes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _clock() -> str:
