@@ -1,6 +1,7 @@
 """Columns of integers, packed: differences in the fewest bytes that hold them, then zlib. Little-endian.
 
-A column is a typecode of `array` (b, h, i or q), its first value in 8 bytes, and the differences.
+A column is a typecode of `array` (b, h, i or q), its first value in 8 bytes, and the differences; those
+of the widest type wrap around, so that any two values of 64 bits may follow each other.
 """
 
 import struct
@@ -27,6 +28,8 @@ def pack(columns: Sequence[Sequence[int]]) -> bytes:
         steps = list(map(sub, column[1:], column))
         least, most = min(steps, default=0), max(steps, default=0)
         code = next((code for code, bound in _CODES if -bound <= least and most < bound), "q")
+        if code == "q":
+            steps = list(map(_wrap, steps))
         parts += [_HEAD.pack(code.encode(), column[0]), array(code, steps).tobytes()]
     return zlib.compress(b"".join(parts), 6)
 
@@ -58,6 +61,14 @@ def _unpack(data: bytes, count: int, rows: int) -> list["array[int]"]:
         if end > len(flat):
             raise DamagedError("cut short")
         steps.frombytes(flat[at:end])
-        columns.append(array("q", accumulate(steps, initial=first)))
+        add = (lambda a, b: _wrap(a + b)) if steps.typecode == "q" else None
+        columns.append(array("q", accumulate(steps, add, initial=first)))
         at = end
+    if at != len(flat):
+        raise DamagedError("longer than it says")
     return columns
+
+
+def _wrap(number: int) -> int:
+    """A number in 64 bits with a sign."""
+    return (number + 2**63) % 2**64 - 2**63

@@ -2,17 +2,20 @@
 
 import json
 import sqlite3
+import stat
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mlxtop.core.columns import Level, Row
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
+from mlxtop.core.state import State
 from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.rollup import roll
@@ -58,12 +61,10 @@ class Recording:
         self.damaged = 0
         self._blocks: OrderedDict[tuple[int, int, float], Level] = OrderedDict()
         self._database = _open(path)
+        self.about = dict(self._ask("SELECT name, value FROM about"))
         try:
-            self.about = dict(self._database.execute("SELECT name, value FROM about"))
-            self.sessions = [
-                self._about(line) for line in self._database.execute("SELECT * FROM session ORDER BY id")
-            ]
-        except (sqlite3.Error, ValueError, TypeError) as error:
+            self.sessions = [_about(line) for line in self._ask("SELECT * FROM session ORDER BY id")]
+        except (ValueError, TypeError, RecursionError) as error:
             raise _damaged(path, error) from error
         if not self.sessions:
             raise RecordingError(f"{path} holds no session: mlxtop was stopped before anything happened.")
@@ -71,19 +72,12 @@ class Recording:
     def close(self) -> None:
         self._database.close()
 
-    def _about(self, line: tuple[Any, ...]) -> About:
-        about = About(*line)
-        command, facts = json.loads(about.command), json.loads(about.facts)  # type: ignore[arg-type]  # JSON still
-        if not isinstance(command, list) or not isinstance(facts, dict):
-            raise ValueError("a session that is none")
-        return about._replace(command=command, facts=facts)
-
     # Samples
 
     def count(self, session: int) -> int:
         """How many samples there are."""
         found = self._ask("SELECT sum(rows) FROM block WHERE session = ? AND level = 0", session)
-        return int(next(found, (0,))[0] or 0)
+        return _number(next(found, (0,))[0], int)
 
     def first(self, session: int) -> Sample | None:
         return next(self.samples(session), None)
@@ -129,7 +123,7 @@ class Recording:
         """The buckets after the last block of a level are made of the rows of the level below."""
         query = "SELECT max(end) FROM block WHERE session = ? AND level = ?"
         (last,) = next(self._ask(query, session, level), (None,))
-        begin = max(start, last + WIDTHS[level - 1] if last is not None else start)
+        begin = max(start, last + WIDTHS[level - 1] if isinstance(last, float) else start)
         if begin >= end:
             return
         below = self.rows(session, level - 1, begin, end)
@@ -176,14 +170,15 @@ class Recording:
 
     def events(self, session: int) -> list[Event]:
         """All events in order of time; one that makes no sense is passed over."""
-        found = []
+        found, state = [], State()
         for time, kind, data in self._ask(
             "SELECT time, kind, data FROM event WHERE session = ? ORDER BY time, id", session
         ):
             try:
-                event = Event(float(time), Kind(kind), json.loads(data))
+                event = Event(_finite(time), Kind(kind), _mapping(json.loads(data)))
                 event.describe()
-            except (ValueError, KeyError, TypeError, AttributeError):
+                state.apply(event)
+            except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError):
                 self.damaged += 1
             else:
                 found.append(event)
@@ -192,7 +187,9 @@ class Recording:
     def said(self, session: int) -> list[Said]:
         """What was recorded as text."""
         query = "SELECT time, who, text FROM text WHERE session = ? ORDER BY id"
-        return [Said(float(time), str(who), str(text)) for time, who, text in self._ask(query, session)]
+        return [
+            Said(_number(time, float), str(who), str(text)) for time, who, text in self._ask(query, session)
+        ]
 
     def _ask(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         try:
@@ -202,8 +199,15 @@ class Recording:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        raise RecordingError(f"There is no recording {path}.")
+    try:
+        # Nobody waits for a pipe.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise RecordingError(f"{path} is no recording of mlxtop's.")
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise RecordingError(f"There is no recording {path}.") from error
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         # Read only; a recording whose writer was killed still brings its -wal file to be read.
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
@@ -217,11 +221,51 @@ def _open(path: Path) -> sqlite3.Connection:
         raise RecordingError(f"{path} is no recording of mlxtop's.")
     if version > schema.VERSION:
         raise RecordingError(f"{path} was made by a newer mlxtop: upgrade mlxtop to read it.")
+    try:
+        schema.check(database)
+    except (sqlite3.Error, ValueError) as error:
+        raise _damaged(path, error) from error
     return database
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
     return RecordingError(f"{path} is damaged and cannot be read ({error}).")
+
+
+def _about(line: tuple[Any, ...]) -> About:
+    """Raises `ValueError` or `TypeError` for what is no session."""
+    about = About(*line)
+    command = json.loads(about.command)  # type: ignore[arg-type]  # JSON still
+    facts = _mapping(json.loads(about.facts))  # type: ignore[arg-type]
+    texts = (about.title, about.label, about.steps_are, about.footprint_kind)
+    if not isinstance(command, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a session that is none")
+    if _finite(about.interval) <= 0 or not isfinite(about.started):
+        raise ValueError("a session at no time")
+    return about._replace(command=command, facts=facts)
+
+
+def _mapping(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise ValueError("no object")
+    return data
+
+
+def _finite(time: Any) -> float:
+    if not isfinite(time):
+        raise ValueError("no time")
+    return float(time)
+
+
+N = TypeVar("N", int, float)
+
+
+def _number(value: Any, kind: type[N]) -> N:
+    """What a column should hold; 0 where it holds something else, for SQLite keeps anything anywhere."""
+    try:
+        return kind(value)
+    except (TypeError, ValueError, OverflowError):
+        return kind(0)
 
 
 def _as_level(columns: list["array[int]"], level: int) -> Level:

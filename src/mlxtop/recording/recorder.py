@@ -1,5 +1,6 @@
 """Writes sessions to a file while they run, on a thread of its own: whatever happens to it, they go on."""
 
+import errno
 import json
 import os
 import queue
@@ -107,10 +108,11 @@ class Recorder(threading.Thread):
         self._stopping = threading.Event()
         self._retry_at = 0.0
         self._lost = 0
-        if path.exists():
-            raise RecordingError(f"{path} exists already: give --record another name, or remove it first.")
         try:
             self._database = self._open()
+        except FileExistsError as error:
+            why = f"{path} exists already: give --record another name, or remove it first."
+            raise RecordingError(why) from error
         except (OSError, sqlite3.Error) as error:
             why = f"{path} cannot be written: {_cause(error)}; give --record another place."
             raise RecordingError(why) from error
@@ -140,17 +142,37 @@ class Recorder(threading.Thread):
                 self._commit()
         self._collect()
         self._commit(last=True)
-        self._database.close()
+        self._close()
 
     def _open(self) -> sqlite3.Connection:
         # Made by us first, so that nobody else's file is ever opened, and only its owner may read it.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        self._inode = self.path.stat().st_ino
-        database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
-        schema.create(database)
-        about = {"mlxtop": __version__, "created": time.time()}
-        database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        try:
+            self._inode = self.path.stat().st_ino
+            database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
+            schema.create(database)
+            about = {"mlxtop": __version__, "created": time.time()}
+            database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+        except BaseException:
+            for part in _parts(self.path):
+                part.unlink(missing_ok=True)
+            raise
         return database
+
+    def _close(self) -> None:
+        """Leaves one plain file; where somebody reads it just now, or it was moved, as far as that goes."""
+        with suppress(sqlite3.Error):
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if self._in_place():
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA journal_mode = DELETE")
+        self._database.close()
+
+    def _in_place(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _collect(self) -> None:
         while True:
@@ -160,10 +182,13 @@ class Recorder(threading.Thread):
                 return
             track = self._tracks[number - 1]
             track.waiting.append(item)
+            # While all is well a second's worth waits, or what a program brings along from before.
             most = round(KEPT_SECONDS / max(track.session.interval, 1e-3))
-            if len(track.waiting) > most:
-                track.waiting.popleft()
-                self._lost += 1
+            if self.problem is not None and len(track.waiting) > most:
+                self._lose(track.waiting.popleft())
+
+    def _lose(self, item: Item) -> None:
+        self._lost += isinstance(item, Sample)
 
     def _commit(self, last: bool = False) -> None:
         # Another session may join meanwhile.
@@ -174,11 +199,16 @@ class Recorder(threading.Thread):
             self._database.execute("BEGIN")
             written = [self._write(track, last) for track in tracks]
             self._database.execute("COMMIT")
-            if last:
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.size = sum(part.stat().st_size for part in _parts(self.path) if part.exists())
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
+            return
+        except Exception as error:
+            # Something came that no file can hold: it must not stand in the way of what comes after it.
+            self._fail(error)
+            for track, items in zip(tracks, count, strict=True):
+                for _ in range(items):
+                    self._lose(track.waiting.popleft())
             return
         for track, state, items in zip(tracks, written, count, strict=True):
             track.written = state
@@ -188,16 +218,16 @@ class Recorder(threading.Thread):
 
     def _look_after_file(self) -> None:
         """A file that was moved or removed under us would be written on, unseen: a new one is begun."""
-        try:
-            if self.path.stat().st_ino == self._inode:
-                return
-        except FileNotFoundError:
-            pass
-        self._database.close()
+        if self._in_place():
+            return
+        self._close()
+        if self.path.exists():
+            raise FileExistsError(errno.EEXIST, "another file has taken its place")
         for part in _parts(self.path)[1:]:
             part.unlink(missing_ok=True)
+        database = self._open()
         self._tell(f"The recording {self.path} was removed at {_clock()}: it begins anew there.")
-        self._database = self._open()
+        self._database = database
         for track in self._tracks:
             track.written = _Written()
 
@@ -243,7 +273,7 @@ class Recorder(threading.Thread):
             self._write_samples(number, written, samples)
         self._roll_up(number, written, samples, last)
         if self._text:
-            self._write_text(track, written)
+            self._write_text(track, written, last)
         return written
 
     def _write_session(self, track: _Track) -> None:
@@ -284,9 +314,10 @@ class Recorder(threading.Thread):
                 self._insert_block(number, level, [round(r.time * 1e6) for r in waiting], columns)
                 waiting.clear()
 
-    def _write_text(self, track: _Track, written: _Written) -> None:
+    def _write_text(self, track: _Track, written: _Written, last: bool) -> None:
         # The last line may still grow; it is written when the next one begins.
-        for line in track.session.transcript.since(written.text)[:-1]:
+        lines = track.session.transcript.since(written.text)
+        for line in lines if last else lines[:-1]:
             self._insert("text", None, track.number, track.session.now(), line.who, line.text)
             written.text = line.number + 1
 
@@ -298,7 +329,8 @@ class Recorder(threading.Thread):
     def _insert(self, table: str, *values: Any, or_replace: bool = False) -> None:
         holes = ", ".join("?" * len(values))
         verb = "INSERT OR REPLACE" if or_replace else "INSERT"
-        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", values)
+        able = [_unicode(value) if isinstance(value, str) else value for value in values]
+        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", able)
 
 
 def _parts(path: Path) -> list[Path]:
@@ -308,6 +340,11 @@ def _parts(path: Path) -> list[Path]:
 
 def _json(data: Any) -> str:
     return json.dumps(data, default=dict, separators=(",", ":"))
+
+
+def _unicode(text: str) -> str:
+    """Bytes of a name that are no UTF-8 come as surrogates, which no database takes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _clock() -> str:

@@ -14,6 +14,7 @@ Times are seconds since the session began; sizes are bytes. `PRAGMA application_
 """
 
 import sqlite3
+from contextlib import closing
 
 APPLICATION = int.from_bytes(b"mlxt")
 VERSION = 1
@@ -51,3 +52,22 @@ def create(database: sqlite3.Connection) -> None:
     database.executescript(
         f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {TABLES} COMMIT;"
     )
+
+
+def check(database: sqlite3.Connection) -> None:
+    """Raises `ValueError` unless the tables are there: a view in their place might never end."""
+    with closing(sqlite3.connect(":memory:")) as model:
+        create(model)
+        expected = _columns(model)
+    found = _columns(database)
+    wrong = [name for name, columns in expected.items() if found.get(name) != columns]
+    if wrong:
+        raise ValueError(f"no table {wrong[0]} as it should be")
+
+
+def _columns(database: sqlite3.Connection) -> dict[str, list[str]]:
+    query = "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    found: dict[str, list[str]] = {}
+    for table, column in database.execute(f"{query} ORDER BY c.cid"):
+        found.setdefault(table, []).append(column)
+    return found
