@@ -20,7 +20,7 @@ class Kind(StrEnum):
     COLLECT = "collect"  # who, objects, freed: Python's garbage collector ran
     CENSUS = "census"  # see `core/census.py`
     MARK = "mark"  # name, who, active, cache, peak, tokens
-    GENERATION = "generation"  # tokens, prompt_tokens, ttft, tps, prompt_tps, reason
+    GENERATION = "generation"  # tokens, prompt_tokens, context (before it), ttft, tps, prompt_tps, reason
     BUDGET = "budget"  # budget, source, against; level, was, used of an alarm: see `core/budget.py`
     ERROR = "error"  # message; phase it happened in
     LATE = "late"  # ticks skipped
@@ -36,8 +36,10 @@ class Event(NamedTuple):
 
     @property
     def routine(self) -> bool:
-        """Whether a library did what it does all the time: mlx-lm clears the cache after every prompt."""
-        return str(self.data.get("who", "")).startswith("mlx_lm/")
+        """Whether a library did what it does all the time: mlx-lm clears the cache after every prompt, and
+        sets the wired limit for it. A cache limit is never that."""
+        routine = str(self.data.get("who", "")).startswith("mlx_lm/")
+        return routine and self.data.get("knob") != "cache"
 
     def describe(self, units: Units = "binary") -> str:
         """One plain line for a person."""

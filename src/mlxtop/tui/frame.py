@@ -1,8 +1,10 @@
 """What the screen shows at one moment, gathered once and handed to every panel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mlxtop.core.columns import Columns
+from mlxtop.core.comparison import Use
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN, Sample, speed
@@ -18,7 +20,9 @@ DRAWN = ("active", "cache", "peak")
 COUNTED = ("steps", "decode", "phase")
 TICKED = (Kind.CLEAR, Kind.RESET, Kind.LIMIT, Kind.MARK, Kind.BUDGET, Kind.ERROR)
 SPEED_WINDOW = 2.0
-EFFECT_WINDOW = 10.0
+EFFECT_WINDOW = (10.0, 120.0)
+"""Seconds before a limit change that its effect is measured against: as many as have passed since, within
+these bounds, so that both sides have seen as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Frame:
     """Events to be seen on the time axis and their columns; what matters more comes later."""
     diagnosis: Diagnosis | None = None
     """What the run looks like as a whole, as far as somebody has asked."""
+    uses: Sequence[Use] = ()
+    """The cache limits of the run, compared."""
 
     def size(self, value: int | None) -> str:
         return format_size(None if value == UNKNOWN else value, self.view.units)
@@ -123,6 +129,7 @@ def gather(
     columns: Columns,
     now: float,
     diagnosis: Diagnosis | None = None,
+    uses: Sequence[Use] = (),
 ) -> Frame:
     """A frame of `session` at `now` over `columns` of its history."""
     sample = session.history.at(now) if view.paused else session.history.latest
@@ -130,7 +137,7 @@ def gather(
     if rate is None and session.state.phase == "prefill":
         rate = session.state.generation.get("tps")
     ticks = _ticks(session, columns, now)
-    return Frame(session, session.state, view, own, now, sample, columns, rate, ticks, diagnosis)
+    return Frame(session, session.state, view, own, now, sample, columns, rate, ticks, diagnosis, uses)
 
 
 def explain(session: Session, now: float) -> Diagnosis:
@@ -184,7 +191,9 @@ def effect(frame: Frame) -> Effect | None:
     if event is None:
         return None
     history = frame.session.history
+    least, most = EFFECT_WINDOW
+    window = min(max(frame.now - event.time, least), most)
     at = history.at(event.time)
-    before = speed(history.at(event.time - EFFECT_WINDOW) or history.first, at)
+    before = speed(history.at(event.time - window) or history.first, at)
     after = speed(at, frame.sample)
     return Effect(event, before, after)

@@ -87,6 +87,8 @@ class Engine(threading.Thread):
         self._defaults: dict[Knob, int] = {}
         self._stand: dict[Knob, tuple[int, str]] = {}
         self._conversation: list[Any] | None = None
+        self._context = 0
+        """Tokens in the conversation's KV cache."""
         self._model: Any = None
         self._tokenizer: Any = None
         self._measured = 0.0
@@ -231,13 +233,13 @@ class Engine(threading.Thread):
         self._safe_point()
         tokens = self._encode(prompt)
         if prompt.chat and self._conversation is not None:
-            cache = self._conversation
+            cache, context = self._conversation, self._context
         else:
-            cache = make_prompt_cache(self._model, self.options.max_kv_size)
+            cache, context = make_prompt_cache(self._model, self.options.max_kv_size), 0
         self._conversation = cache if prompt.chat else None
         self._write("prompt", prompt.text if prompt.length is None else f"a prompt of {len(tokens)} tokens")
         self._emit(Kind.PHASE, phase="prefill", tokens=len(tokens))
-        run = _Run(len(tokens), time.monotonic())
+        run = _Run(len(tokens), context, time.monotonic())
         replies = stream_generate(
             self._model,
             self._tokenizer,
@@ -260,6 +262,7 @@ class Engine(threading.Thread):
             run.reason = "stopped"
             raise
         finally:
+            self._context = context + len(tokens) + run.tokens
             if run.tokens:
                 self._emit(Kind.GENERATION, **run.summary())
             if not prompt.chat:
@@ -401,8 +404,9 @@ class Engine(threading.Thread):
 class _Run:
     """One generation while it goes on."""
 
-    def __init__(self, prompt_tokens: int, began: float) -> None:
+    def __init__(self, prompt_tokens: int, context: int, began: float) -> None:
         self.prompt_tokens = prompt_tokens
+        self.context = context
         self.began = began
         self.tokens = 0
         self.last = began
@@ -418,6 +422,7 @@ class _Run:
         return {
             "tokens": self.tokens,
             "prompt_tokens": self.prompt_tokens,
+            "context": self.context,
             "ttft": self.ttft,
             "prompt_tps": self.prompt_tps,
             # The first token belongs to the prompt: its time is ttft.

@@ -1,7 +1,7 @@
 """The dashboard: one session, at a glance."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -15,6 +15,7 @@ from textual.widgets import Footer, Input
 from mlxtop.core.budget import Ask
 from mlxtop.core.census import Census
 from mlxtop.core.columns import Columns
+from mlxtop.core.comparison import Comparison, Use
 from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.core.verdicts import Diagnosis
@@ -26,6 +27,7 @@ from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
 from mlxtop.tui.widgets.axis import Axis
 from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
+from mlxtop.tui.widgets.compared import Compared
 from mlxtop.tui.widgets.header import Header
 from mlxtop.tui.widgets.limits import Limits
 from mlxtop.tui.widgets.output import Output
@@ -82,6 +84,7 @@ class Dashboard(Screen[None]):
         key("pagedown", "scroll(-8)", "Output forward", "Go forward in the output", False, "PgDn"),
         key("g", "graph", "graph", "Active, cache and peak on one large chart"),
         key("e", "explain", "explain", "What the run looks like as a whole, and what to do about it"),
+        key("v", "compare", "Compare", "The cache limits of this run, compared over work that is alike"),
         key("w", "census", "arrays", "Where it goes: count the live arrays, largest first"),
         key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
         key("o", "leave", "list", "Back to the list of programs", True),
@@ -105,6 +108,8 @@ class Dashboard(Screen[None]):
         self._paused_at = 0.0
         self._diagnosis: Diagnosis | None = None
         self._explain_at = 0.0
+        self._comparison = Comparison(session)
+        self._uses: Sequence[Use] = ()
         self._panels: list[Canvas] = []
         self._columns: Columns | None = None
         self._beats = 0
@@ -123,7 +128,9 @@ class Dashboard(Screen[None]):
             yield RunFigures(id="run")
         yield Limits(id="limits-short")
         yield Status(id="status")
-        yield Output(id="output")
+        with Horizontal(id="lower"):
+            yield Output(id="output")
+            yield Compared(id="compared")
         yield PromptLine(
             id="prompt",
             placeholder=self._invitation(),
@@ -167,6 +174,7 @@ class Dashboard(Screen[None]):
         self._measure_own()
         if not self.view.paused:
             self._columns = None
+        self._uses = self._comparison.look(self._now())
         self._explain()
         self._show(self._panels)
 
@@ -180,11 +188,14 @@ class Dashboard(Screen[None]):
 
     def frame(self) -> Frame:
         """The session as it is to be shown now; its columns are those of the last whole picture."""
-        now = self._paused_at if self.view.paused else self.session.now()
+        now = self._now()
         count = max(1, self.size.width - GUTTER)
         if self._columns is None or len(self._columns.last["phase"]) != count:
             self._columns = cut(self.session, self.view, count, now)
-        return gather(self.session, self.view, self._own, self._columns, now, self._diagnosis)
+        return gather(self.session, self.view, self._own, self._columns, now, self._diagnosis, self._uses)
+
+    def _now(self) -> float:
+        return self._paused_at if self.view.paused else self.session.now()
 
     def _explain(self) -> None:
         """Looks at the run as a whole, now and then: a verdict is about minutes."""
@@ -310,6 +321,11 @@ class Dashboard(Screen[None]):
         found = explain(self.session, self.frame().now)
         self.app.push_screen(ExplainDialog(found, self.view.units))
 
+    def action_compare(self) -> None:
+        from mlxtop.tui.screens.compare import Compare
+
+        self.app.push_screen(Compare(self.frame))
+
     def action_collect(self) -> None:
         self.session.collect()
 
@@ -356,8 +372,7 @@ class Dashboard(Screen[None]):
 
     def action_pan(self, direction: int) -> None:
         columns = direction * max(1, (self.size.width - GUTTER) // 4)
-        now = self._paused_at if self.view.paused else self.session.now()
-        self._look(axis=self.view.axis.pan(columns, now))
+        self._look(axis=self.view.axis.pan(columns, self._now()))
 
     def action_live(self) -> None:
         self._look(axis=replace(self.view.axis, end=None), paused=False, run_peak=None)

@@ -1,0 +1,81 @@
+"""How much faster or slower work is than other work of its kind, and whether the spread lets that be said."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from math import exp, log, sqrt
+from typing import Final, Literal, NamedTuple
+
+LEAST: Final = 3
+"""Pieces of work that are needed on each side: fewer have no spread to speak of."""
+LEAST_FREEDOM: Final = 4
+"""Pieces of work beyond those that the model of `compare` uses up."""
+Z: Final = 2.5758
+"""99 % two-sided: a person looks again and again, so a bar at 95 % would be crossed by chance."""
+
+Found = Literal["few", "unlike", "same", "differs"]
+Piece = tuple[int, float]
+"""What a piece of work is like, as a number that only says same or other, and how fast it went."""
+
+
+class Effect(NamedTuple):
+    """What became of the speed. `few`: not enough pieces; `unlike`: none that may be compared; `same`: the
+    two cannot be told apart; `differs`: they can."""
+
+    found: Found
+    pieces: int = 0
+    """On the side that has fewer, of those that may be compared."""
+    change: float = 0.0
+    """Share of the speed that was gained, negative when lost."""
+    reach: float = 0.0
+    """Half of the 99 % interval of `change`."""
+
+
+def compare(before: Iterable[Piece], after: Iterable[Piece]) -> Effect:
+    """The effect between two lots of work. Only pieces that have their like on both sides count.
+
+    The model is the plainest one that keeps kinds apart: the logarithm of a speed is what is usual for its
+    kind, plus one effect for all kinds, plus noise. Least squares; the interval is Student's.
+    """
+    kinds: defaultdict[int, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    sides = [list(before), list(after)]
+    for side, pieces in enumerate(sides):
+        for kind, speed in pieces:
+            if speed > 0:
+                kinds[kind][side].append(log(speed))
+    shared = [(a, b) for a, b in kinds.values() if a and b]
+    count = min(sum(len(a) for a, _ in shared), sum(len(b) for _, b in shared))
+    freedom = sum(len(a) + len(b) - 1 for a, b in shared) - 1
+    if not shared:
+        return Effect("unlike" if all(len(side) >= LEAST for side in sides) else "few")
+    if count < LEAST or freedom < LEAST_FREEDOM:
+        return Effect("few", count)
+    weights = [len(a) * len(b) / (len(a) + len(b)) for a, b in shared]
+    weight = sum(weights)
+    steps = [_mean(b) - _mean(a) for a, b in shared]
+    effect = sum(w * step for w, step in zip(weights, steps, strict=True)) / weight
+    left = sum(_scatter(a) + _scatter(b) for a, b in shared)
+    left += sum(w * (step - effect) ** 2 for w, step in zip(weights, steps, strict=True))
+    reach = student(freedom) * sqrt(left / freedom / weight)
+    change = exp(effect) - 1
+    return Effect("same" if abs(effect) <= reach else "differs", count, change, exp(effect) * reach)
+
+
+def student(freedom: int, z: float = Z) -> float:
+    """The quantile of Student's t whose normal counterpart is `z`: off by 0.3 % at four degrees of freedom,
+    less with more (Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.7.5)."""
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, 1))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _scatter(values: list[float]) -> float:
+    mean = _mean(values)
+    return sum((value - mean) ** 2 for value in values)

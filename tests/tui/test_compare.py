@@ -1,0 +1,114 @@
+"""What the cache limits of a run cost, side by side: on the dashboard and in full."""
+
+import random
+
+import pytest
+
+from mlxtop.core.effect import Effect
+from mlxtop.core.event import Kind
+from mlxtop.core.limits import MIB
+from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.compare import Compare
+from mlxtop.tui.widgets.compared import fitting, told
+from tests.tui.recorded import RecordedSession
+from tests.tui.test_pictures import LARGE, MEDIUM, SMALL, settle
+
+LENGTHS = (64, 192, 320, 448, 576)
+
+
+def use_limit(session: RecordedSession, limit: int, speed: float, walks: int = 1) -> None:
+    """Has the session walk through `LENGTHS` under a cache limit, with some noise."""
+    rng = random.Random(limit)
+    session.happen(
+        Kind.LIMIT, knob="cache", old=session.state.limits["cache"].value, new=limit, who="keyboard"
+    )
+    session.pass_time(1.5, cache=0)
+    for length in LENGTHS * walks:
+        held = min(limit, length * 2**16)
+        session.pass_time(2.0, cache=held, total=12 * MIB + length * 2**15 + held, active=12 * MIB)
+        session.happen(
+            Kind.GENERATION, tokens=96, prompt_tokens=length, ttft=1.0, prompt_tps=280.0, reason="length",
+            tps=speed * (1 - length / 4000) * rng.uniform(0.97, 1.03),
+        )  # fmt: skip
+
+
+@pytest.fixture
+def tried(session: RecordedSession) -> RecordedSession:
+    """A session in which three limits were tried, the last for a moment only."""
+    session.state.limits["cache"] = session.state.limits["cache"]._replace(value=32 * MIB)
+    use_limit(session, 32 * MIB, 180.0, walks=2)
+    use_limit(session, 20 * MIB, 178.0, walks=2)
+    use_limit(session, 2 * MIB, 130.0)
+    session.happen(Kind.LIMIT, knob="cache", old=2 * MIB, new=0, who="keyboard")
+    session.pass_time(2.0, cache=0)
+    return session
+
+
+@pytest.mark.parametrize("size", [MEDIUM, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_beside_the_output(snap_compare, tried, size):
+    assert snap_compare(MlxtopApp(tried), terminal_size=size, run_before=settle)
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_in_full(snap_compare, tried, size, theme):
+    async def act(pilot):
+        if theme == "light":
+            await pilot.press("t")
+        await settle(pilot)
+        await pilot.press("v")
+        await pilot.pause(0.5)
+
+    assert snap_compare(MlxtopApp(tried), terminal_size=size, run_before=act)
+
+
+def test_of_a_program_under_watch(snap_compare, session):
+    session.steps_are = "evals"
+    session.offers = frozenset(("limits",))
+
+    async def act(pilot):
+        await settle(pilot)
+        await pilot.press("v")
+        await pilot.pause(0.5)
+
+    assert snap_compare(MlxtopApp(session), terminal_size=SMALL, run_before=act)
+
+
+async def test_it_fills_while_it_is_open(session):
+    app = MlxtopApp(session)
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press("v")
+        await pilot.pause()
+        before = len(app.dashboard.frame().uses)
+        use_limit(session, 7 * MIB, 100.0)
+        app.dashboard.tick()
+        app.screen.draw()
+        assert len(app.dashboard.frame().uses) == before + 1
+        shown = "\n".join(strip.text for strip in app.screen.query_one("Compared")._strips)
+        assert "7.0 MiB" in shown
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(app.screen, Compare)
+
+
+@pytest.mark.parametrize(
+    ("effect", "text"),
+    [
+        (Effect("few", 0), "not enough: 0 of 3"),
+        (Effect("few", 3), "not enough yet"),
+        (Effect("unlike"), "nothing alike"),
+        (Effect("same", 9, 0.01, 0.231), "cannot tell ±23.1 %"),
+        (Effect("differs", 9, -0.279, 0.02), "-27.9 ±2.0 %"),
+        (Effect("differs", 9, 1.5, 0.3), "+150 ±30.0 %"),
+        (Effect("same", 9, 1.5, 1e9), "cannot tell ±999 %"),
+    ],
+)
+def test_a_difference_in_words_fits_its_column(effect, text):
+    assert told(effect) == text
+    assert len(text) < 20
+
+
+@pytest.mark.parametrize("width", [40, 68, 80, 110])
+def test_there_is_room_for_the_columns_chosen(width):
+    assert sum(column.width for column in fitting(width)) <= width
