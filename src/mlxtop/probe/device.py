@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from mlxtop import __version__
@@ -36,6 +37,16 @@ def facts(packages: bool = True) -> dict[str, Any]:
         "pid": os.getpid(),
         "argv": sys.argv,
     }
+
+
+def ceiling(facts: Mapping[str, Any]) -> tuple[int, str]:
+    """The most that MLX's memory here can come to, in bytes, and what that number is."""
+    found = [
+        (facts["working_set"], "the working set this device recommends"),
+        (facts["memory"], "the memory of this machine" if facts["unified"] else "the memory of this device"),
+        (facts["cgroup_limit"] if facts["unified"] else None, "the container's limit"),
+    ]
+    return min((size, what) for size, what in found if size is not None)
 
 
 def version(package: str) -> str | None:
