@@ -31,12 +31,22 @@ class ArchitectureError(MlxtopError):
 def load(model: str, seed: int) -> tuple[Any, Any]:
     """A model and a tokenizer, as `mlx_lm.load` returns them lazily: no weight is computed yet.
 
-    `model` is a Hub repository or a directory. Raises `ArchitectureError`, and what huggingface_hub raises.
+    `model` is a Hub repository or a directory. Raises what `plan` raises.
+    """
+    built, config, folder = plan(model, seed)
+    return built, _tokenizer(folder, vocabulary(config))
+
+
+def plan(model: str, seed: int) -> tuple[Any, dict[str, Any], Path]:
+    """A model not computed yet, its config, and the directory that came from.
+
+    Raises `ArchitectureError`, also where the weights are more than this machine has room for, and what
+    huggingface_hub raises.
     """
     folder = fetch(model)
     built, config = build(folder, seed)
     check_room(model, breakdown.weights(built))
-    return built, _tokenizer(folder, vocabulary(config))
+    return built, config, folder
 
 
 def fetch(model: str) -> Path:
@@ -125,6 +135,14 @@ def dtype(config: dict[str, Any]) -> str:
     named = look_up(config, "dtype") or look_up(config, "torch_dtype")
     named = str(named).removeprefix("torch.")
     return named if named in DTYPES else "float32"
+
+
+def describe(config: dict[str, Any]) -> str:
+    """The model in a few words: `llama, 32 layers, 4 bits and bfloat16`."""
+    words, layers = [str(config["model_type"])], look_up(config, "num_hidden_layers")
+    words += [f"{layers} layers"] if isinstance(layers, int) else []
+    bits = (config.get("quantization") or {}).get("bits")
+    return ", ".join([*words, f"{bits} bits and {dtype(config)}" if bits else dtype(config)])
 
 
 # What mlx-lm is told
