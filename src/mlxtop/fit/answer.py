@@ -11,7 +11,12 @@ from mlxtop.fit.measure import Settings
 from mlxtop.fit.study import Row, Study
 
 HEAD = ("context", "peak active", "peak total", "footprint", "KV cache", "left", "")
-WHY = {"time": "the time was up", "memory": "the memory here was nearly full", "": "of a shorter context"}
+WHY = {
+    "time": "the time was up",
+    "memory": "the memory here was nearly full",
+    "interrupt": "interrupted",
+    "": "a shorter context",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Answer:
             over = format_size(-first.verdict.headroom)
             said += f"{'; ' if good else ': '}{first.context:,} tokens{_how(first)} take {over} too much"
         if self.study.longest:
-            said += f"; up to about {self.study.longest:,} fit with a twentieth to spare"
+            said += f"; up to about {self.study.longest:,} fit with 5 % to spare"
         limit = next((r.verdict.cache_limit for r in bad if r.verdict.cache_limit is not None), None)
         if limit is not None:
             said += f"; a --cache-limit of {limit // 2**20}M would make room for {bad[0].context:,}"
@@ -114,6 +119,8 @@ class Answer:
                 )
                 if row.need.at_most:
                     notes.append("  at most: a sliding window or the largest KV cache was not filled")
+                if row.verdict.word == "cannot tell":
+                    notes.append("  the budget lies within the error: give more time with --within")
         if any(row.need and row.need.origin is None for row in self.rows):
             notes.append("figures without a sign are measured")
         if self.positions and self.rows[-1].context > self.positions:

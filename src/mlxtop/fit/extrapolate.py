@@ -50,16 +50,16 @@ def extrapolated(run: Run, context: int, step: int, weights: int) -> Need | None
     kv = _line(steps, lambda s: s.kv)
     grown = max(0.0, kv.slope) * (context - run.done)
 
-    def peak(field: Callable[[Peak], int | None], decoded: int | None) -> Figure | None:
-        if decoded is None or any(field(s.peak) is None for s in steps):
+    def peak(field: Callable[[Peak], int | None]) -> Figure | None:
+        if any(field(s.peak) is None for s in steps):
             return None
         line = _line(steps, lambda s: field(s.peak) or 0)
         found = _at(line, kv, context - 1, step, weights)
-        return Figure(max(found.value, round(decoded + grown)), found.margin)
+        return Figure(max(found.value, round((field(run.decode) or 0) + grown)), found.margin)
 
-    active = peak(lambda p: p.active, run.decode.active)
-    total = peak(lambda p: p.total, run.decode.total)
-    footprint = peak(lambda p: p.footprint, run.decode.footprint)
+    active = peak(lambda p: p.active)
+    total = peak(lambda p: p.total)
+    footprint = peak(lambda p: p.footprint)
     assert active is not None
     assert total is not None
     return Need(active, total, footprint, _figure(kv, context), run.done, at_most)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from mlxtop.probe import allocator, breakdown
 from mlxtop.probe.highwater import HighWater
 
-Why = Literal["", "time", "memory"]
+Why = Literal["", "time", "memory", "interrupt"]
 """Why a run ended before its context was full."""
 
 
@@ -92,67 +92,85 @@ class _Stopped(Exception):
 def run(model: Any, vocabulary: int, context: int, settings: Settings, enough: Enough, tell: Tell) -> Run:
     """Reads `context` random tokens in mlx-lm's own prefill, and decodes some more, on the calling thread.
 
-    `enough` is asked after each full step whether to stop there; `tell` hears of the tokens done.
+    `enough` is asked after each full step whether to stop there; `tell` hears of the tokens done. Ctrl-C
+    ends it too, with what was measured until then.
     """
     import mlx.core as mx
-    from mlx_lm.generate import generate_step
-    from mlx_lm.models.cache import make_prompt_cache
 
     prompt = mx.random.randint(0, vocabulary, (context,), key=mx.random.key(settings.seed))
-    cache = make_prompt_cache(model, settings.max_kv_size)
-    found, high = Run(context, windows=_windows(cache)), HighWater()
+    mx.eval(prompt)
+    return _Measurement(model, context, settings, enough, tell).of(prompt)
 
-    def take() -> Peak:
-        active = allocator.take_peak()
-        total, footprint = high.take()
-        return Peak(active, max(active, total), footprint)
 
-    def read(done: int, total: int) -> None:
-        tell(done)
-        if done in (0, total):
-            return
-        found.done = done
-        now = time.monotonic() - began
-        if done % settings.prefill_step_size:
-            found.rest = take()
-            return
-        found.steps.append(Step(done, take(), breakdown.kv(cache), now))
-        found.stopped = enough(found.steps)
-        if found.stopped:
-            raise _Stopped
+class _Measurement:
+    """One run while it goes on."""
 
-    def generate(prompt: Any, read: Callable[[int, int], None]) -> None:
+    def __init__(self, model: Any, context: int, settings: Settings, enough: Enough, tell: Tell) -> None:
+        from mlx_lm.models.cache import make_prompt_cache
+
+        self._model, self._settings, self._enough, self._tell = model, settings, enough, tell
+        self._cache = make_prompt_cache(model, settings.max_kv_size)
+        self._found = Run(context, windows=_windows(self._cache))
+        self._high = HighWater()
+
+    def of(self, prompt: Any) -> Run:
+        allocator.begin_peak()
+        self._high.start()
+        self._began = time.monotonic()
+        try:
+            self._generate(prompt)
+        except KeyboardInterrupt:
+            self._found.stopped = "interrupt"
+        finally:
+            self._high.stop()
+        self._found.seconds = time.monotonic() - self._began
+        return self._found
+
+    def _generate(self, prompt: Any) -> None:
+        with suppress(_Stopped):
+            self._step_through(prompt, self._read)
+            self._found.done = self._found.context
+        if self._found.stopped:
+            # The decode is measured from where the prefill came to.
+            self._step_through(prompt[-1:], lambda _done, _total: None)
+        self._found.decode = self._take()
+        self._found.kv = breakdown.kv(self._cache)
+
+    def _step_through(self, prompt: Any, read: Callable[[int, int], None]) -> None:
+        from mlx_lm.generate import generate_step
+
         for _ in generate_step(
             prompt,
-            model,
-            max_tokens=settings.max_tokens,
-            prompt_cache=cache,
-            max_kv_size=settings.max_kv_size,
-            kv_bits=settings.kv_bits,
+            self._model,
+            max_tokens=self._settings.max_tokens,
+            prompt_cache=self._cache,
+            max_kv_size=self._settings.max_kv_size,
+            kv_bits=self._settings.kv_bits,
             quantized_kv_start=0,
-            prefill_step_size=settings.prefill_step_size,
+            prefill_step_size=self._settings.prefill_step_size,
             prompt_progress_callback=read,
         ):
             pass
 
-    mx.eval(prompt)
-    allocator.begin_peak()
-    high.start()
-    began = time.monotonic()
-    try:
-        with suppress(_Stopped):
-            generate(prompt, read)
-            found.done = context
-        if found.stopped:
-            # The decode is measured from where the prefill came to.
-            generate(prompt[-1:], lambda _done, _total: None)
-        mx.synchronize()
-        found.decode = take()
-        found.kv = breakdown.kv(cache)
-    finally:
-        high.stop()
-    found.seconds = time.monotonic() - began
-    return found
+    def _read(self, done: int, total: int) -> None:
+        """mlx-lm finished a step of the prefill, or is about to begin or to decode."""
+        self._tell(done)
+        if done in (0, total):
+            return
+        self._found.done = done
+        if done % self._settings.prefill_step_size:
+            self._found.rest = self._take()
+            return
+        now = time.monotonic() - self._began
+        self._found.steps.append(Step(done, self._take(), breakdown.kv(self._cache), now))
+        self._found.stopped = self._enough(self._found.steps)
+        if self._found.stopped:
+            raise _Stopped
+
+    def _take(self) -> Peak:
+        active = allocator.take_peak()
+        total, footprint = self._high.take()
+        return Peak(active, max(active, total), footprint)
 
 
 def highest(peaks: Sequence[Peak]) -> Peak:

@@ -64,7 +64,6 @@ def study(
     """
     until = time.monotonic() + within
     runs: dict[int, Run] = {}
-    interrupted = False
 
     def enough(steps: Sequence[Step]) -> Why:
         if time.monotonic() > until:
@@ -72,13 +71,10 @@ def study(
         grows = steps[-1].peak.total - steps[-2].peak.total if len(steps) > 1 else 0
         return "memory" if steps[-1].peak.total + max(0, grows) > SPARE * room else ""
 
-    try:
-        for length in sorted(set(lengths)):
-            runs[length] = run(model, vocabulary, length, settings, enough, partial(tell, length))
-            if runs[length].stopped or time.monotonic() > until:
-                break
-    except KeyboardInterrupt:
-        interrupted = True
+    for length in sorted(set(lengths)):
+        runs[length] = run(model, vocabulary, length, settings, enough, partial(tell, length))
+        if runs[length].stopped or time.monotonic() > until:
+            break
     base = max(runs.values(), key=lambda r: r.done, default=None)
 
     def need(length: int) -> Need | None:
@@ -93,20 +89,19 @@ def study(
     for length in sorted(set(lengths)):
         needed = need(length)
         rows.append(Row(length, needed, judge(needed, budget), runs.get(length)))
+    interrupted = any(run.stopped == "interrupt" for run in runs.values())
     return Study(tuple(rows), _longest(rows, need, budget), interrupted)
 
 
 def _longest(rows: Sequence[Row], need: Callable[[int], Need | None], budget: Budget) -> int | None:
     """Between the longest context that fits and the shortest that does not, by halving."""
     fits = max((row.context for row in rows if row.verdict.word == "fits"), default=0)
-    fails = min((row.context for row in rows if row.verdict.word in ("tight", "does not fit")), default=0)
+    fails = min((row.context for row in rows if row.need and row.verdict.word != "fits"), default=0)
     if fails <= fits:
         return None
     low, high = fits // FINEST, fails // FINEST
     while high - low > 1:
         middle = (low + high) // 2
-        word = judge(need(middle * FINEST), budget).word
-        if word == "cannot tell":
-            return None
-        low, high = (middle, high) if word == "fits" else (low, middle)
+        fitting = judge(need(middle * FINEST), budget).word == "fits"
+        low, high = (middle, high) if fitting else (low, middle)
     return max(low * FINEST, fits) or None

@@ -21,19 +21,19 @@ class Verdict(NamedTuple):
 
 
 def judge(need: Need | None, budget: Budget) -> Verdict:
-    """`tight`: less than a twentieth is left, or the budget lies within the extrapolation's error."""
+    """`tight`: less than a twentieth is left. `cannot tell`: the budget lies within the error."""
     if need is None:
         return Verdict("cannot tell")
     used = compared(need, budget)
+    high, low = used.value + used.margin, used.value - used.margin
     headroom = budget.bytes - used.value
-    if used.value + used.margin <= TIGHT * budget.bytes:
-        return Verdict("fits", used, headroom)
-    if need.at_most:
+    if high <= budget.bytes:
+        return Verdict("fits" if high <= TIGHT * budget.bytes else "tight", used, headroom)
+    if need.at_most or low <= budget.bytes:
         return Verdict("cannot tell", used, headroom)
-    room = round(TIGHT * budget.bytes) - (used.value + used.margin - need.total.value + need.active.value)
-    limit = room if room > 0 else None
-    over = used.value - used.margin > budget.bytes
-    return Verdict("does not fit" if over else "tight", used, headroom, limit)
+    # What there would be room for beside everything that is not cache.
+    limit = round(TIGHT * budget.bytes) - (high - need.total.value + need.active.value)
+    return Verdict("does not fit", used, headroom, limit if limit > 0 else None)
 
 
 def compared(need: Need, budget: Budget) -> Figure:

@@ -78,7 +78,10 @@ def build(folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
                 strict=False,
                 get_model_classes=lambda config: _without_weights(classes(config), config, names),
             )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except MlxtopError:
+        raise
+    except Exception as error:
+        # Whatever a config can make a constructor stumble over.
         raise ArchitectureError(_refusal(folder, config, utils, error)) from error
     random_weights.fill(model, dtype(config), seed)
     return model, config
@@ -86,11 +89,14 @@ def build(folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
 
 def check_room(name: str, weights: int) -> None:
     """Raises `ArchitectureError` when that many bytes of weights are more than this machine has for them."""
-    room, what = device.ceiling(device.facts(packages=False))
-    if weights > room:
+    facts = device.facts(packages=False)
+    (most, what), free = device.ceiling(facts), device.room(facts)
+    said = f"The weights of {name} are {format_size(weights)}, more than"
+    if weights > most:
+        raise ArchitectureError(f"{said} {what}, {format_size(most)}: take fewer bits or a larger machine.")
+    if weights > free:
         raise ArchitectureError(
-            f"The weights of {name} are {format_size(weights)}, more than {what} of {format_size(room)}: "
-            "nothing was tried; take fewer bits or a larger machine."
+            f"{said} the {format_size(free)} of memory that are free now: free some first."
         )
 
 

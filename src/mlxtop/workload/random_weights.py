@@ -75,4 +75,5 @@ def _repeat(block: Any, shape: tuple[int, ...]) -> Any:
 
     rows, width = block.shape
     times = math.prod(shape[:-1]) // rows
-    return mx.broadcast_to(block, (times, rows, width)).reshape(shape)
+    # A repetition that stayed a view would take no memory.
+    return mx.contiguous(mx.broadcast_to(block, (times, rows, width)).reshape(shape))
