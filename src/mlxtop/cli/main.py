@@ -8,7 +8,7 @@ import click
 from mlxtop import __version__
 from mlxtop.cli.params import parse_run, run_options
 
-COMMANDS = ("run", "attach", "ps", "top", "replay", "report", "export", "info")
+COMMANDS = ("run", "attach", "ps", "top", "replay", "report", "export", "fit", "info")
 """Each is a file of this folder with a command of the same name."""
 
 
@@ -42,6 +42,7 @@ Try:
   mlxtop --model PATH --prompt-file long.txt --repeat forever
   mlxtop --headless --cache-limit 20M                         a summary
   mlxtop --json | jq 'select(.type == "sample").cache'
+  mlxtop fit --model REPO --budget 16G                        does it fit?
   mlxtop run -- python train.py                               any program
   mlxtop attach 4242                                          one that already runs
 """,

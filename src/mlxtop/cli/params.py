@@ -99,6 +99,7 @@ _BUDGET = (
 
 _OPTIONS = (
     click.option("--model", metavar="REPO_OR_PATH", help="A Hub repository or a local directory. [default: the demo model]"),
+    click.option("--random-weights", is_flag=True, help="Build the model from its config with random weights: its memory without its download."),
     click.option("--prompt", metavar="TEXT", help="The prompt; - reads it from standard input."),
     click.option(
         "--prompt-file",
@@ -201,6 +202,8 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
     """Run options as click read them → what to run. Raises `UsageError`."""
     if values["model"] == "":
         raise UsageError("--model is empty: give a Hub repository or a directory.")
+    if values["random_weights"] and (not values["model"] or values["adapter_path"]):
+        raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
     prompt, took_stdin = _prompt(values["prompt"], values["prompt_file"])
     model, repeat = values["model"], values["repeat"]
     workload = values["workload"] or _workload(model, prompt, repeat, headless)
@@ -222,6 +225,7 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
         kv_bits=int(values["kv_bits"]) if values["kv_bits"] else None,
         prefill_step_size=values["prefill_step_size"],
         adapter_path=values["adapter_path"],
+        random_weights=values["random_weights"],
         seed=values["seed"],
     )
     if options.max_kv_size and options.kv_bits:

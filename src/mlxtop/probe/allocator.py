@@ -23,3 +23,19 @@ def reader() -> Callable[[], tuple[int, int, int]]:
 def snapshot(time: float = 0.0) -> Snapshot:
     """The allocator's counters now. Raises `NoBackendError` when MLX cannot run here."""
     return Snapshot(*reader()(), time)
+
+
+def begin_peak() -> None:
+    """Clears the cache and the peak. On the thread that owns MLX, with no work queued."""
+    mx = backend.load()
+    mx.synchronize()
+    mx.clear_cache()
+    mx.reset_peak_memory()
+
+
+def take_peak() -> int:
+    """The most that active memory was since the peak was last taken, in bytes."""
+    mx = backend.load()
+    peak = max(mx.get_peak_memory(), mx.get_active_memory())
+    mx.reset_peak_memory()
+    return int(peak)

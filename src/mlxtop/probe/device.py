@@ -2,10 +2,11 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from mlxtop import __version__
-from mlxtop.probe import backend, system
+from mlxtop.probe import backend, footprint, system
 
 
 def facts(packages: bool = True) -> dict[str, Any]:
@@ -36,6 +37,30 @@ def facts(packages: bool = True) -> dict[str, Any]:
         "pid": os.getpid(),
         "argv": sys.argv,
     }
+
+
+def ceiling(facts: Mapping[str, Any]) -> tuple[int, str]:
+    """The most that MLX's memory here can come to, in bytes, and what that number is."""
+    found = [
+        (facts["working_set"], "the working set this device recommends"),
+        (facts["memory"], "the memory of this machine" if facts["unified"] else "the memory of this device"),
+        (facts["cgroup_limit"] if facts["unified"] else None, "the container's limit"),
+    ]
+    return min((size, what) for size, what in found if size is not None)
+
+
+def room(facts: Mapping[str, Any]) -> int:
+    """How much MLX may hold in this process now without pushing anybody else out, in bytes.
+
+    On a Mac that is the ceiling: what others hold is compressed and swapped there as a matter of course.
+    """
+    most, _ = ceiling(facts)
+    if facts["unified"]:
+        free = system.available()
+        return most if free is None else min(most, free + (footprint.reader()() or 0))
+    mx = backend.load()
+    free = mx.device_info().get("free_memory")
+    return most if free is None else min(most, int(free) + mx.get_active_memory() + mx.get_cache_memory())
 
 
 def version(package: str) -> str | None:

@@ -110,6 +110,14 @@ def _linux_swap(text: str) -> tuple[int, int] | None:
     return fields["SwapTotal"] - fields["SwapFree"], fields["SwapTotal"]
 
 
+def available() -> int | None:
+    """Linux: what can be had without swapping, in bytes."""
+    for line in _text("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
 def pressure() -> str | None:
     """macOS's memory pressure: `normal`, `warning` or `critical`, as Activity Monitor colours it."""
     if sys.platform != "darwin":

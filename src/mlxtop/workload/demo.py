@@ -29,14 +29,18 @@ def load(seed: int) -> tuple[Any, Any]:
     return model, tokenizer()
 
 
-def tokenizer() -> Any:
-    """A byte-level tokenizer: 256 tokens, nothing merged, no token that ends a text."""
+def tokenizer(size: int = VOCABULARY) -> Any:
+    """A tokenizer of one token a byte, nothing merged, no token that ends a text.
+
+    Of `size` tokens those beyond the bytes are never read, and written as their number: `<1234>`.
+    """
     from mlx_lm.tokenizer_utils import BPEStreamingDetokenizer, TokenizerWrapper
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
+    symbols = alphabet[:size] + [f"<{i}>" for i in range(VOCABULARY, size)]
+    core = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(symbols)}, merges=[]))
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(tokenizer_object=core, clean_up_tokenization_spaces=False)

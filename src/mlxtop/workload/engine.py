@@ -22,7 +22,7 @@ from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import DEFAULT
 from mlxtop.probe import allocator, backend, breakdown, census, device, own
 from mlxtop.probe.limits import Call, Change, Watch
-from mlxtop.workload import demo, hub
+from mlxtop.workload import architecture, demo, hub
 from mlxtop.workload.commands import (
     Census,
     Clear,
@@ -154,9 +154,12 @@ class Engine(threading.Thread):
 
             self._downloading.clear()
             with hub.progress(self._downloaded):
-                self._model, self._tokenizer = load(
-                    self.options.model, adapter_path=self.options.adapter_path, lazy=True
-                )[:2]
+                if self.options.random_weights:
+                    self._model, self._tokenizer = architecture.load(self.options.model, self.options.seed)
+                else:
+                    self._model, self._tokenizer = load(
+                        self.options.model, adapter_path=self.options.adapter_path, lazy=True
+                    )[:2]
             if self._downloading.is_set():
                 self._emit(Kind.PHASE, phase="load")
         self._materialize()

@@ -1,6 +1,6 @@
 """What went wrong, as one sentence for a person."""
 
-from mlxtop.core.errors import NoBackendError
+from mlxtop.core.errors import MlxtopError
 from mlxtop.workload.options import Options
 
 # By name, because huggingface_hub and the HTTP library under it have moved these classes before.
@@ -15,7 +15,7 @@ OFFLINE = (
 
 def explain(what: str, options: Options, error: Exception) -> str:
     """One sentence: what failed, on what, and why. What to do is up to whoever shows it."""
-    if isinstance(error, NoBackendError):
+    if isinstance(error, MlxtopError):
         return str(error)
     cause = (" ".join(str(error).split()) or type(error).__name__).rstrip(".?!")
     if what == "load":

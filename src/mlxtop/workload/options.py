@@ -26,6 +26,8 @@ class Options:
     kv_bits: int | None = None
     prefill_step_size: int = 2048
     adapter_path: str | None = None
+    random_weights: bool = False
+    """The model's architecture with weights of no meaning, which need no download."""
     seed: int = 0
 
     @property

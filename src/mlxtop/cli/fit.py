@@ -1,0 +1,237 @@
+"""`mlxtop fit`: does a model fit, with how long a context?"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlxtop.cli.leave import leave
+from mlxtop.cli.params import SIZE, BudgetParam
+from mlxtop.core.budget import Ask, Budget, resolve
+from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.units import DEFAULT, Size, format_size
+
+if TYPE_CHECKING:
+    from mlxtop.fit.answer import Answer
+    from mlxtop.fit.measure import Settings
+
+INTERRUPTED = 130
+
+
+class ContextsParam(click.ParamType[tuple[int, ...]]):
+    """`4096,32768`: context lengths in tokens; `32k` is 32,768."""
+
+    name = "contexts"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        lengths = []
+        for word in str(value).lower().split(","):
+            number, times = (word.strip().removesuffix("k"), 1024 if word.strip().endswith("k") else 1)
+            if not number.isdecimal() or not 0 < int(number) * times <= 2**30:
+                self.fail(f"'{word}' is no context length: write 4096,32768 or 4k,32k.", param, ctx)
+            lengths.append(int(number) * times)
+        return tuple(lengths)
+
+
+@click.command(
+    epilog="""\b
+Try:
+  mlxtop fit --model mlx-community/Llama-3.3-70B-Instruct-4bit
+  mlxtop fit --model PATH --budget 12G --context 4k,32k --kv-bits 8
+  mlxtop fit --model PATH --context 128k --within 60          most of it extrapolated
+  mlxtop fit --model PATH --json | jq '.contexts[] | [.context, .verdict]'
+\b
+Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usage, 130 Ctrl-C.
+"""
+)
+@click.option(
+    "--model",
+    required=True,
+    metavar="REPO_OR_PATH",
+    help="A Hub repository, of which only config and tokenizer are fetched, or a directory with a config.json.",
+)
+@click.option(
+    "--budget",
+    type=BudgetParam(),
+    metavar="SIZE|cgroup|device",
+    help="What it must fit in. [default: what this device recommends or has]",
+)
+@click.option(
+    "--context",
+    "lengths",
+    type=ContextsParam(),
+    metavar="N,N…",
+    help="Context lengths in tokens: 4096,32768 or 4k,32k. [default: some up to what the model was made for]",
+)
+@click.option(
+    "--kv-bits",
+    type=click.Choice(["2", "3", "4", "6", "8"]),
+    metavar="N",
+    help="Quantize the KV cache to N bits, from the first token.",
+)
+@click.option(
+    "--max-kv-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Longest KV cache in tokens; older ones are dropped.",
+)
+@click.option(
+    "--cache-limit", type=SIZE, default=DEFAULT, metavar="SIZE", help="MLX's cache limit while it runs."
+)
+@click.option(
+    "--prefill-step-size",
+    type=click.IntRange(min=1),
+    default=2048,
+    show_default=True,
+    metavar="N",
+    help="Tokens of a prompt per step.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Tokens to decode after each context.",
+)
+@click.option(
+    "--within",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for all contexts; what is not run by then is extrapolated.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the weights and the tokens."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, sizes in bytes.")
+@click.option(
+    "--markdown", type=click.Path(path_type=Path), metavar="OUT", help="Write the answer as Markdown, too."
+)
+def fit(
+    model: str,
+    budget: Ask | None,
+    lengths: tuple[int, ...] | None,
+    cache_limit: Size,
+    within: float,
+    as_json: bool,
+    markdown: Path | None,
+    **values: Any,
+) -> int:
+    """Does a model fit here, with how long a context?
+
+    Measured, not estimated: builds the model from its config with random weights in the configured
+    quantization, reads each context with mlx-lm's prefill and decodes a few tokens. What takes longer than
+    --within or more memory than there is, is extrapolated from the part that was run, with its error.
+    """
+    from mlxtop.fit.measure import Settings
+    from mlxtop.probe import backend
+
+    if values["max_kv_size"] and values["kv_bits"]:
+        raise UsageError(
+            "--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
+        )
+    backend.check()
+    values["kv_bits"] = int(values["kv_bits"]) if values["kv_bits"] else None
+    answer = _answer(model, budget, lengths, cache_limit, within, Settings(**values))
+    if markdown is not None:
+        try:
+            markdown.write_text(answer.markdown(), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{markdown} cannot be written: {error.strerror or error}.") from error
+    click.echo(json.dumps(answer.to_json(), indent=2) if as_json else answer.text())
+    leave(INTERRUPTED if answer.study.interrupted else 0 if answer.fits else 1)
+
+
+def _answer(
+    model: str,
+    ask: Ask | None,
+    lengths: tuple[int, ...] | None,
+    cache_limit: Size,
+    within: float,
+    settings: "Settings",
+) -> "Answer":
+    from mlxtop.fit.answer import Answer
+    from mlxtop.fit.measure import build
+    from mlxtop.fit.study import contexts, study
+    from mlxtop.probe import device, limits
+    from mlxtop.workload import architecture
+    from mlxtop.workload.failure import explain
+    from mlxtop.workload.options import Options
+
+    facts = device.facts()
+    ceiling = _budget(ask, facts)
+    options, doing = Options(model=model), "load"
+    progress = _Progress()
+    try:
+        built, config, _folder = architecture.plan(model, settings.seed)
+        weights = build(built, progress.built)
+        if cache_limit != DEFAULT:
+            limits.apply({"cache": int(cache_limit)})
+        positions = architecture.look_up(config, "max_position_embeddings")
+        doing = "generation"
+        found = study(
+            built,
+            architecture.vocabulary(config),
+            weights,
+            lengths or contexts(positions),
+            settings,
+            ceiling,
+            device.room(facts),
+            within,
+            progress.read,
+        )
+    except (MlxtopError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise MlxtopError(explain(doing, options, error)) from error
+    finally:
+        progress.end()
+    limit = limits.defaults()["cache"] if cache_limit == DEFAULT else int(cache_limit)
+    return Answer(
+        model, architecture.describe(config), weights, ceiling, settings, limit, facts, positions, found
+    )
+
+
+def _budget(ask: Ask | None, facts: dict[str, Any]) -> Budget:
+    from mlxtop.probe import device
+
+    found = resolve(ask, facts, "from --budget") if ask is not None else None
+    if found is not None:
+        return found
+    size, source = device.ceiling(facts)
+    return Budget(size, source, "footprint" if facts["unified"] else "device")
+
+
+class _Progress:
+    """How far it is, on standard error: one line that changes on a terminal, else a line a stage."""
+
+    def __init__(self) -> None:
+        self._alive = sys.stderr.isatty()
+        self._stage, self._due = "", 0.0
+
+    def built(self, done: int, total: int) -> None:
+        self._tell("weights", f"{format_size(done)} of {format_size(total)}", done == total)
+
+    def read(self, context: int, done: int) -> None:
+        what = "decoding" if done == context else f"{done:,} read"
+        self._tell(f"context {context:,}", what, done == context)
+
+    def end(self) -> None:
+        if self._alive and self._stage:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def _tell(self, stage: str, what: str, last: bool) -> None:
+        if not self._alive:
+            if stage != self._stage:
+                click.echo(f"mlxtop: {stage}", err=True)
+        elif last or time.monotonic() >= self._due:
+            self._due = time.monotonic() + 0.1
+            click.echo(f"\r\x1b[K{stage}: {what}", nl=False, err=True)
+        self._stage = stage

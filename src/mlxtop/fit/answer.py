@@ -1,0 +1,188 @@
+"""The answer as it is told: a table, a sentence, Markdown, JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlxtop.core.budget import Budget
+from mlxtop.core.units import format_size
+from mlxtop.fit.extrapolate import Figure
+from mlxtop.fit.measure import Settings
+from mlxtop.fit.study import Row, Study
+
+HEAD = ("context", "peak active", "peak total", "footprint", "KV cache", "left", "")
+WHY = {
+    "time": "the time was up",
+    "memory": "the memory here was nearly full",
+    "interrupt": "interrupted",
+    "": "a shorter context",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A study, and what it was a study of. Sizes are bytes."""
+
+    model: str
+    description: str
+    """The architecture in a few words."""
+    weights: int
+    budget: Budget
+    settings: Settings
+    cache_limit: int
+    facts: Mapping[str, Any]
+    positions: int | None
+    """How many tokens the config says the model was made for."""
+    study: Study
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        return self.study.rows
+
+    @property
+    def fits(self) -> bool:
+        """Whether every context fits."""
+        return all(row.verdict.word in ("fits", "tight") for row in self.rows)
+
+    # For a person
+
+    def text(self) -> str:
+        """The table with its notes and the sentence."""
+        cells = [HEAD, *(_cells(row) for row in self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
+        lines = [
+            "  ".join(cell.rjust(w) for cell, w in zip(row[:-1], widths, strict=False)) + f"  {row[-1]}"
+            for row in cells
+        ]
+        blocks = (self._about(), [line.rstrip() for line in lines], self._notes(), [self.sentence()])
+        return "\n\n".join("\n".join(block) for block in blocks if block)
+
+    def markdown(self) -> str:
+        """The same as Markdown."""
+        table = [HEAD, *(_cells(row) for row in self.rows)]
+        rows = [f"| {' | '.join(row)} |" for row in table]
+        rows.insert(1, "|" + " ---: |" * (len(HEAD) - 1) + " --- |")
+        notes = [f"- {note}" for note in (*self._about(), *self._notes())]
+        return "\n".join([f"**{self.sentence()}**", "", *rows, "", *notes, ""])
+
+    def sentence(self) -> str:
+        """What it comes to."""
+        name, budget = self.model, format_size(self.budget.bytes)
+        good = [row for row in self.rows if row.verdict.word in ("fits", "tight")]
+        bad = [row for row in self.rows if row.verdict.word == "does not fit"]
+        if not good and not bad:
+            return f"Whether {name} fits in {budget} cannot be told: too little of it could be run."
+        said = f"{name} does not fit in {budget}"
+        if good:
+            last = good[-1]
+            left = format_size(last.verdict.headroom)
+            said = f"{name} fits in {budget} with {last.context:,} tokens{_how(last)}, {left} left"
+        if bad:
+            first = bad[0]
+            assert first.verdict.headroom is not None
+            over = format_size(-first.verdict.headroom)
+            said += f"{'; ' if good else ': '}{first.context:,} tokens{_how(first)} take {over} too much"
+        if self.study.longest:
+            said += f"; up to about {self.study.longest:,} fit with 5 % to spare"
+        limit = next((r.verdict.cache_limit for r in bad if r.verdict.cache_limit is not None), None)
+        if limit is not None:
+            said += f"; a --cache-limit of {limit // 2**20}M would make room for {bad[0].context:,}"
+        return said + "."
+
+    def _about(self) -> list[str]:
+        asked = self.settings
+        how = [f"prefill in steps of {asked.prefill_step_size:,}", f"then {asked.max_tokens} tokens"]
+        how += [f"KV cache in {asked.kv_bits} bits"] if asked.kv_bits else []
+        how += [f"KV cache of {asked.max_kv_size:,} tokens at most"] if asked.max_kv_size else []
+        how.append(f"cache limit {format_size(self.cache_limit)}")
+        return [
+            f"{self.model}: {self.description}; weights {format_size(self.weights)}, random",
+            f"budget {format_size(self.budget.bytes)}, {self.budget.source}; on {self.facts['device']}",
+            ", ".join(how),
+        ]
+
+    def _notes(self) -> list[str]:
+        notes = []
+        for row in self.rows:
+            if row.need is None:
+                notes.append(
+                    f"{row.context:,}: not told, for fewer than three of its prefill steps were run: "
+                    "give more time with --within, or a smaller --prefill-step-size"
+                )
+            elif row.need.origin is not None:
+                stopped = WHY[row.run.stopped if row.run else ""]
+                sign = "≤" if row.need.at_most else "~"
+                notes.append(
+                    f"{sign} {row.context:,}: extrapolated from {row.need.origin:,} tokens ({stopped}), "
+                    f"peak active ± {format_size(row.need.active.margin)}, "
+                    f"footprint ± {format_size(row.need.footprint and row.need.footprint.margin)} (95 %)"
+                )
+                if row.need.at_most:
+                    notes.append("  at most: a sliding window or the largest KV cache was not filled")
+                if row.verdict.word == "cannot tell":
+                    notes.append("  the budget lies within the error: give more time with --within")
+        if any(row.need and row.need.origin is None for row in self.rows):
+            notes.append("figures without a sign are measured")
+        if self.positions and self.rows[-1].context > self.positions:
+            notes.append(f"this model was made for {self.positions:,} tokens")
+        return notes
+
+    # For a program
+
+    def to_json(self) -> dict[str, Any]:
+        """Sizes in bytes, times in seconds; `null` for what is not known."""
+        return {
+            "model": self.model,
+            "description": self.description,
+            "weights": self.weights,
+            "positions": self.positions,
+            "budget": {"bytes": self.budget.bytes, "source": self.budget.source},
+            "settings": {**asdict(self.settings), "cache_limit": self.cache_limit},
+            "device": {name: self.facts[name] for name in ("device", "backend", "mlx", "mlx_lm")},
+            "contexts": [_row(row) for row in self.rows],
+            "longest": self.study.longest,
+            "fits": self.fits,
+            "interrupted": self.study.interrupted,
+            "sentence": self.sentence(),
+        }
+
+
+def _how(row: Row) -> str:
+    return " (extrapolated)" if row.need and row.need.origin is not None else ""
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    need, verdict = row.need, row.verdict
+    if need is None:
+        return f"{row.context:,}", "—", "—", "—", "—", "—", verdict.word
+    sign = "" if need.origin is None else "≤" if need.at_most else "~"
+    sizes = (
+        f"{sign}{format_size(figure.value)}" if figure else "—"
+        for figure in (need.active, need.total, need.footprint, need.kv)
+    )
+    left = format_size(verdict.headroom)
+    return f"{row.context:,}", *sizes, f"{sign if sign != '≤' else '≥'}{left}", verdict.word
+
+
+def _row(row: Row) -> dict[str, Any]:
+    need, run = row.need, row.run
+    return {
+        "context": row.context,
+        "source": "unknown" if need is None else "measured" if need.origin is None else "extrapolated",
+        "run_tokens": run.done if run else 0,
+        "extrapolated_from": need.origin if need else None,
+        "stopped": (run.stopped or None) if run else None,
+        "at_most": need.at_most if need else None,
+        "seconds": round(run.seconds, 3) if run else None,
+        **{name: _figure(getattr(need, field, None)) for name, field in _FIGURES.items()},
+        "verdict": row.verdict.word,
+        "left": row.verdict.headroom,
+        "cache_limit": row.verdict.cache_limit,
+    }
+
+
+_FIGURES = {"peak_active": "active", "peak_total": "total", "footprint": "footprint", "kv": "kv"}
+
+
+def _figure(figure: Figure | None) -> dict[str, int] | None:
+    return None if figure is None else figure._asdict()

@@ -1,0 +1,96 @@
+"""What a longer context would take, from the steps of a shorter run."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from mlxtop.fit.line import LEAST, Line, least_squares
+from mlxtop.fit.measure import Peak, Run, Step
+
+ROUND = 256
+"""Tokens by which mlx-lm's KV caches grow: between two such steps the line may be off by so many."""
+
+
+class Figure(NamedTuple):
+    """A number of bytes; `margin` is half its 95 % interval, 0 where it was measured."""
+
+    value: int
+    margin: int = 0
+
+
+class Need(NamedTuple):
+    """What one context takes."""
+
+    active: Figure
+    total: Figure
+    footprint: Figure | None
+    kv: Figure
+    origin: int | None = None
+    """Tokens of the run this was extrapolated from; `None`: measured."""
+    at_most: bool = False
+    """Some KV cache stops growing beyond what was run: it takes this much or less."""
+
+
+def measured(run: Run) -> Need:
+    """What a run that read its whole context took."""
+    active, total, footprint = run.peak
+    return Need(
+        Figure(active), Figure(total), None if footprint is None else Figure(footprint), Figure(run.kv)
+    )
+
+
+def extrapolated(run: Run, context: int, step: int, weights: int) -> Need | None:
+    """What `context` tokens would take in steps of `step`, from a run that was shorter.
+
+    Peaks grow along a line: KV cache and attention scores both do, with full steps. Where a layer's KV cache
+    stops growing the line bends, so only steps beyond that count. `None`: too few steps were run.
+    """
+    steps, at_most = _straight(run, context, step)
+    if len(steps) < LEAST:
+        return None
+    kv = _line(steps, lambda s: s.kv)
+    grown = max(0.0, kv.slope) * (context - run.done)
+
+    def peak(field: Callable[[Peak], int | None]) -> Figure | None:
+        if any(field(s.peak) is None for s in steps):
+            return None
+        line = _line(steps, lambda s: field(s.peak) or 0)
+        found = _at(line, kv, context - 1, step, weights)
+        return Figure(max(found.value, round((field(run.decode) or 0) + grown)), found.margin)
+
+    active = peak(lambda p: p.active)
+    total = peak(lambda p: p.total)
+    footprint = peak(lambda p: p.footprint)
+    assert active is not None
+    assert total is not None
+    return Need(active, total, footprint, _figure(kv, context), run.done, at_most)
+
+
+def _straight(run: Run, context: int, step: int) -> tuple[Sequence[Step], bool]:
+    """The steps that lie on the line that leads to `context`, and whether that line only bounds it."""
+    knee = max((window for window in run.windows if window < context), default=0)
+    beyond = [s for s in run.steps if s.tokens > knee + step] if knee else run.steps
+    if len(beyond) < LEAST and knee:
+        return run.steps[1:] if len(run.steps) > LEAST else run.steps, True
+    # The first step meets no cache: it is a little off where there are enough others.
+    return (beyond[1:] if not knee and len(beyond) > LEAST else beyond), False
+
+
+def _line(steps: Sequence[Step], value: Callable[[Step], int]) -> Line:
+    return least_squares([s.tokens for s in steps], [value(s) for s in steps])
+
+
+def _figure(line: Line, tokens: int) -> Figure:
+    return Figure(round(line.at(tokens)), round(line.margin(tokens) + max(0.0, line.slope) * ROUND))
+
+
+def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
+    """The peak of a prefill of `tokens`: in its last full step, or in the shorter one after that.
+
+    The shorter one works on fewer tokens at a time, so beyond weights and KV cache it takes its share only.
+    """
+    whole, rest = line.at(tokens // step * step), line.at(tokens)
+    kept = weights + kv.at(tokens)
+    last = kept + (rest - kept) * (tokens % step) / step
+    value = min(max(whole, last), max(whole, rest))
+    doubt = min(abs(rest - value), abs(value - whole))
+    return Figure(round(value), round(line.margin(tokens) + doubt + max(0.0, kv.slope) * ROUND))

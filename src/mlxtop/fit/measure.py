@@ -1,0 +1,193 @@
+"""One generation of mlx-lm, and what memory each of its steps took."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from mlxtop.probe import allocator, breakdown
+from mlxtop.probe.highwater import HighWater
+
+Why = Literal["", "time", "memory", "interrupt"]
+"""Why a run ended before its context was full."""
+
+
+class Peak(NamedTuple):
+    """The most that a stretch of a run took, in bytes."""
+
+    active: int
+    total: int
+    footprint: int | None
+
+
+NOTHING = Peak(0, 0, None)
+
+
+class Step(NamedTuple):
+    """One full step of a prefill."""
+
+    tokens: int
+    """Of the prompt, done when it ended."""
+    peak: Peak
+    kv: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How mlx-lm is asked to generate."""
+
+    max_tokens: int = 16
+    prefill_step_size: int = 2048
+    kv_bits: int | None = None
+    max_kv_size: int | None = None
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Run:
+    """What was measured of one context."""
+
+    context: int
+    """Tokens of prompt that were asked for."""
+    done: int = 0
+    """Tokens of prompt that were read."""
+    steps: list[Step] = field(default_factory=list)
+    rest: Peak = NOTHING
+    """Of the prompt's last, shorter step."""
+    decode: Peak = NOTHING
+    kv: int = 0
+    windows: frozenset[int] = frozenset()
+    """The lengths at which some layer's KV cache stops growing."""
+    stopped: Why = ""
+    seconds: float = 0.0
+
+    @property
+    def peak(self) -> Peak:
+        """The most of everything that was run."""
+        return highest([*(step.peak for step in self.steps), self.rest, self.decode])
+
+
+Enough = Callable[[Sequence[Step]], Why]
+Tell = Callable[[int], None]
+
+
+def build(model: Any, tell: Callable[[int, int], None]) -> int:
+    """Evaluates the weights one by one and returns their bytes; `tell` hears of the bytes done and of all."""
+    import mlx.core as mx
+
+    total, done = breakdown.weights(model), 0
+    for array in breakdown.arrays(model):
+        mx.eval(array)
+        done += array.nbytes
+        tell(done, total)
+    return total
+
+
+class _Stopped(Exception):
+    """A step was the last."""
+
+
+def run(model: Any, vocabulary: int, context: int, settings: Settings, enough: Enough, tell: Tell) -> Run:
+    """Reads `context` random tokens in mlx-lm's own prefill, and decodes some more, on the calling thread.
+
+    `enough` is asked after each full step whether to stop there; `tell` hears of the tokens done. Ctrl-C
+    ends it too, with what was measured until then.
+    """
+    import mlx.core as mx
+
+    prompt = mx.random.randint(0, vocabulary, (context,), key=mx.random.key(settings.seed))
+    mx.eval(prompt)
+    return _Measurement(model, context, settings, enough, tell).of(prompt)
+
+
+class _Measurement:
+    """One run while it goes on."""
+
+    def __init__(self, model: Any, context: int, settings: Settings, enough: Enough, tell: Tell) -> None:
+        from mlx_lm.models.cache import make_prompt_cache
+
+        self._model, self._settings, self._enough, self._tell = model, settings, enough, tell
+        self._cache = make_prompt_cache(model, settings.max_kv_size)
+        self._found = Run(context, windows=_windows(self._cache))
+        self._high = HighWater()
+
+    def of(self, prompt: Any) -> Run:
+        allocator.begin_peak()
+        self._high.start()
+        self._began = time.monotonic()
+        try:
+            self._generate(prompt)
+        except KeyboardInterrupt:
+            self._found.stopped = "interrupt"
+        finally:
+            self._high.stop()
+        self._found.seconds = time.monotonic() - self._began
+        return self._found
+
+    def _generate(self, prompt: Any) -> None:
+        with suppress(_Stopped):
+            self._step_through(prompt, self._read)
+            self._found.done = self._found.context
+        if self._found.stopped:
+            # The decode is measured from where the prefill came to.
+            self._step_through(prompt[-1:], lambda _done, _total: None)
+        self._found.decode = self._take()
+        self._found.kv = breakdown.kv(self._cache)
+
+    def _step_through(self, prompt: Any, read: Callable[[int, int], None]) -> None:
+        from mlx_lm.generate import generate_step
+
+        for _ in generate_step(
+            prompt,
+            self._model,
+            max_tokens=self._settings.max_tokens,
+            prompt_cache=self._cache,
+            max_kv_size=self._settings.max_kv_size,
+            kv_bits=self._settings.kv_bits,
+            quantized_kv_start=0,
+            prefill_step_size=self._settings.prefill_step_size,
+            prompt_progress_callback=read,
+        ):
+            pass
+
+    def _read(self, done: int, total: int) -> None:
+        """mlx-lm finished a step of the prefill, or is about to begin or to decode."""
+        self._tell(done)
+        if done in (0, total):
+            return
+        self._found.done = done
+        if done % self._settings.prefill_step_size:
+            self._found.rest = self._take()
+            return
+        now = time.monotonic() - self._began
+        self._found.steps.append(Step(done, self._take(), breakdown.kv(self._cache), now))
+        self._found.stopped = self._enough(self._found.steps)
+        if self._found.stopped:
+            raise _Stopped
+
+    def _take(self) -> Peak:
+        active = allocator.take_peak()
+        total, footprint = self._high.take()
+        return Peak(active, max(active, total), footprint)
+
+
+def highest(peaks: Sequence[Peak]) -> Peak:
+    """Field by field."""
+    footprints = [peak.footprint for peak in peaks if peak.footprint is not None]
+    return Peak(
+        max(peak.active for peak in peaks),
+        max(peak.total for peak in peaks),
+        max(footprints, default=None),
+    )
+
+
+def _windows(cache: Sequence[Any]) -> frozenset[int]:
+    found: set[int] = set()
+    for layer in cache:
+        found |= _windows(getattr(layer, "caches", ()))
+        size = getattr(layer, "max_size", None) or getattr(layer, "chunk_size", None)
+        if size:
+            found.add(int(size))
+    return frozenset(found)

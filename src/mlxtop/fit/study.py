@@ -1,0 +1,107 @@
+"""The study behind the answer: which contexts are run, how far, and what is made of the rest."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from mlxtop.core.budget import Budget
+from mlxtop.fit import extrapolate
+from mlxtop.fit.extrapolate import Need
+from mlxtop.fit.measure import Run, Settings, Step, Why, run
+from mlxtop.fit.verdict import Verdict, judge
+
+CONTEXTS = (4096, 16384, 32768, 131072)
+SPARE = 0.97
+"""The share of the room that a run may come to."""
+FINEST = 256
+"""Tokens to which the longest context that fits is looked for."""
+
+
+class Row(NamedTuple):
+    """The answer for one context."""
+
+    context: int
+    need: Need | None
+    verdict: Verdict
+    run: Run | None
+    """Of this very context, whole or in part; `None`: it was not begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What the answers rest on, and the answers."""
+
+    rows: tuple[Row, ...]
+    longest: int | None
+    """Tokens of the longest context that fits, extrapolated; `None` where that cannot be told."""
+    interrupted: bool = False
+
+
+def contexts(most: int | None) -> tuple[int, ...]:
+    """The context lengths to ask about when none were named, for a model with `most` positions."""
+    if most is None:
+        return CONTEXTS
+    return tuple(c for c in CONTEXTS if c < most) + ((most,) if most <= CONTEXTS[-1] else CONTEXTS[-1:])
+
+
+def study(
+    model: Any,
+    vocabulary: int,
+    weights: int,
+    lengths: Sequence[int],
+    settings: Settings,
+    budget: Budget,
+    room: int,
+    within: float,
+    tell: Callable[[int, int], None],
+) -> Study:
+    """Runs each of `lengths`, the shortest first, until `within` seconds or `room` bytes are used up.
+
+    What is longer than that is extrapolated from the longest run. `tell` hears of the context and the tokens
+    done. Ctrl-C ends the runs, and what was finished counts.
+    """
+    until = time.monotonic() + within
+    runs: dict[int, Run] = {}
+
+    def enough(steps: Sequence[Step]) -> Why:
+        if time.monotonic() > until:
+            return "time"
+        grows = steps[-1].peak.total - steps[-2].peak.total if len(steps) > 1 else 0
+        return "memory" if steps[-1].peak.total + max(0, grows) > SPARE * room else ""
+
+    for length in sorted(set(lengths)):
+        runs[length] = run(model, vocabulary, length, settings, enough, partial(tell, length))
+        if runs[length].stopped or time.monotonic() > until:
+            break
+    base = max(runs.values(), key=lambda r: r.done, default=None)
+
+    def need(length: int) -> Need | None:
+        done = runs.get(length)
+        if done is not None and not done.stopped:
+            return extrapolate.measured(done)
+        if base is None:
+            return None
+        return extrapolate.extrapolated(base, length, settings.prefill_step_size, weights)
+
+    rows = []
+    for length in sorted(set(lengths)):
+        needed = need(length)
+        rows.append(Row(length, needed, judge(needed, budget), runs.get(length)))
+    interrupted = any(run.stopped == "interrupt" for run in runs.values())
+    return Study(tuple(rows), _longest(rows, need, budget), interrupted)
+
+
+def _longest(rows: Sequence[Row], need: Callable[[int], Need | None], budget: Budget) -> int | None:
+    """Between the longest context that fits and the shortest that does not, by halving."""
+    fits = max((row.context for row in rows if row.verdict.word == "fits"), default=0)
+    fails = min((row.context for row in rows if row.need and row.verdict.word != "fits"), default=0)
+    if fails <= fits:
+        return None
+    low, high = fits // FINEST, fails // FINEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        fitting = judge(need(middle * FINEST), budget).word == "fits"
+        low, high = (middle, high) if fitting else (low, middle)
+    return max(low * FINEST, fits) or None
