@@ -26,6 +26,8 @@ class Options:
     kv_bits: int | None = None
     prefill_step_size: int = 2048
     adapter_path: str | None = None
+    to_the_end: bool = False
+    """Every generation is `max_tokens` long: a token that ends a text ends nothing."""
     seed: int = 0
 
     @property
