@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-ERROR = 0.05
-"""The share of all sweeps in which a claim about any of the choices may be wrong."""
+ERROR, SLANDER = 0.05, 0.01
+"""The share of all sweeps in which "at most" may be wrong of any choice, and "at least" of any pair."""
 DRAWS = 2000
 
 
@@ -77,7 +77,7 @@ def losses(logs: Array, families: int = 1) -> Losses:
         # Pairs share their choices: as many degrees of freedom as a two-way table without its margins has.
         freedom = freedom / choices
     one = student(1 - ERROR / 2 / (choices - 1), freedom)[..., None, None]
-    all_ = student(1 - ERROR / 2 / (choices * (choices - 1) * families), freedom)[..., None, None]
+    all_ = student(1 - SLANDER / (choices * (choices - 1) * families), freedom)[..., None, None]
     lost = np.where(others, -mean, -np.inf)
     with np.errstate(invalid="ignore"):
         most = np.where(others, np.where(np.isfinite(error), -mean + one * error, np.inf), -np.inf).max(
