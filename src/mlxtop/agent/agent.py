@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any
 
 from mlxtop import __version__
-from mlxtop.agent import place, wire
+from mlxtop.agent import boot, place, wire
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
 from mlxtop.core.event import Kind
@@ -107,10 +107,21 @@ class Agent:
         program.listen(self._told)
         if self._late:
             self._ask(self._find_limits)
+        else:
+            self._set_limits(os.environ.get(boot.LIMITS, ""))
         self._server.start()
         # A daemon thread that lives when Python ends can crash a program whose worker threads used MLX.
         atexit.register(self._leave)
         os.register_at_fork(after_in_child=self._forked)
+
+    def _set_limits(self, text: str) -> None:
+        """The limits that the program is to start with: it is just importing MLX, nothing is queued yet."""
+        for word in text.split():
+            knob, _, size = word.partition("=")
+            if size.isdigit():
+                for known in KNOBS:
+                    if known == knob:
+                        self._set_limit(known, int(size), "flag")
 
     # In the program's own threads
 

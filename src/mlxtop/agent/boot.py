@@ -17,6 +17,8 @@ RUN = "MLXTOP"
 """Environment variable: the name of the run that this process belongs to, or `1` for none in particular."""
 LOG = "MLXTOP_LOG"
 """Environment variable: the file that `mlxtop run` gave the program as its output."""
+LIMITS = "MLXTOP_LIMITS"
+"""Environment variable: limits in bytes to set as MLX is imported: `cache=20971520 memory=8589934592`."""
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap")
 
 _waits = False

@@ -8,7 +8,7 @@ import click
 from mlxtop import __version__
 from mlxtop.cli.params import parse_run, run_options
 
-COMMANDS = ("run", "attach", "ps", "top", "replay", "report", "export", "fit", "info")
+COMMANDS = ("run", "attach", "ps", "top", "sweep", "fit", "replay", "report", "export", "info")
 """Each is a file of this folder with a command of the same name."""
 
 
@@ -45,6 +45,7 @@ Try:
   mlxtop fit --model REPO --budget 16G                        does it fit?
   mlxtop run -- python train.py                               any program
   mlxtop attach 4242                                          one that already runs
+  mlxtop sweep --model PATH                                   which cache limit?
 """,
 )
 @run_options

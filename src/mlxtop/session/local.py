@@ -22,6 +22,7 @@ from mlxtop.session.protocol import Wish
 from mlxtop.workload import commands
 from mlxtop.workload.engine import Engine
 from mlxtop.workload.options import Options
+from mlxtop.workload.prompts import Prompt
 
 Sink = Callable[[Event | Sample], None]
 
@@ -219,6 +220,10 @@ class LocalSession:
 
     def say(self, text: str) -> None:
         self._engine.send(commands.Say(text))
+
+    def generate(self, prompt: Prompt, options: Options) -> None:
+        """Has the model generate once under options of its own, next after what runs now."""
+        self._engine.send(commands.Generate(prompt, options))
 
     def start(self) -> None:
         self._engine.send(commands.Start())

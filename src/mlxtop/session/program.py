@@ -5,7 +5,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import platformdirs
 
 from mlxtop.agent import boot
 from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.limits import Knob
 from mlxtop.session.tail import Tail
 
 PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
@@ -32,12 +33,22 @@ class Program:
     """A child process that lets agents in.
 
     With `screen` its output goes to `log` wherever ours is a terminal, because the terminal is the
-    screen's; to a file, so that it goes on whatever becomes of us. Raises `MlxtopError` when the command
-    cannot be started, `UsageError` when the log cannot be written.
+    screen's; to a file, so that it goes on whatever becomes of us. With `limits` (bytes) it starts with
+    those. One that is not `spoken_to` finds nothing to read. Raises `MlxtopError` when the command cannot be
+    started, `UsageError` when the log cannot be written.
     """
 
-    def __init__(self, argv: Sequence[str], screen: bool, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        screen: bool,
+        log: Path | None = None,
+        limits: Mapping[Knob, int] | None = None,
+        spoken_to: bool = True,
+    ) -> None:
         self.argv = list(argv)
+        self._limits = limits or {}
+        self._spoken_to = spoken_to
         self.run = secrets.token_hex(4)
         """Tells the agents of this run from all others."""
         self.log: Path | None = None
@@ -76,13 +87,18 @@ class Program:
             streams = {
                 name: into for fd, name in ((1, "stdout"), (2, "stderr")) if not screen or os.isatty(fd)
             }
-        if screen and os.isatty(0):
+        if not self._spoken_to:
+            streams["stdin"] = subprocess.DEVNULL
+        elif screen and os.isatty(0):
             # The keyboard is the screen's: lines are typed through it.
             streams["stdin"] = subprocess.PIPE
         # A session of its own lets it live on when our terminal closes; a group of its own gets the
         # terminal's Ctrl-C alone.
         own: dict[str, Any] = {"start_new_session": True} if screen else {"process_group": 0}
-        return subprocess.Popen(self.argv, env=environment(self.run, self.log), **streams, **own)
+        env = environment(self.run, self.log)
+        if self._limits:
+            env[boot.LIMITS] = " ".join(f"{knob}={size}" for knob, size in self._limits.items())
+        return subprocess.Popen(self.argv, env=env, **streams, **own)
 
     # While it runs
 

@@ -29,7 +29,8 @@ Ask = Callable[[], tuple[str, Sequence[Choice]] | None]
 
 
 class MlxtopApp(App[None]):
-    """Shows one session, or a fleet of them: the only member in full, several side by side.
+    """Shows one session, or a fleet of them: the only member in full, several side by side. Or `first`, a
+    screen that knows what it shows.
 
     `opened` is called once the first frame is on the screen. `ask` says whether there is something to choose
     before leaving; what was chosen is in `answer`. `signalled` gets the signals instead of the application.
@@ -56,6 +57,7 @@ class MlxtopApp(App[None]):
         ask: Ask | None = None,
         signalled: Callable[[int], None] | None = None,
         alone: bool = True,
+        first: Screen[None] | None = None,
     ) -> None:
         super().__init__()
         self.fleet = fleet
@@ -64,6 +66,7 @@ class MlxtopApp(App[None]):
         self._opened = opened
         self._ask = ask
         self._signalled = signalled
+        self._first = first
         self._alone = alone
         """Whether a fleet's only member is opened by itself."""
         self._leaving = False
@@ -92,6 +95,8 @@ class MlxtopApp(App[None]):
             self.push_screen(Dashboard(self._session))
         if self.fleet is not None:
             self._show_fleet(self.fleet)
+        if self._first is not None:
+            self.push_screen(self._first)
         self.begin_capture_print(self)
         self.call_after_refresh(self._open)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mlxtop.core.limits import Knob
 from mlxtop.core.units import Size
+from mlxtop.workload.options import Options
+from mlxtop.workload.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Generate:
+    """One generation under options of its own: of these, those that concern a generation count."""
+
+    prompt: Prompt
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
 class Collect:
     """Runs Python's garbage collector."""
 
@@ -54,4 +64,4 @@ class Forget:
 class Quit: ...
 
 
-Command = SetLimit | Clear | Reset | Collect | Census | Say | Start | Stop | Forget | Quit
+Command = SetLimit | Clear | Reset | Collect | Census | Say | Generate | Start | Stop | Forget | Quit

@@ -29,6 +29,7 @@ from mlxtop.workload.commands import (
     Collect,
     Command,
     Forget,
+    Generate,
     Quit,
     Reset,
     Say,
@@ -81,7 +82,7 @@ class Engine(threading.Thread):
         self._downloading = threading.Event()
         self._running = True
         self._quit = False
-        self._said: str | None = None
+        self._said: Generate | None = None
         self._asked: int | None = None
         self._source = prompts(options)
         self._defaults: dict[Knob, int] = {}
@@ -162,6 +163,8 @@ class Engine(threading.Thread):
                     )[:2]
             if self._downloading.is_set():
                 self._emit(Kind.PHASE, phase="load")
+        if self.options.to_the_end:
+            self._tokenizer.eos_token_ids = ()
         self._materialize()
 
     def _downloaded(self, done: int, total: int) -> None:
@@ -192,19 +195,20 @@ class Engine(threading.Thread):
 
     def _work(self) -> None:
         while not self._quit:
-            prompt = self._next()
-            if prompt is not None:
-                self._attempt("generation", partial(self._generate, prompt))
+            wanted = self._next()
+            if wanted is not None:
+                self._attempt("generation", partial(self._generate, wanted.prompt, wanted.options))
 
-    def _next(self) -> Prompt | None:
-        """The next prompt: what a person typed, else what the workload wants; waits while there is none."""
+    def _next(self) -> Generate | None:
+        """What is generated next: what somebody asked for, else what the workload wants; waits while there is
+        nothing."""
         if self._said is not None:
-            text, self._said = self._said, None
-            return Prompt(text, chat=self.options.workload == "chat")
+            said, self._said = self._said, None
+            return said
         if self._running:
             prompt = next(self._source, None)
             if prompt is not None:
-                return prompt
+                return Generate(prompt, self.options)
             # Started again, the workload begins anew.
             self._source, self._running = prompts(self.options), False
             self._emit(Kind.DONE)
@@ -229,7 +233,7 @@ class Engine(threading.Thread):
             self._watch.call("clear_cache", "mlxtop")
         return False
 
-    def _generate(self, prompt: Prompt) -> None:
+    def _generate(self, prompt: Prompt, options: Options) -> None:
         from mlx_lm import stream_generate
         from mlx_lm.models.cache import make_prompt_cache
 
@@ -238,21 +242,21 @@ class Engine(threading.Thread):
         if prompt.chat and self._conversation is not None:
             cache, context = self._conversation, self._context
         else:
-            cache, context = make_prompt_cache(self._model, self.options.max_kv_size), 0
+            cache, context = make_prompt_cache(self._model, options.max_kv_size), 0
         self._conversation = cache if prompt.chat else None
         self._write("prompt", prompt.text if prompt.length is None else f"a prompt of {len(tokens)} tokens")
         self._emit(Kind.PHASE, phase="prefill", tokens=len(tokens))
-        run = _Run(len(tokens), context, time.monotonic())
+        run = _Run(len(tokens), context, options.max_tokens, time.monotonic())
         replies = stream_generate(
             self._model,
             self._tokenizer,
             tokens,
-            max_tokens=self.options.max_tokens,
+            max_tokens=options.max_tokens,
             prompt_cache=cache,
-            max_kv_size=self.options.max_kv_size,
-            kv_bits=self.options.kv_bits,
+            max_kv_size=options.max_kv_size,
+            kv_bits=options.kv_bits,
             quantized_kv_start=0,
-            prefill_step_size=self.options.prefill_step_size,
+            prefill_step_size=options.prefill_step_size,
             prompt_progress_callback=lambda done, total: self._prefilled(cache, done, total),
             **self._sampling(tokens),
         )
@@ -305,7 +309,7 @@ class Engine(threading.Thread):
         if now - self._measured >= MEASURE_EVERY:
             self._measured = now
             self.counters.kv = breakdown.kv(cache)
-            self._emit(Kind.PROGRESS, phase="decode", done=run.tokens, total=self.options.max_tokens)
+            self._emit(Kind.PROGRESS, phase="decode", done=run.tokens, total=run.most)
         self._write("reply", reply.text)
 
     # Safe points
@@ -351,6 +355,9 @@ class Engine(threading.Thread):
             case Say(text):
                 self._hear(text)
                 return True
+            case Generate():
+                self._said = command
+                return True
             case Start():
                 if not self._running:
                     self._running = True
@@ -369,7 +376,7 @@ class Engine(threading.Thread):
             self.options = replace(self.options, prompt=text)
             self._source, self._running = prompts(self.options), True
         else:
-            self._said = text
+            self._said = Generate(Prompt(text, chat=self.options.workload == "chat"), self.options)
 
     def _set_limit(self, command: SetLimit) -> None:
         value = self._defaults[command.knob] if command.value == DEFAULT else int(command.value)
@@ -407,9 +414,10 @@ class Engine(threading.Thread):
 class _Run:
     """One generation while it goes on."""
 
-    def __init__(self, prompt_tokens: int, context: int, began: float) -> None:
+    def __init__(self, prompt_tokens: int, context: int, most: int, began: float) -> None:
         self.prompt_tokens = prompt_tokens
         self.context = context
+        self.most = most
         self.began = began
         self.tokens = 0
         self.last = began

@@ -1,0 +1,233 @@
+"""`mlxtop sweep`: which value of a knob, for this model, on this machine."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlxtop.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlxtop.sweep.plan import Plan
+
+LIMITS = "0,2M,20M,100M,256M,1G,default"
+DEMO = ((128, 512), 64)
+MODEL = ((128, 2048), 128)
+"""Prompt lengths and tokens of a generation."""
+ROUNDS = 10
+FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+
+
+class _Command(click.Command):
+    """A command whose arguments after `--` are another command's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["mlxtop.dashes"] = "--" in args
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    cls=_Command,
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+    epilog="""\b
+Try:
+  mlxtop sweep                                                the demo model
+  mlxtop sweep --model PATH --limits 0,20M,1G,default --prompt-tokens 128,2048
+  mlxtop sweep --model PATH --knob kv-bits=4,8,default --markdown kv.md
+  mlxtop sweep --model PATH --json s.json                     Ctrl-C, and later
+  mlxtop sweep --model PATH --resume s.json
+  mlxtop sweep --metric 'Generation:.*, (\\S+) tokens-per-sec' -- mlx_lm.generate --model PATH
+""",
+)
+@click.option(
+    "--model", metavar="REPO_OR_PATH", help="A Hub repository or a local directory. [default: the demo model]"
+)
+@click.option("--limits", metavar="SIZE,…", help=f"Cache limits to compare. [default: {LIMITS}]")
+@click.option(
+    "--knob",
+    "knobs",
+    multiple=True,
+    metavar="NAME=V,V,…",
+    help="Compare values of cache-limit, kv-bits, max-kv-size or prefill-step-size; given twice, all pairs.",
+)
+@click.option(
+    "--prompt-tokens",
+    metavar="N,…",
+    help="Prompt lengths; the choice must hold for all. [default: 128,2048, demo 128,512]",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Tokens per generation. [default: 128, demo 64]",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1, max=10_000),
+    default=ROUNDS,
+    show_default=True,
+    metavar="N",
+    help="The most repeats of each cell; fewer when the numbers are good enough.",
+)
+@click.option(
+    "--tolerance",
+    default="2%",
+    show_default=True,
+    metavar="PERCENT",
+    help="The loss of speed you do not mind.",
+)
+@click.option("--adapter-path", metavar="PATH", help="LoRA adapters to load on top.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of the order, of the demo's weights and of sampling.",
+)
+@click.option(
+    "--metric",
+    metavar="REGEX",
+    help="With a COMMAND: its speed is the group of the last match in its output. [default: its wall time]",
+)
+@click.option("--lower-is-better", is_flag=True, help="With --metric: less of it is better.")
+@click.option(
+    "--json",
+    "json_",
+    type=FILE,
+    metavar="OUT",
+    help="Write everything, every repeat too, to OUT after every cell; - is standard output, at the end.",
+)
+@click.option("--csv", "csv_", type=FILE, metavar="OUT", help="Write every repeat, one a line.")
+@click.option("--markdown", type=FILE, metavar="OUT", help="Write the table, the chart and the sentence.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Go on with the sweep in FILE, a --json of the same options; it is written on unless --json names another.",
+)
+@click.option(
+    "--headless", is_flag=True, help="No screen: progress on standard error, the result on standard output."
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> None:
+    """Measure what a cache limit, or another knob, costs in speed and gives in memory.
+
+    Runs a model with each value, interleaved in random order, until the difference is known well enough,
+    and says which is the smallest limit that loses next to nothing. With a COMMAND it does the same over
+    runs of that program, whose cache limit is set as it imports MLX.
+    """
+    if command and not ctx.meta["mlxtop.dashes"]:
+        raise UsageError(f"sweep takes no argument {command[0]}; a command to measure stands after --.")
+    from mlxtop.probe import backend
+
+    plan = parse_plan(values, command)
+    outs = _outs(values)
+    backend.check()
+    from mlxtop.cli.sweeping import Outputs, run_headless, run_screen
+    from mlxtop.sweep import store
+
+    if not values["headless"]:
+        from mlxtop.tui.terminal import check
+
+        check()
+    stored = store.resume(values["resume"], plan) if values["resume"] else None
+    show = run_headless if values["headless"] else run_screen
+    show(plan, values["adapter_path"], stored, Outputs(**outs))
+
+
+def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
+    """The options as click read them → what to measure. Raises `UsageError`."""
+    from mlxtop.sweep.plan import Knob, Plan, check_knobs, parse_knob
+
+    texts = list(values["knobs"])
+    if values["limits"] is not None:
+        texts.insert(0, f"cache-limit={values['limits']}")
+    knobs: tuple[Knob, ...] = tuple(parse_knob(text) for text in texts or [f"cache-limit={LIMITS}"])
+    check_knobs(knobs)
+    common: dict[str, Any] = {
+        "knobs": knobs,
+        "rounds": values["repeats"],
+        "tolerance": _tolerance(values["tolerance"]),
+        "seed": values["seed"],
+    }
+    if command:
+        return Plan(shlex.join(command), **common, **_of_command(values, knobs), extra=tuple(command))
+    if values["metric"] is not None or values["lower_is_better"]:
+        raise UsageError("--metric and --lower-is-better are for a command's output: give one after --.")
+    if values["model"] == "":
+        raise UsageError("--model is empty: give a Hub repository or a directory.")
+    lengths, tokens = MODEL if values["model"] else DEMO
+    only_prefill = [knob.name for knob in knobs] == ["prefill-step-size"]
+    return Plan(
+        values["model"] or "demo",
+        **common,
+        lengths=_lengths(values["prompt_tokens"]) if values["prompt_tokens"] else lengths,
+        max_tokens=values["max_tokens"] or tokens,
+        metric="prefill" if only_prefill else "tps",
+        extra=("adapter", values["adapter_path"]) if values["adapter_path"] else (),
+    )
+
+
+def _of_command(values: dict[str, Any], knobs: Sequence[Any]) -> dict[str, Any]:
+    for name in ("model", "prompt_tokens", "max_tokens", "adapter_path"):
+        if values[name] is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is for a model; a command takes its own options after --."
+            )
+    if [knob.name for knob in knobs] != ["cache-limit"]:
+        raise UsageError(
+            "Of a command only the cache limit can be swept: its other knobs are its own options."
+        )
+    pattern = values["metric"]
+    if pattern is None:
+        if values["lower_is_better"]:
+            raise UsageError("--lower-is-better is about a --metric; of wall time less is better anyway.")
+        return {"metric": "seconds"}
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise UsageError(f"--metric is no regular expression: {error}.") from error
+    if groups != 1:
+        raise UsageError(f"--metric must have one group, the number; this one has {groups}.")
+    return {"metric": "value", "pattern": pattern, "lower_is_better": values["lower_is_better"]}
+
+
+def _tolerance(text: str) -> float:
+    """`2%`, `2` and `0.5 %`: percent."""
+    try:
+        share = float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0.0005 <= share <= 0.5:
+        raise UsageError(f"--tolerance {text} is not a loss in percent between 0.05 and 50.")
+    return share
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")]
+    lengths = tuple(int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 9)
+    if len(lengths) < len(words) or 0 in lengths or len(set(lengths)) < len(lengths):
+        raise UsageError(f"--prompt-tokens {text} is no list of different lengths from 1, such as 128,2048.")
+    return lengths
+
+
+def _outs(values: dict[str, Any]) -> dict[str, Path | None]:
+    outs = {
+        "json": values["json_"] or values["resume"],
+        "csv": values["csv_"],
+        "markdown": values["markdown"],
+    }
+    if sum(1 for out in outs.values() if out == Path("-")) > 1:
+        raise UsageError("Only one of --json, --csv and --markdown can be standard output.")
+    named = [out.absolute() for out in outs.values() if out is not None and out != Path("-")]
+    if len(set(named)) < len(named):
+        raise UsageError("--json, --csv and --markdown must be different files.")
+    for out in named:
+        if not out.parent.is_dir():
+            raise UsageError(f"{out} cannot be written: there is no folder {out.parent}.")
+    return outs

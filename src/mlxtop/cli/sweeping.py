@@ -1,0 +1,197 @@
+"""How `mlxtop sweep` runs: with a screen or without, and what it leaves behind."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from mlxtop.cli.leave import leave
+from mlxtop.core.units import format_span
+from mlxtop.sweep import store, table
+from mlxtop.sweep.bench import Bench, ModelBench
+from mlxtop.sweep.command import CommandBench
+from mlxtop.sweep.outcome import Summary
+from mlxtop.sweep.plan import Plan
+from mlxtop.sweep.reading import Reading
+from mlxtop.sweep.runner import Sweep
+from mlxtop.sweep.store import Stored, SweepFileError
+from mlxtop.tui.scatter import scatter
+from mlxtop.workload.options import Options
+
+STDOUT = Path("-")
+CHART_COLUMNS, CHART_ROWS = 96, 20
+WIDE = 160
+"""Columns of a table that goes to no terminal."""
+LEAVE_WITHIN = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where the result goes; `-` is standard output, which then gets nothing else."""
+
+    json: Path | None
+    csv: Path | None
+    markdown: Path | None
+
+    @property
+    def takes_stdout(self) -> bool:
+        return STDOUT in (self.json, self.csv, self.markdown)
+
+    def keep(self, summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
+        """After every cell: the file that --resume takes."""
+        if self.json is not None and self.json != STDOUT:
+            store.write(self.json, store.to_json(summary, facts, readings))
+
+    def end(self, sweep: Sweep) -> None:
+        """Writes everything that was asked for. Raises `SweepFileError`."""
+        summary, facts = sweep.summary, sweep.facts
+        if self.csv is not None:
+            _put(self.csv, table.comma_separated(summary, sweep.readings))
+        if self.markdown is not None:
+            _put(self.markdown, table.markdown(summary, facts, charts(summary)))
+        if self.json == STDOUT:
+            _put(STDOUT, json.dumps(store.to_json(summary, facts, sweep.readings)) + "\n")
+
+
+def _put(out: Path, text: str) -> None:
+    if out == STDOUT:
+        click.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SweepFileError(f"{out} cannot be written: {error.strerror or error}.") from error
+
+
+def make(plan: Plan, adapter: str | None, **more: Any) -> Sweep:
+    """The sweep of a model or of a command."""
+    bench: Bench
+    if plan.max_tokens == 0:
+        bench = CommandBench(plan)
+    else:
+        model = None if plan.subject == "demo" else plan.subject
+        bench = ModelBench(plan, Options(model=model, adapter_path=adapter, seed=plan.seed))
+    return Sweep(plan, bench, **more)
+
+
+def run_headless(plan: Plan, adapter: str | None, stored: Stored | None, outputs: Outputs) -> NoReturn:
+    """Measures, tells how far it is, and prints the result."""
+    told: list[Any] = [None]
+
+    def changed(sweep: Sweep) -> None:
+        line = progress_line(sweep)
+        if line is not None and line != told[0]:
+            told[0] = line
+            with suppress(OSError):
+                click.echo(f"mlxtop: {line}", err=True)
+
+    sweep = make(plan, adapter, changed=changed, keep=outputs.keep, stored=stored)
+    signals: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if signals:
+            leave(128 + number)
+        signals.append(number)
+        sweep.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    sweep.run()
+    finish(sweep, outputs, 128 + signals[0] if signals else 0)
+
+
+def progress_line(sweep: Sweep) -> str | None:
+    """One line on what is done next."""
+    progress, plan = sweep.progress, sweep.plan
+    if progress.stage == "load":
+        return f"loads {plan.subject}" if plan.max_tokens else None
+    if progress.cell is None:
+        return None
+    what = plan.label(progress.cell.arm)
+    if plan.max_tokens:
+        what += f", prompt {plan.lengths[progress.cell.length]}"
+    if progress.stage == "warm-up":
+        return f"warms up: {what}"
+    left = "" if progress.left is None else f", {format_span(round(progress.left))} left at most"
+    return f"{progress.done + 1} of {progress.total}: {what}{left}"
+
+
+def run_screen(plan: Plan, adapter: str | None, stored: Stored | None, outputs: Outputs) -> NoReturn:
+    """Measures under a screen; when that is left, prints the result."""
+    from mlxtop.tui.app import MlxtopApp
+    from mlxtop.tui.screens.sweep import SweepScreen
+    from mlxtop.tui.terminal import terminal
+
+    printed: list[str] = []
+    with terminal(printed.append):
+        sweep = make(plan, adapter, keep=outputs.keep, stored=stored)
+        screen = SweepScreen(sweep)
+        sweep.changed = screen.changed
+        thread = threading.Thread(target=sweep.run, name="mlxtop-sweep", daemon=True)
+        app = MlxtopApp(first=screen, opened=thread.start)
+        app.run()
+    code = app.return_code or 0
+    if app.crashed:
+        print("\n".join(printed), file=sys.stderr)
+    if thread.is_alive():
+        sweep.stop()
+        thread.join(LEAVE_WITHIN)
+    if sweep.progress.stage == "stopped" and code == 0:
+        code = 130
+    finish(sweep, outputs, code)
+
+
+def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
+    """Prints and writes the result, and ends the process."""
+    try:
+        if sweep.failure is not None:
+            click.echo(f"mlxtop: {sweep.failure}", err=True)
+            code = sweep.failure.exit_code
+        if sweep.readings:
+            if not outputs.takes_stdout:
+                click.echo(report(sweep))
+            outputs.end(sweep)
+        sys.stdout.flush()
+    except SweepFileError as error:
+        click.echo(f"mlxtop: {error}", err=True)
+        code = code or error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 128 + signal.SIGPIPE
+    leave(code)
+
+
+def report(sweep: Sweep) -> str:
+    """Charts, table, sentence and notes as text."""
+    summary = sweep.summary
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+    parts = [charts(summary, min(width, CHART_COLUMNS)), table.text(summary, width)]
+    notes = [f"- {note}" for note in [*summary.notes, table.machine(summary, sweep.facts)]]
+    parts += [summary.advice.sentence, "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def charts(summary: Summary, width: int = CHART_COLUMNS) -> str:
+    """A chart for each prompt length, one under the other."""
+    found = []
+    for i in range(len(summary.plan.lengths)):
+        drawn = scatter(summary, i, width, CHART_ROWS)
+        if drawn:
+            found.append(f"{caption(summary, i)}\n{drawn}")
+    return "\n\n".join(found)
+
+
+def caption(summary: Summary, length: int) -> str:
+    """What a chart shows."""
+    tokens = summary.plan.lengths[length]
+    after = f", prompt of {tokens:,} tokens" if tokens else ""
+    return f"{summary.speed.title} against peak total{after}"

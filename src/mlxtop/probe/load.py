@@ -1,0 +1,36 @@
+"""How busy the rest of the machine is: processor time that neither we nor our children used."""
+
+import os
+import time
+
+import psutil
+
+IDLE = ("idle", "iowait")
+PARTS_OF_OTHERS = ("guest", "guest_nice")
+"""Linux counts these in `user` and `nice` already."""
+
+
+class Load:
+    """The share of all processors that others used since it was made, or since it was last asked."""
+
+    def __init__(self) -> None:
+        self._processors = os.cpu_count() or 1
+        self._me = psutil.Process()
+        self._then = self._read()
+
+    def others(self) -> float | None:
+        """From 0 to 1; `None` when too little time went by for the system's clock to tell."""
+        (then, all_then, own_then), (now, all_now, own_now) = self._then, self._read()
+        self._then = now, all_now, own_now
+        room = (now - then) * self._processors
+        # The system counts in hundredths of a second on each processor.
+        if now - then < 0.05:
+            return None
+        return min(1.0, max(0.0, (all_now - all_then) - (own_now - own_then)) / room)
+
+    def _read(self) -> tuple[float, float, float]:
+        times = psutil.cpu_times()._asdict()
+        used = sum(value for name, value in times.items() if name not in (*IDLE, *PARTS_OF_OTHERS))
+        mine = self._me.cpu_times()
+        own = sum(mine[:4])  # user and system, ours and that of children that have ended
+        return time.monotonic(), used, own

@@ -1,0 +1,1 @@
+"""Trade-off runs: a plan of cells, their measurement, and what the numbers allow to say."""

@@ -1,0 +1,165 @@
+"""What a sweep measures: knobs, their values, prompt lengths, and in which order. Plain data."""
+
+import json
+import random
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from mlxtop.core.errors import UsageError
+from mlxtop.core.units import DEFAULT, UNLIMITED, Size, format_size, parse_size
+
+Name = Literal["cache-limit", "kv-bits", "max-kv-size", "prefill-step-size"]
+NAMES: tuple[Name, ...] = get_args(Name)
+KV_BITS: Final = (2, 3, 4, 6, 8)
+MOST_ARMS: Final = 64
+"""More combinations than that nobody waits for, nor could the intervals tell them apart."""
+
+
+class Knob(NamedTuple):
+    """One knob and the values it is set to: bytes for a limit, else a count; `DEFAULT` leaves it alone."""
+
+    name: Name
+    values: tuple[Size, ...]
+
+    def label(self, value: Size) -> str:
+        """A value as a person reads it."""
+        if value == DEFAULT:
+            return DEFAULT
+        return format_size(int(value)) if self.name == "cache-limit" else f"{value}"
+
+
+class Cell(NamedTuple):
+    """One measurement of the plan, by number: which combination of values, which prompt length."""
+
+    arm: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides what is measured. Two runs of equal plans may be put together."""
+
+    subject: str
+    """The model, or the command in words."""
+    knobs: tuple[Knob, ...]
+    lengths: tuple[int, ...] = (0,)
+    """Prompt tokens; a single 0 where the prompt is not ours."""
+    max_tokens: int = 0
+    rounds: int = 10
+    """The most rounds that are run; in each, every cell comes once."""
+    tolerance: float = 0.02
+    """The loss of speed, as a share of the best, that a person does not mind."""
+    seed: int = 0
+    metric: str = "tps"
+    """What is compared: a name of `sweep.reading.METRICS`."""
+    pattern: str = ""
+    """Where a program's output is searched for the metric."""
+    lower_is_better: bool = False
+    extra: tuple[str, ...] = ()
+    """Options of the model that hold for every cell, or the command, word by word."""
+
+    @property
+    def arms(self) -> list[tuple[Size, ...]]:
+        """Every combination of values, one for each knob."""
+        return list(product(*(knob.values for knob in self.knobs)))
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [Cell(arm, length) for length in range(len(self.lengths)) for arm in range(len(self.arms))]
+
+    def label(self, arm: int) -> str:
+        """What tells a combination from the others."""
+        pairs = zip(self.knobs, self.arms[arm], strict=True)
+        return " · ".join(knob.label(value) for knob, value in pairs)
+
+    def round(self, number: int) -> list[list[Cell]]:
+        """The cells of one round in blocks, one a prompt length.
+
+        Cells that are compared with each other stand close in time, so that a machine that slows down slows
+        them alike; within that everything is in random order, the same for the same seed.
+        """
+        chance = random.Random(f"{self.seed}/{number}")
+        blocks = [[c for c in self.cells if c.length == length] for length in range(len(self.lengths))]
+        for block in blocks:
+            chance.shuffle(block)
+        chance.shuffle(blocks)
+        return blocks
+
+    def to_json(self) -> dict[str, Any]:
+        data = asdict(self)
+        data["knobs"] = [{"name": knob.name, "values": list(knob.values)} for knob in self.knobs]
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Plan":
+        """Raises `KeyError`, `TypeError` or `ValueError` for what is no plan."""
+        knobs = tuple(Knob(_name(k["name"]), tuple(map(_value, k["values"]))) for k in data["knobs"])
+        more = {**data, "knobs": knobs, "lengths": tuple(map(int, data["lengths"]))}
+        return cls(**{**more, "extra": tuple(map(str, data["extra"]))})
+
+    def differs(self, other: "Plan") -> str | None:
+        """The first thing in which the readings of the two cannot be put together; `None` if they can.
+
+        More rounds and another tolerance measure nothing else.
+        """
+        mine, others = self.to_json(), other.to_json()
+        for name in mine:
+            if name not in ("rounds", "tolerance") and json.dumps(mine[name]) != json.dumps(others[name]):
+                return name.replace("_", " ")
+        return None
+
+
+def _name(text: str) -> Name:
+    for name in NAMES:
+        if name == text:
+            return name
+    raise ValueError(f"{text!r} is no knob")
+
+
+def _value(value: Any) -> Size:
+    if value == DEFAULT:
+        return DEFAULT
+    if type(value) is not int or not 0 <= value <= UNLIMITED:
+        raise ValueError(f"{value!r} is no value")
+    return value
+
+
+def parse_knob(text: str) -> Knob:
+    """`cache-limit=0,20M,default`, `kv-bits=4,8,default`. Raises `UsageError`."""
+    name, sign, values = text.partition("=")
+    if not sign or name not in NAMES:
+        raise UsageError(f"'{text}' is no knob: write NAME=V,V,… with one of {', '.join(NAMES)}.")
+    knob = Knob(_name(name), tuple(_parse_value(name, word.strip()) for word in values.split(",")))
+    if len(set(knob.values)) < len(knob.values):
+        raise UsageError(f"'{text}' names a value twice: a comparison with itself tells nothing.")
+    return knob
+
+
+def _parse_value(name: str, text: str) -> Size:
+    if name == "cache-limit" or text == DEFAULT:
+        return parse_size(text)
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if name == "kv-bits" and value not in KV_BITS:
+        raise UsageError(f"'{text}' is not for kv-bits: take {', '.join(map(str, KV_BITS))} or default.")
+    if value < 1:
+        raise UsageError(f"'{text}' is not for {name}: take a count from 1, or default.")
+    return value
+
+
+def check_knobs(knobs: tuple[Knob, ...]) -> None:
+    """Raises `UsageError` for knobs that cannot be swept together."""
+    names = [knob.name for knob in knobs]
+    if len(names) > 2 or len(set(names)) < len(names):
+        raise UsageError("A sweep turns one knob or two different ones: leave out a --knob.")
+    if {"kv-bits", "max-kv-size"} == set(names):
+        raise UsageError(
+            "kv-bits and max-kv-size exclude each other: mlx-lm cannot quantize a rotating KV cache."
+        )
+    arms = 1
+    for knob in knobs:
+        arms *= len(knob.values)
+    if arms < 2:
+        raise UsageError("A sweep compares: name two values or more.")
+    if arms > MOST_ARMS:
+        raise UsageError(f"{arms} combinations are too many to tell apart: {MOST_ARMS} at most.")

@@ -1,0 +1,174 @@
+"""Runs a plan on a bench, round by round, until the numbers are good enough."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from mlxtop.core.errors import MlxtopError
+from mlxtop.sweep.bench import Bench, CellFailedError, Measured, Stopped
+from mlxtop.sweep.outcome import Summary, is_disturbed, summarize
+from mlxtop.sweep.plan import Cell, Plan
+from mlxtop.sweep.reading import Reading
+from mlxtop.sweep.store import Stored, check_device
+
+AGAIN = 1 / 3
+"""The share of a block's cells that is repeated at its end when they were disturbed: more is no accident."""
+Stage = Literal["load", "warm-up", "measure", "done", "stopped", "failed"]
+
+
+class Progress(NamedTuple):
+    """How far a sweep is."""
+
+    stage: Stage
+    cell: Cell | None = None
+    """What is being measured now."""
+    done: int = 0
+    """Cells measured, of `total`: with all rounds, should they be needed."""
+    total: int = 0
+    left: float | None = None
+    """Seconds it will take at most; `None` before anything was measured."""
+
+
+class Sweep:
+    """One sweep. `run` does all of it on the calling thread; `changed` is told when there is news to show.
+
+    `keep(summary, facts, readings)` gets everything after every cell.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        bench: Bench,
+        changed: Callable[["Sweep"], None] = lambda _: None,
+        keep: Callable[[Summary, dict[str, Any], list[Reading]], None] | None = None,
+        stored: Stored | None = None,
+    ) -> None:
+        self.plan = plan
+        self.readings: list[Reading] = []
+        self.summary = summarize(plan, [], {})
+        self.progress = Progress("load")
+        self.failure: MlxtopError | None = None
+        self.began = time.monotonic()
+        self._bench = bench
+        self.changed = changed
+        self._keep = keep
+        self._stored = stored
+        self._stopping = threading.Event()
+        self._broken: dict[int, str] = {}
+        """Combinations that cannot be measured, and why."""
+
+    def run(self) -> None:
+        """Measures. A failure that ends the sweep is kept in `failure`."""
+        stage: Stage = "done"
+        try:
+            self._show("load")
+            self._bench.open()
+            self._warm_up()
+            if self._stored is not None:
+                self._go_on(self._stored)
+            for number in range(self.plan.rounds):
+                if self._enough(number):
+                    break
+                self._round(number)
+        except Stopped:
+            stage = "stopped"
+        except MlxtopError as error:
+            self.failure, stage = error, "failed"
+        finally:
+            self._bench.close()
+            self._show(stage)
+
+    def stop(self) -> None:
+        """Ends the sweep soon, from any thread; what was measured stays."""
+        self._stopping.set()
+        self._bench.stop()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The device's; empty until something has run."""
+        return self._bench.facts
+
+    def _go_on(self, stored: Stored) -> None:
+        check_device(stored, self.facts)
+        self.readings = [*stored.readings, *self.readings]
+        self._broken |= {r.arm: r.error for r in self.readings if r.error is not None}
+        self._sum_up()
+
+    # Rounds
+
+    def _enough(self, number: int) -> bool:
+        """Whether no further round is needed. A round that was begun is finished first."""
+        begun = any(r.round == number for r in self.readings)
+        return self.summary.enough and not begun
+
+    def _warm_up(self) -> None:
+        """Runs each shape once: the first time compiles, and fails where something cannot be run at all."""
+        seen = set()
+        for cell in self.plan.cells:
+            shape = self._bench.shape(self.plan.arms[cell.arm], self.plan.lengths[cell.length])
+            if shape not in seen and cell.arm not in self._broken:
+                seen.add(shape)
+                self._show("warm-up", cell)
+                self._measure(0, cell, warm_up=True)
+
+    def _round(self, number: int) -> None:
+        done = {(r.arm, r.length) for r in self.readings if r.round == number}
+        for block in self.plan.round(number):
+            cells = [cell for cell in block if (cell.arm, cell.length) not in done]
+            for cell in cells:
+                self._take(number, cell)
+            # While the block is still the same stretch of time.
+            again = [cell for cell in cells if self._was_disturbed(number, cell)]
+            for cell in again if len(again) <= AGAIN * len(block) else ():
+                self._take(number, cell)
+
+    def _take(self, number: int, cell: Cell) -> None:
+        if cell.arm in self._broken:
+            return
+        self._show("measure", cell)
+        self._measure(number, cell)
+        self._sum_up()
+
+    def _was_disturbed(self, number: int, cell: Cell) -> bool:
+        return any(
+            is_disturbed(r, self.summary.usual)
+            for r in self.readings
+            if (r.round, r.arm, r.length) == (number, cell.arm, cell.length)
+        )
+
+    def _measure(self, number: int, cell: Cell, warm_up: bool = False) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+        at, began = time.time(), time.monotonic()
+        arm, length = self.plan.arms[cell.arm], self.plan.lengths[cell.length]
+        measured, message = Measured({}, None), None
+        try:
+            measured = self._bench.measure(arm, length)
+        except CellFailedError as error:
+            message = self._broken[cell.arm] = str(error)
+        if len(self._broken) == len(self.plan.arms):
+            raise MlxtopError(next(iter(self._broken.values())))
+        if message is not None or not warm_up:
+            seconds = time.monotonic() - began
+            self.readings.append(Reading(number, *cell, at, seconds, *measured, message))
+
+    # News
+
+    def _sum_up(self) -> None:
+        # Before the next cell begins: it must not be disturbed by this.
+        self.summary = summarize(self.plan, self.readings, self.facts)
+        if self._keep is not None:
+            self._keep(self.summary, self.facts, self.readings)
+
+    def _show(self, stage: Stage, cell: Cell | None = None) -> None:
+        arms = len(self.plan.arms) - len(self._broken)
+        total = self.plan.rounds * arms * len(self.plan.lengths)
+        done = len({(r.round, r.arm, r.length) for r in self.readings if r.error is None})
+        self.progress = Progress(stage, cell, min(done, total), total, self._left(total - done))
+        self.changed(self)
+
+    def _left(self, cells: int) -> float | None:
+        spent = [r.seconds for r in self.readings if r.error is None]
+        return statistics.fmean(spent) * max(0, cells) if spent else None

@@ -1,0 +1,125 @@
+"""A sweep in a file: written after every cell, so that an interrupted one can go on."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlxtop import __version__
+from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.sweep.outcome import Summary
+from mlxtop.sweep.plan import Plan
+from mlxtop.sweep.reading import METRICS, Reading
+
+SIGN = "mlxtop sweep"
+FORMAT = 1
+
+
+class SweepFileError(MlxtopError):
+    """The file of a sweep cannot be read or written."""
+
+
+class Stored(NamedTuple):
+    """What a file holds."""
+
+    plan: Plan
+    facts: dict[str, Any]
+    readings: list[Reading]
+
+
+def to_json(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> dict[str, Any]:
+    """All of a sweep: plan, every repeat, what they came to. Sizes in bytes, spans in seconds."""
+    advice = summary.advice
+    return {
+        "type": SIGN,
+        "format": FORMAT,
+        "mlxtop": __version__,
+        "plan": summary.plan.to_json(),
+        "facts": facts,
+        "advice": {
+            "verdict": advice.verdict,
+            "sentence": advice.sentence,
+            "choice": None if advice.arm is None else summary.plan.label(advice.arm),
+            "more_rounds": advice.more,
+        },
+        "notes": summary.notes,
+        "busy": None if summary.usual is None else summary.usual.median,
+        "cells": [
+            {
+                "choice": row.label,
+                "prompt_tokens": row.length or None,
+                "repeats": row.repeats,
+                "disturbed": row.disturbed,
+                "error": row.error,
+                "pareto": row.front,
+                "chosen": row.chosen,
+                **{
+                    name: {
+                        "median": s.median,
+                        "low": s.low if s.low == s.low else None,
+                        "high": s.high if s.high == s.high else None,
+                    }
+                    for name, s in row.spreads.items()
+                },
+            }
+            for row in summary.rows
+        ],
+        "readings": [reading.to_json() for reading in readings],
+    }
+
+
+def write(path: Path, data: dict[str, Any]) -> None:
+    """Replaces the file as a whole: a reader finds the old one or the new. Raises `SweepFileError`."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise SweepFileError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def read(path: Path) -> Stored:
+    """The sweep kept in `path`. Raises `SweepFileError`."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SweepFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise SweepFileError(f"{path} is no sweep's --json file: it is not JSON.") from error
+    if not isinstance(data, dict) or data.get("type") != SIGN:
+        raise SweepFileError(f"{path} is no sweep's --json file.")
+    if data.get("format") != FORMAT:
+        raise SweepFileError(f"{path} was written by another version of mlxtop ({data.get('mlxtop')}).")
+    try:
+        plan = Plan.from_json(data["plan"])
+        arms, lengths = len(plan.arms), len(plan.lengths)
+        readings = [Reading.from_json(r, arms, lengths) for r in data["readings"]]
+        facts = dict(data["facts"])
+        if plan.metric not in METRICS:
+            raise ValueError("a metric nobody knows")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SweepFileError(f"{path} is damaged: it holds no sweep that can be read.") from error
+    return Stored(plan, facts, readings)
+
+
+def resume(path: Path, plan: Plan) -> Stored:
+    """The sweep in `path` if it can be put together with one of `plan`.
+
+    Raises `SweepFileError` for a file that is none, `UsageError` for one of another sweep.
+    """
+    stored = read(path)
+    difference = stored.plan.differs(plan)
+    if difference is not None:
+        raise UsageError(f"{path} is of another sweep: its {difference} differ; start anew without --resume.")
+    return stored
+
+
+def check_device(stored: Stored, facts: dict[str, Any]) -> None:
+    """Raises `UsageError` when what is stored was measured on something else."""
+    for name in ("device", "backend", "mlx"):
+        was, is_ = stored.facts.get(name), facts.get(name)
+        if was is not None and was != is_:
+            raise UsageError(
+                f"The sweep to resume was measured with {name} {was}, not {is_}; start anew without --resume."
+            )

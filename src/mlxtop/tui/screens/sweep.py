@@ -1,0 +1,240 @@
+"""A sweep while it runs, and what it came to: progress, chart, table, and the sentence so far."""
+
+import threading
+import time
+
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.color import Color as TextualColor
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from mlxtop.core.text import one_line
+from mlxtop.core.units import format_clock, format_size, format_span
+from mlxtop.sweep import table
+from mlxtop.sweep.outcome import Row
+from mlxtop.sweep.runner import Progress, Sweep
+from mlxtop.tui.scatter import RGB, scatter
+
+CHART_LEAST, CHART_MOST = 9, 22
+"""Rows of a chart."""
+CHART_COLUMNS = 56
+"""From so many columns on a chart has room beside another."""
+SENTENCE_MOST = 4
+DRAWN_WITHIN = 0.5
+"""Seconds the sweep waits for the screen before it measures the next cell."""
+BAR = 24
+STAGES = {
+    "load": "loading",
+    "warm-up": "warming up",
+    "done": "done",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+
+
+class SweepScreen(Screen[None]):
+    """Shows a sweep. It is drawn between two cells, so that drawing is no part of what is measured; only the
+    clock in the first row goes on meanwhile."""
+
+    class News(Message):
+        """A cell ended, or another stage began."""
+
+    BINDINGS = [
+        Binding("tab,right", "length(1)", "prompt length", key_display="tab", tooltip="Show the next prompt length"),
+        Binding("shift+tab,left", "length(-1)", "Back", show=False, key_display="←", tooltip="Show the prompt length before"),
+    ]  # fmt: skip
+    AUTO_FOCUS = ""
+    DEFAULT_CSS = """
+    SweepScreen { layout: vertical; overflow: hidden; }
+    SweepScreen #head { height: 1; background: $panel; }
+    SweepScreen #progress { height: 1; }
+    SweepScreen #charts { height: auto; }
+    SweepScreen #table { height: 1fr; }
+    SweepScreen #advice { height: auto; padding: 0 1; background: $panel; }
+    SweepScreen Footer { background: $panel; padding: 0 1; }
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
+        super().__init__()
+        self._sweep = sweep
+        self._length = 0
+        """The prompt length that is shown where there is no room for all."""
+        self._drawn = threading.Event()
+        self._ended: float | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield Static(id="progress")
+        yield Static(id="charts")
+        yield Static(id="table")
+        yield Static(id="advice")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._tick)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.call_after_refresh(self.draw))
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.draw)
+
+    def changed(self, sweep: Sweep) -> None:
+        """There is news. Called by the sweep's thread, which waits until it is drawn: not for long."""
+        self._drawn.clear()
+        if self.is_attached and self.post_message(self.News()):
+            self._drawn.wait(DRAWN_WITHIN)
+
+    def on_sweep_screen_news(self) -> None:
+        self.draw()
+        self.call_after_refresh(self._drawn.set)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "length" or len(self._sweep.plan.lengths) > 1
+
+    def action_length(self, step: int) -> None:
+        self._length = (self._length + step) % len(self._sweep.plan.lengths)
+        self.draw()
+
+    # Drawing
+
+    def _tick(self) -> None:
+        """What goes on within a cell: one row."""
+        self.query_one("#head", Static).update(self._head(), layout=False)
+
+    def draw(self) -> None:
+        """Draws everything anew."""
+        width, height = self.size
+        if not self.is_attached or not width:
+            return
+        summary, progress = self._sweep.summary, self._sweep.progress
+        if self._ended is None and progress.stage in ("done", "stopped", "failed"):
+            self._ended = time.monotonic()
+        self._tick()
+        self.query_one("#progress", Static).update(self._progress(progress), layout=False)
+        advice = self._advice(width - 2)
+        lines = len(advice.wrap(self.app.console, width - 2))
+        room = height - 3 - min(lines, SENTENCE_MOST)
+        count = len(summary.plan.lengths)
+        per_length = len(summary.plan.arms) + 1
+        every = room >= CHART_LEAST + 1 + count * per_length + 2
+        rows = (count * per_length if every else per_length) + 2
+        chart = max(0, min(CHART_MOST, room - rows))
+        self.query_one("#charts", Static).update(self._charts(width, chart))
+        shown = None if every else self._length
+        self.query_one("#table", Static).update(self._table(width, shown))
+        self.query_one("#advice", Static).update(advice)
+
+    def _head(self) -> Text:
+        sweep, width = self._sweep, self.size.width
+        facts = sweep.facts
+        left = Text(" mlxtop sweep ", self._style("title"))
+        subject = one_line(sweep.plan.subject)
+        device = (
+            f" · {one_line(facts['device'])} · {facts['backend']} · {format_size(facts.get('memory'))}"
+            if facts
+            else ""
+        )
+        clock = format_clock((self._ended or time.monotonic()) - sweep.began)
+        right = Text(f" {clock} ", self._style("label"))
+        room = width - left.cell_len - right.cell_len
+        if len(subject) > room:
+            subject = f"…{subject[-room + 1 :]}" if room > 1 else ""
+        left.append(subject, self._style("label"))
+        if len(subject) + len(device) <= room:
+            left.append(device, self._style("dim"))
+        left.append(" " * max(0, width - left.cell_len - right.cell_len))
+        return left + right
+
+    def _progress(self, progress: Progress) -> Text:
+        share = progress.done / progress.total if progress.total else 0.0
+        filled = round(share * BAR)
+        text = Text(" ")
+        text.append("━" * filled, self._style("speed"))
+        text.append("─" * (BAR - filled), self._style("faint"))
+        text.append(f" {progress.done}/{progress.total} ", self._style("label"))
+        if progress.stage in STAGES:
+            word = STAGES[progress.stage]
+            if progress.stage == "done" and progress.done < progress.total:
+                word = "done: the numbers are good enough"
+            text.append(f" {word}", self._style("failed" if progress.stage == "failed" else "label"))
+        elif progress.left is not None:
+            text.append(f" {format_span(round(progress.left))} left at most", self._style("label"))
+        if progress.cell is not None:
+            plan = self._sweep.plan
+            text.append(f"  ● {plan.label(progress.cell.arm)}", self._style("decode"))
+            if plan.lengths[progress.cell.length]:
+                text.append(f", prompt {plan.lengths[progress.cell.length]:,}", self._style("dim"))
+        text.truncate(self.size.width, overflow="ellipsis")
+        return text
+
+    def _charts(self, width: int, height: int) -> Text:
+        """As many prompt lengths side by side as have room, beginning with the one that is shown."""
+        plan = self._sweep.plan
+        if height < CHART_LEAST:
+            return Text()
+        beside = max(1, min(len(plan.lengths), width // CHART_COLUMNS))
+        first = self._length if beside < len(plan.lengths) else 0
+        lengths = [(first + i) % len(plan.lengths) for i in range(beside)]
+        columns = width // beside
+        pictures = [self._chart(length, columns, height) for length in lengths]
+        return Text("\n").join(Text().join(parts) for parts in zip(*pictures, strict=True))
+
+    def _chart(self, length: int, width: int, height: int) -> list[Text]:
+        """A chart as rows of equal width, under a caption."""
+        summary = self._sweep.summary
+        tokens = summary.plan.lengths[length]
+        words = f"{summary.speed.title} against peak total" + (f", prompt {tokens:,}" if tokens else "")
+        caption = Text(f" {words}", self._style("dim"))
+        picture = scatter(summary, length, width, height - 1, self._rgb)
+        rows = [caption, *(Text.from_ansi(line) for line in picture.split("\n"))] if picture else [caption]
+        rows += [Text()] * (height - len(rows))
+        for row in rows:
+            row.truncate(width, pad=True)
+        return rows[:height]
+
+    def _table(self, width: int, length: int | None) -> Text:
+        """The rows of one prompt length, or of all."""
+        summary = self._sweep.summary
+        names = table.columns(summary, width)
+        head, *rows = table.lines(summary, names)
+        text = Text(head, self._style("dim"))
+        last = 0
+        for row, line in zip(summary.rows, rows, strict=True):
+            if length is not None and row.cell.length != length:
+                continue
+            if length is None and row.cell.length != last:
+                text.append("\n")
+                last = row.cell.length
+            text.append(f"\n{line}", self._row_style(row))
+        return text.append(f"\n{table.LEGEND}"[: width + 1], self._style("dim"))
+
+    def _row_style(self, row: Row) -> Style:
+        now = self._sweep.progress.cell
+        name = "failed" if row.error else "speed" if row.chosen else "active" if row.front else "label"
+        return self._style(name) + Style(bold=row.cell == now)
+
+    def _advice(self, width: int) -> Text:
+        sweep = self._sweep
+        if sweep.failure is not None:
+            return Text(str(sweep.failure), self._style("failed"))
+        advice = sweep.summary.advice
+        text = Text(advice.sentence, self._style("speed" if advice.arm is not None else "label"))
+        for note in sweep.summary.notes:
+            if "busy" in note or "left out" in note or "processors" in note:
+                text.append(f" {note}", self._style("limit"))
+        return text
+
+    def _style(self, name: str) -> Style:
+        variable = {"title": "label"}.get(name, name)
+        colour = TextualColor.parse(self.app.theme_variables[variable]).rich_color
+        return Style(color=colour, bold=name == "title")
+
+    def _rgb(self, name: str) -> RGB:
+        colour = self.styles.background.rich_color if name == "background" else self._style(name).color
+        triplet = (colour or Color.default()).get_truecolor()
+        return triplet.red, triplet.green, triplet.blue

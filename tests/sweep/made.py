@@ -1,0 +1,89 @@
+"""Sweeps written down by hand: a plan, and readings as a bench would have brought them."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from mlxtop.core.units import Size
+from mlxtop.sweep.bench import CellFailedError, Measured, Stopped
+from mlxtop.sweep.plan import Cell, Knob, Plan
+from mlxtop.sweep.reading import Reading
+
+MIB = 2**20
+LIMITS: tuple[Size, ...] = (0, 2 * MIB, 20 * MIB, "default")
+FACTS = {"device": "A machine", "backend": "CPU", "memory": 2**34, "mlx": "0.32.4", "cache_limit": 32 * MIB}
+
+
+def plan(**more: Any) -> Plan:
+    given: dict[str, Any] = {
+        "subject": "demo",
+        "knobs": (Knob("cache-limit", LIMITS),),
+        "lengths": (128, 512),
+        "max_tokens": 64,
+    }
+    return Plan(**{**given, **more})
+
+
+def values(cell: Cell, speed: float = 100.0) -> dict[str, float]:
+    """What a cell brings on a machine without noise: each step of the limit holds 100 MiB more."""
+    held = 500 * MIB * (cell.length + 1) + cell.arm * 100 * MIB
+    return {
+        "tps": speed,
+        "ttft": 0.2 * (cell.length + 1),
+        "prefill": 900.0,
+        "active": held - 50 * MIB,
+        "total": held,
+        "cache": cell.arm * 100 * MIB,
+        "footprint": held + 80 * MIB,
+    }
+
+
+def readings(
+    of: Plan, speeds: Sequence[float], rounds: int = 6, noise: float = 0.002, busy: float | None = 0.01
+) -> list[Reading]:
+    """`speeds` are tokens/s of each arm, the same at every length."""
+    chance, found = random.Random(1), []
+    for number in range(rounds):
+        for block in of.round(number):
+            for cell in block:
+                speed = speeds[cell.arm] * (1 + chance.gauss(0, noise))
+                at = 1_700_000_000.0 + len(found)
+                found.append(Reading(number, *cell, at, 1.0, values(cell, speed), busy))
+    return found
+
+
+class Bench:
+    """A bench whose cells bring what a test says. `speeds` and `busy` are asked for each cell, in turn."""
+
+    def __init__(self, of: Plan, speeds: Sequence[float], noise: float = 0.002) -> None:
+        self.plan, self.speeds, self.noise = of, list(speeds), noise
+        self.facts: dict[str, Any] = {}
+        self.measured: list[tuple[tuple[Size, ...], int]] = []
+        self.busy: list[float] = []
+        self.broken: set[int] = set()
+        self.stop_after = 10**9
+        self.closed = False
+        self._stopping = False
+        self._chance = random.Random(2)
+
+    def open(self) -> None:
+        self.facts = FACTS
+
+    def shape(self, arm: tuple[Size, ...], length: int) -> Any:
+        return length
+
+    def measure(self, arm: tuple[Size, ...], length: int) -> Measured:
+        cell = Cell(self.plan.arms.index(arm), self.plan.lengths.index(length))
+        self.measured.append((arm, length))
+        if len(self.measured) > self.stop_after or self._stopping:
+            raise Stopped
+        if cell.arm in self.broken:
+            raise CellFailedError("MLX ran out of memory.")
+        speed = self.speeds[cell.arm] * (1 + self._chance.gauss(0, self.noise))
+        return Measured(values(cell, speed), self.busy.pop(0) if self.busy else 0.01)
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def close(self) -> None:
+        self.closed = True

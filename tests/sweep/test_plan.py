@@ -1,0 +1,124 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlxtop.core.errors import UsageError
+from mlxtop.core.units import UNLIMITED
+from mlxtop.sweep.plan import Cell, Knob, Plan, check_knobs, parse_knob
+from tests.sweep.made import plan
+
+MIB = 2**20
+sizes = st.one_of(st.integers(0, UNLIMITED), st.just("default"))
+knobs = st.lists(sizes, min_size=2, max_size=7, unique=True).map(lambda v: Knob("cache-limit", tuple(v)))
+plans = st.builds(
+    Plan,
+    subject=st.text(max_size=20),
+    knobs=knobs.map(lambda k: (k,)),
+    lengths=st.lists(st.integers(1, 9999), min_size=1, max_size=3, unique=True).map(tuple),
+    seed=st.integers(),
+    rounds=st.integers(1, 99),
+    extra=st.lists(st.text(max_size=5), max_size=3).map(tuple),
+)
+
+
+@given(plans, st.integers(0, 50))
+def test_every_cell_comes_once_in_every_round_in_blocks_of_one_length(plan: Plan, number: int) -> None:
+    blocks = plan.round(number)
+    cells = [cell for block in blocks for cell in block]
+    assert sorted(cells) == sorted(plan.cells)
+    assert len(set(cells)) == len(cells) == len(plan.arms) * len(plan.lengths)
+    assert all(len({cell.length for cell in block}) == 1 for block in blocks)
+
+
+@given(plans)
+def test_a_plan_survives_its_file(plan: Plan) -> None:
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert again == plan
+    assert again.differs(plan) is None
+
+
+def test_the_order_is_the_seed_s() -> None:
+    a, b, c = plan(seed=1), plan(seed=1), plan(seed=2)
+    assert [a.round(n) for n in range(5)] == [b.round(n) for n in range(5)]
+    assert [a.round(n) for n in range(5)] != [c.round(n) for n in range(5)]
+    assert a.round(0) != a.round(1)
+
+
+def test_no_place_in_a_round_is_anybody_s_own() -> None:
+    """Over many rounds every arm comes first about as often as any other."""
+    first = [block[0].arm for n in range(400) for block in plan().round(n)]
+    assert all(first.count(arm) > 0.7 * len(first) / 4 for arm in range(4))
+
+
+def test_two_knobs_make_a_grid() -> None:
+    grid = plan(knobs=(parse_knob("cache-limit=0,default"), parse_knob("kv-bits=4,8,default")))
+    assert len(grid.arms) == 6
+    assert grid.label(0) == "0 B · 4"
+    assert grid.label(5) == "default · default"
+    assert len(grid.cells) == 12
+
+
+def test_what_may_be_put_together() -> None:
+    assert plan().differs(plan(rounds=99, tolerance=0.1)) is None
+    assert plan().differs(plan(lengths=(128,))) == "lengths"
+    assert plan().differs(plan(max_tokens=3)) == "max tokens"
+    assert plan().differs(plan(subject="other")) == "subject"
+
+
+def test_knobs_as_they_are_written() -> None:
+    assert parse_knob("cache-limit=0, 20M,1.5GB,default").values == (0, 20 * MIB, 1_500_000_000, "default")
+    assert parse_knob("kv-bits=4,8,default") == Knob("kv-bits", (4, 8, "default"))
+    assert parse_knob("max-kv-size=512,default").label(512) == "512"
+    assert parse_knob("cache-limit=0,1M").label(MIB) == "1.0 MiB"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "cache-limit", "cache=1", "cache-limit=", "cache-limit=1,,2", "cache-limit=1,1", "cache-limit=1M,1024K",
+        "kv-bits=5", "kv-bits=0", "kv-bits=x", "max-kv-size=0", "max-kv-size=-1", "prefill-step-size=1e3", "kv-bits=٤",
+        "max-kv-size=99999999999999999999", "cache-limit=-1",
+    ],
+)  # fmt: skip
+def test_what_is_no_knob_is_said_in_one_sentence(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_knob(text)
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("texts", "word"),
+    [
+        (["cache-limit=0,1M", "cache-limit=2M,3M"], "different"),
+        (["cache-limit=0,1M", "kv-bits=4,8", "max-kv-size=1,2"], "one knob or two"),
+        (["kv-bits=4,8", "max-kv-size=1,2"], "exclude"),
+        (["cache-limit=0"], "two values"),
+        (["max-kv-size=1,2,3,4,5,6,7,8,9", "prefill-step-size=1,2,3,4,5,6,7,8"], "too many"),
+    ],
+)
+def test_knobs_that_do_not_go_together(texts: list[str], word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        check_knobs(tuple(map(parse_knob, texts)))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"knobs": [{"name": "cache", "values": [0]}]},
+        {"knobs": [{"name": "cache-limit", "values": [-1]}]},
+        {"knobs": [{"name": "cache-limit", "values": [True]}]},
+        {"knobs": [{"name": "cache-limit", "values": ["20M"]}]},
+        {"knobs": 3},
+        {"lengths": ["x"]},
+        {"strange": 1},
+    ],
+)
+def test_what_is_no_plan_is_not_taken_for_one(broken: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Plan.from_json({**plan().to_json(), **broken})
+
+
+def test_cells_are_numbers() -> None:
+    assert plan().cells[0] == Cell(0, 0)
