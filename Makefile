@@ -30,7 +30,7 @@ check: $(VENV)/.dev
 	@$(BIN)/lint-imports
 
 screenshots: $(VENV)/.dev
-	@$(BIN)/python screenshots/make.py $(ARGS)
+	@$(BIN)/python -m screenshots.make $(ARGS)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -1,22 +1,30 @@
 """Makes every picture in this folder from a real run of the demo: `make screenshots`.
 
 A session runs MLX for about a minute; the application is opened over it at several sizes, keys are
-pressed, and Textual writes what it shows as SVG.
+pressed, and Textual writes what it shows as SVG. Then `mlxtop run` has its pictures, of programs of its own.
+`python -m screenshots.make run` makes only those.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from screenshots.programs import RANKS, SERVER, TRAIN, Asking
+from tests.checkpoint import write_checkpoint
 from textual.pilot import Pilot
 
 from mlxtop.session.local import LocalSession
+from mlxtop.session.program import Program
+from mlxtop.session.run import RunFleet
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.workload.options import Options
 
 FOLDER = Path(__file__).parent
+Watching = Callable[[Pilot[None], RunFleet], Awaitable[None]]
 Act = Callable[[Pilot[None], LocalSession], Awaitable[None]]
 
 
@@ -61,6 +69,33 @@ async def mark(pilot: Pilot[None], session: LocalSession) -> None:
     await decoding(pilot, session)
 
 
+async def program(name: str, command: list[str], size: tuple[int, int], act: Watching) -> None:
+    """Runs a program under watch, acts on the screen over it, and saves what that shows."""
+    fleet = RunFleet(Program(command, screen=True), lambda _: None)
+    app = MlxtopApp(fleet=fleet, opened=fleet.start)
+    async with app.run_test(size=size) as pilot:
+        await act(pilot, fleet)
+        path = app.save_screenshot(f"{name}.svg", str(FOLDER))
+    fleet.stop()
+    await asyncio.to_thread(fleet.program.stop)
+    print(path)
+
+
+async def server(pilot: Pilot[None], fleet: RunFleet) -> None:
+    asking = Asking()
+    asking.start()
+    await until(lambda: len(fleet.members()) == 1, 60)
+    await asyncio.sleep(45)
+    await pilot.press("left_square_bracket", "left_square_bracket")
+    await asyncio.sleep(14)
+    asking.stopping = True
+
+
+async def ranks(pilot: Pilot[None], fleet: RunFleet) -> None:
+    await until(lambda: len(fleet.members()) == 4, 60)
+    await asyncio.sleep(50)
+
+
 def press(*keys: str) -> Act:
     async def act(pilot: Pilot[None], _session: LocalSession) -> None:
         await pilot.press(*keys)
@@ -69,7 +104,20 @@ def press(*keys: str) -> Act:
     return act
 
 
-async def main() -> None:
+async def main(names: list[str]) -> None:
+    if names != ["run"]:
+        await models()
+    with TemporaryDirectory() as folder:
+        write_checkpoint(Path(folder, "my-model"), hidden=512, layers=4)
+        Path(folder, "train.py").write_text(TRAIN)
+        # So that no picture names where it was made.
+        os.chdir(folder)
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        await program("server", SERVER, (120, 40), server)
+        await program("ranks", RANKS, (120, 40), ranks)
+
+
+async def models() -> None:
     failed = LocalSession(Options(model="./no-such-model"))
     failed.open()
     await until(lambda: failed.state.phase == "failed")
@@ -91,4 +139,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(sys.argv[1:])))
