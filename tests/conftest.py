@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ.pop("NO_COLOR", None)
 
 from tests.checkpoint import write_checkpoint
+
+# Started in the background of a shell, we would hand an ignored Ctrl-C down to every process.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

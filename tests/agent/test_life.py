@@ -306,9 +306,6 @@ def test_a_program_that_closes_all_files_is_left_in_peace(start: Start) -> None:
 
 
 @linux
-@pytest.mark.xfail(
-    reason="the program's threads write `!` to the number that the wake pipe had", strict=False
-)
 def test_files_in_the_place_of_ours_are_neither_written_nor_read(start: Start) -> None:
     code = f"""
 import mlxtop

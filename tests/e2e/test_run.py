@@ -40,8 +40,8 @@ WAITS = """\
 import sys, time
 import mlx.core as mx
 mx.eval(mx.ones(9))
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted", flush=True)

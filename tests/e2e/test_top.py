@@ -13,6 +13,8 @@ from tests.e2e.screen import PATIENCE, Screen
 
 pytestmark = pytest.mark.e2e
 
+CHOSEN = r"^▌[ ↑↓■]+(\d+) "
+
 
 @pytest.fixture
 def two(place: Place) -> tuple[int, int]:
@@ -26,20 +28,26 @@ def two(place: Place) -> tuple[int, int]:
 def choose(screen: Screen, pid: int) -> None:
     """Goes up the list, in which many of others' may be, to process `pid`: what came last stands last."""
     end = time.monotonic() + PATIENCE
-    screen.press("end")
-    while (chosen := screen.value(r"^▌[ ↑↓■]+(\d+) "))[1] != str(pid):
+    pressed(screen, "end")
+    while (chosen := screen.value(CHOSEN)[1]) != str(pid):
         assert time.monotonic() < end, f"{pid} cannot be chosen\n{screen.dump()}"
-        screen.press("up")
-        try:
-            screen.wait_for(lambda text, was=chosen[0]: was not in text, 1)
-        except AssertionError:
+        pressed(screen, "up")
+        if screen.value(CHOSEN)[1] == chosen:
             # At the top of the list; it may have come meanwhile.
-            screen.press("end")
+            pressed(screen, "end")
+
+
+def pressed(screen: Screen, key: str) -> None:
+    """Presses `key` and waits until it has been heard: the units, changed after it, tell."""
+    screen.press(key, "u")
+    screen.value(r" \d[\d.]* [kMG]B ")
+    screen.press("u")
+    screen.value(r" \d[\d.]* [KMG]iB ")
 
 
 def shown(screen: Screen, pid: int, what: str) -> None:
     """Waits for a lane of process `pid` that says `what`, wherever in the list it stands."""
-    screen.value(r"^▌[ ↑↓■]+\d+ ")
+    screen.value(CHOSEN)
     choose(screen, pid)
     screen.value(rf"^▌[ ↑↓■]+{pid} .*{what}")
 
@@ -88,7 +96,7 @@ def test_what_comes_later_is_listed_too(place: Place) -> None:
     screen = place.screen("top", rows=50)
     screen.value(r"q quit")
     pid = place.start(place.script(BUSY), MLXTOP="1")
-    screen.value(r"^▌[ ↑↓■]+\d+ ")
+    screen.value(CHOSEN)
     until(lambda: place.ps().get(pid, {}).get("active"))
     shown(screen, pid, "● run ")
     screen.press("q")

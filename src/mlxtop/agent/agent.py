@@ -82,6 +82,8 @@ class Agent:
         self._footprint_now, self._footprint_due = UNKNOWN, 0.0
         self._kept = [UNKNOWN, UNKNOWN]
         """Bytes of weights and KV caches as the last census found them."""
+        self._census_budget: float | None = None
+        """Seconds for the next census, after one that was too short."""
         self.facts: dict[str, Any] = {}
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
@@ -445,9 +447,10 @@ class Agent:
         self.emit(Kind.COLLECT, objects=objects, freed=freed, who=who)
 
     def _census(self) -> None:
-        from mlxtop.probe.census import take
+        from mlxtop.probe.census import BUDGET, longer, take
 
-        census = take()
+        census = take(self._census_budget or BUDGET)
+        self._census_budget = longer(census, self._census_budget or BUDGET)
         self._kept = [census.parts.get("weights", 0), census.parts.get("kv", 0)]
         self.emit(Kind.CENSUS, **census.to_json())
 

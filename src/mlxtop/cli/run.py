@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from mlxtop.cli.attach import altered
+from mlxtop.cli.foreground import Foreground
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Ceiling, parse_ceiling, watch_options, wishes
 from mlxtop.cli.record import recorder
 from mlxtop.session.guard import Guard
-from mlxtop.session.program import Program
+from mlxtop.session.program import CannotStartError, Program
 from mlxtop.session.protocol import Session
 from mlxtop.session.run import RunFleet
 
@@ -56,10 +57,16 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
     if not headless:
         check()
     recording = recorder(values["record"], values["record_text"])
-    program = Program(command, screen=not headless, log=log)
+    place = Foreground() if headless else None
+    try:
+        program = Program(command, screen=not headless, log=log, first=place.take if place else None)
+    except CannotStartError:
+        if place is not None:
+            place.back()
+        raise
     fleet = RunFleet(program, wishes(values, recording))
     guard = guarded(fleet, ceiling)
-    code = run_headless(fleet, guard) if headless else run_screen(fleet, guard)
+    code = run_headless(fleet, guard, place) if place else run_screen(fleet, guard)
     if recording is not None:
         recording.stop()
     leave(code)
@@ -137,16 +144,15 @@ def end(app: Any, fleet: RunFleet) -> int:
     return program.exit_code
 
 
-def run_headless(fleet: RunFleet, guard: Guard) -> int:
+def run_headless(fleet: RunFleet, guard: Guard, place: Foreground) -> int:
     """Leaves the terminal to the program, forwards signals, and prints a summary of each session at the end."""
-    from mlxtop.cli.foreground import foreground
-
     program = fleet.program
     for number in FORWARDED:
         signal.signal(number, lambda n, _frame: program.signal(n))
     fleet.start()
     guard.start()
-    foreground(program)
+    place.wait(program)
+    place.back()
     guard.stop()
     fleet.settle()
     with contextlib.suppress(BrokenPipeError):

@@ -81,13 +81,21 @@ _LEAVES = (
 )
 
 
-def take(budget: float = 0.25) -> Census:
+BUDGET, BUDGET_MOST = 0.25, 4.0
+
+
+def longer(found: Census, budget: float) -> float:
+    """The time to give the next census, when `found` was given `budget`: a person who asks again can wait."""
+    return budget if found.whole else min(BUDGET_MOST, 4 * budget)
+
+
+def take(budget: float = BUDGET) -> Census:
     """The arrays alive now: weights, KV caches, optimizer state and the rest, each array counted once.
 
-    `budget` is in seconds; at its end `whole` is False and what was found so far is returned. When time ran
-    out before every array was placed, those without a place are left out; when it ran out after that, they
-    are `other` and some holders are `—`. May be called in any thread; it holds the GIL most of the time, so
-    call it at a safe point. Raises nothing; in a process without MLX everything is 0.
+    `budget` is in seconds of this thread's processor time; at its end `whole` is False and what was found so
+    far is returned. When time ran out before every array was placed, those without a place are left out; when
+    it ran out after that, they are `other` and some holders are `—`. May be called in any thread; it holds
+    the GIL most of the time, so call it at a safe point. Raises nothing; without MLX everything is 0.
 
     Not seen: arrays that only C++ holds (a compiled function's constants), and objects that `gc.freeze()`
     hid. Seen too large: a view, and an array that was not computed yet; Python cannot tell them apart.
@@ -99,7 +107,7 @@ def take(budget: float = 0.25) -> Census:
         return Census(active=0, time=now)
     active, whole = 0, True
     objects = gc.get_objects()  # before there is anything of the census's own to find
-    survey = _Survey(array, began, budget)
+    survey = _Survey(array, budget)
     try:
         active = sys.modules["mlx.core"].get_active_memory()
         survey.run(objects)
@@ -125,7 +133,8 @@ class _Trail(NamedTuple):
 class _Survey:
     """One look at the heap. Dropped as a whole afterwards: it may hold no reference to itself."""
 
-    def __init__(self, array: type, began: float, budget: float) -> None:
+    def __init__(self, array: type, budget: float) -> None:
+        began = time.thread_time()
         self._deadline = began + budget
         self._scan_until = began + SCAN * budget
         self._array = array
@@ -182,14 +191,14 @@ class _Survey:
         return _MEMBERS.__get__(self._array)[name].__get__(array)
 
     def _tick(self) -> None:
-        if time.perf_counter() > self._deadline:
+        if time.thread_time() > self._deadline:
             raise _TimeUp
 
     def _scan(self, objects: list[Any]) -> bool:
         """Finds what is telling among all objects. Returns whether there was time for all."""
         dull: set[int] = set()
         for start in range(0, len(objects), CHUNK):
-            if time.perf_counter() > self._scan_until:
+            if time.thread_time() > self._scan_until:
                 return False
             chunk = objects[start : start + CHUNK]
             # Most have nothing but dull types in them, which is seen without a step of Python for each.

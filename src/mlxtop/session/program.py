@@ -5,7 +5,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,9 @@ class Program:
 
     With `screen` its output goes to `log` wherever ours is a terminal, because the terminal is the
     screen's; to a file, so that it goes on whatever becomes of us. With `limits` (bytes) it starts with
-    those. One that is not `spoken_to` finds nothing to read. Raises `MlxtopError` when the command cannot be
-    started, `UsageError` when the log cannot be written.
+    those. One that is not `spoken_to` finds nothing to read. `first` is called in the child before the
+    command. Raises `MlxtopError` when the command cannot be started, `UsageError` when the log cannot be
+    written.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Program:
         log: Path | None = None,
         limits: Mapping[Knob, int] | None = None,
         spoken_to: bool = True,
+        first: Callable[[], None] | None = None,
     ) -> None:
         self.argv = list(argv)
         self._limits = limits or {}
@@ -59,7 +61,7 @@ class Program:
         if screen or log is not None:
             into = self._open_log(log)
         try:
-            self._process = self._start(screen, into)
+            self._process = self._start(screen, into, first)
         except OSError as error:
             self.forget_log()
             raise _cannot_start(argv[0], error) from error
@@ -81,7 +83,7 @@ class Program:
         self.log = path.absolute()
         return into
 
-    def _start(self, screen: bool, into: int) -> "subprocess.Popen[bytes]":
+    def _start(self, screen: bool, into: int, first: Callable[[], None] | None) -> "subprocess.Popen[bytes]":
         streams: dict[str, Any] = {}
         if into >= 0:
             streams = {
@@ -98,7 +100,7 @@ class Program:
         env = environment(self.run, self.log)
         if self._limits:
             env[boot.LIMITS] = " ".join(f"{knob}={size}" for knob, size in self._limits.items())
-        return subprocess.Popen(self.argv, env=env, **streams, **own)
+        return subprocess.Popen(self.argv, env=env, preexec_fn=first, **streams, **own)
 
     # While it runs
 

@@ -90,6 +90,7 @@ class Engine(threading.Thread):
         self._conversation: list[Any] | None = None
         self._context = 0
         """Tokens in the conversation's KV cache."""
+        self._census_budget = census.BUDGET
         self._model: Any = None
         self._tokenizer: Any = None
         self._measured = 0.0
@@ -348,7 +349,9 @@ class Engine(threading.Thread):
             case Collect(who):
                 self._collect(who)
             case Census():
-                self._emit(Kind.CENSUS, **census.take().to_json())
+                found = census.take(self._census_budget)
+                self._census_budget = census.longer(found, self._census_budget)
+                self._emit(Kind.CENSUS, **found.to_json())
             case Forget():
                 self._conversation = None
                 self.counters.kv = 0

@@ -143,7 +143,7 @@ class CensusScreen(Screen[None]):
         if rest < 0:
             name, why = "beyond active", "views, or not computed yet"
         else:
-            name, why = "not explained", "" if census.whole else "time ran out"
+            name, why = "not explained", "" if census.whole else "time ran out: a looks longer"
         share = _share(abs(rest) / census.active if census.active else None)
         return Text.assemble(
             self._ink(" ■ ", "faint"),
