@@ -15,24 +15,29 @@ from mlxtop.agent.inject import inject
 from mlxtop.core.errors import MlxtopError
 
 OTHERS = sorted(map(str, Path.home().glob(".pyenv/versions/3.1[123].*/bin/python")))
-PYTHONS = [sys.executable, *(pytest.param(python, marks=pytest.mark.slow) for python in OTHERS)]
 needs_gdb = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("gdb") is None, reason="needs Linux and gdb"
 )
 HEAD = "import time, threading, select, sys; print('up', flush=True); began = time.monotonic()\n"
 TAIL = "\nprint(round(time.monotonic() - began, 1), 'end')"
 PROGRAMS = {
-    "sleeps": "time.sleep(2)",
-    "waits for a lock": "l = threading.Lock(); l.acquire(); l.acquire(timeout=2)",
-    "polls": "select.poll().poll(2000)",
-    "selects": "select.select([], [], [], 2)",
-    "epolls": "select.epoll().poll(2)",
-    "runs a program": "import subprocess; subprocess.run(['sleep', '1.95'])",
-    "computes": "while time.monotonic() < began + 2: pass",
-    "joins a thread that computes": "def f():\n while time.monotonic() < began + 2: pass\n"
+    "sleeps": "time.sleep(S)",
+    "waits for a lock": "l = threading.Lock(); l.acquire(); l.acquire(timeout=S)",
+    "polls": "select.poll().poll(1000 * S)",
+    "selects": "select.select([], [], [], S)",
+    "epolls": "select.epoll().poll(S)",
+    "runs a program": "import subprocess; subprocess.run(['sleep', str(S - 0.05)])",
+    "computes": "while time.monotonic() < began + S: pass",
+    "joins a thread that computes": "def f():\n while time.monotonic() < began + S: pass\n"
     "t = threading.Thread(target=f); t.start(); t.join()",
 }
-
+"""Each takes `S` seconds."""
+CASES = [(sys.executable, what) for what in PROGRAMS] + [
+    # One for each way in: a thread that waits, one that waits for a lock, one that computes.
+    pytest.param(python, what, marks=pytest.mark.slow)
+    for python in OTHERS
+    for what in ("sleeps", "waits for a lock", "computes")
+]
 
 PROVE = """
 found = sorted(globals())
@@ -62,58 +67,74 @@ def boot(folder: Path, code: str = "") -> tuple[Path, Path]:
 
 def state(pid: int) -> tuple[str, str]:
     status = debugger._status(str(pid))
-    return status["State"][0], status["TracerPid"]
+    # X for one that is gone.
+    return status.get("State", "X")[0], status.get("TracerPid", "0")
 
 
 @needs_gdb
-@pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("what", PROGRAMS)
+@pytest.mark.parametrize(("python", "what"), CASES)
 def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python: str) -> None:
-    # As long as without us: the time it was stopped is not added. On a loaded machine that may take two tries.
-    for _ in range(3):
-        child = start(PROGRAMS[what], python)
+    # On a loaded machine gdb may need longer than the program runs.
+    for seconds in (2, 4, 8):
+        child = start(f"S = {seconds}\n{PROGRAMS[what]}", python)
         script, proof = boot(tmp_path)
-        inject(child.pid, script, proof.exists)
-        # Fresh globals, nothing of the program's in them.
-        assert proof.read_text() == "['__builtins__', '__file__', '__name__']"
-        assert state(child.pid)[0] in "SR"
-        assert state(child.pid)[1] == "0"
+        try:
+            inject(child.pid, script, proof.exists)
+        except MlxtopError:
+            if child.poll() is None:
+                raise
+        in_time = state(child.pid)
         out, err = child.communicate(timeout=20)
         assert (out[3:], err, child.returncode) == (" end\n", "", 0)
-        proof.unlink()
-        took = float(out.split()[0])
-        if took <= 2.2:
-            break
-    assert 1.9 <= took <= 2.2
+        if proof.exists() and in_time[0] not in "ZX":
+            # Fresh globals, nothing of the program's in them.
+            assert proof.read_text() == "['__builtins__', '__file__', '__name__']"
+            assert in_time[0] in "SR"
+            assert in_time[1] == "0"
+            # As long as without us: the time it was stopped is not added.
+            took = float(out.split()[0])
+            if seconds - 0.1 <= took <= seconds + 0.2:
+                return
+        proof.unlink(missing_ok=True)
+    raise AssertionError(f"it took {out.split()[0]} s instead of {seconds}")
 
 
 @needs_gdb
 def test_what_goes_wrong_in_the_script_stays_unseen(tmp_path: Path) -> None:
-    child = start("time.sleep(2)")
-    script, _ = boot(tmp_path, "raise SystemExit(3)")
-    with pytest.raises(MlxtopError, match="did not come back to Python within 1 s"):
-        inject(child.pid, script, lambda: False, timeout=1)
-    out, err = child.communicate(timeout=20)
-    assert (out[3:], err, child.returncode) == (" end\n", "", 0)
+    for timeout in (1, 4, 16):
+        child = start(f"time.sleep({timeout} + 1)")
+        script, _ = boot(tmp_path, "raise SystemExit(3)")
+        with pytest.raises(MlxtopError) as caught:
+            inject(child.pid, script, lambda: False, timeout=timeout)
+        out, err = child.communicate(timeout=20)
+        assert (" end\n" in out, err, child.returncode) == (True, "", 0)
+        if "gdb took too long" not in str(caught.value):
+            break
+    assert f"did not come back to Python within {timeout} s" in str(caught.value)
 
 
 @needs_gdb
 @pytest.mark.parametrize("step", ["time.sleep(0.1)", "sum(range(100_000))"])
 def test_a_signal_sent_meanwhile_arrives_once(step: str, tmp_path: Path) -> None:
-    code = f"""
+    # On a loaded machine gdb may need longer than the program runs.
+    for seconds in (2, 4, 8):
+        code = f"""
 seen = 0
-while time.monotonic() < began + 2:
+while time.monotonic() < began + {seconds}:
     try: {step}
     except KeyboardInterrupt: seen += 1
 print(seen, flush=True)"""
-    child = start(code)
-    script, proof = boot(tmp_path)
-    gdb = subprocess.Popen([sys.executable, "-c", RUN, str(child.pid), str(script), str(proof)])
-    while state(child.pid)[1] == "0":
-        time.sleep(0.001)
-    child.send_signal(signal.SIGINT)
-    assert gdb.wait(timeout=20) == 0
-    out, err = child.communicate(timeout=20)
+        child = start(code)
+        script, proof = boot(tmp_path)
+        gdb = subprocess.Popen([sys.executable, "-c", RUN, str(child.pid), str(script), str(proof)])
+        while state(child.pid)[1] == "0" and child.poll() is None:
+            time.sleep(0.001)
+        child.send_signal(signal.SIGINT)
+        came = gdb.wait(timeout=20) == 0
+        out, err = child.communicate(timeout=20)
+        if came:
+            break
+    assert came
     assert (out.splitlines()[0], err, child.returncode) == ("1", "", 0)
 
 

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.subject import MX, Start, Subject, descriptors, threads, until
+from tests.agent.subject import (
+    MX,
+    SlowError,
+    Start,
+    Subject,
+    descriptors,
+    third_try,
+    threads,
+    until,
+    within,
+)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 USE = "import mlx.core as mx; x = mx.ones(5); mx.eval(x); "
@@ -60,6 +70,7 @@ def ran(start: Start, code: str, run: str | None) -> tuple[int, str, str, float]
 
 
 @pytest.mark.parametrize("how", ENDS)
+@third_try
 def test_it_ends_as_without_us(start: Start, how: str) -> None:
     used = "" if "fork" in how else "mx.eval(x)\n"
     code = HEAD + used + ENDS[how]
@@ -67,10 +78,12 @@ def test_it_ends_as_without_us(start: Start, how: str) -> None:
     *watched, long = ran(start, code, "1")
     assert watched == plain
     # Starting the agent is in it too.
-    assert long - bare < 0.5 + 0.5 * bare
+    if long - bare >= 0.5 + 0.5 * bare:
+        raise SlowError(f"{long:.2f} s instead of {bare:.2f} s")
 
 
 @pytest.mark.parametrize("how", ["sys.exit(3)", "os._exit(4)", "a worker thread that outlives main"])
+@third_try
 def test_it_ends_as_without_us_while_somebody_watches(start: Start, how: str) -> None:
     subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n" + ENDS[how])
     viewer = subject.connect()
@@ -79,19 +92,20 @@ def test_it_ends_as_without_us_while_somebody_watches(start: Start, how: str) ->
     subject.say()
     code, errors = subject.end()
     assert (code, errors) == ({"sys.exit(3)": 3, "os._exit(4)": 4}.get(how, 0), "")
-    assert time.monotonic() - began < 1.5
+    within(1.5, began)
     viewer.end()
     assert ("bye" in viewer.kinds()) == (how != "os._exit(4)")
 
 
-@pytest.mark.parametrize("repeat", range(6))
+@pytest.mark.parametrize("repeat", range(3))
+@third_try
 def test_a_viewer_that_never_reads_keeps_nobody_from_ending(start: Start, repeat: int) -> None:
     subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n")
     viewers = [subject.connect() for _ in range(3)]
     viewers[0].say("interval", seconds=0.01)
     began = time.monotonic()
     assert subject.end() == (0, "")
-    assert time.monotonic() - began < 1.5
+    within(1.5, began)
 
 
 def test_a_socket_is_gone_with_its_program_and_one_of_a_killed_program_is_replaced(start: Start) -> None:
@@ -156,6 +170,7 @@ def test_a_forked_child_that_uses_mlx_is_a_session_of_its_own(start: Start) -> N
 
 
 @linux
+@third_try
 def test_a_forked_child_without_mlx_holds_nothing_of_ours(start: Start) -> None:
     code = (
         MX
@@ -180,7 +195,7 @@ os._exit(3)
     began = time.monotonic()
     subject.say()
     viewer.end(timeout=5)
-    assert time.monotonic() - began < 2
+    within(2, began)
     assert Path(f"/proc/{child}").exists()
 
 
@@ -386,8 +401,9 @@ def test_a_thousand_viewers_come_and_go_and_leave_nothing(start: Start) -> None:
                 guest.message("facts")
             guest.close()
 
+    # Where it listens, the two that wake it, and the viewer.
     def settled() -> bool:
-        return len([name for name in descriptors(subject.pid) if name.startswith("socket:")]) == 2
+        return len([name for name in descriptors(subject.pid) if name.startswith("socket:")]) == 4
 
     def rss() -> int:
         return int(Path(f"/proc/{subject.pid}/statm").read_text().split()[1])

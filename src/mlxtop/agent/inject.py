@@ -43,8 +43,9 @@ def inject(pid: int, script: Path, wait: Callable[[], bool], timeout: float = 15
         if debugger.missing():
             raise MlxtopError(_busy(pid, timeout))
     debugger.plant(pid, source, end)
-    if not _until(wait, end):
-        if not psutil.pid_exists(pid):
+    _until(lambda: wait() or not _lives(pid), end)
+    if not wait():
+        if not _lives(pid):
             raise MlxtopError(f"Process {pid} ended before mlxtop had come in.")
         raise MlxtopError(_busy(pid, timeout))
 
@@ -60,6 +61,13 @@ def _check(pid: int) -> None:
         raise MlxtopError(
             f"Process {pid} is stopped: let it go on (`kill -CONT {pid}` or `fg`), then attach again."
         )
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _by_remote_exec(pid: int, source: str, wait: Callable[[], bool], end: float) -> bool:

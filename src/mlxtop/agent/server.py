@@ -28,6 +28,9 @@ BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
 
 
+_What = tuple[int, int] | None
+
+
 class LostError(Exception):
     """The program closed a descriptor of ours: its number may be the program's own by now."""
 
@@ -37,7 +40,7 @@ class Client:
 
     def __init__(self, sock: socket.socket, now: float) -> None:
         self.socket = sock
-        self.inode = os.fstat(sock.fileno()).st_ino
+        self.what = _what(sock.fileno())
         self.since = now
         """When it last showed that it is alive."""
         self.inbox = bytearray()
@@ -85,9 +88,11 @@ class Server(threading.Thread):
         self._listener: socket.socket | None = None
         self._deaf = False
         """Whether nobody is let in until the next tick."""
-        self._wake = (-1, -1)
-        self._inodes: dict[int, int] = {}
-        """Our own descriptors and what they were when we opened them."""
+        self._wake: tuple[socket.socket, ...] = ()
+        """What is sent into the second wakes the thread at the first. Not a pipe: what was sent to a socket
+        never ends up in a file of the program's."""
+        self._ours: list[tuple[socket.socket, _What]] = []
+        """Our own sockets and what they were when we opened them."""
 
     def open(self) -> None:
         """Opens the socket. Raises `OSError` when there is no safe place for it."""
@@ -100,12 +105,12 @@ class Server(threading.Thread):
         os.chmod(self._path, 0o600)
         self._listener.listen(8)
         self._listener.setblocking(False)
-        self._wake = os.pipe()
-        for fd in self._wake:
-            os.set_blocking(fd, False)
+        self._wake = socket.socketpair()
+        for sock in self._wake:
+            sock.setblocking(False)
         self._poll.register(self._listener, select.POLLIN)
         self._poll.register(self._wake[0], select.POLLIN)
-        self._inodes = {fd: os.fstat(fd).st_ino for fd in (self._listener.fileno(), *self._wake)}
+        self._ours = [(sock, _what(sock.fileno())) for sock in (self._listener, *self._wake)]
 
     def wake(self) -> None:
         """Something happened that viewers should hear of now."""
@@ -113,11 +118,11 @@ class Server(threading.Thread):
             self._nudge()
 
     def _nudge(self) -> None:
-        fd = self._wake[1]
-        # Called on the program's threads: the number may be a file of its own by now.
-        if _is(fd, self._inodes.get(fd, -1)):
-            with suppress(OSError):
-                os.write(fd, b"!")
+        # Called on the program's threads: the number may be the program's own by now.
+        for sock, what in self._ours[2:]:
+            if _what(sock.fileno()) == what:
+                with suppress(OSError):
+                    sock.send(b"!")
 
     def stop(self, timeout: float) -> None:
         """Ends the thread; waits for it `timeout` seconds at most."""
@@ -131,18 +136,9 @@ class Server(threading.Thread):
 
     def _let_go(self) -> None:
         """Closes what is still ours, and nothing that the program has put in its place."""
-        socks = [(client.socket, client.inode) for client in self._clients.values()]
-        if self._listener is not None:
-            socks.append((self._listener, self._inodes.get(self._listener.fileno(), -1)))
-        for sock, inode in socks:
-            if _is(sock.fileno(), inode):
-                sock.close()
-            else:
-                sock.detach()
-        for fd in self._wake:
-            if _is(fd, self._inodes.get(fd, -1)):
-                os.close(fd)
-        self._clients, self._listener, self._wake, self._inodes = {}, None, (-1, -1), {}
+        for sock, what in [*((client.socket, client.what) for client in self._clients.values()), *self._ours]:
+            _close(sock, what)
+        self._clients, self._listener, self._wake, self._ours = {}, None, (), []
 
     def run(self) -> None:
         try:
@@ -184,7 +180,7 @@ class Server(threading.Thread):
 
     def _check(self) -> None:
         """A program may close all descriptors it does not know of, as daemons do."""
-        if not all(_is(fd, inode) for fd, inode in self._inodes.items()):
+        if not all(_what(sock.fileno()) == what for sock, what in self._ours):
             raise LostError
 
     def _feed_all(self) -> None:
@@ -203,14 +199,14 @@ class Server(threading.Thread):
     def _happened(self, fd: int, flags: int) -> None:
         if self._listener is not None and fd == self._listener.fileno():
             self._welcome()
-        elif fd == self._wake[0]:
+        elif fd == self._wake[0].fileno():
             self._check()
             with suppress(OSError):
-                os.read(fd, 4096)
+                self._wake[0].recv(4096)
         elif fd in self._clients:
             client = self._clients[fd]
             try:
-                if flags & select.POLLNVAL or not _is(fd, client.inode):
+                if flags & select.POLLNVAL or _what(fd) != client.what:
                     raise LostError
                 if flags & (select.POLLIN | select.POLLHUP | select.POLLERR):
                     for message in client.read():
@@ -312,18 +308,24 @@ class Server(threading.Thread):
         if client is not None:
             with suppress(KeyError, OSError):
                 self._poll.unregister(fd)
-            if _is(fd, client.inode):
-                client.socket.close()
-            else:
-                client.socket.detach()
+            _close(client.socket, client.what)
 
 
-def _is(fd: int, inode: int) -> bool:
-    """Whether a descriptor is still what it was."""
+def _what(fd: int) -> _What:
+    """What a descriptor leads to, `None` when it is closed."""
     try:
-        return fd >= 0 and os.fstat(fd).st_ino == inode
+        found = os.fstat(fd)
     except OSError:
-        return False
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _close(sock: socket.socket, what: _What) -> None:
+    """Closes a socket if its descriptor is still what it was."""
+    if _what(sock.fileno()) == what:
+        sock.close()
+    else:
+        sock.detach()
 
 
 def peer_uid(sock: socket.socket) -> int:

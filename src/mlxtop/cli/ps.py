@@ -1,7 +1,9 @@
 """`mlxtop ps`: the programs on this machine that use MLX."""
 
 import json
+import shutil
 import socket
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +23,9 @@ def ps(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif found:
-        click.echo(describe(found))
+        # Each program in a row of its own; in a file its whole command is wanted.
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo("\n".join(line[:width] for line in describe(found).splitlines()))
     else:
         click.echo("No program here uses MLX. Start one with mlxtop run -- COMMAND.", err=True)
 

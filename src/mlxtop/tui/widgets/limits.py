@@ -55,6 +55,8 @@ class Limits(Canvas):
         if pending:
             return self.row(head, width)
         origin, room = who(limit), max(0, width - NAME - 11)
+        if len(origin) > room:
+            origin = origin.rpartition("/")[2]
         # A file and line say most at their end.
         origin = origin if len(origin) <= room else "…" + origin[len(origin) - room + 1 :] if room else ""
         return self.row([*head, (f" {origin}", self.style("dim"))], width)
