@@ -338,7 +338,7 @@ def test_an_agent_without_a_place_is_silent_and_changes_nothing(start: Start) ->
     code = """
 import sys, threading
 from mlxtop.agent import place
-place.folders = lambda: ["/nowhere/at/all"]
+place.folders = lambda *_: ["/nowhere/at/all"]
 import mlx.core as mx
 mx.eval(mx.ones(3)); mx.set_cache_limit(3); mx.clear_cache()
 print(threading.active_count(), hasattr(mx.eval, "__wrapped__"), hasattr(mx.clear_cache, "__wrapped__"))

@@ -17,7 +17,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The one place there is."""
     with short_folder() as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-        monkeypatch.setattr(place, "folders", lambda: [str(folder / "mlxtop")])
+        monkeypatch.setattr(place, "folders", lambda *_: [str(folder / "mlxtop")])
         yield folder / "mlxtop"
 
 
@@ -86,7 +86,7 @@ def test_the_places_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_path_too_long_for_a_socket_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     long = tmp_path / ("x" * 90)
     long.mkdir()
-    monkeypatch.setattr(place, "folders", lambda: [f"{long}/mlxtop"])
+    monkeypatch.setattr(place, "folders", lambda *_: [f"{long}/mlxtop"])
     with pytest.raises(OSError, match="no directory"):
         place.folder()
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,25 @@ def test_a_plain_program_takes_an_agent_in_by_a_debugger(place: Place, debugger:
     again.value(r" cache +7\.0 MiB mlxtop")
     again.press("q")
     assert again.exit() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_root_attaches_to_another_users_program(place: Place, debugger: None) -> None:
+    nobody = 65_534
+    # What the agent needs is there already: that user may not read where our Python lives.
+    become = (
+        "import mlxtop.agent.agent, mlxtop.agent.boot, mlxtop.probe.device, mlxtop.probe.footprint\n"
+        f"mlxtop.probe.device.facts(packages=False); os.setgid({nobody}); os.setuid({nobody})\n"
+    )
+    pid = place.start(place.script(BUSY.replace("kept =", become + "kept =")))
+    until(lambda: Path(f"/proc/{pid}").stat().st_uid == nobody)
+    screen = place.screen("attach", str(pid))
+    running(screen)
+    screen.press("[")
+    screen.value(r" cache +20\.0 MiB keyboard")
+    assert leave(screen, "Put back the cache limit to 32.0 MiB") == 0
+    assert alive(pid)
+    assert not list(Path("/tmp").glob(f"mlxtop-{pid}-*"))
 
 
 def test_left_running_and_attached_to_again(place: Place) -> None:

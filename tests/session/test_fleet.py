@@ -34,7 +34,7 @@ MIB = 2**20
 def here(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Viewer and programs meet in a place of this test's own."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(start.home))
-    monkeypatch.setattr(place, "folders", lambda: [f"{start.home}/mlxtop"])
+    monkeypatch.setattr(place, "folders", lambda *_: [f"{start.home}/mlxtop"])
 
 
 @pytest.fixture

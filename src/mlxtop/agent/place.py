@@ -36,21 +36,24 @@ def folder() -> str:
     raise OSError("there is no directory that only this user may enter, for mlxtop's socket")
 
 
-def folders() -> list[str]:
-    """Where an agent's socket may be, the best place first."""
-    uid = os.getuid()
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
-    temporary = (os.environ.get("TMPDIR") or "/tmp").rstrip("/")
-    places = [f"{runtime}/mlxtop", f"{temporary}/mlxtop-{uid}", f"/tmp/mlxtop-{uid}"]
-    return list(dict.fromkeys(places))
+def folders(uid: int | None = None) -> list[str]:
+    """Where a socket of this user's agents, or of another's, may be, the best place first."""
+    places = [f"/run/user/{uid}/mlxtop"]
+    if uid is None:
+        uid = os.getuid()
+        runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
+        temporary = (os.environ.get("TMPDIR") or "/tmp").rstrip("/")
+        places = [f"{runtime}/mlxtop", f"{temporary}/mlxtop-{uid}"]
+    return list(dict.fromkeys([*places, f"/tmp/mlxtop-{uid}"]))
 
 
-def _ours_alone(place: str) -> bool:
+def _ours_alone(place: str, uid: int | None = None) -> bool:
     try:
         found = os.lstat(place)
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    owner = os.getuid() if uid is None else uid
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == owner and not found.st_mode & 0o077
 
 
 def address(pid: int, run: str) -> str:
@@ -59,9 +62,9 @@ def address(pid: int, run: str) -> str:
     return f"{folder()}/{pid}{of}{SUFFIX}"
 
 
-def addresses(run: str | None = None) -> Iterator[Address]:
-    """All sockets of this user, or those of one run. Some may be stale."""
-    for name, path in _entries(SUFFIX):
+def addresses(run: str | None = None, uid: int | None = None) -> Iterator[Address]:
+    """All sockets of this user, or those of one run, or those of user `uid`, for root. Some may be stale."""
+    for name, path in _entries(SUFFIX, uid):
         pid, _, of = name.removesuffix(SUFFIX).partition("-")
         if pid.isdigit() and (run is None or run == of):
             yield Address(int(pid), of, path)
@@ -97,9 +100,9 @@ def words(run: str) -> Iterator[tuple[int, str]]:
             yield int(name.partition("-")[0]), text
 
 
-def _entries(suffix: str) -> Iterator[tuple[str, str]]:
-    for place in folders():
-        if not _ours_alone(place):
+def _entries(suffix: str, uid: int | None = None) -> Iterator[tuple[str, str]]:
+    for place in folders(uid):
+        if not _ours_alone(place, uid):
             continue
         with suppress(OSError):
             for name in os.listdir(place):

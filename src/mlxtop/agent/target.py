@@ -32,6 +32,7 @@ class Target:
     pid: int
     command: str
     user: str
+    uid: int
     python: tuple[int, int] | None
     mlx: bool
 
@@ -46,7 +47,8 @@ def look(pid: int) -> Target:
         if process.status() == psutil.STATUS_ZOMBIE:
             raise psutil.NoSuchProcess(pid)
         user, command = process.username(), " ".join(process.cmdline()) or process.name()
-        if os.geteuid() not in (0, process.uids().effective):
+        uid = process.uids().effective
+        if os.geteuid() not in (0, uid):
             raise UsageError(f"Process {pid} belongs to {user}: attach as that user, or as root.")
         files = _mapped(pid)
     except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError, OverflowError, ValueError):
@@ -66,7 +68,7 @@ def look(pid: int) -> Target:
             f"Process {pid} ({_short(command)}) has not imported MLX: attach once it has, "
             "or start it with `mlxtop run`."
         )
-    return Target(pid, command, user, python, mlx)
+    return Target(pid, command, user, uid, python, mlx)
 
 
 def everyone() -> list[int]:

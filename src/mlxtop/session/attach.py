@@ -1,6 +1,7 @@
 """Getting hold of a program that already runs: through its agent, or by putting one into it."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -95,29 +96,40 @@ def _process(pid: int) -> Address:
         raise UsageError("mlxtop cannot attach to itself: start a model with mlxtop --model instead.")
     found = _find(pid)
     if found is None:
-        target.look(pid)
-        script = _script(pid)
+        uid = target.look(pid).uid
+        # Root may come to everyone's programs; their agents live with their users.
+        other = uid if uid != os.getuid() else None
+        found = _find(pid, other)
+    if found is None:
+        script = _script(pid, other)
         try:
-            inject(pid, script, lambda: _find(pid) is not None)
+            inject(pid, script, lambda: _find(pid, other) is not None)
         finally:
             # A target that was too busy and comes to it later finds nothing, which does no harm.
             script.unlink(missing_ok=True)
-        found = _find(pid)
+        found = _find(pid, other)
     if found is None:
         raise MlxtopError(f"Process {pid} took no agent in; start it with mlxtop run.")
     return found
 
 
-def _find(pid: int) -> Address | None:
-    """The socket of process `pid` where somebody still listens."""
-    for address in place.addresses():
+def _find(pid: int, uid: int | None = None) -> Address | None:
+    """The socket of process `pid`, of ours or of user `uid`, where somebody still listens."""
+    for address in place.addresses(uid=uid):
         if address.pid == pid and place.listens(address):
             return address
     return None
 
 
-def _script(pid: int) -> Path:
-    folder = Path(boot.__file__).parents[2]
-    path = Path(place.folder()) / f"{pid}.py"
-    path.write_text(SCRIPT.format(folder=str(folder)), encoding="utf-8")
-    return path
+def _script(pid: int, uid: int | None) -> Path:
+    """The file that process `pid` is to run; where another user is to read it, in a place open to all."""
+    text = SCRIPT.format(folder=str(Path(boot.__file__).parents[2]))
+    if uid is None:
+        path = Path(place.folder()) / f"{pid}.py"
+        path.write_text(text, encoding="utf-8")
+        return path
+    handle, name = tempfile.mkstemp(prefix=f"mlxtop-{pid}-", suffix=".py", dir="/tmp")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        os.fchmod(handle, 0o644)
+    return Path(name)

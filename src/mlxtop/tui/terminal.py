@@ -62,7 +62,7 @@ def _open_terminal() -> int:
     try:
         return os.open("/dev/tty", os.O_RDWR)
     except OSError as error:
-        raise UsageError("there is no terminal to draw on.") from error
+        raise UsageError("There is no terminal to draw on: start mlxtop in one.") from error
 
 
 def _read_lines(fd: int, write: Callable[[str], None]) -> None:
