@@ -7,6 +7,7 @@ from rich.color import Color, blend_rgb
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color as TextualColor
+from textual.containers import Horizontal
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
@@ -14,6 +15,27 @@ from textual.widget import Widget
 from mlxtop.tui.frame import Frame
 
 Part = tuple[str, Style]
+
+
+def _plain(widget: Widget, row: Strip) -> Strip:
+    """The row without colours, if that is wanted."""
+    if not widget.app.no_color:
+        return row
+    for taken in widget.get_line_filters():
+        row = row.apply_filter(taken, widget.background_colors[1])
+    return row
+
+
+class Ground(Widget):
+    """What lies behind panels: one colour. Textual's way of painting it costs as much as three charts, at
+    every frame."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        return [_plain(self, Strip.blank(crop.width, self.rich_style))] * crop.height
+
+
+class Panels(Horizontal, Ground):
+    """Panels side by side."""
 
 
 class Canvas(Widget, can_focus=False):
@@ -39,26 +61,26 @@ class Canvas(Widget, can_focus=False):
         raise NotImplementedError
 
     def show(self, frame: Frame) -> None:
-        """Takes a new frame and repaints what changed."""
+        """Takes a new frame and has repainted what changed."""
+        if regions := self.take(frame):
+            self.refresh(*regions)
+
+    def take(self, frame: Frame) -> list[Region]:
+        """Takes a new frame; returns the rows that look different now, for whoever has them repainted."""
         self._frame = frame
         width, height = self.size
         if not width or not height:
-            return
+            return []
         strips = self._fill(self.paint(frame, width, height), width, height)
         old, self._strips = self._strips, strips
         if len(old) != height:
-            self.refresh()
-            return
-        regions = [Region(0, y, width, 1) for y in range(height) if old[y] != strips[y]]
-        if regions:
-            self.refresh(*regions)
+            return [Region(0, 0, width, height)]
+        return [Region(0, y, width, 1) for y in range(height) if old[y] != strips[y]]
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The rows of `crop`, as painted: a panel has no border or padding, so that Textual's styling of
-        every row, which costs more than painting it, has nothing to add. `NO_COLOR` needs it still."""
-        if self.app.no_color:
-            return super().render_lines(crop)
-        rows = [self.render_line(y) for y in crop.line_range]
+        every row, which costs more than painting it, has nothing to add but `NO_COLOR`."""
+        rows = [_plain(self, self.render_line(y)) for y in crop.line_range]
         if crop.x == 0 and crop.width == self.size.width:
             return rows
         return [row.crop(crop.x, crop.right) for row in rows]
@@ -85,14 +107,14 @@ class Canvas(Widget, can_focus=False):
     def style(self, name: str) -> Style:
         """A colour of the theme by its name in `tui.theme`, on this panel's background.
 
-        `text` is the theme's foreground, `title` is bold. Not component classes: twenty-three of them a
-        panel would take a fifth of the time to the first frame.
+        `text` is the theme's foreground, `title` and `key` are bold. Not component classes: twenty-three of
+        them a panel would take a fifth of the time to the first frame.
         """
         found = self._styles.get(name)
         if found is None:
             variable = {"text": "foreground", "title": "label"}.get(name, name)
             colour = TextualColor.parse(self.app.theme_variables[variable]).rich_color
-            found = self.rich_style + Style(color=colour, bold=name == "title")
+            found = self.rich_style + Style(color=colour, bold=name in ("title", "key"))
             self._styles[name] = found
         return found
 
@@ -112,8 +134,12 @@ class Canvas(Widget, can_focus=False):
         """One row from pieces of text, cut or filled to `width` cells."""
         segments = [Segment(text, style) for text, style in parts if text]
         # Most text is ASCII, whose width needs no looking up.
-        length = sum(len(text) if text.isascii() else cell_len(text) for text, _, _ in segments)
-        return Strip(segments, length).adjust_cell_length(width, self.style("text"))
+        length = sum([len(text) if text.isascii() else cell_len(text) for text, _, _ in segments])
+        if length < width:
+            segments.append(Segment(" " * (width - length), self.style("text")))
+        elif length > width:
+            return Strip(segments, length).adjust_cell_length(width)
+        return Strip(segments, width)
 
     def _repaint(self) -> None:
         self._strips = []

@@ -9,7 +9,7 @@ _DARK = {
     "speed": "#56d364",
     "weights": "#1f6feb",
     "kv": "#39c5cf",
-    "other": "#a5c8ff",
+    "other": "#79c0ff",
     "beyond": "#8b949e",
     "limit": "#ff7b72",
     "budget": "#f0883e",
@@ -25,12 +25,13 @@ _DARK = {
     "failed": "#da3633",
     "own": "#bf8700",
     "ink": "#ffffff",
+    "key": "#58a6ff",
 }
 _LIGHT = {
     "active": "#0969da",
     "cache": "#9a6700",
     "peak": "#bf3989",
-    "speed": "#1a7f37",
+    "speed": "#117f2c",
     "weights": "#0550ae",
     "kv": "#1b7c83",
     "other": "#54aeff",
@@ -49,6 +50,7 @@ _LIGHT = {
     "failed": "#cf222e",
     "own": "#bf8700",
     "ink": "#ffffff",
+    "key": "#0969da",
 }
 DARK = Theme(
     name="mlxtop-dark",
@@ -72,7 +74,7 @@ LIGHT = Theme(
     accent="#9a6700",
     warning="#9a6700",
     error="#cf222e",
-    success="#1a7f37",
+    success="#117f2c",
     foreground="#1f2328",
     background="#ffffff",
     surface="#ffffff",

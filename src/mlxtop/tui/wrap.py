@@ -4,7 +4,10 @@ from rich.cells import cell_len, chop_cells
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Rows of at most `width` cells, broken at spaces where there are any. An empty text is one empty row."""
+    """Rows of at most `width` cells, broken at spaces where there are any. An empty text is one empty row.
+
+    The last row is the end of `text` as it is: when the text grows, wrapping goes on from there.
+    """
     if cell_len(text) <= width:
         return [text]
     rows: list[str] = []

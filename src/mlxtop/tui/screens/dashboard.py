@@ -7,10 +7,10 @@ from typing import get_args
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal
+from textual.geometry import Region
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from mlxtop.core.budget import Ask
 from mlxtop.core.census import Census
@@ -22,13 +22,14 @@ from mlxtop.core.verdicts import Diagnosis
 from mlxtop.probe import own
 from mlxtop.session.guard import set_budget
 from mlxtop.session.protocol import Session, Wish
-from mlxtop.tui.canvas import Canvas
+from mlxtop.tui.canvas import Canvas, Ground, Panels
 from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
 from mlxtop.tui.widgets.axis import Axis
 from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
 from mlxtop.tui.widgets.compared import Compared
 from mlxtop.tui.widgets.header import Header
+from mlxtop.tui.widgets.keys import Keys
 from mlxtop.tui.widgets.limits import Limits
 from mlxtop.tui.widgets.output import Output
 from mlxtop.tui.widgets.prompt import PromptLine
@@ -57,7 +58,7 @@ def key(
     return Binding(keys, action, text, show=show, key_display=display, tooltip=help)
 
 
-class Dashboard(Screen[None]):
+class Dashboard(Screen[None], Ground):
     """Shows one session and sends it a person's wishes. It asks the session for data, four times a second,
     and never waits for it."""
 
@@ -71,7 +72,7 @@ class Dashboard(Screen[None]):
         key("r", "reset_peak", "reset peak", "Reset MLX's peak; the run's own peak is kept"),
         key("m", "mark", "mark", "Mark this moment and measure from it", True),
         key("M", "marks", "Marks", "Choose an earlier mark, or set one with a name", False, "M"),
-        key("s", "start_stop", "stop", "Stop generating, start again, or retry a load that failed", True),
+        key("s", "start_stop", "start or stop", "Stop generating, start again, or retry a load that failed", True),
         key("i,enter", "prompt", "prompt", "Type the next prompt; Enter sends it, Escape leaves", True, "i"),
         key("n", "forget", "New chat", "Forget the conversation and free its KV cache"),
         key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
@@ -121,14 +122,14 @@ class Dashboard(Screen[None]):
         yield PeakChart("peak", id="peak")
         yield SpeedChart("speed", id="speed")
         yield Axis(id="axis")
-        with Horizontal(id="panels"):
+        with Panels(id="panels"):
             yield Where(id="where")
             yield Since(id="since")
             yield Limits(id="limits")
             yield RunFigures(id="run")
         yield Limits(id="limits-short")
         yield Status(id="status")
-        with Horizontal(id="lower"):
+        with Panels(id="lower"):
             yield Output(id="output")
             yield Compared(id="compared")
         yield PromptLine(
@@ -137,7 +138,7 @@ class Dashboard(Screen[None]):
             compact=True,
             disabled="say" not in self.session.offers,
         )
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys(id="keys")
 
     def on_mount(self) -> None:
         self._panels = list(self.query(Canvas))
@@ -181,10 +182,14 @@ class Dashboard(Screen[None]):
     def _show(self, panels: Iterable[Canvas]) -> None:
         if not self.is_attached or not self.size.width:
             return
-        frame = self.frame()
+        frame, regions = self.frame(), list[Region]()
         for panel in panels:
             if panel.display:
-                panel.show(frame)
+                offset = panel.region.offset
+                regions += [region.translate(offset) for region in panel.take(frame)]
+        if regions:
+            # Once for all panels: each for itself would send half a dozen messages through the event loop.
+            self.refresh(*regions)
 
     def frame(self) -> Frame:
         """The session as it is to be shown now; its columns are those of the last whole picture."""
@@ -302,6 +307,12 @@ class Dashboard(Screen[None]):
     def action_prompt(self) -> None:
         # At once, not in the next turn of the loop: keys that follow are already text.
         self.set_focus(self.query_one(PromptLine))
+
+    def on_descendant_focus(self) -> None:
+        self.query_one(Keys).show(self.frame())
+
+    def on_descendant_blur(self) -> None:
+        self.query_one(Keys).show(self.frame())
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value:

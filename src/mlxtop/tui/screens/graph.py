@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.core.units import UNLIMITED, format_size, format_span
+from mlxtop.core.units import UNLIMITED, format_clock, format_size, format_span
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import DRAWN, Frame
 from mlxtop.tui.widgets.chart import nice
@@ -84,6 +84,8 @@ def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> s
     """The chart as text with ANSI colours. Rows carry sizes, the time axis seconds before the present."""
     figure = plotext.figure
     figure.clear()
+    # The size is the pane's; plotext would cut it to what it takes for the terminal.
+    plotext.terminal.limit(False, False)
     figure.plot_size(width, height)
     back = rgb("background")
     figure.canvas(back)
@@ -120,8 +122,14 @@ def _rulers(frame: Frame, xs: list[float], top: float, ink: RGB, back: RGB) -> N
     vertical.lim(0, top)
     vertical.ticks(rows, [format_size(row, frame.view.units) for row in rows])
     vertical.pixel(pixel)
-    # The last label would stand half beyond the chart.
     times = [xs[0] * (6 - i) / 6 for i in range(6)]
+    if frame.view.axis.end is None and not frame.view.paused:
+        labels = {t: f"-{format_span(round(-t))}" for t in times}
+        # At the very end it would stand half beyond the chart.
+        labels[2 * xs[0] / len(xs)] = "now"
+    else:
+        end = frame.columns.start + len(xs) * frame.columns.width
+        labels = {t: format_clock(end + t) for t in times if end + t >= 0}
     horizontal.lim(xs[0], 0)
-    horizontal.ticks(times, [f"-{format_span(round(-t))}" for t in times])
+    horizontal.ticks(list(labels), list(labels.values()))
     horizontal.pixel(pixel)

@@ -35,15 +35,17 @@ class Axis(Canvas):
     def _band(self, frame: Frame, width: int) -> Strip:
         columns, names = frame.columns, frame.session.phases
         cells: list[Part] = []
+        ticks = {column for column, _ in frame.ticks}
         for index, run in groupby(columns.last["phase"]):
-            length = len(list(run))
+            start, length = len(cells), len(list(run))
             if not 0 <= index < len(names):
                 cells += [(" ", self.style("text"))] * length
                 continue
             name = one_line(names[index])
             ink = "dim" if name == "idle" else "ink"
             style = self.style(ink) + Style(bgcolor=self.style(phase_colour(name)).color)
-            word = f" {name} " if len(name) + 2 <= length else ""
+            at = _room(len(name), start, start + length, ticks)
+            word = "" if at is None else " " * (at - start) + name
             cells += [(letter, style) for letter in f"{word:<{length}}"]
         for column, event in frame.ticks:
             raised = event.kind is Kind.LIMIT and event.data["new"] > event.data["old"]
@@ -72,3 +74,11 @@ class Axis(Canvas):
         return self.row(
             [(f"{scale:<{GUTTER}}", self.style("dim")), ("".join(cells), self.style("dim"))], width
         )
+
+
+def _room(size: int, start: int, end: int, taken: set[int]) -> int | None:
+    """The first column at which `size` letters have a blank on either side and no tick on them."""
+    for at in range(start + 1, end - size):
+        if taken.isdisjoint(range(at, at + size)):
+            return at
+    return None

@@ -4,7 +4,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.text import one_line
-from mlxtop.core.units import format_clock
+from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 
@@ -96,7 +96,9 @@ class Header(Canvas):
         if progress is not None and progress.total > 0:
             if state.phase in ("load", "download"):
                 done = f" {progress.done * 100 // progress.total}%"
-            elif progress.total > 0:
+            else:
                 done = f" {progress.done}/{progress.total}"
+        elif state.phase_since and (seconds := int(frame.now - state.phase_since)) >= 1:
+            done = f" {format_span(seconds)}"
         word = "⏸ paused" if frame.view.paused else f"● {phase}{done}"
         return (f"{word:>18}", self.style("limit" if frame.view.paused else phase_colour(state.phase)))

@@ -1,7 +1,10 @@
 """What the model says as it streams, newest at the bottom; nothing in it leaves this pane."""
 
+from typing import NamedTuple
+
 from rich.style import Style
 from textual.events import MouseScrollDown, MouseScrollUp
+from textual.geometry import Region
 from textual.strip import Strip
 
 from mlxtop.core.transcript import Line
@@ -20,28 +23,30 @@ class Output(Canvas):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._back = 0
-        self._kept: dict[int, tuple[object, list[Strip]]] = {}
+        self._kept: dict[int, _Wrapped] = {}
         self._seen: tuple[object, ...] = ()
 
-    def show(self, frame: Frame) -> None:
+    def take(self, frame: Frame) -> list[Region]:
         seen = (frame.session.transcript.version, self.size, self._back)
         # Textual's own first sight of a line is free; painting it again while nothing was said is not.
         if seen == self._seen and self._strips:
-            return
+            return []
         self._seen = seen
-        super().show(frame)
+        return super().take(frame)
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
-        lines = frame.session.transcript.since(0)
-        rows: list[Strip] = []
-        need = height + self._back
-        for line in reversed(lines):
-            rows[:0] = self._rows(line, width)
-            if len(rows) >= need:
+        groups: list[list[Strip]] = []
+        kept: dict[int, _Wrapped] = {}
+        have, need = 0, height + self._back
+        for line in reversed(frame.session.transcript.since(0)):
+            wrapped = kept[line.number] = self._wrapped(line, width)
+            groups.append(wrapped.rows)
+            have += len(wrapped.rows)
+            if have >= need:
                 break
-        self._back = max(0, min(self._back, len(rows) - height))
-        if lines:
-            self._kept = {number: kept for number, kept in self._kept.items() if number >= lines[0].number}
+        self._kept = kept
+        self._back = max(0, min(self._back, have - height))
+        rows = [row for group in reversed(groups) for row in group]
         end = len(rows) - self._back
         return rows[max(0, end - height) : end]
 
@@ -59,16 +64,18 @@ class Output(Canvas):
         event.stop()
         self.scroll(-WHEEL)
 
-    def _rows(self, line: Line, width: int) -> list[Strip]:
-        """A line's rows. They are remembered: only the line that grows is wrapped again."""
-        key = (line.text, width, self.app.theme)
+    def _wrapped(self, line: Line, width: int) -> "_Wrapped":
+        """A line in rows. They are remembered, and of a line that grew only the last one is wrapped again."""
+        key = (width, self.app.theme)
+        at, rows = 0, list[Strip]()
         kept = self._kept.get(line.number)
-        if kept is None or kept[0] != key:
-            rows = [
-                self._row(line, i, text, width) for i, text in enumerate(wrap(line.text, max(1, width - 4)))
-            ]
-            kept = self._kept[line.number] = key, rows
-        return kept[1]
+        if kept is not None and kept.key == key and line.text.startswith(kept.text):
+            if len(line.text) == len(kept.text):
+                return kept
+            at, rows = kept.last, kept.rows[:-1]
+        texts = wrap(line.text[at:], max(1, width - 4))
+        rows = rows + [self._row(line, i, text, width) for i, text in enumerate(texts, len(rows))]
+        return _Wrapped(key, line.text, len(line.text) - len(texts[-1]), rows)
 
     def _row(self, line: Line, index: int, text: str, width: int) -> Strip:
         lead, style = {
@@ -78,3 +85,12 @@ class Output(Canvas):
             "log": (" ! ", self.style("dim")),
         }[line.who]
         return self.row([(lead if index == 0 and line.begins else "   ", style), (text, style)], width)
+
+
+class _Wrapped(NamedTuple):
+    """A line of output in rows, and where in its text the last row begins."""
+
+    key: tuple[int, str]
+    text: str
+    last: int
+    rows: list[Strip]
