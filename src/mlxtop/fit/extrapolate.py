@@ -1,5 +1,6 @@
 """What a longer context would take, from the steps of a shorter run."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ from mlxtop.fit.line import LEAST, Line, least_squares
 from mlxtop.fit.measure import Peak, Run, Step
 
 ROUND = 256
-"""Tokens by which mlx-lm's KV caches grow: between two such steps the line may be off by so many."""
+"""Tokens by which mlx-lm's KV caches grow."""
 
 
 class Figure(NamedTuple):
@@ -80,7 +81,12 @@ def _line(steps: Sequence[Step], value: Callable[[Step], int]) -> Line:
 
 
 def _figure(line: Line, tokens: int) -> Figure:
-    return Figure(round(line.at(tokens)), round(line.margin(tokens) + max(0.0, line.slope) * ROUND))
+    return Figure(round(line.at(_room(tokens))), round(line.margin(tokens)))
+
+
+def _room(tokens: int) -> int:
+    """The tokens that a KV cache with that many has room for."""
+    return math.ceil(tokens / ROUND) * ROUND
 
 
 def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
@@ -88,9 +94,8 @@ def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
 
     The shorter one works on fewer tokens at a time, so beyond weights and KV cache it takes its share only.
     """
-    whole, rest = line.at(tokens // step * step), line.at(tokens)
-    kept = weights + kv.at(tokens)
-    last = kept + (rest - kept) * (tokens % step) / step
-    value = min(max(whole, last), max(whole, rest))
-    doubt = min(abs(rest - value), abs(value - whole))
-    return Figure(round(value), round(line.margin(tokens) + doubt + max(0.0, kv.slope) * ROUND))
+    whole, rest = line.at(tokens // step * step), line.at(_room(tokens))
+    kept = weights + kv.at(_room(tokens))
+    value = max(whole, kept + (rest - kept) * (tokens % step) / step)
+    doubt = min(abs(rest - value), value - whole)
+    return Figure(round(value), round(line.margin(tokens) + doubt))
