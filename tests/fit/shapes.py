@@ -33,7 +33,7 @@ def checkpoint(folder: Path, kind: str, **options: Any) -> Path:
     """A true checkpoint, quantized in 4 bits."""
     extra = {**KINDS[kind], "num_key_value_heads": 2}
     options = {"quantization": {"bits": 4}, "dtype": "float32", **options}
-    return write_checkpoint(folder, architecture=kind, layers=2, hidden=256, extra=extra, **options)
+    return write_checkpoint(folder, architecture=kind, layers=2, extra=extra, **{"hidden": 256, **options})
 
 
 def bare(checkpoint: Path, *also: str) -> Path:
@@ -67,45 +67,42 @@ def peaks(folder: str, contexts: str, settings: str) -> list[int]:
 
     model, _ = load(folder)[:2]
     found = []
+    asked = {"prefill_step_size": STEP, **json.loads(settings)}
     for context in json.loads(contexts):
         prompt = mx.random.randint(0, 256, (context,))
         mx.eval(prompt)
         mx.synchronize()
         mx.clear_cache()
         mx.reset_peak_memory()
-        for _ in generate_step(
-            prompt,
-            model,
-            max_tokens=TOKENS,
-            prefill_step_size=STEP,
-            quantized_kv_start=0,
-            **json.loads(settings),
-        ):
+        for _ in generate_step(prompt, model, max_tokens=TOKENS, quantized_kv_start=0, **asked):
             pass
         mx.synchronize()
         found.append(mx.get_peak_memory())
     return found
 
 
-def extrapolate(folder: str, done: str, context: str) -> dict[str, Any]:
-    """What mlxtop makes of `context` tokens when it stops after `done` of them."""
+def extrapolate(folder: str, step: str, done: str, context: str) -> list[dict[str, Any]]:
+    """What mlxtop makes of `context` tokens when it stops after `done` of them, three times."""
     from mlxtop.fit.extrapolate import extrapolated
     from mlxtop.fit.measure import Settings, build, run
     from mlxtop.workload import architecture
 
     model, config = architecture.build(Path(folder), 0)
     weights = build(model, lambda _done, _total: None)
-    half = run(
-        model,
-        architecture.vocabulary(config),
-        int(context),
-        Settings(max_tokens=TOKENS, prefill_step_size=STEP),
-        lambda steps: "time" if steps[-1].tokens >= int(done) else "",
-        lambda _tokens: None,
-    )
-    need = extrapolated(half, int(context), STEP, weights)
-    assert need is not None
-    return {"done": half.done, "at_most": need.at_most, **need.active._asdict()}
+    found = []
+    for _ in range(3):
+        half = run(
+            model,
+            architecture.vocabulary(config),
+            int(context),
+            Settings(max_tokens=TOKENS, prefill_step_size=int(step)),
+            lambda steps: "time" if steps[-1].tokens >= int(done) else "",
+            lambda _tokens: None,
+        )
+        need = extrapolated(half, int(context), int(step), weights)
+        assert need is not None
+        found.append({"done": half.done, "at_most": need.at_most, **need.active._asdict()})
+    return found
 
 
 def parameters(folder: str, how: str) -> dict[str, list[Any]]:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mlxtop.fit.line import LEAST, Line, least_squares
-from mlxtop.fit.measure import Peak, Run, Step
+from mlxtop.fit.measure import Peak, Run, Step, highest
 
 ROUND = 256
 """Tokens by which mlx-lm's KV caches grow."""
+UNREST = 0.03
+"""The share of a peak beyond the weights by which two runs of one context differ: MLX's threads free what they are
+done with in another order each time. Measured on the CPU backend; no line is surer than that."""
 
 
 class Figure(NamedTuple):
@@ -68,12 +71,25 @@ def extrapolated(run: Run, context: int, step: int, weights: int) -> Need | None
 
 def _straight(run: Run, context: int, step: int) -> tuple[Sequence[Step], bool]:
     """The steps that lie on the line that leads to `context`, and whether that line only bounds it."""
+    steps = _rounds(run.steps, step)
     knee = max((window for window in run.windows if window < context), default=0)
-    beyond = [s for s in run.steps if s.tokens > knee + step] if knee else run.steps
+    beyond = [s for s in steps if s.tokens > knee + step] if knee else steps
     if len(beyond) < LEAST and knee:
-        return run.steps[1:] if len(run.steps) > LEAST else run.steps, True
+        return steps, True
     # The first step meets no cache: it is a little off where there are enough others.
     return (beyond[1:] if not knee and len(beyond) > LEAST else beyond), False
+
+
+def _rounds(steps: Sequence[Step], step: int) -> list[Step]:
+    """The highest of the steps between two growths of the KV caches, which copies them; only whole rounds."""
+    rounds: dict[int, list[Step]] = {}
+    for each in steps:
+        rounds.setdefault(_room(each.tokens), []).append(each)
+    return [
+        each[-1]._replace(peak=highest([s.peak for s in each]))
+        for end, each in rounds.items()
+        if each[-1].tokens + step > end
+    ]
 
 
 def _line(steps: Sequence[Step], value: Callable[[Step], int]) -> Line:
@@ -98,4 +114,4 @@ def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
     kept = weights + kv.at(_room(tokens))
     value = max(whole, kept + (rest - kept) * (tokens % step) / step)
     doubt = min(abs(rest - value), value - whole)
-    return Figure(round(value), round(line.margin(tokens) + doubt))
+    return Figure(round(value), round(max(line.margin(tokens), UNREST * (value - weights)) + doubt))
