@@ -93,9 +93,10 @@ def _quantized(model: Any, config: dict[str, Any], asked: dict[str, Any]) -> tup
     from mlx_lm.utils import quantize_model
 
     whole = {"group_size": 64, "bits": 4, **{k: v for k, v in asked.items() if not isinstance(v, dict)}}
+    own = getattr(model, "quant_predicate", lambda _path, _module: True)
     with contextlib.redirect_stdout(sys.stderr):
         model, config = quantize_model(
-            model, config, **whole, quant_predicate=lambda path, _: asked.get(path, True)
+            model, config, **whole, quant_predicate=lambda path, module: asked.get(path, own(path, module))
         )
     return model, config
 

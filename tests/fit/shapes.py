@@ -13,8 +13,10 @@ from typing import Any
 
 from tests.checkpoint import ROOT, write_checkpoint
 
-STEP = 64
-"""Tokens of a prefill step: small beside the weights, so that MLX's order of work hardly moves the peak."""
+STEP = 16
+"""Tokens of a prefill step: few, so that what it works on is small beside the weights, as with a real model. The
+order in which MLX's threads free what they are done with then hardly moves the peak."""
+VOCABULARY = 16_384
 TOKENS = 8
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -31,7 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def checkpoint(folder: Path, kind: str, **options: Any) -> Path:
     """A true checkpoint, quantized in 4 bits."""
-    extra = {**KINDS[kind], "num_key_value_heads": 2}
+    extra = {**KINDS[kind], "num_key_value_heads": 2, "vocab_size": VOCABULARY}
     options = {"quantization": {"bits": 4}, "dtype": "float32", **options}
     return write_checkpoint(folder, architecture=kind, layers=2, extra=extra, **{"hidden": 256, **options})
 

@@ -25,7 +25,7 @@ def fit(folder: Path, contexts: str, *options: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def true(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("true") / request.param, request.param, hidden=128)
+    return checkpoint(tmp_path_factory.mktemp("true") / request.param, request.param)
 
 
 @pytest.fixture(scope="module")

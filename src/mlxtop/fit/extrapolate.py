@@ -10,8 +10,8 @@ from mlxtop.fit.measure import Peak, Run, Step, highest
 ROUND = 256
 """Tokens by which mlx-lm's KV caches grow."""
 UNREST = 0.03
-"""The share of a peak beyond the weights by which two runs of one context differ: MLX's threads free what they are
-done with in another order each time. Measured on the CPU backend; no line is surer than that."""
+"""The share of a peak beyond the weights by which two runs of one context differ, for MLX's threads free what
+they are done with in another order each time (measured on the CPU backend). No line is surer than that."""
 
 
 class Figure(NamedTuple):
