@@ -5,12 +5,14 @@ that made them, so a process whose tests run an engine's thread had better not m
 """
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 BOS, EOS = "<s>", "</s>"
@@ -35,10 +37,14 @@ def make_checkpoint(
     vocabulary: int = 400,
     chat_template: bool = True,
     seed: int = 0,
+    dtype: str | None = None,
+    quantization: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
 ) -> Path:
     """Writes a model with random weights and a real tokenizer into `folder`, and returns it.
 
     An `architecture` that mlx-lm does not have gets a Llama's weights: its load fails like a stranger's.
+    `extra` goes into the config, `dtype` and `quantization` are what `mlx_lm.convert` makes of them.
     Runs MLX in the calling process, on the CPU.
     """
     import mlx.core as mx
@@ -60,6 +66,7 @@ def make_checkpoint(
         "tie_word_embeddings": False,
         "bos_token_id": 0,
         "eos_token_id": 1,
+        **(extra or {}),
     }
     with mx.stream(mx.cpu):
         mx.random.seed(seed)
@@ -68,10 +75,30 @@ def make_checkpoint(
         except ModuleNotFoundError:
             made = importlib.import_module("mlx_lm.models.llama")
         model = made.Model(made.ModelArgs.from_dict(config))
+        if dtype:
+            config["torch_dtype"] = dtype
+            model.set_dtype(getattr(mx, dtype))
+        if quantization:
+            model, config = _quantized(model, config, quantization)
         weights = dict(tree_flatten(model.parameters()))
+        if config["tie_word_embeddings"]:
+            weights = {name: array for name, array in weights.items() if "lm_head." not in name}
         mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     return folder
+
+
+def _quantized(model: Any, config: dict[str, Any], asked: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """As `mlx_lm.convert -q` does it; a layer whose path is in `asked` gets what is said there."""
+    from mlx_lm.utils import quantize_model
+
+    whole = {"group_size": 64, "bits": 4, **{k: v for k, v in asked.items() if not isinstance(v, dict)}}
+    own = getattr(model, "quant_predicate", lambda _path, _module: True)
+    with contextlib.redirect_stdout(sys.stderr):
+        model, config = quantize_model(
+            model, config, **whole, quant_predicate=lambda path, module: asked.get(path, own(path, module))
+        )
+    return model, config
 
 
 def write_checkpoint(folder: Path, **options: object) -> Path:

@@ -161,7 +161,7 @@ def _answer(
     from mlxtop.fit.measure import build
     from mlxtop.fit.study import contexts, study
     from mlxtop.probe import device, limits
-    from mlxtop.workload import architecture
+    from mlxtop.workload import architecture, hub
     from mlxtop.workload.failure import explain
     from mlxtop.workload.options import Options
 
@@ -170,7 +170,8 @@ def _answer(
     options, doing = Options(model=model), "load"
     progress = _Progress()
     try:
-        built, config, _folder = architecture.plan(model, settings.seed)
+        with hub.progress(progress.fetched):
+            built, config, _folder = architecture.plan(model, settings.seed)
         weights = build(built, progress.built)
         if cache_limit != DEFAULT:
             limits.apply({"cache": int(cache_limit)})
@@ -215,6 +216,9 @@ class _Progress:
     def __init__(self) -> None:
         self._alive = sys.stderr.isatty()
         self._stage, self._due = "", 0.0
+
+    def fetched(self, done: int, total: int) -> None:
+        self._tell("config and tokenizer", f"{format_size(done)} of {format_size(total)}", done == total)
 
     def built(self, done: int, total: int) -> None:
         self._tell("weights", f"{format_size(done)} of {format_size(total)}", done == total)

@@ -1,13 +1,17 @@
 """What a longer context would take, from the steps of a shorter run."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mlxtop.fit.line import LEAST, Line, least_squares
-from mlxtop.fit.measure import Peak, Run, Step
+from mlxtop.fit.measure import Peak, Run, Step, highest
 
 ROUND = 256
-"""Tokens by which mlx-lm's KV caches grow: between two such steps the line may be off by so many."""
+"""Tokens by which mlx-lm's KV caches grow."""
+UNREST = 0.03
+"""The share of a peak beyond the weights by which two runs of one context differ, for MLX's threads free what
+they are done with in another order each time (measured on the CPU backend). No line is surer than that."""
 
 
 class Figure(NamedTuple):
@@ -67,12 +71,25 @@ def extrapolated(run: Run, context: int, step: int, weights: int) -> Need | None
 
 def _straight(run: Run, context: int, step: int) -> tuple[Sequence[Step], bool]:
     """The steps that lie on the line that leads to `context`, and whether that line only bounds it."""
+    steps = _rounds(run.steps, step)
     knee = max((window for window in run.windows if window < context), default=0)
-    beyond = [s for s in run.steps if s.tokens > knee + step] if knee else run.steps
+    beyond = [s for s in steps if s.tokens > knee + step] if knee else steps
     if len(beyond) < LEAST and knee:
-        return run.steps[1:] if len(run.steps) > LEAST else run.steps, True
+        return steps, True
     # The first step meets no cache: it is a little off where there are enough others.
     return (beyond[1:] if not knee and len(beyond) > LEAST else beyond), False
+
+
+def _rounds(steps: Sequence[Step], step: int) -> list[Step]:
+    """The highest of the steps between two growths of the KV caches, which copies them; only whole rounds."""
+    rounds: dict[int, list[Step]] = {}
+    for each in steps:
+        rounds.setdefault(_room(each.tokens), []).append(each)
+    return [
+        each[-1]._replace(peak=highest([s.peak for s in each]))
+        for end, each in rounds.items()
+        if each[-1].tokens + step > end
+    ]
 
 
 def _line(steps: Sequence[Step], value: Callable[[Step], int]) -> Line:
@@ -80,7 +97,12 @@ def _line(steps: Sequence[Step], value: Callable[[Step], int]) -> Line:
 
 
 def _figure(line: Line, tokens: int) -> Figure:
-    return Figure(round(line.at(tokens)), round(line.margin(tokens) + max(0.0, line.slope) * ROUND))
+    return Figure(round(line.at(_room(tokens))), round(line.margin(tokens)))
+
+
+def _room(tokens: int) -> int:
+    """The tokens that a KV cache with that many has room for."""
+    return math.ceil(tokens / ROUND) * ROUND
 
 
 def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
@@ -88,9 +110,8 @@ def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
 
     The shorter one works on fewer tokens at a time, so beyond weights and KV cache it takes its share only.
     """
-    whole, rest = line.at(tokens // step * step), line.at(tokens)
-    kept = weights + kv.at(tokens)
-    last = kept + (rest - kept) * (tokens % step) / step
-    value = min(max(whole, last), max(whole, rest))
-    doubt = min(abs(rest - value), abs(value - whole))
-    return Figure(round(value), round(line.margin(tokens) + doubt + max(0.0, kv.slope) * ROUND))
+    whole, rest = line.at(tokens // step * step), line.at(_room(tokens))
+    kept = weights + kv.at(_room(tokens))
+    value = max(whole, kept + (rest - kept) * (tokens % step) / step)
+    doubt = min(abs(rest - value), value - whole)
+    return Figure(round(value), round(max(line.margin(tokens), UNREST * (value - weights)) + doubt))

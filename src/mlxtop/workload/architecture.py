@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlxtop.core.errors import MlxtopError
+from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 from mlxtop.probe import breakdown, device
 from mlxtop.workload import demo, random_weights
@@ -145,7 +146,7 @@ def dtype(config: dict[str, Any]) -> str:
 
 def describe(config: dict[str, Any]) -> str:
     """The model in a few words: `llama, 32 layers, 4 bits and bfloat16`."""
-    words, layers = [str(config["model_type"])], look_up(config, "num_hidden_layers")
+    words, layers = [one_line(config["model_type"])], look_up(config, "num_hidden_layers")
     words += [f"{layers} layers"] if isinstance(layers, int) else []
     bits = (config.get("quantization") or {}).get("bits")
     return ", ".join([*words, f"{bits} bits and {dtype(config)}" if bits else dtype(config)])
@@ -196,8 +197,8 @@ def _quantization(config: dict[str, Any]) -> dict[str, Any] | None:
         return None
     method = other.get("quant_method", "an unknown method") if isinstance(other, dict) else other
     raise ArchitectureError(
-        f"The weights are quantized by {method}, and only MLX's own quantization has sizes known from the "
-        "config: name an MLX conversion of this model."
+        f"The weights are quantized by {one_line(str(method))}, and only MLX's own quantization has sizes known "
+        "from the config: name an MLX conversion of this model."
     )
 
 
@@ -252,10 +253,10 @@ def _tokenizer(folder: Path, size: int) -> Any:
 
 
 def _refusal(folder: Path, config: dict[str, Any], utils: Any, error: Exception) -> str:
-    kind, file = config["model_type"], folder / "config.json"
+    kind, file = one_line(config["model_type"]), folder / "config.json"
     if "get_model_classes" not in inspect.signature(utils.load_model).parameters:
         return "This mlx-lm builds models in a way mlxtop does not know: install mlx-lm 0.32."
     if "not supported" in str(error):
         return f"mlx-lm has no architecture {kind}, which {file} names: update mlx-lm, or name another model."
-    cause = " ".join(str(error).split()).rstrip(".")
+    cause = one_line(" ".join(str(error).split()).rstrip("."))
     return f"{file} does not describe a {kind} that mlx-lm can build: {type(error).__name__}: {cause}."

@@ -1,5 +1,6 @@
 """How far a download from the Hub is, told while mlx-lm does it."""
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +21,7 @@ def progress(tell: Tell) -> Iterator[None]:
     class Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._bytes = kwargs.get("unit") == "B"
-            super().__init__(*args, **{**kwargs, "disable": False})
+            super().__init__(*args, **{**kwargs, "disable": False, "file": io.StringIO()})
 
         def display(self, *_: Any, **__: Any) -> bool:
             if self._bytes and self.total and self.n:

@@ -39,7 +39,7 @@ def _plain(array: Any, dtype: Any) -> Any:
         return array.astype(dtype) if floating else array
     if not floating:
         return mx.zeros(array.shape, array.dtype)
-    block = mx.random.normal(_block(array.shape), dtype=dtype, scale=array.shape[-1] ** -0.5)
+    block = mx.random.normal((BLOCK, array.shape[-1]), dtype=dtype, scale=array.shape[-1] ** -0.5)
     return _repeat(block, array.shape)
 
 
@@ -52,9 +52,9 @@ def _packed(module: Any, leaf: str, array: Any, dtype: Any) -> Any:
     if leaf == "weight":
         # The top bit of an 8-bit float's exponent stays 0: all ones would be no number.
         mask = 0xBFBF if mode == "mxfp8" else 0xFFFF
-        rows, width = _block(array.shape)
+        block = (BLOCK, 2 * array.shape[-1])
         # MLX draws integers by way of float32, which has no 32 bits to give.
-        halves = mx.random.randint(0, 2**16, (rows, 2 * width), mx.uint16) & mx.array(mask, mx.uint16)
+        halves = mx.random.randint(0, 2**16, block, mx.uint16) & mx.array(mask, mx.uint16)
         return _repeat(halves.view(mx.uint32), array.shape)
     if mode == "affine":
         scale = spread * math.sqrt(12) / 2**module.bits
@@ -65,15 +65,8 @@ def _packed(module: Any, leaf: str, array: Any, dtype: Any) -> Any:
     return mx.full(array.shape, (max(power, -6) + 7) << 3 if mode == "nvfp4" else power + 127, mx.uint8)
 
 
-def _block(shape: tuple[int, ...]) -> tuple[int, int]:
-    rows = math.prod(shape[:-1])
-    return math.gcd(rows, BLOCK), shape[-1]
-
-
 def _repeat(block: Any, shape: tuple[int, ...]) -> Any:
     import mlx.core as mx
 
-    rows, width = block.shape
-    times = math.prod(shape[:-1]) // rows
-    # A repetition that stayed a view would take no memory.
-    return mx.contiguous(mx.broadcast_to(block, (times, rows, width)).reshape(shape))
+    # Taken, not broadcast: a repetition that stayed a view would hold no memory.
+    return mx.take(block, mx.arange(math.prod(shape[:-1])) % BLOCK, axis=0).reshape(shape)

@@ -1,0 +1,152 @@
+"""Small models of three kinds, as truly saved checkpoints and as nothing but their config.
+
+`python -m tests.fit.shapes FOLDER …` loads a checkpoint for real and prints what it takes: MLX's streams belong
+to the thread that made them, so it is never this process that does it.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.checkpoint import ROOT, write_checkpoint
+
+STEP = 16
+"""Tokens of a prefill step: few, so that what it works on is small beside the weights, as with a real model. The
+order in which MLX's threads free what they are done with then hardly moves the peak."""
+VOCABULARY = 16_384
+TOKENS = 8
+
+KINDS: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "gemma3_text": {
+        "tie_word_embeddings": True,
+        "head_dim": 64,
+        "sliding_window": 128,
+        "sliding_window_pattern": 2,
+    },
+    "mixtral": {"num_local_experts": 4, "num_experts_per_tok": 2},
+}
+
+
+def checkpoint(folder: Path, kind: str, **options: Any) -> Path:
+    """A true checkpoint, quantized in 4 bits."""
+    extra = {**KINDS[kind], "num_key_value_heads": 2, "vocab_size": VOCABULARY}
+    options = {"quantization": {"bits": 4}, "dtype": "float32", **options}
+    return write_checkpoint(folder, architecture=kind, layers=2, extra=extra, **{"hidden": 256, **options})
+
+
+def bare(checkpoint: Path, *also: str) -> Path:
+    """A directory beside `checkpoint` with its config, `also` other files, and no weights."""
+    folder = checkpoint.with_name(f"{checkpoint.name}-bare")
+    folder.mkdir()
+    for name in ("config.json", *also):
+        shutil.copy(checkpoint / name, folder)
+    return folder
+
+
+def truth(checkpoint: Path, *contexts: int, **settings: Any) -> list[int]:
+    """The peak of active memory, in bytes, of each context with the truly loaded model."""
+    told: list[int] = run("peaks", str(checkpoint), json.dumps(contexts), json.dumps(settings))
+    return told
+
+
+def run(*arguments: str) -> Any:
+    command = [sys.executable, "-m", "tests.fit.shapes", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peaks(folder: str, contexts: str, settings: str) -> list[int]:
+    """mlx-lm as anybody would run it: nothing of mlxtop is imported."""
+    import mlx.core as mx
+    from mlx_lm import load
+    from mlx_lm.generate import generate_step
+
+    model, _ = load(folder)[:2]
+    found = []
+    asked = {"prefill_step_size": STEP, **json.loads(settings)}
+    for context in json.loads(contexts):
+        prompt = mx.random.randint(0, 256, (context,))
+        mx.eval(prompt)
+        mx.synchronize()
+        mx.clear_cache()
+        mx.reset_peak_memory()
+        for _ in generate_step(prompt, model, max_tokens=TOKENS, quantized_kv_start=0, **asked):
+            pass
+        mx.synchronize()
+        found.append(mx.get_peak_memory())
+    return found
+
+
+def extrapolate(folder: str, step: str, done: str, context: str) -> list[dict[str, Any]]:
+    """What mlxtop makes of `context` tokens when it stops after `done` of them, three times."""
+    from mlxtop.fit.extrapolate import extrapolated
+    from mlxtop.fit.measure import Settings, build, run
+    from mlxtop.workload import architecture
+
+    model, config = architecture.build(Path(folder), 0)
+    weights = build(model, lambda _done, _total: None)
+    found = []
+    for _ in range(3):
+        half = run(
+            model,
+            architecture.vocabulary(config),
+            int(context),
+            Settings(max_tokens=TOKENS, prefill_step_size=int(step)),
+            lambda steps: "time" if steps[-1].tokens >= int(done) else "",
+            lambda _tokens: None,
+        )
+        need = extrapolated(half, int(context), int(step), weights)
+        assert need is not None
+        found.append({"done": half.done, "at_most": need.at_most, **need.active._asdict()})
+    return found
+
+
+def parameters(folder: str, how: str) -> dict[str, list[Any]]:
+    """Name, shape and type of every weight: of the truly loaded model, or of one built from its config."""
+    from mlx.utils import tree_flatten
+
+    if how == "loaded":
+        from mlx_lm import load
+
+        model = load(folder, lazy=True)[0]
+    else:
+        from mlxtop.workload import architecture
+
+        model, _ = architecture.build(Path(folder), 0)
+    return {name: [list(a.shape), str(a.dtype)] for name, a in tree_flatten(model.parameters())}
+
+
+def built(folder: str) -> dict[str, Any]:
+    """What building from a config takes, and whether what such a model says is numbers."""
+    import mlx.core as mx
+
+    from mlxtop.probe import breakdown
+    from mlxtop.workload import architecture
+
+    model, _ = architecture.build(Path(folder), 0)
+    before, weights = mx.get_active_memory(), breakdown.weights(model)
+    lazy = before
+    for array in breakdown.arrays(model):
+        mx.eval(array)
+    mx.synchronize()
+    active, peak = mx.get_active_memory() - before, mx.get_peak_memory() - before
+    logits = model(mx.array([[1, 2, 3, 4]]))
+    finite = bool(mx.isfinite(logits).all().item())
+    return {
+        "weights": weights,
+        "active": active,
+        "peak": peak,
+        "lazy": lazy,
+        "finite": finite,
+        "spread": float(logits.max() - logits.min()),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,177 @@
+"""A model from its config alone, against the same model truly loaded."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkpoint import write_checkpoint
+from tests.fit.shapes import KINDS, bare, run
+from tests.hub import REPO, hub
+from tests.process import mlxtop
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128,
+    "num_attention_heads": 4, "num_key_value_heads": 4, "rms_norm_eps": 1e-5, "vocab_size": 300,
+    "tie_word_embeddings": False, "torch_dtype": "float32",
+}  # fmt: skip
+MOE = {
+    "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "decoder_sparse_step": 1,
+    "mlp_only_layers": [], "norm_topk_prob": True, "head_dim": 32,
+}  # fmt: skip
+MIXED = {
+    "bits": 4,
+    "model.layers.0.mlp.down_proj": {"group_size": 64, "bits": 8},
+    "model.embed_tokens": {"group_size": 32, "bits": 6},
+}
+
+
+def describe(folder: Path, config: Any) -> Path:
+    (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("llama", {"dtype": "bfloat16"}),
+        ("llama", {"dtype": "bfloat16", "quantization": MIXED}),
+        ("llama", {"dtype": "float16", "quantization": {"group_size": 32, "mode": "mxfp4"}}),
+        ("gemma3_text", {"dtype": "bfloat16", "quantization": {"bits": 8}, "extra": KINDS["gemma3_text"]}),
+        ("mixtral", {"dtype": "float16", "quantization": {"bits": 4}, "extra": KINDS["mixtral"]}),
+        ("qwen3_moe", {"dtype": "bfloat16", "quantization": {"bits": 3}, "extra": MOE}),
+        ("qwen2", {"quantization": {"bits": 4}, "extra": {"tie_word_embeddings": True}}),
+    ],
+)
+def test_every_weight_has_the_shape_and_type_of_the_true_one(
+    architecture: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    true = write_checkpoint(tmp_path / "model", architecture=architecture, hidden=128, **options)
+    assert run("parameters", str(bare(true)), "built") == run("parameters", str(true), "loaded")
+
+
+def test_the_index_of_a_checkpoint_tells_what_is_quantized_and_tied(tmp_path: Path) -> None:
+    true = write_checkpoint(tmp_path / "model", quantization={"bits": 4}, hidden=128)
+    folder = bare(true)
+    names = [name for name in run("parameters", str(true), "loaded") if ".q_proj.s" not in name]
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "model.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    built = run("parameters", str(folder), "built")
+    assert "model.layers.0.self_attn.k_proj.scales" in built
+    assert "model.layers.0.self_attn.q_proj.scales" not in built
+
+
+@pytest.mark.parametrize("mode", ["affine", "mxfp4", "nvfp4", "mxfp8"])
+def test_weights_take_their_bytes_and_nothing_beside_them(mode: str, tmp_path: Path) -> None:
+    group, bits = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}[mode]
+    # Large enough that most of it is repeated, with one matrix that is not quantized.
+    quantization = {"group_size": group, "bits": bits, "mode": mode, "lm_head": False}
+    shape = {"hidden_size": 256, "intermediate_size": 512, "vocab_size": 20_001}
+    found = run("built", str(describe(tmp_path, {**LLAMA, **shape, "quantization": quantization})))
+    assert found["lazy"] < 2**16
+    assert found["weights"] > 20 * 2**20
+    assert found["active"] == pytest.approx(found["weights"], rel=0.001)
+    assert found["peak"] < 1.02 * found["weights"]
+    assert found["finite"]
+    assert 1 < found["spread"] < 100, "neither all alike nor beyond a float"
+
+
+def test_weights_that_lie_beside_the_config_are_not_looked_at(tmp_path: Path) -> None:
+    true = write_checkpoint(tmp_path / "model")
+    (true / "model.safetensors").write_bytes(b"no weights")
+    assert run("built", str(true))["finite"]
+
+
+# As the commands say it
+
+
+def headless(model: Path | str, **options: Any) -> Any:
+    return mlxtop(
+        "--headless", "--model", str(model), "--random-weights", "--prompt", "hello", "--max-tokens", "40", **options
+    )  # fmt: skip
+
+
+def test_a_config_is_enough_to_watch_a_model(tmp_path: Path) -> None:
+    done = headless(describe(tmp_path, LLAMA))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Generations:         1 (40 tokens" in done.stdout
+
+
+def test_no_token_ends_what_random_weights_say(tmp_path: Path) -> None:
+    true = write_checkpoint(tmp_path / "model", vocabulary=300)
+    (true / "model.safetensors").unlink()
+    config = json.loads((true / "config.json").read_text())
+    # Two tokens, of which one would end the text: by chance that is soon.
+    done = headless(describe(true, {**config, "eos_token_id": list(range(1, 300))}))
+    assert "1 (40 tokens" in done.stdout
+
+
+def test_a_vocabulary_smaller_than_the_bytes(tmp_path: Path) -> None:
+    done = headless(describe(tmp_path, {**LLAMA, "vocab_size": 40}))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_of_a_repository_config_and_tokenizer_are_fetched_and_no_weights(tmp_path: Path) -> None:
+    true = write_checkpoint(tmp_path / "model")
+    with hub(true) as (address, served):
+        env = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        done = headless(REPO, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(served) == {"config.json", "tokenizer.json", "tokenizer_config.json"}
+
+
+def test_no_network(tmp_path: Path) -> None:
+    env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    done = headless("mlxtop/tiny", env=env)
+    assert done.returncode == 1
+    assert "the Hub cannot be reached" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+HUGE = {
+    **LLAMA,
+    "hidden_size": 65536,
+    "intermediate_size": 262144,
+    "num_hidden_layers": 100,
+    "num_attention_heads": 512,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (None, "has no config.json, which says what the model looks like."),
+        ('{"model_type": "llama",', "config.json is not JSON: Expecting property name"),
+        ("[1, 2]", "config.json names no model_type"),
+        ({"hidden_size": 3}, "config.json names no model_type"),
+        ({**LLAMA, "model_type": "nobody"}, "mlx-lm has no architecture nobody"),
+        ({"model_type": "llama"}, "config.json does not describe a llama that mlx-lm can build: TypeError"),
+        ({**LLAMA, "num_attention_heads": 0}, "does not describe a llama that mlx-lm can build"),
+        ({**LLAMA, "model_type": "\x1b[31mred"}, "mlx-lm has no architecture ␛[31mred"),
+        ({**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}, "The weights are quantized by awq"),
+        (HUGE, "more than the memory of this machine"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_built_is_said_in_one_sentence(config: Any, said: str, tmp_path: Path) -> None:
+    if config is not None:
+        describe(tmp_path, config)
+    done = headless(tmp_path)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_random_weights_stand_for_a_models_own() -> None:
+    for options in (["--random-weights"], ["--model", "m", "--random-weights", "--adapter-path", "a"]):
+        done = mlxtop("--headless", *options)
+        assert done.returncode == 2
+        assert "--random-weights stands for a --model's own" in done.stderr
+
+
+def test_a_copied_checkpoint_is_left_as_it_was(checkpoint: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    before = {file.name: file.read_bytes() for file in copy.iterdir()}
+    assert headless(copy).returncode == 0
+    assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
