@@ -41,7 +41,9 @@ def test_a_quiet_machine_is_told_the_truth() -> None:
 
 
 def test_more_noise_takes_more_rounds() -> None:
-    rounds = [score(sweeps([0] * 7, noise, QUIET, 200, seed=3), [0] * 7).rounds for noise in (0.002, 0.006, 0.02)]
+    rounds = [
+        score(sweeps([0] * 7, noise, QUIET, 200, seed=3), [0] * 7).rounds for noise in (0.002, 0.006, 0.02)
+    ]
     assert rounds == sorted(rounds)
     assert rounds[0] < rounds[-1] == 10
 
@@ -49,7 +51,9 @@ def test_more_noise_takes_more_rounds() -> None:
 # In words
 
 
-def ask(truth: list[float], totals: list[float] | None = None, noise: float = 0.002, **more: object) -> Advice:
+def ask(
+    truth: list[float], totals: list[float] | None = None, noise: float = 0.002, **more: object
+) -> Advice:
     logs = sweeps(truth, noise, QUIET, 1, seed=1)[0]
     labels = ["0 B", "2 MiB", "20 MiB", "default"][-len(truth) :]
     sizes = totals or [100.0 * MIB, 110.0 * MIB, 150.0 * MIB, 400.0 * MIB][-len(truth) :]
@@ -81,7 +85,9 @@ def test_one_that_is_open_is_not_denied() -> None:
     """At the tolerance itself nothing can be said about a limit, but about the others."""
     said = ask([0.3, 0.0199, 0, 0])
     assert (said.verdict, said.arm) == ("take", 2)
-    assert re.search(r"; whether 2 MiB would do cannot be told; about \d+ more rounds might\.$", said.sentence)
+    assert re.search(
+        r"; whether 2 MiB would do cannot be told; about \d+ more rounds might\.$", said.sentence
+    )
     assert said.more is not None
     assert said.more > 0
 
@@ -110,7 +116,10 @@ def test_too_few_rounds_say_nothing() -> None:
 
 
 def test_nothing_saved_is_said() -> None:
-    assert ", and holds 100.0 MiB at most, which saves nothing against default." in ask([0, 0, 0, 0], [100.0 * MIB] * 4).sentence
+    assert (
+        ", and holds 100.0 MiB at most, which saves nothing against default."
+        in ask([0, 0, 0, 0], [100.0 * MIB] * 4).sentence
+    )
 
 
 def test_unknown_memory_is_not_spoken_of() -> None:
