@@ -17,7 +17,8 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         takes_value = args[-2:-1] in (["--prompt"], ["--prompt-file"])
-        if args[-1:] == ["-"] and not takes_value:
+        command = args[:1] and args[0] in COMMANDS
+        if args[-1:] == ["-"] and not takes_value and not command:
             args = [*args[:-1], "--prompt-file", "-"]
         return super().parse_args(ctx, args)
 

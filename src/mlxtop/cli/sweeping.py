@@ -156,7 +156,7 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
         if sweep.failure is not None:
             click.echo(f"mlxtop: {sweep.failure}", err=True)
             code = sweep.failure.exit_code
-        if sweep.readings:
+        if any(reading.values for reading in sweep.readings):
             if not outputs.takes_stdout:
                 click.echo(report(sweep))
             outputs.end(sweep)

@@ -69,4 +69,6 @@ class Reading:
             raise ValueError("no reading of this plan")
         if not all(type(n) in (int, float) and 0 <= n < 2**63 for n in numbers):
             raise ValueError("a reading is made of numbers")
+        if made.error is not None and not isinstance(made.error, str):
+            raise ValueError("an error is a sentence")
         return made

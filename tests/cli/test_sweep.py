@@ -1,0 +1,176 @@
+"""The command line of `mlxtop sweep`: what it takes and refuses, and a headless run with its files."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlxtop.cli.sweep import parse_plan
+from mlxtop.core.errors import UsageError
+from mlxtop.sweep.plan import Knob
+from tests.process import MLXTOP, ROOT, mlxtop
+
+MIB = 2**20
+GIVEN = {
+    "model": None, "limits": None, "knobs": (), "prompt_tokens": None, "max_tokens": None, "repeats": 10,
+    "tolerance": "2%", "adapter_path": None, "seed": 0, "metric": None, "lower_is_better": False,
+}  # fmt: skip
+SMALL = ("--limits", "0,1M,default", "--prompt-tokens", "16,48", "--max-tokens", "4", "--headless")
+
+
+def test_the_demo_s_plan_and_a_model_s() -> None:
+    demo = parse_plan(GIVEN, ())
+    limits = (0, 2 * MIB, 20 * MIB, 100 * MIB, 256 * MIB, 1024 * MIB, "default")
+    assert demo.knobs == (Knob("cache-limit", limits),)
+    assert (demo.subject, demo.lengths, demo.max_tokens, demo.metric) == ("demo", (128, 512), 64, "tps")
+    model = parse_plan({**GIVEN, "model": "m", "tolerance": "0.5 %"}, ())
+    assert (model.subject, model.lengths, model.max_tokens, model.tolerance) == ("m", (128, 2048), 128, 0.005)
+
+
+def test_what_is_compared_follows_the_knob() -> None:
+    assert parse_plan({**GIVEN, "knobs": ("prefill-step-size=256,2048",)}, ()).metric == "prefill"
+    both = parse_plan({**GIVEN, "limits": "0,default", "knobs": ("kv-bits=4,8",)}, ())
+    assert [knob.name for knob in both.knobs] == ["cache-limit", "kv-bits"]
+    assert parse_plan(GIVEN, ("prog", "a b")).metric == "seconds"
+    found = parse_plan({**GIVEN, "metric": "x (.)", "lower_is_better": True}, ("prog", "a b"))
+    assert (found.metric, found.lower_is_better, found.subject) == ("value", True, "prog 'a b'")
+    assert found.extra == ("prog", "a b")
+
+
+@pytest.mark.parametrize(
+    ("values", "command", "word"),
+    [
+        ({"limits": "0"}, (), "two values"),
+        ({"limits": "0,big"}, (), "is not a size"),
+        ({"limits": "0,1M", "knobs": ("cache-limit=1,2",)}, (), "different"),
+        ({"tolerance": "much"}, (), "--tolerance much"),
+        ({"tolerance": "0"}, (), "--tolerance 0"),
+        ({"tolerance": "nan"}, (), "--tolerance nan"),
+        ({"prompt_tokens": "12,x"}, (), "--prompt-tokens 12,x"),
+        ({"prompt_tokens": "0"}, (), "--prompt-tokens 0"),
+        ({"prompt_tokens": "5,5"}, (), "different lengths"),
+        ({"model": ""}, (), "--model is empty"),
+        ({"metric": "(x)"}, (), "for a command's output"),
+        ({"lower_is_better": True}, (), "for a command's output"),
+        ({"model": "m"}, ("ls",), "--model is for a model"),
+        ({"prompt_tokens": "5"}, ("ls",), "--prompt-tokens is for a model"),
+        ({"knobs": ("kv-bits=4,8",)}, ("ls",), "only the cache limit"),
+        ({"metric": "("}, ("ls",), "no regular expression"),
+        ({"metric": "x"}, ("ls",), "one group"),
+        ({"metric": "(x)(y)"}, ("ls",), "one group"),
+        ({"lower_is_better": True}, ("ls",), "is about a --metric"),
+    ],
+)
+def test_what_cannot_be_asked_for(values: dict[str, object], command: tuple[str, ...], word: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(word)) as caught:
+        parse_plan({**GIVEN, **values}, command)
+    assert str(caught.value).rstrip().endswith((".", "%"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("stray",), "mlxtop: sweep takes no argument stray; a command to measure stands after --."),
+        (("--json", "-", "--csv", "-"), "Only one of --json, --csv and --markdown can be standard output."),
+        (("--json", "a", "--csv", "./a"), "must be different files."),
+        (("--json", "/no/such/a.json"), "there is no folder /no/such."),
+        (("--resume", "/no/such/a.json"), "there is no folder /no/such."),
+        ((), "there is no terminal to draw on."),
+    ],
+)
+def test_refused_before_anything_runs(arguments: tuple[str, ...], sentence: str) -> None:
+    done = mlxtop("sweep", *arguments, preexec_fn=os.setsid)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_shows_how() -> None:
+    text = mlxtop("sweep", "--help").stdout
+    assert "--prompt-tokens" in text
+    assert "mlxtop sweep --model PATH --resume s.json" in text
+
+
+def test_headless_with_all_its_files(tmp_path: Path) -> None:
+    json_, csv_, markdown = (tmp_path / name for name in ("s.json", "s.csv", "s.md"))
+    outs = ("--json", str(json_), "--csv", str(csv_), "--markdown", str(markdown))
+    done = mlxtop("sweep", *SMALL, "--repeats", "3", *outs, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "mlxtop: warms up: 0 B, prompt 16" in done.stderr
+    assert re.search(r"^mlxtop: 18 of 18: .* left at most$", done.stderr, re.MULTILINE)
+    assert "tokens/s against peak total, prompt of 48 tokens" in done.stdout
+    assert "Cannot tell yet: " in done.stdout
+    assert "\x1b" not in done.stdout
+    data = json.loads(json_.read_text())
+    assert len({(r["round"], r["arm"], r["length"]) for r in data["readings"]}) == 18
+    assert data["plan"]["lengths"] == [16, 48]
+    rows = list(csv.DictReader(io.StringIO(csv_.read_text())))
+    assert len(rows) == len(data["readings"])
+    text = markdown.read_text()
+    assert text.count("\n| ") == 2 + 6
+    assert "```text\ntokens/s against peak total" in text
+    # The same again, once it is complete, measures nothing and says the same.
+    again = mlxtop("sweep", *SMALL, "--repeats", "3", "--resume", str(json_), timeout=120)
+    assert again.returncode == 0
+    assert " of 18: " not in again.stderr
+    assert json.loads(json_.read_text())["readings"] == data["readings"]
+    # Another sweep's file is left alone.
+    other = mlxtop("sweep", *SMALL, "--seed", "5", "--resume", str(json_))
+    assert other.returncode == 2
+    assert (
+        f"mlxtop: {json_} is of another sweep: its seed differ; start anew without --resume." in other.stderr
+    )
+    assert json.loads(json_.read_text())["readings"] == data["readings"]
+
+
+def test_markdown_on_standard_output_and_nothing_else() -> None:
+    done = mlxtop("sweep", *SMALL, "--repeats", "1", "--markdown", "-", timeout=120)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Cannot tell yet: ")
+    assert "recommended" in done.stdout
+
+
+def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    command = [*MLXTOP, "sweep", *SMALL, "--repeats", "40", "--json", str(path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if " 4 of " in line:
+                child.send_signal(signal.SIGINT)
+                break
+        out, _ = child.communicate(timeout=60)
+        assert child.returncode == 130
+    assert "Cannot tell yet: 0 undisturbed rounds of the 5 it takes." in out
+    before = json.loads(path.read_text())["readings"]
+    assert 3 <= len(before) <= 4
+    done = mlxtop("sweep", *SMALL, "--repeats", "1", "--resume", str(path), timeout=120)
+    assert done.returncode == 0
+    after = json.loads(path.read_text())["readings"]
+    assert after[: len(before)] == before
+    assert len({(r["round"], r["arm"], r["length"]) for r in after}) == 6
+
+
+def test_a_model_that_is_not_there_ends_in_one_sentence() -> None:
+    done = mlxtop("sweep", "--model", "./no-such-model", "--headless")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "mlxtop: Could not load ./no-such-model: no such directory" in done.stderr
+
+
+def test_a_command_without_mlx_is_none(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = mlxtop("sweep", "--headless", "--", sys.executable, "-c", "print(1)")
+    assert done.returncode == 1
+    assert "saw no MLX in -c print(1): its cache limit cannot be set." in done.stderr
+    assert done.stdout == ""
+    assert time.monotonic() - began < 30
