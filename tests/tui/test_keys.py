@@ -1,8 +1,9 @@
 """What a key does: which wish the session hears, or what the view becomes."""
 
 import pytest
+from rich.console import Console
 from textual.events import MouseScrollDown, MouseScrollUp
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from mlxtop.core.budget import Budget
 from mlxtop.core.limits import MIB
@@ -156,7 +157,10 @@ async def test_every_key_is_in_the_help_and_in_the_palette(app):
             assert binding.description.capitalize() in commands
         await pilot.press("question_mark")
         await pilot.pause()
-        shown = str(app.screen.query_one("Static").render())
+        console = Console(width=200)
+        with console.capture() as told:
+            console.print(app.screen.query_one(Static).content)
+        shown = told.get()
         for _, binding in app.all_keys():
             assert binding.tooltip in shown
 
