@@ -262,6 +262,9 @@ class Agent:
     def _leave(self) -> None:
         if self._pid == os.getpid():
             self._server.stop(LEAVE_WITHIN)
+            peak = self._mx.get_peak_memory()
+            if not self._server.met and peak:
+                place.leave_word(f"ended before mlxtop could look; its peak was {peak / 2**20:.1f} MiB.")
 
     # In the agent's thread
 

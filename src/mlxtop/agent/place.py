@@ -80,7 +80,8 @@ def listens(address: Address) -> bool:
 
 
 def leave_word(text: str) -> None:
-    """An agent of a run that cannot even open its socket says why in a file beside where it would be."""
+    """What an agent of a run has to say that no viewer heard, in a file beside its socket: that it could not
+    open one, or that its program was over so soon."""
     if os.environ.get("MLXTOP", "1") == "1":
         return
     with suppress(OSError):
@@ -91,7 +92,7 @@ def leave_word(text: str) -> None:
 
 
 def words(run: str) -> Iterator[tuple[int, str]]:
-    """Which agents of a run failed to start, and why. Each is told once."""
+    """What agents of a run had to say that no viewer heard. Each is told once."""
     for name, path in _entries(f"-{run}{WORD}"):
         with suppress(OSError, ValueError):
             with open(path, encoding="utf-8", errors="replace") as file:

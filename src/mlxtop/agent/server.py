@@ -86,6 +86,8 @@ class Server(threading.Thread):
         self._stopping = False
         self._path = ""
         self._listener: socket.socket | None = None
+        self.met = False
+        """Whether anybody ever came."""
         self._deaf = False
         """Whether nobody is let in until the next tick."""
         self._wake: tuple[socket.socket, ...] = ()
@@ -233,6 +235,7 @@ class Server(threading.Thread):
             sock.close()
             return
         sock.setblocking(False)
+        self.met = True
         client = Client(sock, time.monotonic())
         client.samples = self._agent.ring.begin
         client.outbox += wire.line("hello", **self._agent.hello(), watched=self._watcher())

@@ -153,6 +153,7 @@ class AgentFleet(threading.Thread):
                     link.flush()
             if read:
                 time.sleep(GATHER)
+        self.look()
         for link in self._links.values():
             link.flush()
             link.socket.close()

@@ -51,7 +51,7 @@ class RunFleet(AgentFleet):
 
     def news(self) -> str:
         if self.program.code is not None:
-            never = "" if self.members() else "; mlxtop saw no MLX in it"
+            never = "" if self.members() or self.problem else "; mlxtop saw no MLX in it"
             return f"{self.title} {self.program.how()}{never}"
         if self.problem:
             return self.problem
