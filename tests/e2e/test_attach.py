@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -265,6 +266,60 @@ def test_several_are_attached_to_side_by_side(place: Place, ready: int) -> None:
 def test_a_socket_is_attached_to_by_its_path(place: Place, ready: int) -> None:
     screen = place.screen("attach", place.ps()[ready]["socket"])
     screen.value(r"^ active +4\.0 MiB ")
+
+
+@pytest.fixture
+def host(place: Place) -> Iterator[list[str]]:
+    """`ssh` to another host, which is this one: options and name."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+    if sshd is None or not shutil.which("ssh-keygen"):
+        pytest.skip("no ssh server")
+    key, config = place.folder / "key", place.folder / "sshd"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {key}\nAuthorizedKeysFile {key}.pub\n"
+        "StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\n"
+    )
+    if os.geteuid() == 0:
+        # Where sshd separates its privileges; the package makes it when the service starts.
+        Path("/run/sshd").mkdir(exist_ok=True)
+    with subprocess.Popen([sshd, "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL) as server:
+        until(lambda: reached(port))
+        known = (
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+        )
+        yield ["ssh", "-F", "none", "-i", str(key), *known, "-p", str(port), "127.0.0.1"]
+        server.terminate()
+
+
+def reached(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_program_on_another_host_is_attached_to_by_ssh(place: Place, host: list[str]) -> None:
+    pid = place.start(place.script(BUSY), MLXTOP="1")
+    until(lambda: place.ps().get(pid, {}).get("active"))
+    near, far = str(place.folder / "near.sock"), place.ps()[pid]["socket"]
+    with subprocess.Popen([*host[:-1], "-N", "-L", f"{near}:{far}", host[-1]]) as tunnel:
+        until(Path(near).exists)
+        screen = place.screen("attach", near)
+        running(screen)
+        screen.value(r"^ active +4\.0 MiB ")
+        screen.press("[")
+        screen.value(r" cache +20\.0 MiB keyboard")
+        assert leave(screen, "Put back the cache limit to 32.0 MiB") == 0
+        tunnel.terminate()
+    again = place.screen("attach", str(pid))
+    again.value(r" cache +32\.0 MiB mlxtop")
 
 
 def test_ps_is_a_table_for_people(place: Place, ready: int) -> None:

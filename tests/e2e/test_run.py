@@ -165,6 +165,47 @@ def test_a_program_that_may_not_be_run_is_told_in_one_sentence(place: Place) -> 
     assert screen.text().strip() == f"mlxtop: {script} cannot be run: Permission denied."
 
 
+FORKS = """\
+import os, sys, time
+import mlx.core as mx
+for worker in range(2):
+    if os.fork() == 0:
+        kept = mx.ones(((worker + 1) * 1024, 1024)); mx.eval(kept)
+        if worker: mx.set_cache_limit(3 * 2**20)
+        print("worker", worker, flush=True)
+        while True: mx.eval(mx.ones(9)); time.sleep(0.01)
+for _ in range(2): os.wait()
+"""
+
+
+def test_workers_that_a_server_forks_are_sessions_of_their_own(place: Place) -> None:
+    """The server itself makes no array, so it is not listed."""
+    screen = place.run(place.script(FORKS))
+    screen.value(r" 2 sessions ")
+    screen.wait_for("worker 0")
+    for size in (r"4\.0", r"8\.0"):
+        screen.value(rf"^[▌ ][ ↑↓]+\d+ +● run +{size} MiB ")
+    larger = screen.value(r"^[▌ ][ ↑↓]+(\d+) +● run +8\.0 MiB ")[1]
+    screen.click(*screen.find(larger))
+    screen.value(rf"^▌[ ↑↓]+{larger} ")
+    screen.press("enter")
+    running(screen)
+    screen.value(r" cache +3\.0 MiB …gram\.py:6")
+    assert leave(screen, "Stop the program") == 130
+    assert place.processes() == set()
+
+
+def test_input_that_was_redirected_is_the_programs(place: Place) -> None:
+    script = place.script(
+        BUSY.replace("x = mx", "print('read', sys.stdin.read().split(), flush=True)\nx = mx")
+    )
+    command = f"printf 'one\\ntwo\\n' | {MLXTOP} run -- {sys.executable} {script}"
+    screen = place.screen(command=["bash", "-c", command])
+    running(screen)
+    screen.wait_for("read ['one', 'two']")
+    assert leave(screen, "Stop the program") == 130
+
+
 def test_the_log_that_was_asked_for_stays(place: Place) -> None:
     log = place.folder / "kept.log"
     screen = place.screen("run", "--log", log, "--", sys.executable, "-c", "print('in the log')")
