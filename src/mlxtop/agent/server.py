@@ -27,7 +27,8 @@ WISH_EVERY = 0.05
 BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
 
-
+GATHER = 0.15
+"""Seconds for which samples are gathered into one message, unless something happens meanwhile."""
 _What = tuple[int, int] | None
 
 
@@ -49,6 +50,8 @@ class Client:
         """Whether its socket is asked when it takes more."""
         self.role: str | None = None
         self.pid: int | None = None
+        self.fed = 0.0
+        """When it was last given samples."""
         self.samples = 0
         self.events = 0
         self.phases = 0
@@ -192,6 +195,8 @@ class Server(threading.Thread):
     def _farewell(self) -> None:
         """The program comes to its end; whoever does not take the last word at once misses it."""
         self._agent.tick(time.monotonic())
+        for client in self._clients.values():
+            client.fed = 0.0
         self._feed_all()
         for client in self._clients.values():
             with suppress(OSError):
@@ -272,7 +277,9 @@ class Server(threading.Thread):
 
     def _feed(self, client: Client) -> None:
         """Gives a client what is new, as far as it keeps up."""
-        agent = self._agent
+        agent, now = self._agent, time.monotonic()
+        # One that comes late gets what was before it at once.
+        due = now - client.fed >= GATHER or agent.ring.end - client.samples >= BATCH
         try:
             while client.role is not None and len(client.outbox) < FULL:
                 if agent.facts and not client.told:
@@ -282,12 +289,13 @@ class Server(threading.Thread):
                     client.phases = len(agent.phases)
                     client.outbox += wire.line("phases", names=agent.phases[: client.phases])
                 new = agent.news(client.events)
-                rows = agent.ring.rows(max(client.samples, agent.ring.begin), BATCH)
+                behind = max(client.samples, agent.ring.begin)
+                rows = agent.ring.rows(behind, BATCH) if due or new else []
                 for number, message in new:
                     client.outbox += message
                     client.events = number + 1
                 if rows:
-                    client.samples = max(client.samples, agent.ring.begin) + len(rows)
+                    client.samples, client.fed = behind + len(rows), now
                     client.outbox += wire.samples(agent.cpu, rows)
                 if not new and len(rows) < BATCH:
                     break
