@@ -197,8 +197,8 @@ def _quantization(config: dict[str, Any]) -> dict[str, Any] | None:
         return None
     method = str(other.get("quant_method", "an unknown method") if isinstance(other, dict) else other)
     raise ArchitectureError(
-        f"The weights are quantized by {one_line(method)}, and only MLX's own quantization has sizes known from "
-        "the config: name an MLX conversion of this model."
+        f"The weights are quantized by {one_line(method)}, and only MLX's own quantization has sizes known "
+        "from the config: name an MLX conversion of this model."
     )
 
 
