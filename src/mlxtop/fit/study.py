@@ -43,7 +43,7 @@ def contexts(most: int | None) -> tuple[int, ...]:
     """The context lengths to ask about when none were named, for a model with `most` positions."""
     if most is None:
         return CONTEXTS
-    return tuple(c for c in CONTEXTS if c < most) + ((most,) if most <= CONTEXTS[-1] else CONTEXTS[-1:])
+    return tuple(c for c in CONTEXTS if c < most) + ((most,) if most <= CONTEXTS[-1] else ())
 
 
 def study(

@@ -195,9 +195,9 @@ def _quantization(config: dict[str, Any]) -> dict[str, Any] | None:
     other = look_up(config, "quantization_config")
     if not other:
         return None
-    method = other.get("quant_method", "an unknown method") if isinstance(other, dict) else other
+    method = str(other.get("quant_method", "an unknown method") if isinstance(other, dict) else other)
     raise ArchitectureError(
-        f"The weights are quantized by {one_line(str(method))}, and only MLX's own quantization has sizes known "
+        f"The weights are quantized by {one_line(method)}, and only MLX's own quantization has sizes known "
         "from the config: name an MLX conversion of this model."
     )
 

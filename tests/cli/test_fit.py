@@ -1,0 +1,159 @@
+"""`mlxtop fit` as a shell runs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub import REPO, hub
+from tests.process import MLXTOP, ROOT, mlxtop
+
+CONFIG = {
+    "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 1, "intermediate_size": 128,
+    "num_attention_heads": 1, "num_key_value_heads": 1, "rms_norm_eps": 1e-5, "vocab_size": 300,
+    "tie_word_embeddings": False, "torch_dtype": "float32", "max_position_embeddings": 4096,
+    "quantization": {"group_size": 64, "bits": 4},
+}  # fmt: skip
+QUICK = ("--prefill-step-size", "64", "--max-tokens", "4")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    return tmp_path
+
+
+def fit(model: Path | str, *options: str, **how: Any) -> Any:
+    return mlxtop("fit", "--model", str(model), *QUICK, *options, **how)
+
+
+def test_an_answer_is_a_table_its_notes_and_a_sentence(model: Path) -> None:
+    done = fit(model, "--context", "100,1k", "--budget", "100G")
+    assert done.returncode == 0, done.stderr
+    about, table, notes, sentence = done.stdout.strip().split("\n\n")
+    assert about.splitlines()[0] == f"{model}: llama, 1 layers, 4 bits and float32; weights 53.5 KiB, random"
+    head, *rows = table.splitlines()
+    assert head.split() == ["context", "peak", "active", "peak", "total", "footprint", "KV", "cache", "left"]
+    size = r"\d+\.\d+ [KMG]iB"
+    assert re.fullmatch(rf" +100( +{size}){{5}}  fits", rows[0])
+    assert re.fullmatch(rf" +1,024( +{size}){{5}}  fits", rows[1])
+    assert notes == "figures without a sign are measured"
+    assert sentence.startswith(f"{model} fits in 100.0 GiB with 1,024 tokens, ")
+    assert done.stderr.splitlines() == ["mlxtop: weights", "mlxtop: context 100", "mlxtop: context 1,024"]
+
+
+def test_json_tells_every_number_with_where_it_comes_from(model: Path) -> None:
+    done = fit(model, "--context", "700", "--json", "--cache-limit", "1M")
+    told = json.loads(done.stdout)
+    (row,) = told["contexts"]
+    assert (row["source"], row["verdict"], row["run_tokens"], row["at_most"]) == (
+        "measured",
+        "fits",
+        700,
+        False,
+    )
+    assert row["peak_active"]["value"] <= row["peak_total"]["value"] <= row["footprint"]["value"]
+    # One layer, one head of 64 floats, keys and values, in rounds of 256 tokens.
+    assert row["kv"] == {"value": 2 * 64 * 4 * 768, "margin": 0}
+    assert row["left"] == told["budget"]["bytes"] - row["footprint"]["value"]
+    assert told["settings"]["cache_limit"] == 2**20
+    assert told["fits"]
+
+
+def test_what_does_not_fit_is_exit_code_1_and_how_much_too_much(model: Path) -> None:
+    done = fit(model, "--context", "100", "--budget", "1M")
+    assert done.returncode == 1
+    assert re.search(r"does not fit in 1\.0 MiB: 100 tokens take \d+\.\d MiB too much\.", done.stdout)
+
+
+def test_a_context_beyond_the_time_is_extrapolated_with_its_error(model: Path) -> None:
+    done = fit(model, "--context", "2k,1024k", "--within", "2", "--budget", "100G", "--json")
+    _, row = json.loads(done.stdout)["contexts"]
+    assert row["source"] == "extrapolated"
+    assert row["kv"]["value"] == pytest.approx(2 * 64 * 4 * 2**20, rel=0.01)
+    assert row["peak_active"]["margin"] > 0
+
+
+def test_without_steps_enough_it_cannot_be_told(model: Path) -> None:
+    done = mlxtop(
+        "fit", "--model", str(model), "--context", "64k", "--within", "1", "--prefill-step-size", "8192"
+    )
+    assert done.returncode == 1
+    assert "cannot tell" in done.stdout
+    assert "give more time with --within, or a smaller --prefill-step-size" in done.stdout
+    assert "—" in done.stdout
+
+
+def test_markdown_has_the_same_table(model: Path) -> None:
+    out = model / "answer.md"
+    done = fit(model, "--context", "100", "--markdown", str(out))
+    lines = out.read_text().splitlines()
+    assert lines[0] == f"**{done.stdout.strip().splitlines()[-1]}**"
+    assert lines[2].startswith("| context | peak active |")
+    assert lines[3].startswith("| ---: |")
+    assert lines[4].startswith("| 100 |")
+
+
+def test_ctrl_c_tells_what_was_measured(model: Path) -> None:
+    command = [*MLXTOP, "fit", "--model", str(model), *QUICK, "--context", "64,1024k", "--json"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "context 1,048,576" in line:
+            break
+    time.sleep(1)  # Some steps of it.
+    os.kill(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    told = json.loads(out)
+    assert process.returncode == 130
+    assert told["interrupted"]
+    assert told["contexts"][0]["source"] == "measured"
+    assert told["contexts"][1]["stopped"] == "interrupt"
+
+
+def test_a_repository_is_asked_for_its_config_only(model: Path, tmp_path: Path) -> None:
+    (model / "model.safetensors").write_bytes(b"never asked for")
+    with hub(model) as (address, served):
+        env = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"}
+        done = fit(REPO, "--context", "64", env=env)
+    assert done.returncode == 0, done.stderr
+    assert set(served) == {"config.json"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--context", "4096,x"), 2, "'x' is no context length: write 4096,32768 or 4k,32k."),
+        (("--context", "0"), 2, "'0' is no context length"),
+        (("--kv-bits", "8", "--max-kv-size", "64"), 2, "exclude each other"),
+        (("--kv-bits", "5"), 2, "'5' is not one of"),
+        (("--budget", "16GB Mac"), 2, "has no public number"),
+        (("--markdown", "/no/such/folder/a.md", "--context", "64"), 2, "cannot be written: No such file"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said_in_a_sentence(
+    model: Path, options: tuple[str, ...], code: int, said: str
+) -> None:
+    done = fit(model, *options)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_model_no_config_no_network(tmp_path: Path) -> None:
+    assert "Missing option '--model'" in mlxtop("fit").stderr
+    none = fit(tmp_path)
+    assert (none.returncode, none.stdout) == (1, "")
+    assert "has no config.json" in none.stderr
+    env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    away = fit("mlxtop/tiny", env=env)
+    assert away.returncode == 1
+    assert away.stderr.startswith(
+        "mlxtop: Could not load mlxtop/tiny: no such directory, and the Hub cannot be"
+    )
