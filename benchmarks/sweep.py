@@ -3,6 +3,9 @@
 
 All processes are warmed up and take turns, one generation each, in the order A B C C B A; whoever has no turn
 is stopped. A ratio is that of one such turn. Plain mlx-lm over itself tells what this machine can tell apart.
+
+Only a quiet machine can tell: where others want its processors too, Linux gives a process with a thread that
+wakes up a hundred times a second, as a cell's does, its turn sooner, and a cell is faster than plain mlx-lm.
 """
 
 import json

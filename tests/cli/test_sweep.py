@@ -85,7 +85,7 @@ def test_what_cannot_be_asked_for(values: dict[str, object], command: tuple[str,
         (("--json", "a", "--csv", "./a"), "must be different files."),
         (("--json", "/no/such/a.json"), "there is no folder /no/such."),
         (("--resume", "/no/such/a.json"), "there is no folder /no/such."),
-        ((), "there is no terminal to draw on."),
+        ((), "terminal to draw on"),
     ],
 )
 def test_refused_before_anything_runs(arguments: tuple[str, ...], sentence: str) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.sweep.outcome import summarize
@@ -58,7 +59,14 @@ def test_picture(snap_compare: Any, seven: Plan, size: tuple[int, int]) -> None:
 
 
 def test_light_and_done(snap_compare: Any, seven: Plan) -> None:
-    assert snap_compare(application(made(seven, STEP, "done")), terminal_size=(120, 40), press=["t"])
+    async def light(pilot: Pilot[None]) -> None:
+        await pilot.press("t")
+        # A machine under load takes its time to compute a theme and to draw in it.
+        for _ in range(5):
+            await pilot.pause(0.1)
+
+    app = application(made(seven, STEP, "done"))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=light)
 
 
 def test_cannot_tell_on_a_busy_machine(snap_compare: Any, seven: Plan) -> None:
@@ -104,8 +112,11 @@ async def until(what: Callable[[], object], seconds: float = 10.0) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_it_is_drawn_between_cells_and_the_sweep_waits_for_that(seven: Plan) -> None:
+async def test_it_is_drawn_between_cells_and_the_sweep_waits_for_that(
+    seven: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The order of things: a cell is not begun before the one before it is on the screen."""
+    monkeypatch.setattr(module, "DRAWN_WITHIN", 60.0)
     log: list[str] = []
     bench = Bench(seven, STEP)
     measure = bench.measure
