@@ -21,7 +21,7 @@ from tests.process import MLXTOP, ROOT, mlxtop
 MIB = 2**20
 GIVEN = {
     "model": None, "limits": None, "knobs": (), "prompt_tokens": None, "max_tokens": None, "repeats": 10,
-    "tolerance": "2%", "adapter_path": None, "seed": 0, "metric": None, "lower_is_better": False,
+    "tolerance": "2%", "adapter_path": None, "random_weights": False, "seed": 0, "metric": None, "lower_is_better": False,
 }  # fmt: skip
 SMALL = ("--limits", "0,1M,default", "--prompt-tokens", "16,48", "--max-tokens", "4", "--headless")
 
@@ -58,6 +58,8 @@ def test_what_is_compared_follows_the_knob() -> None:
         ({"prompt_tokens": "0"}, (), "--prompt-tokens 0"),
         ({"prompt_tokens": "5,5"}, (), "different lengths"),
         ({"model": ""}, (), "--model is empty"),
+        ({"random_weights": True}, (), "stands for a --model's own"),
+        ({"random_weights": True}, ("ls",), "--random-weights is for a model"),
         ({"metric": "(x)"}, (), "for a command's output"),
         ({"lower_is_better": True}, (), "for a command's output"),
         ({"model": "m"}, ("ls",), "--model is for a model"),
@@ -83,7 +85,7 @@ def test_what_cannot_be_asked_for(values: dict[str, object], command: tuple[str,
         (("--json", "a", "--csv", "./a"), "must be different files."),
         (("--json", "/no/such/a.json"), "there is no folder /no/such."),
         (("--resume", "/no/such/a.json"), "there is no folder /no/such."),
-        ((), "there is no terminal to draw on."),
+        ((), "terminal to draw on"),
     ],
 )
 def test_refused_before_anything_runs(arguments: tuple[str, ...], sentence: str) -> None:

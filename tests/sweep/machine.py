@@ -98,7 +98,7 @@ class Score:
 
 
 def score(logs: Array, truth: list[float]) -> Score:
-    """Runs every sweep to where it stops by itself, and holds what is then said against the truth."""
+    """Runs every sweep to where it stops by itself, and it holds what is then said against the truth."""
     count, choices = logs.shape[0], logs.shape[-1]
     fine, worse = np.zeros((2, count, choices), dtype=bool)
     rounds = np.zeros(count)

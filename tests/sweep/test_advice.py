@@ -66,7 +66,7 @@ def test_no_difference_names_the_smallest_and_what_it_saves() -> None:
     assert (said.verdict, said.arm, said.more) == ("same", 0, None)
     assert re.fullmatch(
         r"No measurable difference on this machine: every cache limit is within 0\.\d % of the best in tokens/s, "
-        r"so 0 B will do, and holds 100\.0 MiB at most, 300\.0 MiB less than default\.",
+        r"so 0 B will do, and it holds 100\.0 MiB at most, 300\.0 MiB less than default\.",
         said.sentence,
     )
 
@@ -75,7 +75,7 @@ def test_a_step_names_the_first_on_top_and_what_the_one_below_loses() -> None:
     said = ask([0.3, 0.2, 0, 0])
     assert (said.verdict, said.arm) == ("take", 2)
     assert re.fullmatch(
-        r"Take 20 MiB: it loses at most \d\.\d % of the best tokens/s, and holds 150\.0 MiB at most, 250\.0 MiB less "
+        r"Take 20 MiB: it loses at most \d\.\d % of the best tokens/s, and it holds 150\.0 MiB at most, 250\.0 MiB less "
         r"than default; 2 MiB loses at least (20|1\d) %\.",
         said.sentence,
     )
@@ -117,7 +117,7 @@ def test_too_few_rounds_say_nothing() -> None:
 
 def test_nothing_saved_is_said() -> None:
     assert (
-        ", and holds 100.0 MiB at most, which saves nothing against default."
+        ", and it holds 100.0 MiB at most, which saves nothing against default."
         in ask([0, 0, 0, 0], [100.0 * MIB] * 4).sentence
     )
 

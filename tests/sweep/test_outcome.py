@@ -50,7 +50,7 @@ def test_other_knobs_are_ordered_by_what_they_hold() -> None:
     assert order(of, found.rows, FACTS) == [2, 1, 0]
     assert found.advice.arm == 2
     assert found.advice.sentence.endswith(
-        "so 4 will do, and holds 100.0 MiB at most, 200.0 MiB less than default; what it does to the text was not "
+        "so 4 will do, and it holds 100.0 MiB at most, 200.0 MiB less than default; what it does to the text was not "
         "looked at."
     )
 

@@ -81,6 +81,11 @@ Try:
 )
 @click.option("--adapter-path", metavar="PATH", help="LoRA adapters to load on top.")
 @click.option(
+    "--random-weights",
+    is_flag=True,
+    help="Build the model from its config with random weights: its memory and speed without its download.",
+)
+@click.option(
     "--seed",
     type=int,
     default=0,
@@ -137,7 +142,8 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
         check()
     stored = store.resume(values["resume"], plan) if values["resume"] else None
     show = run_headless if values["headless"] else run_screen
-    show(plan, values["adapter_path"], stored, Outputs(**outs))
+    model = {name: values[name] for name in ("adapter_path", "random_weights")}
+    show(plan, model, stored, Outputs(**outs))
 
 
 def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
@@ -169,13 +175,21 @@ def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
         lengths=_lengths(values["prompt_tokens"]) if values["prompt_tokens"] else lengths,
         max_tokens=values["max_tokens"] or tokens,
         metric="prefill" if only_prefill else "tps",
-        extra=("adapter", values["adapter_path"]) if values["adapter_path"] else (),
+        extra=_extra(values),
     )
 
 
+def _extra(values: dict[str, Any]) -> tuple[str, ...]:
+    """What else makes it another model."""
+    adapter, random = values["adapter_path"], values["random_weights"]
+    if random and (adapter or not values["model"]):
+        raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
+    return ("adapter", adapter) if adapter else ("random weights",) if random else ()
+
+
 def _of_command(values: dict[str, Any], knobs: Sequence[Any]) -> dict[str, Any]:
-    for name in ("model", "prompt_tokens", "max_tokens", "adapter_path"):
-        if values[name] is not None:
+    for name in ("model", "prompt_tokens", "max_tokens", "adapter_path", "random_weights"):
+        if values[name] not in (None, False):
             raise UsageError(
                 f"--{name.replace('_', '-')} is for a model; a command takes its own options after --."
             )

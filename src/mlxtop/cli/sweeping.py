@@ -72,18 +72,18 @@ def _put(out: Path, text: str) -> None:
         raise SweepFileError(f"{out} cannot be written: {error.strerror or error}.") from error
 
 
-def make(plan: Plan, adapter: str | None, **more: Any) -> Sweep:
-    """The sweep of a model or of a command."""
+def make(plan: Plan, options: dict[str, Any], **more: Any) -> Sweep:
+    """The sweep of a model, under `options` of its own, or of a command."""
     bench: Bench
     if plan.max_tokens == 0:
         bench = CommandBench(plan)
     else:
         model = None if plan.subject == "demo" else plan.subject
-        bench = ModelBench(plan, Options(model=model, adapter_path=adapter, seed=plan.seed))
+        bench = ModelBench(plan, Options(model=model, seed=plan.seed, **options))
     return Sweep(plan, bench, **more)
 
 
-def run_headless(plan: Plan, adapter: str | None, stored: Stored | None, outputs: Outputs) -> NoReturn:
+def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, outputs: Outputs) -> NoReturn:
     """Measures, tells how far it is, and prints the result."""
     told: list[Any] = [None]
 
@@ -94,7 +94,7 @@ def run_headless(plan: Plan, adapter: str | None, stored: Stored | None, outputs
             with suppress(OSError):
                 click.echo(f"mlxtop: {line}", err=True)
 
-    sweep = make(plan, adapter, changed=changed, keep=outputs.keep, stored=stored)
+    sweep = make(plan, options, changed=changed, keep=outputs.keep, stored=stored)
     signals: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
@@ -125,7 +125,7 @@ def progress_line(sweep: Sweep) -> str | None:
     return f"{progress.done + 1} of {progress.total}: {what}{left}"
 
 
-def run_screen(plan: Plan, adapter: str | None, stored: Stored | None, outputs: Outputs) -> NoReturn:
+def run_screen(plan: Plan, options: dict[str, Any], stored: Stored | None, outputs: Outputs) -> NoReturn:
     """Measures under a screen; when that is left, prints the result."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.sweep import SweepScreen
@@ -133,7 +133,7 @@ def run_screen(plan: Plan, adapter: str | None, stored: Stored | None, outputs: 
 
     printed: list[str] = []
     with terminal(printed.append):
-        sweep = make(plan, adapter, keep=outputs.keep, stored=stored)
+        sweep = make(plan, options, keep=outputs.keep, stored=stored)
         screen = SweepScreen(sweep)
         sweep.changed = screen.changed
         thread = threading.Thread(target=sweep.run, name="mlxtop-sweep", daemon=True)

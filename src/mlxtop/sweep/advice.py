@@ -111,7 +111,8 @@ def advise(question: Question, logs: Array) -> Advice:
     arm = fine[0]
     open_ = [i for i in range(arm) if not judgement.worse[i]]
     gain = _gain(question, arm)
-    loss = percent(max(0.0, float(judgement.most[arm])))
+    most = float(judgement.most[arm])
+    loses = f"it loses at most {percent(most)} of the best {question.speed}" if most > 0 else "none is faster"
     choice = question.choices[arm]
     if len(fine) == len(question.choices) and judgement.equal:
         widest = percent(max(0.0, float(judgement.most.max())))
@@ -120,7 +121,7 @@ def advise(question: Question, logs: Array) -> Advice:
             f"of the best in {question.speed}, so {choice.label} will do{gain}"
         )
         return Advice("same", _end(text, question), arm)
-    text = f"Take {choice.label}: it loses at most {loss} of the best {question.speed}{gain}"
+    text = f"Take {choice.label}: {loses}{gain}"
     if open_:
         more = _more(question, judgement)
         names = _names(question, open_)
@@ -188,7 +189,7 @@ def _gain(question: Question, arm: int) -> str:
     if against is None or not isfinite(totals[against]):
         against = max(known, key=lambda i: totals[i])
     saved, label = totals[against] - mine, question.choices[against].label
-    held = f"holds {format_size(round(mine))} at most"
+    held = f"it holds {format_size(round(mine))} at most"
     if against == arm:
         return f", and {held}"
     if saved < 0.01 * totals[against]:

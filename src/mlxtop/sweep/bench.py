@@ -1,5 +1,6 @@
 """Where cells are measured. This one: a model in this process, loaded once, in the thread that owns MLX."""
 
+import gc
 import queue
 import threading
 from collections.abc import Sequence
@@ -81,6 +82,9 @@ class ModelBench:
         self._idle()
         if self.session.state.phase == "failed":
             raise self.session.failure or MlxtopError(self._watch.message)
+        # What is loaded by now stays: collecting what a cell leaves need not look at it again.
+        gc.collect()
+        gc.freeze()
         limit = self.session.state.limits["cache"].default
         self.facts = {**self.session.state.facts, "cache_limit": limit}
 
@@ -112,6 +116,7 @@ class ModelBench:
         self._watch.news.put(None)
 
     def close(self) -> None:
+        gc.unfreeze()
         self.session.set_limit("cache", DEFAULT, WHO)
         self.session.close(CLOSE_WITHIN)
 

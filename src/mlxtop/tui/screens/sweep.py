@@ -20,7 +20,7 @@ from mlxtop.sweep.outcome import Row
 from mlxtop.sweep.runner import Progress, Sweep
 from mlxtop.tui.scatter import RGB, scatter
 
-CHART_LEAST, CHART_MOST = 9, 22
+CHART_LEAST, CHART_MOST = 9, 30
 """Rows of a chart."""
 CHART_COLUMNS = 56
 """From so many columns on a chart has room beside another."""
@@ -124,7 +124,9 @@ class SweepScreen(Screen[None]):
         every = room >= CHART_LEAST + 1 + count * per_length + 2
         rows = (count * per_length if every else per_length) + 2
         chart = max(0, min(CHART_MOST, room - rows))
-        self.query_one("#charts", Static).update(self._charts(width, chart))
+        charts = self.query_one("#charts", Static)
+        charts.display = chart >= CHART_LEAST
+        charts.update(self._charts(width, chart))
         shown = None if every else self._length
         self.query_one("#table", Static).update(self._table(width, shown))
         self.query_one("#advice", Static).update(advice)
@@ -191,7 +193,9 @@ class SweepScreen(Screen[None]):
         words = f"{summary.speed.title} against peak total" + (f", prompt {tokens:,}" if tokens else "")
         caption = Text(f" {words}", self._style("dim"))
         picture = scatter(summary, length, width, height - 1, self._rgb)
-        rows = [caption, *(Text.from_ansi(line) for line in picture.split("\n"))] if picture else [caption]
+        rows = [caption, *(Text.from_ansi(line) for line in picture.split("\n") if picture)]
+        if picture:
+            rows[-1].right_crop(1)  # plotext leaves the last corner in its own white
         rows += [Text()] * (height - len(rows))
         for row in rows:
             row.truncate(width, pad=True)
@@ -202,7 +206,7 @@ class SweepScreen(Screen[None]):
         summary = self._sweep.summary
         names = table.columns(summary, width)
         head, *rows = table.lines(summary, names)
-        text = Text(head, self._style("dim"))
+        text = Text(head, self._style("dim"), no_wrap=True, overflow="crop")
         last = 0
         for row, line in zip(summary.rows, rows, strict=True):
             if length is not None and row.cell.length != length:
@@ -211,7 +215,7 @@ class SweepScreen(Screen[None]):
                 text.append("\n")
                 last = row.cell.length
             text.append(f"\n{line}", self._row_style(row))
-        return text.append(f"\n{table.LEGEND}"[: width + 1], self._style("dim"))
+        return text.append(f"\n {table.LEGEND}", self._style("dim"))
 
     def _row_style(self, row: Row) -> Style:
         now = self._sweep.progress.cell
