@@ -24,6 +24,18 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny-llama")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--soak", action="store_true", help="let tests/soak take its full time: ten minutes and more"
+    )
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether there is time for the whole length."""
+    return bool(request.config.getoption("--soak"))
+
+
 FIGURES = pytest.StashKey[list[str]]()
 
 
