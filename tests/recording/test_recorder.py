@@ -4,7 +4,7 @@ import sqlite3
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -389,7 +389,7 @@ def test_a_recording_that_is_not_there_is_told_in_one_sentence(tmp_path: Path, w
 # The session it records is never held up
 
 
-def test_a_sink_never_waits_for_the_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sink_never_waits_for_the_file(path: Path, figure: Callable[[str], None]) -> None:
     session = Session()
     with recording(path) as recorder:
         put = add(recorder, session)
@@ -409,8 +409,7 @@ def test_a_sink_never_waits_for_the_file(path: Path, capsys: pytest.CaptureFixtu
         until(lambda: session.warnings[-1] is None)
     assert max(cost) < 500_000, "µs: half of what the recorder's thread waits"
     assert Recording(path).count(1) == 5_001
-    with capsys.disabled():
-        print(f"\na sink: {statistics.median(cost):.2f} µs, at most {max(cost):.0f} µs")
+    figure(f"giving the recorder a sample: {statistics.median(cost):.2f} µs, at most {max(cost):.0f} µs")
 
 
 def test_many_threads_may_tell_at_once(path: Path) -> None:
@@ -435,13 +434,12 @@ def test_many_threads_may_tell_at_once(path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [10, 100])
 def test_a_sample_takes_at_most_24_bytes_of_the_file(
-    path: Path, rate: int, capsys: pytest.CaptureFixture[str]
+    path: Path, rate: int, figure: Callable[[str], None]
 ) -> None:
     run = list(busy_run(rate, 600))
     record(path, run, every=rate)
     each = path.stat().st_size / len(run)
-    with capsys.disabled():
-        print(f"\n{rate} Hz: {each:.1f} bytes a sample")
+    figure(f"a recording at {rate} Hz: {each:.1f} bytes a sample")
     assert each <= (24 if rate == 100 else 48)
 
 

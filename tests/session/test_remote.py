@@ -360,3 +360,13 @@ def test_a_message_of_wrong_types_is_none(what: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
         watched.take(BROKEN[what])
     looked_at(watched)
+
+
+def test_a_limit_set_while_the_agent_introduced_itself_stays_the_last_in_order_of_time() -> None:
+    watched, _ = session()
+    told: list[Any] = []
+    watched.sink = told.append
+    watched.take({"type": "facts", "time": 0.3, "facts": {}, "limits": {"cache": [5, "MLX's default", 5]}})
+    watched.take(event("limit", 0.35, old=5, new=6, who="train.py:4"))
+    limits = [e for e in sorted(told, key=lambda e: e.time) if e.kind is Kind.LIMIT]
+    assert [(e.time, e.data["new"]) for e in limits] == [(0.3, 5), (0.35, 6)]

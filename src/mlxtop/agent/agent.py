@@ -346,6 +346,10 @@ class Agent:
             self._pending = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(come_by)
         ctypes.pythonapi.Py_AddPendingCall(self._pending, None)
 
+    def now(self) -> float:
+        """Seconds since the agent came: the time of all it tells."""
+        return time.monotonic() - self._origin
+
     def hello(self) -> dict[str, Any]:
         """What a viewer is told first, `watched` aside."""
         latest = self.ring.rows(self.ring.end - 1, 1) if self.ring.end else []
@@ -356,7 +360,7 @@ class Agent:
             "pid": self._pid,
             "argv": _argv(),
             "started": self._started,
-            "now": time.monotonic() - self._origin,
+            "now": self.now(),
             "interval": self.interval,
             "run": self.run,
             "rank": _rank(),
@@ -473,7 +477,7 @@ class Agent:
 
     def emit(self, kind: Kind, **data: Any) -> None:
         """Something happened: viewers hear of it, those who come later too."""
-        self._add(wire.line("event", time=round(time.monotonic() - self._origin, 6), kind=kind, data=data))
+        self._add(wire.line("event", time=round(self.now(), 6), kind=kind, data=data))
 
     def _add(self, message: bytes) -> None:
         with self._lock:

@@ -284,7 +284,9 @@ class Server(threading.Thread):
             while client.role is not None and len(client.outbox) < FULL:
                 if agent.facts and not client.told:
                     client.told = True
-                    client.outbox += wire.line("facts", facts=agent.facts, limits=agent.limits())
+                    # The time first: what is set meanwhile is told by an event after it.
+                    now = agent.now()
+                    client.outbox += wire.line("facts", time=now, facts=agent.facts, limits=agent.limits())
                 if client.phases < len(agent.phases):
                     client.phases = len(agent.phases)
                     client.outbox += wire.line("phases", names=agent.phases[: client.phases])

@@ -5,8 +5,9 @@ import sqlite3
 import stat
 from array import array
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -109,6 +110,10 @@ class Recording:
 
     def rows(self, session: int, level: int, start: float, end: float) -> Level:
         """The samples (level 0) or buckets from `start` to `end`, with what no block holds yet."""
+        with self._at_one_moment():
+            return self._rows(session, level, start, end)
+
+    def _rows(self, session: int, level: int, start: float, end: float) -> Level:
         found = Level(UNBOUNDED)
         if level == 0:
             found.hi = found.lo
@@ -123,11 +128,14 @@ class Recording:
         """The buckets after the last block of a level are made of the rows of the level below."""
         query = "SELECT max(end) FROM block WHERE session = ? AND level = ?"
         (last,) = next(self._ask(query, session, level), (None,))
-        begin = max(start, last + WIDTHS[level - 1] if isinstance(last, float) else start)
+        width = WIDTHS[level - 1]
+        begin = start // width * width
+        if isinstance(last, float):
+            begin = max(begin, last + width)
         if begin >= end:
             return
-        below = self.rows(session, level - 1, begin, end)
-        done, begun = roll(level, None, _rows(below))
+        below = self._rows(session, level - 1, begin, end).slice(begin, end)
+        done, begun = roll(level, None, _each(below))
         for each in [*done, *([begun] if begun else [])]:
             found.append(each)
 
@@ -191,6 +199,18 @@ class Recording:
             Said(_number(time, float), str(who), str(text)) for time, who, text in self._ask(query, session)
         ]
 
+    @contextmanager
+    def _at_one_moment(self) -> Iterator[None]:
+        """What is asked meanwhile is answered from one state of the file, whatever is written beside it."""
+        if self._database.in_transaction:
+            yield
+            return
+        deque(self._ask("BEGIN"))
+        try:
+            yield
+        finally:
+            deque(self._ask("COMMIT"))
+
     def _ask(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._database.execute(query, values)
@@ -210,7 +230,9 @@ def _open(path: Path) -> sqlite3.Connection:
         raise RecordingError(f"{path} cannot be read: {error.strerror}.") from error
     try:
         # Read only; a recording whose writer was killed still brings its -wal file to be read.
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
+        database = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0, isolation_level=None
+        )
         (application,) = database.execute("PRAGMA application_id").fetchone()
         (version,) = database.execute("PRAGMA user_version").fetchone()
     except (sqlite3.Error, OSError) as error:
@@ -288,7 +310,7 @@ def _extend(found: Level, part: Level) -> None:
             column.extend(more)
 
 
-def _rows(level: Level) -> Iterator[Row]:
+def _each(level: Level) -> Iterator[Row]:
     for i, time in enumerate(level.time):
         lo, hi = [c[i] for c in level.lo], [c[i] for c in level.hi]
         yield Row(time, lo, hi, [c[i] for c in level.last])

@@ -88,7 +88,9 @@ class RemoteSession:
                 kind, data = Kind(message["kind"]), message["data"]
                 self._happened(Event(_number(message["time"], 0), kind, _checked(kind, data)))
             case "facts":
-                self._learn(message["facts"], message["limits"])
+                # What was set since is told after it, though it happened before this comes here.
+                at = _number(message.get("time", self.now()), 0)
+                self._learn(at, message["facts"], message["limits"])
             case "phases":
                 names = message["names"]
                 if not isinstance(names, list) or len(names) < len(self.phases):
@@ -146,10 +148,10 @@ class RemoteSession:
         if self.sink:
             self.sink(event)
 
-    def _learn(self, facts: dict[str, Any], limits: dict[str, Any]) -> None:
+    def _learn(self, at: float, facts: dict[str, Any], limits: dict[str, Any]) -> None:
         if not isinstance(facts, dict) or not isinstance(limits, dict):
             raise ValueError("facts and limits have names")
-        self._happened(Event(self.now(), Kind.FACTS, facts))
+        self._happened(Event(at, Kind.FACTS, facts))
         for knob in KNOBS:
             if knob in limits:
                 value, who, default = limits[knob]
@@ -160,7 +162,7 @@ class RemoteSession:
                     continue
                 self.found.setdefault(knob, value)
                 found = {"knob": knob, "old": value, "new": value, "who": who, "found": True}
-                self._happened(Event(self.now(), Kind.LIMIT, found))
+                self._happened(Event(at, Kind.LIMIT, found))
                 self.state.limits[knob] = self.state.limits[knob]._replace(default=default)
 
     def end(self, how: str) -> None:

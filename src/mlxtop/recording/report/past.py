@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import cast
 
+from mlxtop.core import thresholds
 from mlxtop.core.columns import Columns, cut
 from mlxtop.core.diagnosis import diagnose
 from mlxtop.core.history import WIDTHS, History
@@ -52,5 +53,5 @@ def verdict(
     if past.latest is None:
         return None
     budget = state.budget.bytes if state.budget else None
-    history = cast(History, past)
-    return diagnose(history, timeline, state, phases, past.latest.time, about.steps_are, budget)
+    history, now, window = cast(History, past), past.latest.time, thresholds.WINDOW
+    return diagnose(history, timeline, state, phases, now, about.steps_are, budget, window)

@@ -18,8 +18,8 @@ class Replay(Dashboard, inherit_bindings=False):
         key("space", "play", "play", "Play, or stand still", True, "space"),
         key("left", "seek(-1)", "back", "A quarter of the screen back", True, "←"),
         key("right", "seek(1)", "on", "A quarter of the screen on", True, "→"),
-        key("comma,less_than_sign", "faster(-1)", "Slower", "Slower, down to a quarter of real time", True, ","),
-        key("full_stop,greater_than_sign", "faster(1)", "Faster", "Faster, up to 600 times real time", True, "."),
+        key("comma,less_than_sign", "faster(-1)", "slower", "Slower, down to a quarter of real time", True, ","),
+        key("full_stop,greater_than_sign", "faster(1)", "faster", "Faster, up to 600 times real time", True, "."),
         key("home", "begin", "Begin", "Go to the beginning", False, "Home"),
         key("end", "finish", "End", "Go to the end", False, "End"),
     ]  # fmt: skip
