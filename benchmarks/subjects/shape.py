@@ -27,6 +27,7 @@ CONFIG = {
     "tie_word_embeddings": False,
     "max_position_embeddings": 131072,
     "eos_token_id": 128255,
+    "torch_dtype": "bfloat16",
 }
 QUANTIZATION = {"group_size": 64, "bits": 4}
 
