@@ -26,20 +26,25 @@ def two(place: Place) -> tuple[int, int]:
 
 
 def choose(screen: Screen, pid: int) -> None:
-    """Goes up the list, in which many of others' may be, to process `pid`: what came last stands last."""
-    end = time.monotonic() + PATIENCE
-    pressed(screen, "end")
+    """Chooses process `pid` in a list that may hold many of others', and that changes meanwhile."""
+    end = time.monotonic() + 2 * PATIENCE
     while (chosen := screen.value(CHOSEN)[1]) != str(pid):
         assert time.monotonic() < end, f"{pid} cannot be chosen\n{screen.dump()}"
-        pressed(screen, "up")
+        if f" {pid} " in screen.text():
+            screen.click(*screen.find(f" {pid} "))
+            heard(screen)
+            continue
+        # Out of sight: what came last stands last.
+        screen.press("up")
+        heard(screen)
         if screen.value(CHOSEN)[1] == chosen:
-            # At the top of the list; it may have come meanwhile.
-            pressed(screen, "end")
+            screen.press("end")
+            heard(screen)
 
 
-def pressed(screen: Screen, key: str) -> None:
-    """Presses `key` and waits until it has been heard: the units, changed after it, tell."""
-    screen.press(key, "u")
+def heard(screen: Screen) -> None:
+    """Waits until what was pressed has been heard: the units, changed after it, tell."""
+    screen.press("u")
     screen.value(r" \d[\d.]* [kMG]B ")
     screen.press("u")
     screen.value(r" \d[\d.]* [KMG]iB ")
