@@ -108,7 +108,8 @@ def test_what_goes_wrong_in_the_script_stays_unseen(tmp_path: Path) -> None:
             inject(child.pid, script, lambda: False, timeout=timeout)
         out, err = child.communicate(timeout=20)
         assert (" end\n" in out, err, child.returncode) == (True, "", 0)
-        if "gdb took too long" not in str(caught.value):
+        # On a loaded machine gdb itself may take longer, which is another sentence.
+        if "did not come back" in str(caught.value):
             break
     assert f"did not come back to Python within {timeout} s" in str(caught.value)
 

@@ -102,6 +102,9 @@ class Agent:
 
     def start(self) -> None:
         """Wraps MLX's functions and starts the thread. Raises `OSError` where a socket has no place."""
+        # Here, on the program's own thread: what opens files beside a program that closes all of them would
+        # in the end close one of the program's.
+        self._look_around()
         self._server.open()
         self._watch.install()
         for name in ("eval", "async_eval"):
@@ -286,7 +289,7 @@ class Agent:
         self._tell_repeats(now)
 
     def _look_around(self) -> None:
-        """The first tick: on what MLX runs, and the limits as it starts with them.
+        """On what MLX runs, and the limits as it starts with them.
 
         Asking opens nothing that importing MLX has not opened already, CUDA's device included.
         """

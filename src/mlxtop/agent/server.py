@@ -29,6 +29,8 @@ BATCH = 200
 
 GATHER = 0.15
 """Seconds for which samples are gathered into one message, unless something happens meanwhile."""
+CLOSES_WITHIN = 0.2
+"""Seconds after which a program that closes all descriptors has done so."""
 _What = tuple[int, int] | None
 
 
@@ -152,6 +154,8 @@ class Server(threading.Thread):
             self._serve()
             self._farewell()
         except LostError:
+            # It may be closing the others just now: between our look at one and our close of it.
+            time.sleep(CLOSES_WITHIN)
             self._agent.begin_anew()
         except BaseException as error:
             self._agent.fail(error)
