@@ -1,6 +1,7 @@
 """Reads a recording, also while it is being written: any stretch of it, at the level that fits."""
 
 import json
+import os
 import sqlite3
 import stat
 from array import array
@@ -238,6 +239,12 @@ def _open(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         if "not a database" in str(error):
             raise RecordingError(f"{path} is no recording of mlxtop's.") from error
+        if "unable to open" in str(error) and not os.access(path.absolute().parent, os.W_OK):
+            # Its writer was killed: SQLite then wants to make a file beside it.
+            why = (
+                f"{path} cannot be read in a folder that is read-only: copy it and {path.name}-wal elsewhere."
+            )
+            raise RecordingError(why) from error
         raise _damaged(path, error) from error
     if application != schema.APPLICATION:
         raise RecordingError(f"{path} is no recording of mlxtop's.")
