@@ -11,7 +11,7 @@ BACKEND ?= cpu
 endif
 PACKAGE := .$(if $(BACKEND),[$(BACKEND)])
 
-.PHONY: demo test check fast screenshots bench clean
+.PHONY: demo test check fast soak screenshots bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/mlxtop $(ARGS)
@@ -28,6 +28,10 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# The long runs in full: they take a quarter of an hour.
+soak: $(VENV)/.dev
+	@$(BIN)/python -m pytest tests/soak tests/core/test_diagnosis.py --soak $(ARGS)
 
 screenshots: $(VENV)/.dev
 	@$(BIN)/python -m screenshots.make $(ARGS)

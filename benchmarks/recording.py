@@ -37,7 +37,8 @@ def _size(path: Path, rate: int, seconds: int) -> Figure:
     record(path, busy_run(rate, seconds), every=rate)
     size = path.stat().st_size
     spread = f"{size / seconds * 86_400 / 1e6:,.0f} MB a day, of {seconds // 60} min"
-    return Figure(f"recording: a sample in the file, {rate} Hz", size / (rate * seconds), "B", spread, BYTES)
+    bar = BYTES if rate == RATE else None
+    return Figure(f"recording: a sample in the file, {rate} Hz", size / (rate * seconds), "B", spread, bar)
 
 
 def _written(path: Path, windows: int, seconds: float) -> Iterator[Figure]:

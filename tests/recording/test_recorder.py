@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sqlite3
 import statistics
 import threading
@@ -317,6 +318,26 @@ def test_a_recording_one_may_not_read_is_not_called_damaged(path: Path, nobody: 
     with pytest.raises(RecordingError) as error:
         Recording(path)
     assert "damaged" not in sentence(error)
+
+
+@root_only
+def test_a_recording_cut_off_by_a_kill_in_a_read_only_folder_says_what_to_do(
+    path: Path, nobody: None
+) -> None:
+    os.seteuid(0)
+    recorder = Recorder(path)
+    commit(recorder, [Sample(0.1, 1, 1, 1, 1)], add(recorder, Session()))
+    (folder := path.parent / "copy").mkdir(0o755)
+    for end_of_name in ("", "-wal"):
+        shutil.copy(f"{path}{end_of_name}", folder)
+        (folder / f"{path.name}{end_of_name}").chmod(0o644)
+    _open_way(folder / path.name)
+    os.seteuid(NOBODY)
+    with pytest.raises(RecordingError, match=r"copy it and run\.mlxtop-wal to a folder") as error:
+        Recording(folder / path.name)
+    assert "damaged" not in sentence(error)
+    os.seteuid(0)
+    end(recorder)
 
 
 def _open_way(path: Path) -> None:

@@ -17,6 +17,7 @@ from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.state import State
+from mlxtop.core.text import one_line
 from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.rollup import roll
@@ -238,6 +239,10 @@ def _open(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         if "not a database" in str(error):
             raise RecordingError(f"{path} is no recording of mlxtop's.") from error
+        if "unable to open" in str(error):
+            # Its writer was killed: SQLite then wants to make a file beside it.
+            why = f"{path} cannot be read where it is: copy it and {path.name}-wal to a folder you may write."
+            raise RecordingError(why) from error
         raise _damaged(path, error) from error
     if application != schema.APPLICATION:
         raise RecordingError(f"{path} is no recording of mlxtop's.")
@@ -251,7 +256,9 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
-    return RecordingError(f"{path} is damaged and cannot be read ({error}).")
+    # SQLite may quote a table's whole definition.
+    why = one_line(" ".join(str(error).split()))
+    return RecordingError(f"{path} is damaged and cannot be read ({why}).")
 
 
 def _about(line: tuple[Any, ...]) -> About:
