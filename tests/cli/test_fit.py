@@ -37,7 +37,7 @@ def test_an_answer_is_a_table_its_notes_and_a_sentence(model: Path) -> None:
     done = fit(model, "--context", "100,1k", "--budget", "100G")
     assert done.returncode == 0, done.stderr
     about, table, notes, sentence = done.stdout.strip().split("\n\n")
-    assert about.splitlines()[0] == f"{model}: llama, 1 layers, 4 bits and float32; weights 53.5 KiB, random"
+    assert about.splitlines()[0] == f"{model}: llama, 1 layers, 4 bits and float32; weights 49.2 KiB, random"
     head, *rows = table.splitlines()
     assert head.split() == ["context", "peak", "active", "peak", "total", "footprint", "KV", "cache", "left"]
     size = r"\d+\.\d+ [KMG]iB"

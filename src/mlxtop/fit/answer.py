@@ -103,13 +103,14 @@ class Answer:
 
     def _notes(self) -> list[str]:
         notes = []
+        untold = [f"{row.context:,}" for row in self.rows if row.need is None]
+        if untold:
+            notes.append(
+                f"— {', '.join(untold)}: too few steps of a prefill were run to tell: "
+                "give more time with --within, or a smaller --prefill-step-size"
+            )
         for row in self.rows:
-            if row.need is None:
-                notes.append(
-                    f"{row.context:,}: not told, for fewer than three of its prefill steps were run: "
-                    "give more time with --within, or a smaller --prefill-step-size"
-                )
-            elif row.need.origin is not None:
+            if row.need is not None and row.need.origin is not None:
                 stopped = WHY[row.run.stopped if row.run else ""]
                 sign = "≤" if row.need.at_most else "~"
                 notes.append(
