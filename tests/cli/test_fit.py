@@ -85,16 +85,6 @@ def test_a_context_beyond_the_time_is_extrapolated_with_its_error(model: Path) -
     assert row["peak_active"]["margin"] > 0
 
 
-def test_without_steps_enough_it_cannot_be_told(model: Path) -> None:
-    done = mlxtop(
-        "fit", "--model", str(model), "--context", "64k", "--within", "1", "--prefill-step-size", "8192"
-    )
-    assert done.returncode == 1
-    assert "cannot tell" in done.stdout
-    assert "give more time with --within, or a smaller --prefill-step-size" in " ".join(done.stdout.split())
-    assert "—" in done.stdout
-
-
 def test_markdown_has_the_same_table(model: Path) -> None:
     out = model / "answer.md"
     done = fit(model, "--context", "100", "--markdown", str(out))
