@@ -107,6 +107,24 @@ def extrapolate(folder: str, step: str, done: str, context: str) -> list[dict[st
     return found
 
 
+def crowded(folder: str, room: str) -> list[Any]:
+    """Where a study of 100,000 tokens ends with `room` bytes beyond the weights, and what that took."""
+    from mlxtop.core.budget import Budget
+    from mlxtop.fit.measure import Settings, build
+    from mlxtop.fit.study import study
+    from mlxtop.workload import architecture
+
+    model, config = architecture.build(Path(folder), 0)
+    weights = build(model, lambda _done, _total: None)
+    whole = weights + int(room)
+    settings = Settings(max_tokens=TOKENS, prefill_step_size=64)
+    size = architecture.vocabulary(config)
+    tell = lambda _context, _done: None  # noqa: E731
+    (row,) = study(model, size, weights, [100_000], settings, Budget(2**40, ""), whole, 120, tell).rows
+    assert row.run is not None
+    return [row.run.stopped, row.run.done, row.run.peak.total / whole, row.verdict.word]
+
+
 def parameters(folder: str, how: str) -> dict[str, list[Any]]:
     """Name, shape and type of every weight: of the truly loaded model, or of one built from its config."""
     from mlx.utils import tree_flatten

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from mlxtop.fit.study import contexts
+from tests.fit.shapes import bare, checkpoint, run
 
 
 @pytest.mark.parametrize(
@@ -18,3 +21,12 @@ def test_contexts_go_up_to_what_the_model_was_made_for(
     positions: int | None, lengths: tuple[int, ...]
 ) -> None:
     assert contexts(positions) == lengths
+
+
+def test_a_run_ends_before_the_memory_does(tmp_path: Path) -> None:
+    config = bare(checkpoint(tmp_path / "llama", "llama", hidden=128))
+    stopped, done, share, word = run("crowded", str(config), str(8 * 2**20))
+    assert stopped == "memory"
+    assert 512 < done < 10_000
+    assert 0.7 < share <= 1
+    assert word == "fits", "extrapolated against a budget that has nothing to do with it"

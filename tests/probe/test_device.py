@@ -1,3 +1,8 @@
+from typing import Any
+
+import pytest
+
+from mlxtop.probe.device import ceiling
 from tests.process import python
 
 
@@ -20,3 +25,25 @@ def test_a_package_that_is_not_there_has_no_version() -> None:
     from mlxtop.probe.device import version
 
     assert version("no-such-package-at-all") is None
+
+
+FACTS = {"working_set": None, "memory": 32 * 2**30, "unified": True, "cgroup_limit": None}
+
+
+@pytest.mark.parametrize(
+    ("changed", "gib", "what"),
+    [
+        ({}, 32, "the memory of this machine"),
+        ({"working_set": 24 * 2**30}, 24, "the working set this device recommends"),
+        ({"cgroup_limit": 8 * 2**30}, 8, "the container's limit"),
+        ({"unified": False, "cgroup_limit": 8 * 2**30}, 32, "the memory of this device"),
+    ],
+)
+def test_the_ceiling_is_the_lowest_that_binds_mlx(changed: dict[str, Any], gib: int, what: str) -> None:
+    assert ceiling({**FACTS, **changed}) == (gib * 2**30, what)
+
+
+def test_there_is_no_more_room_than_the_ceiling() -> None:
+    code = "import json; from mlxtop.probe import device as d; f = d.facts(); print(json.dumps([d.room(f), d.ceiling(f)]))"
+    room, (most, _) = python(code)
+    assert 0 < room <= most

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 from typing import Any
 
 from mlxtop.core.budget import Budget
@@ -10,7 +11,8 @@ from mlxtop.fit.extrapolate import Figure
 from mlxtop.fit.measure import Settings
 from mlxtop.fit.study import Row, Study
 
-HEAD = ("context", "peak active", "peak total", "footprint", "KV cache", "left", "")
+HEAD = ("context", "active", "total", "footprint", "KV cache", "left", "")
+WIDTH = 80
 WHY = {
     "time": "the time was up",
     "memory": "the memory here was nearly full",
@@ -54,7 +56,8 @@ class Answer:
             "  ".join(cell.rjust(w) for cell, w in zip(row[:-1], widths, strict=False)) + f"  {row[-1]}"
             for row in cells
         ]
-        blocks = (self._about(), [line.rstrip() for line in lines], self._notes(), [self.sentence()])
+        table = [line.rstrip() for line in lines]
+        blocks = (_wrap(self._about()), table, _wrap(self._notes()), _wrap([self.sentence()]))
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def markdown(self) -> str:
@@ -96,25 +99,26 @@ class Answer:
         how += [f"KV cache of {asked.max_kv_size:,} tokens at most"] if asked.max_kv_size else []
         how.append(f"cache limit {format_size(self.cache_limit)}")
         return [
-            f"{self.model}: {self.description}; weights {format_size(self.weights)}, random",
+            f"{self.model}: {self.description}; weights {format_size(self.weights)}",
             f"budget {format_size(self.budget.bytes)}, {self.budget.source}; on {self.facts['device']}",
-            ", ".join(how),
+            "the most it takes in a " + ", ".join(how),
         ]
 
     def _notes(self) -> list[str]:
         notes = []
+        untold = [f"{row.context:,}" for row in self.rows if row.need is None]
+        if untold:
+            notes.append(
+                f"— {', '.join(untold)}: too few steps of a prefill were run to tell: "
+                "give more time with --within, or a smaller --prefill-step-size"
+            )
         for row in self.rows:
-            if row.need is None:
-                notes.append(
-                    f"{row.context:,}: not told, for fewer than three of its prefill steps were run: "
-                    "give more time with --within, or a smaller --prefill-step-size"
-                )
-            elif row.need.origin is not None:
+            if row.need is not None and row.need.origin is not None:
                 stopped = WHY[row.run.stopped if row.run else ""]
                 sign = "≤" if row.need.at_most else "~"
                 notes.append(
-                    f"{sign} {row.context:,}: extrapolated from {row.need.origin:,} tokens ({stopped}), "
-                    f"peak active ± {format_size(row.need.active.margin)}, "
+                    f"{sign}{row.context:,}: extrapolated from {row.need.origin:,} tokens ({stopped}), "
+                    f"active ± {format_size(row.need.active.margin)}, "
                     f"footprint ± {format_size(row.need.footprint and row.need.footprint.margin)} (95 %)"
                 )
                 if row.need.at_most:
@@ -122,7 +126,7 @@ class Answer:
                 if row.verdict.word == "cannot tell":
                     notes.append("  the budget lies within the error: give more time with --within")
         if any(row.need and row.need.origin is None for row in self.rows):
-            notes.append("figures without a sign are measured")
+            notes.append("contexts without a sign are measured")
         if self.positions and self.rows[-1].context > self.positions:
             notes.append(f"this model was made for {self.positions:,} tokens")
         return notes
@@ -147,6 +151,12 @@ class Answer:
         }
 
 
+def _wrap(lines: Sequence[str]) -> list[str]:
+    return [
+        part for line in lines for part in wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)
+    ]
+
+
 def _how(row: Row) -> str:
     return " (extrapolated)" if row.need and row.need.origin is not None else ""
 
@@ -156,12 +166,9 @@ def _cells(row: Row) -> tuple[str, ...]:
     if need is None:
         return f"{row.context:,}", "—", "—", "—", "—", "—", verdict.word
     sign = "" if need.origin is None else "≤" if need.at_most else "~"
-    sizes = (
-        f"{sign}{format_size(figure.value)}" if figure else "—"
-        for figure in (need.active, need.total, need.footprint, need.kv)
-    )
-    left = format_size(verdict.headroom)
-    return f"{row.context:,}", *sizes, f"{sign if sign != '≤' else '≥'}{left}", verdict.word
+    figures = (need.active, need.total, need.footprint, need.kv)
+    sizes = (format_size(figure and figure.value) for figure in figures)
+    return f"{sign}{row.context:,}", *sizes, format_size(verdict.headroom), verdict.word
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -102,6 +102,8 @@ def _longest(rows: Sequence[Row], need: Callable[[int], Need | None], budget: Bu
     low, high = fits // FINEST, fails // FINEST
     while high - low > 1:
         middle = (low + high) // 2
-        fitting = judge(need(middle * FINEST), budget).word == "fits"
-        low, high = (middle, high) if fitting else (low, middle)
+        needed = need(middle * FINEST)
+        if needed is None:
+            return None
+        low, high = (middle, high) if judge(needed, budget).word == "fits" else (low, middle)
     return max(low * FINEST, fits) or None

@@ -1,0 +1,110 @@
+"""What is said, of answers whose numbers are known."""
+
+from mlxtop.core.budget import Budget
+from mlxtop.fit.answer import WIDTH, Answer
+from mlxtop.fit.extrapolate import Figure, Need
+from mlxtop.fit.measure import Run, Settings
+from mlxtop.fit.study import Row, Study
+from mlxtop.fit.verdict import judge
+
+GIB = 2**30
+BUDGET = Budget(10 * GIB, "from --budget")
+FACTS = {"device": "Apple M3 Max", "backend": "Metal", "mlx": "0.32.4", "mlx_lm": "0.32.2"}
+
+
+def need(gib: float, origin: int | None = None, at_most: bool = False, cached: float = 0.0) -> Need:
+    margin = 0 if origin is None else GIB // 8
+    size = round(gib * GIB)
+    return Need(
+        Figure(size - round(cached * GIB), margin), Figure(size, margin), Figure(size, margin),
+        Figure(GIB, margin), origin, at_most,
+    )  # fmt: skip
+
+
+def answer(*needs: tuple[int, Need | None], longest: int | None = None) -> Answer:
+    rows = tuple(
+        Row(context, found, judge(found, BUDGET), Run(context, stopped="time")) for context, found in needs
+    )
+    study = Study(rows, longest)
+    return Answer(
+        "org/some-70b",
+        "llama, 80 layers, 4 bits and bfloat16",
+        5 * GIB,
+        BUDGET,
+        Settings(),
+        GIB,
+        FACTS,
+        65536,
+        study,
+    )
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_all_fits() -> None:
+    told = answer((4096, need(6)), (8192, need(7)))
+    assert told.fits
+    assert told.sentence() == "org/some-70b fits in 10.00 GiB with 8,192 tokens, 3.00 GiB left."
+
+
+def test_some_fits_and_how_long_a_context_would() -> None:
+    told = answer((4096, need(6)), (65536, need(12, origin=8192)), longest=30208)
+    assert not told.fits
+    assert told.sentence() == (
+        "org/some-70b fits in 10.00 GiB with 4,096 tokens, 4.00 GiB left; 65,536 tokens (extrapolated) take "
+        "2.00 GiB too much; up to about 30,208 fit with 5 % to spare."
+    )
+    lines = told.text().splitlines()
+    assert any(line.startswith("~65,536  12.00 GiB") and line.endswith("does not fit") for line in lines)
+    assert "~65,536: extrapolated from 8,192 tokens (the time was up), active ± 128.0 MiB" in flat(
+        told.text()
+    )
+
+
+def test_none_fits_and_the_cache_is_in_the_way() -> None:
+    told = answer((4096, need(11, cached=4)))
+    assert told.sentence() == (
+        "org/some-70b does not fit in 10.00 GiB: 4,096 tokens take 1.00 GiB too much; "
+        "a --cache-limit of 2560M would make room for 4,096."
+    )
+
+
+def test_what_was_not_run_is_a_dash_and_no_answer() -> None:
+    told = answer((4096, None), (32768, None))
+    assert not told.fits
+    assert (
+        told.sentence()
+        == "Whether org/some-70b fits in 10.00 GiB cannot be told: too little of it could be run."
+    )
+    assert told.text().count("—") == 2 * 5 + 1
+    assert "— 4,096, 32,768: too few steps of a prefill were run to tell" in flat(told.text())
+    assert told.to_json()["contexts"][0]["peak_active"] is None
+
+
+def test_a_budget_within_the_error_is_no_answer() -> None:
+    told = answer((65536, need(9.95, origin=8192)))
+    assert "the budget lies within the error" in told.text()
+    assert told.to_json()["contexts"][0]["verdict"] == "cannot tell"
+
+
+def test_a_bound_says_that_it_is_one() -> None:
+    text = answer((65536, need(8, origin=8192, at_most=True))).text()
+    assert "≤65,536" in text
+    assert "at most: a sliding window" in text
+
+
+def test_nothing_is_wider_than_a_terminal() -> None:
+    text = answer((1024, need(1)), (131072, need(100, origin=8192, at_most=True)), (262144, None)).text()
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "made for 65,536 tokens" in text
+
+
+def test_markdown_is_a_table_with_the_sentence_first() -> None:
+    told = answer((4096, need(6)), (65536, need(12, origin=8192)))
+    lines = told.markdown().splitlines()
+    assert lines[0] == f"**{told.sentence()}**"
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 4
+    assert {line.count("|") for line in table} == {8}
