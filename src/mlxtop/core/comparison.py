@@ -266,12 +266,13 @@ class Comparison:
                 seconds += self._now - present.start
             if held or seconds >= PASSED:
                 shown.append((tally, seconds, held))
+        if not shown:
+            return []
         # The first of which something is known.
-        first = next((tally for tally, _, _ in shown if tally.works), None)
-        if first is not None:
-            shown.sort(key=lambda use: use[0] is not first)
+        first = next((tally for tally, _, _ in shown if tally.works), shown[0][0])
+        shown.sort(key=lambda use: use[0] is not first)
         return [
-            _use(tally, seconds, held, None if tally is first or first is None else self._told(first, tally))
+            _use(tally, seconds, held, None if tally is first else self._told(first, tally))
             for tally, seconds, held in shown
         ]
 
