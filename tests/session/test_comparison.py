@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.comparison import Comparison, Use
+from mlxtop.core.comparison import Comparison
 from mlxtop.core.event import Kind
 from mlxtop.core.limits import MIB
+from mlxtop.core.work import Use
 from mlxtop.session.local import LocalSession
 from mlxtop.session.replay import ReplayFleet
 from mlxtop.workload.options import FOREVER, Options
