@@ -22,6 +22,7 @@ from mlxtop.session.program import Program
 from mlxtop.session.run import RunFleet
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.workload.options import Options
+from mlxtop.workload.prompts import RAMP
 
 FOLDER = Path(__file__).parent
 Watching = Callable[[Pilot[None], RunFleet], Awaitable[None]]
@@ -61,6 +62,20 @@ async def limit_down(pilot: Pilot[None], session: LocalSession) -> None:
     await until(lambda: session.state.limits["cache"].value == 2 * 2**20)
     await asyncio.sleep(9)
     await decoding(pilot, session)
+
+
+async def compare(pilot: Pilot[None], session: LocalSession) -> None:
+    """One walk through the prompt lengths under each of two more limits: then there is something to tell."""
+    for keys in (["right_square_bracket"], ["left_square_bracket"] * 2):
+        await pilot.press(*keys)
+        await walk(session)
+    await pilot.press("v")
+    await pilot.pause(1.5)
+
+
+async def walk(session: LocalSession) -> None:
+    end = session.state.generations + len(RAMP) + 1
+    await until(lambda: session.state.generations >= end, 60)
 
 
 async def mark(pilot: Pilot[None], session: LocalSession) -> None:
@@ -132,6 +147,7 @@ async def models() -> None:
     await picture("large", session, (200, 50), decoding)
     await picture("light", session, (120, 40), decoding, light=True)
     await picture("limit", session, (120, 40), limit_down)
+    await picture("compare", session, (120, 40), compare)
     await picture("mark", session, (120, 40), mark)
     await picture("graph", session, (120, 40), press("g"))
     await picture("help", session, (120, 40), press("question_mark"))

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlxtop.core.comparison import MOST_LIMITS, MOST_WORK, Comparison, Highs, Use
+from mlxtop.core.comparison import MOST_LIMITS, MOST_WORK, Comparison
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.timeline import Timeline
+from mlxtop.core.work import Highs, Use
 
 
 @dataclass

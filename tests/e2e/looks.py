@@ -68,9 +68,12 @@ def settled(screen: Screen) -> None:
 
 
 def focus(screen: Screen, key: str, text: str) -> None:
-    """Presses a key and waits until the line with `text` looks as if the keyboard came or went."""
+    """Presses a key and waits until the line with `text` looks as if the keyboard came or went, and until the
+    row of keys says so: a cursor that blinks alone is no sign."""
     screen.wait_for(text)
     x, y = screen.find(text)
     before = screen.cell(x, y)
     screen.press(key)
     screen.wait_for(lambda _: screen.cell(x, y) != before, why=f"another look of {text}")
+    if key in ("i", "escape"):
+        screen.wait_for("enter send" if key == "i" else "? help")

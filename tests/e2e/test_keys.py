@@ -240,6 +240,16 @@ def test_theme(demo: Screen) -> None:
     demo.wait_for(lambda _: demo.cell(x, y).bg == dark, why="the dark background again")
 
 
+def test_limits_are_compared_beside_the_output_and_in_full(demo: Screen) -> None:
+    demo.wait_for("change of speed")
+    demo.press("v")
+    demo.wait_for("A piece of work is one generation")
+    assert " cache limits " in demo.lines()[0]
+    demo.value(r"▸ +" + SIZE)
+    demo.press("escape")
+    demo.wait_for(alone)
+
+
 def test_help_lists_every_key(demo: Screen) -> None:
     demo.press("?")
     for line in (

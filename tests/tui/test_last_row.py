@@ -4,6 +4,7 @@ import pytest
 
 from mlxtop.core.event import Kind
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.widgets.axis import _room
 from mlxtop.tui.widgets.keys import Keys
 
@@ -80,3 +81,20 @@ def test_a_name_stands_where_no_tick_covers_it():
     assert _room(4, 10, 20, {10}) == 11
     assert _room(4, 10, 20, {12}) == 13
     assert _room(4, 10, 17, {12}) is None
+
+
+@pytest.mark.parametrize("colours", [True, False], ids=["colours", "no-colour"])
+async def test_a_strip_of_a_terminal_and_back(session, monkeypatch, colours):
+    """For a moment after a resize a chart has columns for another width."""
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = MlxtopApp(session)
+    async with app.run_test(size=(120, 40)) as pilot:
+        for size in ((40, 12), (200, 50), (23, 5), (120, 40)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.3)
+            app.dashboard.tick()
+            await pilot.pause(0.1)
+        assert "? help" in row(app)
+        segments = [s for panel in app.dashboard.query(Canvas) for strip in panel._strips for s in strip]
+        assert all(segment.style is not None for segment in segments)

@@ -6,17 +6,16 @@ only: decoding after a prompt as long, give or take an eighth; or the same phase
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import ceil, inf, nextafter
-from statistics import median
 from typing import Final, NamedTuple, Protocol
 
-from mlxtop.core.effect import LEAST, Effect, compare
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.samples import Samples
 from mlxtop.core.timeline import Timeline
+from mlxtop.core.work import Against, Highs, Use, Work, against, used
 
 MOST_LIMITS: Final = 32
 MOST_WORK: Final = 128
@@ -38,52 +37,6 @@ RESTING: Final = frozenset(("start", "load", "download", "idle", "failed"))
 FINE: Final = 20.0
 """Stretches up to so many seconds are read sample by sample."""
 MOST_COLUMNS: Final = 600
-
-
-class Highs(NamedTuple):
-    """The most that the cache, and active + cache, were; bytes, or `UNKNOWN`."""
-
-    cache: int = UNKNOWN
-    total: int = UNKNOWN
-
-    def join(self, other: "Highs") -> "Highs":
-        return Highs(max(self.cache, other.cache), max(self.total, other.total))
-
-
-class Work(NamedTuple):
-    """One piece of work: what it is like (see `Comparison._like`), steps a second, and what was held."""
-
-    like: int
-    speed: float
-    highs: Highs
-
-
-class Against(NamedTuple):
-    """A limit against the first: the speed, and bytes more over the same work; `None` when not known."""
-
-    speed: Effect
-    cache: int | None = None
-    total: int | None = None
-
-
-class Use(NamedTuple):
-    """One limit as it was used: bytes, seconds, and steps a second of its pieces of work."""
-
-    limit: int
-    seconds: float
-    present: bool
-    """Whether it is in force."""
-    pieces: int
-    """Pieces of work that are known."""
-    speed: float | None
-    low: float | None
-    """The speed that a quarter of the work did not reach."""
-    high: float | None
-    """The speed that a quarter of the work went beyond."""
-    highs: Highs
-    """At any working moment under this limit."""
-    against: Against | None
-    """`None` for the first, which the others are compared with."""
 
 
 class Run(Protocol):
@@ -180,6 +133,7 @@ class Comparison:
             if visit.start <= begin and event.time <= visit.end:
                 length = d["prompt_tokens"] + d.get("context", 0)
                 self._waiting.append(_Waiting(visit.tally, begin, event.time, length, d["tps"]))
+                return
 
     def _read_on(self, visit: "_Visit", until: float) -> None:
         """Reads what happened under a limit since the last look."""
@@ -266,18 +220,19 @@ class Comparison:
                 seconds += self._now - present.start
             if held or seconds >= PASSED:
                 shown.append((tally, seconds, held))
+        if not shown:
+            return []
         # The first of which something is known.
-        first = next((tally for tally, _, _ in shown if tally.works), None)
-        if first is not None:
-            shown.sort(key=lambda use: use[0] is not first)
+        first = next((tally for tally, _, _ in shown if tally.works), shown[0][0])
+        shown.sort(key=lambda use: use[0] is not first)
         return [
-            _use(tally, seconds, held, None if tally is first or first is None else self._told(first, tally))
-            for tally, seconds, held in shown
+            used(t.limit, t.works, t.highs, seconds, held, None if t is first else self._told(first, t))
+            for t, seconds, held in shown
         ]
 
     def _told(self, first: "_Tally", other: "_Tally") -> Against:
         if other.limit not in self._against:
-            self._against[other.limit] = _compare(first.works, other.works)
+            self._against[other.limit] = against(first.works, other.works)
         return self._against[other.limit]
 
 
@@ -313,31 +268,3 @@ class _Waiting(NamedTuple):
 
 def _works(names: Sequence[str], phase: int) -> bool:
     return 0 <= phase < len(names) and names[phase] not in RESTING
-
-
-def _compare(first: Iterable[Work], other: Iterable[Work]) -> Against:
-    first, other = list(first), list(other)
-    speed = compare(*([(work.like, work.speed) for work in works] for works in (first, other)))
-    if speed.pieces < LEAST:
-        return Against(speed)
-    shared = {work.like for work in first} & {work.like for work in other}
-    before, after = (_most(work.highs for work in works if work.like in shared) for works in (first, other))
-    if UNKNOWN in (*before, *after):
-        return Against(speed)
-    return Against(speed, after.cache - before.cache, after.total - before.total)
-
-
-def _most(highs: Iterable[Highs]) -> Highs:
-    found = Highs()
-    for each in highs:
-        found = found.join(each)
-    return found
-
-
-def _use(tally: _Tally, seconds: float, present: bool, against: Against | None) -> Use:
-    speeds = sorted(work.speed for work in tally.works)
-    low = middle = high = None
-    if speeds:
-        middle, quarter = median(speeds), (len(speeds) - 1) // 4
-        low, high = speeds[quarter], speeds[len(speeds) - 1 - quarter]
-    return Use(tally.limit, seconds, present, len(speeds), middle, low, high, tally.highs, against)

@@ -138,7 +138,7 @@ class Canvas(Widget, can_focus=False):
         if length < width:
             segments.append(Segment(" " * (width - length), self.style("text")))
         elif length > width:
-            return Strip(segments, length).adjust_cell_length(width)
+            return Strip(segments, length).adjust_cell_length(width, self.style("text"))
         return Strip(segments, width)
 
     def _repaint(self) -> None:

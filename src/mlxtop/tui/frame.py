@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mlxtop.core.columns import Columns
-from mlxtop.core.comparison import Use
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
 from mlxtop.core.units import Units, format_delta, format_size
 from mlxtop.core.verdicts import Diagnosis
+from mlxtop.core.work import Use
 from mlxtop.session.protocol import Session
 from mlxtop.tui.timeaxis import TimeAxis
 

@@ -15,10 +15,11 @@ from textual.widgets import Input
 from mlxtop.core.budget import Ask
 from mlxtop.core.census import Census
 from mlxtop.core.columns import Columns
-from mlxtop.core.comparison import Comparison, Use
+from mlxtop.core.comparison import Comparison
 from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.core.verdicts import Diagnosis
+from mlxtop.core.work import Use
 from mlxtop.probe import own
 from mlxtop.session.guard import set_budget
 from mlxtop.session.protocol import Session, Wish

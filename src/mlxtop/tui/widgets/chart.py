@@ -106,8 +106,9 @@ class Chart(Canvas):
         scale = fit(min((v for v in lo if v != UNKNOWN), default=0), reach, self.base(frame.view.units))
         notes = self.notes(frame, scale, height)
         plot = self._plot(lo, hi, scale, height, line, frame.ticks)
+        text = self.style("text")
         return [
-            Strip([*self._label(frame, notes, y), *plot[y]], GUTTER + len(lo)).adjust_cell_length(width)
+            Strip([*self._label(frame, notes, y), *plot[y]], GUTTER + len(lo)).adjust_cell_length(width, text)
             for y in range(height)
         ]
 

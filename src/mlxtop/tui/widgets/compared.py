@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from textual.strip import Strip
 
-from mlxtop.core.comparison import Use
 from mlxtop.core.effect import LEAST, Effect
 from mlxtop.core.units import format_clock
+from mlxtop.core.work import Use
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 

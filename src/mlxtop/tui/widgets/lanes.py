@@ -161,7 +161,9 @@ class LaneCanvas(FleetCanvas):
         for y in range(rows):
             parts = self._figures(frame, lane, y, columns, left)
             segments = [*(Segment(text, style + ground) for text, style in parts), *plot[y]]
-            strips.append(Strip(segments, left + len(lane.totals)).adjust_cell_length(width))
+            strips.append(
+                Strip(segments, left + len(lane.totals)).adjust_cell_length(width, self.style("text"))
+            )
         return strips
 
     def ground(self) -> Style:
