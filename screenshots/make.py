@@ -1,8 +1,8 @@
 """Makes every picture in this folder from a real run of the demo: `make screenshots`.
 
 A session runs MLX for about a minute; the application is opened over it at several sizes, keys are
-pressed, and Textual writes what it shows as SVG. Then `mlxtop run` has its pictures, of programs of its own.
-`python -m screenshots.make run` makes only those.
+pressed, and Textual writes what it shows as SVG. `mlxtop run` has its pictures, of programs of its own, and
+`mlxtop sweep` one of a sweep while it runs. `python -m screenshots.make run` makes only those of `run`.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 from screenshots.programs import RANKS, SERVER, TRAIN, Asking
 from tests.checkpoint import write_checkpoint
@@ -20,7 +21,11 @@ from textual.pilot import Pilot
 from mlxtop.session.local import LocalSession
 from mlxtop.session.program import Program
 from mlxtop.session.run import RunFleet
+from mlxtop.sweep.bench import ModelBench
+from mlxtop.sweep.plan import Plan, parse_knob
+from mlxtop.sweep.runner import Sweep
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.sweep import SweepScreen
 from mlxtop.workload.options import Options
 from mlxtop.workload.prompts import RAMP
 
@@ -120,8 +125,29 @@ def press(*keys: str) -> Act:
 
 
 async def main(names: list[str]) -> None:
-    if names != ["run"]:
-        await models()
+    for name, make in {"sweep": sweep, "models": models, "run": programs}.items():
+        if not names or name in names:
+            await make()
+
+
+async def sweep() -> None:
+    """A sweep of the demo, when some rounds are left."""
+    limits = parse_knob("cache-limit=0,2M,20M,100M,256M,1G,default")
+    plan = Plan("demo", (limits,), lengths=(128, 512), max_tokens=64, tolerance=0.05)
+    bench = ModelBench(plan, Options())
+    runs = Sweep(plan, bench)
+    screen = SweepScreen(runs)
+    runs.changed = screen.changed
+    app = MlxtopApp(first=screen, opened=Thread(target=runs.run).start)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: runs.progress.done >= 90 or runs.progress.stage == "done", 300)
+        await pilot.pause(0.3)
+        print(app.save_screenshot("sweep.svg", str(FOLDER)))
+        runs.stop()
+        await until(lambda: runs.progress.stage in ("stopped", "done"))
+
+
+async def programs() -> None:
     with TemporaryDirectory() as folder:
         write_checkpoint(Path(folder, "my-model"), hidden=512, layers=4)
         Path(folder, "train.py").write_text(TRAIN)

@@ -23,7 +23,7 @@ TRUTHS: dict[str, list[float]] = {
     "dip": [0.30, 0.08, 0, 0, 0.05, 0.05, 0.05],
 }
 """The share each choice loses, the smallest limit first. `dip`: as on CUDA, no limit is not the best."""
-NOISES = (0.003, 0.01, 0.05, 0.2)
+NOISES = (0.003, 0.01, 0.2)
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,12 @@ def hidden(chance: np.random.Generator, at: Array) -> tuple[Array, NDArray[np.bo
     return burst(chance, at, seen=False)
 
 
+def hiccups(chance: np.random.Generator, at: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """One cell in sixteen is slower by up to two thirds, for no reason that shows."""
+    hit = chance.random(at.shape) < 1 / 16
+    return np.where(hit, chance.uniform(0.1, 1.1, at.shape), 0.0), np.zeros_like(at, dtype=bool)
+
+
 def uneven(chance: np.random.Generator, at: Array) -> tuple[Array, NDArray[np.bool_]]:
     """The smallest limit is four times as noisy as the rest, at one per cent."""
     extra = np.zeros_like(at)
@@ -64,7 +70,7 @@ def uneven(chance: np.random.Generator, at: Array) -> tuple[Array, NDArray[np.bo
     return extra, np.zeros_like(at, dtype=bool)
 
 
-WEATHERS = tuple(Weather(f.__name__, f) for f in (still, drift, burst, hidden, uneven))
+WEATHERS = tuple(Weather(f.__name__, f) for f in (still, drift, burst, hidden, hiccups, uneven))
 
 
 def sweeps(truth: list[float], noise: float, weather: Weather, count: int, seed: int) -> Array:

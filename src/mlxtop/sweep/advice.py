@@ -6,17 +6,15 @@ from math import ceil, exp, inf, isfinite, log1p
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlxtop.core.units import format_size, format_span
-from mlxtop.sweep.interval import Array, losses
+from mlxtop.sweep.interval import Array, Flags, losses
 
 FEWEST_ROUNDS = 5
 """Below these nothing is said, and no sweep stops by itself."""
 MOST_MORE = 1000
 """More missing rounds than that are not worth a number."""
 Verdict = Literal["take", "same", "unknown"]
-Flags = NDArray[np.bool_]
 
 
 class Judgement(NamedTuple):

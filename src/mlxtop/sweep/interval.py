@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 ERROR, SLANDER = 0.05, 0.01
 """The share of all sweeps in which "at most" may be wrong of any choice, and "at least" of any pair."""
 DRAWS = 2000
+TRIMMED = 0.2
 
 
 class Spread(NamedTuple):
@@ -57,42 +59,68 @@ def losses(logs: Array, families: int = 1) -> Losses:
     """`logs[…, round, choice]`, nan where nothing counts → the losses, `[…, choice]`.
 
     A round is a block: choices are compared within it, so that whatever slows a whole round slows no choice.
-    A pair's spread over the rounds is taken from all pairs together, or from the pair's own rounds where
-    those spread more. "At most" must hold against each of the others, whichever is the best: so picking the
-    best costs nothing, and only the number of choices does (Bonferroni). "At least" is about the worst pair
-    of all, in each of `families` such comparisons (prompt lengths), and pays for all of them.
+    "At most" must hold against each of the others, whichever is the best: so picking the best costs nothing,
+    and only the number of choices does (Bonferroni). "At least" is about the worst pair of all, in each of
+    `families` such comparisons (prompt lengths), and pays for all of them.
     """
     choices = logs.shape[-1]
-    pairs = logs[..., :, None] - logs[..., None, :]
-    known = np.isfinite(pairs)
-    count = known.sum(axis=-3).astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, pairs, 0.0).sum(axis=-3) / count
-        squares = np.where(known, (pairs - mean[..., None, :, :]) ** 2, 0.0).sum(axis=-3)
-        own = squares / (count - 1)
-        others = ~np.eye(choices, dtype=bool)
-        freedom = np.where(others, np.maximum(count - 1, 0), 0.0).sum(axis=(-2, -1))
-        shared = np.where(others, squares, 0.0).sum(axis=(-2, -1)) / freedom
-        error = np.sqrt(np.fmax(own, shared[..., None, None]) / count)
-        # Pairs share their choices: as many degrees of freedom as a two-way table without its margins has.
-        freedom = freedom / choices
+    others = ~np.eye(choices, dtype=bool)
+    gain, error, freedom, count = _pairs(logs, others)
     one = student(1 - ERROR / 2 / (choices - 1), freedom)[..., None, None]
     all_ = student(1 - SLANDER / (choices * (choices - 1) * families), freedom)[..., None, None]
-    lost = np.where(others, -mean, -np.inf)
+
+    def worst(bounds: Array, unknown: float) -> Array:
+        """The largest against any of the others."""
+        known = np.where(np.isfinite(error), bounds, unknown)
+        return np.asarray(np.where(others, known, -np.inf).max(axis=-1))
+
     with np.errstate(invalid="ignore"):
-        most = np.where(others, np.where(np.isfinite(error), -mean + one * error, np.inf), -np.inf).max(
-            axis=-1
+        loss = worst(-gain, -np.inf)
+        most, least = worst(one * error - gain, np.inf), worst(-all_ * error - gain, -np.inf)
+        best = loss.argmin(axis=-1)[..., None]
+        half = (np.take_along_axis(error, np.broadcast_to(best[..., None], (*loss.shape, 1)), -1) * one)[
+            ..., 0
+        ]
+    half = np.where(np.arange(choices) == best, -np.inf, np.where(np.isnan(half), np.inf, half))
+    return Losses(loss, most, least, half, np.where(others, count, np.inf).min(axis=-1))
+
+
+def _pairs(logs: Array, others: Flags) -> tuple[Array, Array, Array, Array]:
+    """How much more each choice has than each other, its standard error, degrees of freedom, and rounds.
+
+    Means without the fifth of the rounds at either end, so that a hiccup decides nothing, and the error that
+    goes with them (K. Yuen, Biometrika 61, 1974). A pair's spread is taken from all pairs together, or from
+    its own rounds where those spread more.
+    """
+    pairs = logs[..., :, None] - logs[..., None, :]
+    count = np.isfinite(pairs).sum(axis=-3, keepdims=True)
+    cut = (count * TRIMMED).astype(int)
+    # What is not known comes last.
+    ranked = np.sort(pairs, axis=-3)
+    place = np.arange(logs.shape[-2])[:, None, None]
+    low, high = (_at(ranked, i) for i in (cut, count - cut - 1))
+    there, kept = place < count, (place >= cut) & (place < count - cut)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pulled = np.where(there, np.clip(ranked, low, high), 0.0)
+        squares = np.where(there, (pulled - pulled.sum(axis=-3, keepdims=True) / count) ** 2, 0.0).sum(
+            axis=-3
         )
-        least = np.where(others, np.where(np.isfinite(error), -mean - all_ * error, -np.inf), -np.inf).max(
-            axis=-1
-        )
-    loss = np.where(np.isnan(lost), -np.inf, lost).max(axis=-1)
-    best = loss.argmin(axis=-1)[..., None, None]
-    with np.errstate(invalid="ignore"):
-        half = (np.take_along_axis(error, np.broadcast_to(best, (*loss.shape, 1)), axis=-1) * one)[..., 0]
-    half = np.where(np.arange(choices) == best[..., 0], -np.inf, half)
-    rounds = np.where(others, count, np.inf).min(axis=-1)
-    return Losses(loss, most, least, np.where(np.isnan(half), np.inf, half), rounds)
+        left = kept.sum(axis=-3).astype(float)
+        gain = np.where(kept, ranked, 0.0).sum(axis=-3) / left
+        own = squares / (left - 1)
+        enough = others & (left > 1)
+        shared = np.where(enough, own, 0.0).sum(axis=(-2, -1)) / enough.sum(axis=(-2, -1))
+        error = np.sqrt(np.fmax(own, shared[..., None, None]) / left)
+    # Pairs share their choices: as many degrees of freedom as a two-way table without its margins has.
+    freedom = np.where(others, np.maximum(left - 1, 0), 0.0).sum(axis=(-2, -1)) / logs.shape[-1]
+    return gain, error, freedom, count[..., 0, :, :].astype(float)
+
+
+def _at(ranked: Array, place: NDArray[np.int_]) -> Array:
+    """The values at a place of each column; any where there are none."""
+    if not ranked.shape[-3]:
+        return np.full(place.shape, np.nan)
+    return np.take_along_axis(ranked, np.clip(place, 0, ranked.shape[-3] - 1), axis=-3)
 
 
 def student(probability: float, freedom: Array) -> Array:
