@@ -5,7 +5,6 @@ others ask for waits in an inbox and is carried out at the next safe point: betw
 chunks of a prompt, while loading between two weights, or at once when idle.
 """
 
-import gc
 import queue
 import threading
 import time
@@ -17,12 +16,8 @@ from typing import Any, Literal
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Kind
-from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.core.units import DEFAULT
-from mlxtop.probe import allocator, backend, breakdown, census, device, own
-from mlxtop.probe.limits import Call, Change, Watch
-from mlxtop.workload import architecture, demo, hub
+from mlxtop.probe import allocator, backend, breakdown, device, own
 from mlxtop.workload.commands import (
     Census,
     Clear,
@@ -38,6 +33,9 @@ from mlxtop.workload.commands import (
     Stop,
 )
 from mlxtop.workload.failure import explain
+from mlxtop.workload.generation import Generation, encode, stream
+from mlxtop.workload.knobs import Knobs
+from mlxtop.workload.loading import load
 from mlxtop.workload.options import Options
 from mlxtop.workload.prompts import Prompt, prompts
 
@@ -79,18 +77,13 @@ class Engine(threading.Thread):
         self._write = write
         self._inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._ready = threading.Event()
-        self._downloading = threading.Event()
         self._running = True
         self._quit = False
         self._said: Generate | None = None
-        self._asked: int | None = None
         self._source = prompts(options)
-        self._defaults: dict[Knob, int] = {}
-        self._stand: dict[Knob, tuple[int, str]] = {}
         self._conversation: list[Any] | None = None
         self._context = 0
         """Tokens in the conversation's KV cache."""
-        self._census_budget = census.BUDGET
         self._model: Any = None
         self._tokenizer: Any = None
         self._measured = 0.0
@@ -127,21 +120,15 @@ class Engine(threading.Thread):
         self._emit(Kind.PHASE, phase="load")
         self._mx = backend.load()
         self._emit(Kind.FACTS, **device.facts(), model=self.options.name)
-        self._watch = Watch(self._noticed)
-        self._watch.install()
-        self._defaults = self._watch.ask()
-        for knob in KNOBS:
-            value = self._defaults[knob]
-            self._stand[knob] = value, MLX_DEFAULT
-            self._emit(Kind.LIMIT, knob=knob, old=value, new=value, who=MLX_DEFAULT)
+        self._knobs = Knobs(self._emit)
         self._ready.set()
         for knob, size in self.options.limits.items():
-            self._set_limit(SetLimit(knob, size, "flag"))
+            self._knobs.set_limit(SetLimit(knob, size, "flag"))
 
     def _end(self) -> None:
         """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of ours."""
         self._conversation = self._model = self._tokenizer = None
-        self._watch.remove()
+        self._knobs.close()
         self._mx.synchronize()
         self._mx.clear_streams()
 
@@ -149,31 +136,8 @@ class Engine(threading.Thread):
         self._emit(Kind.PHASE, phase="load")
         self._model = self._tokenizer = self._conversation = None
         self.counters.weights = self.counters.kv = UNKNOWN
-        if self.options.model is None:
-            self._model, self._tokenizer = demo.load(self.options.seed)
-        else:
-            from mlx_lm import load
-
-            self._downloading.clear()
-            with hub.progress(self._downloaded):
-                if self.options.random_weights:
-                    self._model, self._tokenizer = architecture.load(self.options.model, self.options.seed)
-                else:
-                    self._model, self._tokenizer = load(
-                        self.options.model, adapter_path=self.options.adapter_path, lazy=True
-                    )[:2]
-            if self._downloading.is_set():
-                self._emit(Kind.PHASE, phase="load")
-        if self.options.to_the_end:
-            self._tokenizer.eos_token_ids = ()
+        self._model, self._tokenizer = load(self.options, self._emit)
         self._materialize()
-
-    def _downloaded(self, done: int, total: int) -> None:
-        """Some bytes came from the Hub. Called by the threads that fetch them."""
-        if not self._downloading.is_set():
-            self._downloading.set()
-            self._emit(Kind.PHASE, phase="download")
-        self._emit(Kind.PROGRESS, phase="download", done=done, total=total)
 
     def _materialize(self) -> None:
         """Evaluates the weights one by one, so that loading shows how far it is and can be left."""
@@ -230,16 +194,14 @@ class Engine(threading.Thread):
         self._running, self._conversation, self.counters.kv = False, None, UNKNOWN
         self._emit(Kind.ERROR, message=message, phase=what)
         with suppress(Exception):
-            self._settle()
-            self._watch.call("clear_cache", "mlxtop")
+            self._knobs.clear_cache("mlxtop")
         return False
 
     def _generate(self, prompt: Prompt, options: Options) -> None:
-        from mlx_lm import stream_generate
         from mlx_lm.models.cache import make_prompt_cache
 
         self._safe_point()
-        tokens = self._encode(prompt)
+        tokens = encode(self._tokenizer, prompt)
         if prompt.chat and self._conversation is not None:
             cache, context = self._conversation, self._context
         else:
@@ -247,19 +209,9 @@ class Engine(threading.Thread):
         self._conversation = cache if prompt.chat else None
         self._write("prompt", prompt.text if prompt.length is None else f"a prompt of {len(tokens)} tokens")
         self._emit(Kind.PHASE, phase="prefill", tokens=len(tokens))
-        run = _Run(len(tokens), context, options.max_tokens, time.monotonic())
-        replies = stream_generate(
-            self._model,
-            self._tokenizer,
-            tokens,
-            max_tokens=options.max_tokens,
-            prompt_cache=cache,
-            max_kv_size=options.max_kv_size,
-            kv_bits=options.kv_bits,
-            quantized_kv_start=0,
-            prefill_step_size=options.prefill_step_size,
-            prompt_progress_callback=lambda done, total: self._prefilled(cache, done, total),
-            **self._sampling(tokens),
+        run = Generation(len(tokens), context, options.max_tokens, time.monotonic())
+        replies = stream(
+            self._model, self._tokenizer, tokens, cache, options, partial(self._prefilled, cache)
         )
         try:
             with closing(replies):
@@ -277,27 +229,12 @@ class Engine(threading.Thread):
                 # A KV cache that is no longer needed is free memory, not a reading.
                 self.counters.kv = 0
 
-    def _encode(self, prompt: Prompt) -> list[int]:
-        if prompt.chat and self._tokenizer.has_chat_template:
-            messages = [{"role": "user", "content": prompt.text}]
-            return list(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True))
-        # A prompt of nothing is still one token: models take no less.
-        return prompt.fit(list(self._tokenizer.encode(prompt.text))) or [0]
-
-    def _sampling(self, tokens: list[int]) -> dict[str, Any]:
-        """Greedy as mlx-lm's own default; the demo, which has nothing to say, draws by chance."""
-        if self.options.model is not None:
-            return {}
-        from mlx_lm.sample_utils import make_sampler
-
-        return {"sampler": make_sampler(temp=1.0), "logits_processors": [demo.murmur(tokens)]}
-
     def _prefilled(self, cache: list[Any], done: int, total: int) -> None:
         self.counters.kv = breakdown.kv(cache)
         self._emit(Kind.PROGRESS, phase="prefill", done=done, total=total)
         self._safe_point()
 
-    def _decoded(self, run: "_Run", cache: list[Any], reply: Any) -> None:
+    def _decoded(self, run: Generation, cache: list[Any], reply: Any) -> None:
         now = time.monotonic()
         if run.tokens == 0:
             run.first(now, reply.prompt_tps)
@@ -340,18 +277,15 @@ class Engine(threading.Thread):
         """Carries out one command; True when the present work, or the present rest, ends with it."""
         match command:
             case SetLimit():
-                self._set_limit(command)
+                self._knobs.set_limit(command)
             case Clear(who):
-                self._settle()
-                self._watch.call("clear_cache", who)
+                self._knobs.clear_cache(who)
             case Reset(who):
-                self._watch.call("reset_peak_memory", who)
+                self._knobs.reset_peak(who)
             case Collect(who):
-                self._collect(who)
+                self._knobs.collect(who)
             case Census():
-                found = census.take(self._census_budget)
-                self._census_budget = census.longer(found, self._census_budget)
-                self._emit(Kind.CENSUS, **found.to_json())
+                self._knobs.census()
             case Forget():
                 self._conversation = None
                 self.counters.kv = 0
@@ -380,66 +314,3 @@ class Engine(threading.Thread):
             self._source, self._running = prompts(self.options), True
         else:
             self._said = Generate(Prompt(text, chat=self.options.workload == "chat"), self.options)
-
-    def _set_limit(self, command: SetLimit) -> None:
-        value = self._defaults[command.knob] if command.value == DEFAULT else int(command.value)
-        self._settle()
-        self._asked = value
-        try:
-            self._watch.set(command.knob, value, command.who)
-        except Exception as error:
-            self._emit(Kind.ERROR, message=f"MLX refused the {command.knob} limit: {error}.", phase="limit")
-            now, who = self._stand[command.knob]
-            self._emit(Kind.LIMIT, knob=command.knob, old=now, new=now, who=who, asked=value)
-        finally:
-            self._asked = None
-
-    def _collect(self, who: str) -> None:
-        before = allocator.snapshot().active
-        objects = gc.collect()
-        self._emit(Kind.COLLECT, objects=objects, freed=before - allocator.snapshot().active, who=who)
-
-    def _settle(self) -> None:
-        """Lets queued work finish with the GIL free: on the CPU backend the setters wait with it held."""
-        self._mx.synchronize()
-
-    def _noticed(self, what: Change | Call) -> None:
-        match what:
-            case Change(knob, old, new, who):
-                self._stand[knob] = new, who
-                self._emit(Kind.LIMIT, knob=knob, old=old, new=new, who=who, asked=self._asked)
-            case Call("clear_cache", size, who):
-                self._emit(Kind.CLEAR, freed=size, who=who)
-            case Call(_, size, who):
-                self._emit(Kind.RESET, peak=size, who=who)
-
-
-class _Run:
-    """One generation while it goes on."""
-
-    def __init__(self, prompt_tokens: int, context: int, most: int, began: float) -> None:
-        self.prompt_tokens = prompt_tokens
-        self.context = context
-        self.most = most
-        self.began = began
-        self.tokens = 0
-        self.last = began
-        self.reason = "length"
-        self.ttft = 0.0
-        self.prompt_tps = 0.0
-
-    def first(self, now: float, prompt_tps: float) -> None:
-        self.ttft, self.prompt_tps = now - self.began, prompt_tps
-
-    def summary(self) -> dict[str, Any]:
-        seconds = self.last - self.began - self.ttft
-        return {
-            "tokens": self.tokens,
-            "prompt_tokens": self.prompt_tokens,
-            "context": self.context,
-            "ttft": self.ttft,
-            "prompt_tps": self.prompt_tps,
-            # The first token belongs to the prompt: its time is ttft.
-            "tps": (self.tokens - 1) / seconds if seconds > 0 else 0.0,
-            "reason": self.reason,
-        }
