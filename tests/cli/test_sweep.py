@@ -81,7 +81,10 @@ def test_what_cannot_be_asked_for(values: dict[str, object], command: tuple[str,
     ("arguments", "sentence"),
     [
         (("stray",), "mlxtop: sweep takes no argument stray; a command to measure stands after --."),
-        (("--json", "-", "--csv", "-"), "Only one of --json, --csv and --markdown can be standard output."),
+        (
+            ("--json", "-", "--csv", "-"),
+            "Only one of --json, --csv, --markdown and --html can be standard output.",
+        ),
         (("--json", "a", "--csv", "./a"), "must be different files."),
         (("--json", "/no/such/a.json"), "there is no folder /no/such."),
         (("--resume", "/no/such/a.json"), "there is no folder /no/such."),
@@ -102,8 +105,8 @@ def test_help_shows_how() -> None:
 
 
 def test_headless_with_all_its_files(tmp_path: Path) -> None:
-    json_, csv_, markdown = (tmp_path / name for name in ("s.json", "s.csv", "s.md"))
-    outs = ("--json", str(json_), "--csv", str(csv_), "--markdown", str(markdown))
+    json_, csv_, markdown, html = (tmp_path / name for name in ("s.json", "s.csv", "s.md", "s.html"))
+    outs = ("--json", str(json_), "--csv", str(csv_), "--markdown", str(markdown), "--html", str(html))
     done = mlxtop("sweep", *SMALL, "--repeats", "3", *outs, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "mlxtop: warms up: 0 B, prompt 16" in done.stderr
@@ -119,6 +122,7 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     text = markdown.read_text()
     assert text.count("\n| ") == 2 + 6
     assert "```text\ntokens/s against peak total" in text
+    assert html.read_text().count("<circle") == 6
     # The same again, once it is complete, measures nothing and says the same.
     again = mlxtop("sweep", *SMALL, "--repeats", "3", "--resume", str(json_), timeout=120)
     assert again.returncode == 0
@@ -173,6 +177,6 @@ def test_a_command_without_mlx_is_none(tmp_path: Path) -> None:
     began = time.monotonic()
     done = mlxtop("sweep", "--headless", "--", sys.executable, "-c", "print(1)")
     assert done.returncode == 1
-    assert "saw no MLX in -c print(1): its cache limit cannot be set." in done.stderr
+    assert "saw no MLX in -c print(1): it uses none, or ended too soon." in done.stderr
     assert done.stdout == ""
     assert time.monotonic() - began < 30

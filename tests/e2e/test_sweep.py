@@ -76,7 +76,9 @@ def test_every_size(spawn: Spawn) -> None:
     assert screen.overruns == []
     screen.press("?")
     screen.wait_for("Show the next prompt length")
-    screen.press("escape", "q")
+    screen.press("escape")
+    screen.wait_for("peak total, prompt 48")
+    screen.press("q")
     assert screen.exit() == 130
 
 
@@ -91,7 +93,7 @@ def test_a_model_that_is_not_there(spawn: Spawn) -> None:
 def test_a_command_under_the_screen(spawn: Spawn, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import mlx.core as mx\nfor i in range(9):\n    mx.eval(mx.ones((64, 1024)) + i)\nprint('took', 5)\n"
+        "import mlx.core as mx\nimport time\nfor i in range(9):\n    mx.eval(mx.ones((64, 1024)) + i)\n    time.sleep(0.1)\nprint('took', 5)\n"
     )
     options = ("--limits", "0,1M", "--repeats", "2", "--metric", r"took (\d+)", "--lower-is-better")
     screen = spawn("sweep", *options, "--", sys.executable, program)

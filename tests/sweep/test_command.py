@@ -1,6 +1,8 @@
 """Cells that are runs of a program: real processes under the real agent."""
 
+import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -112,3 +114,13 @@ def test_a_sweep_over_mlx_lm_s_own_command(checkpoint: Path) -> None:
     assert all(v["value"] > 0 and v["seconds"] > 0.1 and v["total"] > 0 for v in readings)
     none, some = ([r.values["cache"] for r in sweep.readings if r.arm == arm] for arm in (0, 1))
     assert max(none) < min(some)
+
+
+def test_a_variable_that_makes_no_sense_hurts_no_program() -> None:
+    code = "import mlx.core as mx; print(mx.set_cache_limit(5))"
+    for text, limit in (("cache=² memory= nope=3 cache x=y=z", 32 * MIB), (f"x cache={3 * MIB}", 3 * MIB)):
+        env = {**os.environ, "MLXTOP": "nonsense", "MLXTOP_LIMITS": text}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert (done.stdout, done.stderr) == (f"{limit}\n", "")

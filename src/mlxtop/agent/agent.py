@@ -123,7 +123,7 @@ class Agent:
         """The limits that the program is to start with: it is just importing MLX, nothing is queued yet."""
         for word in text.split():
             knob, _, size = word.partition("=")
-            if size.isdigit():
+            if size.isdecimal():
                 for known in KNOBS:
                     if known == knob:
                         self._set_limit(known, int(size), "flag")

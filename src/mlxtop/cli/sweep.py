@@ -107,7 +107,16 @@ Try:
     help="Write everything, every repeat too, to OUT after every cell; - is standard output, at the end.",
 )
 @click.option("--csv", "csv_", type=FILE, metavar="OUT", help="Write every repeat, one a line.")
-@click.option("--markdown", type=FILE, metavar="OUT", help="Write the table, the chart and the sentence.")
+@click.option(
+    "--markdown",
+    "markdown_",
+    type=FILE,
+    metavar="OUT",
+    help="Write the table, the chart and the sentence.",
+)
+@click.option(
+    "--html", "html_", type=FILE, metavar="OUT", help="Write the same as one page that needs nothing else."
+)
 @click.option(
     "--resume",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -231,16 +240,13 @@ def _lengths(text: str) -> tuple[int, ...]:
 
 
 def _outs(values: dict[str, Any]) -> dict[str, Path | None]:
-    outs = {
-        "json": values["json_"] or values["resume"],
-        "csv": values["csv_"],
-        "markdown": values["markdown"],
-    }
+    outs = {name: values[f"{name}_"] for name in ("json", "csv", "markdown", "html")}
+    outs["json"] = outs["json"] or values["resume"]
     if sum(1 for out in outs.values() if out == Path("-")) > 1:
-        raise UsageError("Only one of --json, --csv and --markdown can be standard output.")
+        raise UsageError("Only one of --json, --csv, --markdown and --html can be standard output.")
     named = [out.absolute() for out in outs.values() if out is not None and out != Path("-")]
     if len(set(named)) < len(named):
-        raise UsageError("--json, --csv and --markdown must be different files.")
+        raise UsageError("--json, --csv, --markdown and --html must be different files.")
     for out in named:
         if not out.parent.is_dir():
             raise UsageError(f"{out} cannot be written: there is no folder {out.parent}.")

@@ -20,6 +20,7 @@ from mlxtop.sweep import store, table
 from mlxtop.sweep.bench import Bench, ModelBench
 from mlxtop.sweep.command import CommandBench
 from mlxtop.sweep.outcome import Summary
+from mlxtop.sweep.page import page
 from mlxtop.sweep.plan import Plan
 from mlxtop.sweep.reading import Reading
 from mlxtop.sweep.runner import Sweep
@@ -41,10 +42,11 @@ class Outputs:
     json: Path | None
     csv: Path | None
     markdown: Path | None
+    html: Path | None
 
     @property
     def takes_stdout(self) -> bool:
-        return STDOUT in (self.json, self.csv, self.markdown)
+        return STDOUT in (self.json, self.csv, self.markdown, self.html)
 
     def keep(self, summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
         """After every cell: the file that --resume takes."""
@@ -58,6 +60,8 @@ class Outputs:
             _put(self.csv, table.comma_separated(summary, sweep.readings))
         if self.markdown is not None:
             _put(self.markdown, table.markdown(summary, facts, charts(summary)))
+        if self.html is not None:
+            _put(self.html, page(summary, facts, sweep.readings))
         if self.json == STDOUT:
             _put(STDOUT, json.dumps(store.to_json(summary, facts, sweep.readings)) + "\n")
 

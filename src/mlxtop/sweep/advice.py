@@ -151,9 +151,8 @@ def _unknown(question: Question, judgement: Judgement) -> Advice:
     worse = [i for i, flag in enumerate(judgement.worse) if flag]
     if worse:
         least = min(float(judgement.least[i]) for i in worse)
-        text += (
-            f", but {_names(question, worse)} lose{'s' if len(worse) == 1 else ''} at least {percent(least)}"
-        )
+        lose = "loses" if len(worse) == 1 else "lose"
+        text += f", but {_names(question, worse, 'and')} {lose} at least {percent(least)}"
     return Advice("unknown", f"{text}{_might(question, more)}.", more=more)
 
 
@@ -195,9 +194,9 @@ def _gain(question: Question, arm: int) -> str:
     return f", and {held}, {format_size(round(saved))} less than {label}"
 
 
-def _names(question: Question, arms: Sequence[int]) -> str:
+def _names(question: Question, arms: Sequence[int], word: str = "or") -> str:
     labels = [question.choices[i].label for i in arms]
-    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} or {labels[-1]}"
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} {word} {labels[-1]}"
 
 
 def _end(text: str, question: Question) -> str:

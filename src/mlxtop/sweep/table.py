@@ -56,10 +56,11 @@ def mark(row: Row) -> str:
 
 
 def interval(spread: Spread | None, metric: Metric) -> str:
-    """`(470–500)`; nothing where there is none."""
+    """`(470–500)`; nothing where there is none, or where it is too narrow to be seen."""
     if spread is None or spread.low != spread.low:
         return ""
-    return f"({metric.format(spread.low)}–{metric.format(spread.high)})"
+    low, high = metric.format(spread.low), metric.format(spread.high)
+    return f"({low}–{high})" if low != high else ""
 
 
 def text(summary: Summary, width: int | None = None) -> str:
