@@ -10,7 +10,7 @@ import pytest
 
 from mlxtop.core.event import Kind
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.workload import commands
+from mlxtop.workload import commands, engine
 from mlxtop.workload import prompts as prompting
 from mlxtop.workload.engine import Engine
 from mlxtop.workload.options import FOREVER, Options
@@ -404,11 +404,11 @@ def test_limits_can_be_set_while_a_load_has_failed(run) -> None:
 def test_a_failed_generation_is_told_and_the_next_one_works(run, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(workload="chat", prompt=None).to_the_end()
 
-    def fails(prompt: Any) -> list[int]:
+    def fails(*_: Any) -> list[int]:
         raise RuntimeError("[metal::malloc] Attempting to allocate 99 bytes\nwhich is greater than allowed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(done.engine, "_encode", fails)
+        patch.setattr(engine, "encode", fails)
         done.engine.send(commands.Say("one"))
         message = done.heard.until(Kind.ERROR).data["message"]
         done.heard.until(Kind.PHASE, phase="idle", times=2)
