@@ -2,6 +2,7 @@ import threading
 import time
 
 from mlxtop.probe import own
+from mlxtop.probe.sampler import Sampler
 
 
 def burn(seconds: float) -> None:
@@ -14,6 +15,18 @@ def test_time_that_the_screens_thread_uses_is_counted() -> None:
     before = own.cpu()
     burn(0.05)
     assert own.cpu() - before >= 0.05
+
+
+def test_time_that_the_sampler_uses_is_counted() -> None:
+    once = threading.Event()
+    sampler = Sampler(60, lambda _: (burn(0.05), once.set()))
+    before, mine = own.cpu(), time.thread_time()
+    sampler.start()
+    assert once.wait(30)
+    # The clock of a thread that has ended is gone: it is read while the sampler waits.
+    used = own.cpu() - before - (time.thread_time() - mine)
+    sampler.stop()
+    assert used >= 0.04
 
 
 def test_time_that_the_model_uses_is_not() -> None:
