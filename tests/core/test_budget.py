@@ -48,7 +48,7 @@ def test_a_device_with_no_public_number_is_refused_with_the_reason(text) -> None
 
 @pytest.mark.parametrize("text", ["", "0", "much", "-1G", "cgroup2"])
 def test_what_is_no_budget_is_refused(text) -> None:
-    with pytest.raises(UsageError, match="write 500M|name a size"):
+    with pytest.raises(UsageError, match=r"write 500M|name a size"):
         parse_budget(text)
 
 
