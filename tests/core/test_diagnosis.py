@@ -70,6 +70,7 @@ class Run:
         phase: int = 0,
         spike: float = 0,
         kv: float | None = None,
+        weights: float | None = None,
     ) -> None:
         self.time += self.step
         self.steps += 10
@@ -90,6 +91,7 @@ class Run:
                 self.steps,
                 self.steps * 10_000,
                 phase,
+                weights=UNKNOWN if weights is None else int(weights * MIB),
                 kv=UNKNOWN if kv is None else int(kv * MIB),
             )
         )
@@ -339,10 +341,22 @@ def test_loading_another_model_is_neither_growth_nor_spike() -> None:
     assert said <= {"steady", "not enough data"}
 
 
+def test_what_is_high_often_or_long_or_little_is_no_spike() -> None:
+    once = Run().rest(400)
+    assert once.rest(10, 3000).rest(200).said().kinds == ("spikes",)
+    often = Run()
+    for _ in range(25):
+        often.rest(20).rest(10, 3000)
+    long = Run().rest(400).rest(60, 3000).rest(200)
+    little = Run().rest(400, 40).rest(10, 90).rest(200, 40)
+    for run in (often.rest(10), long, little):
+        assert "spikes" not in run.said().kinds
+
+
 # Limits
 
 
-def paced(run: Run, seconds: float, cache: float, busy: float) -> None:
+def paced(run: Run, seconds: float, cache: float, busy: float, phase: int = 4) -> None:
     """Steps that take `busy` of the time they took at first."""
     for _ in range(round(seconds)):
         run.time += 1
@@ -350,7 +364,7 @@ def paced(run: Run, seconds: float, cache: float, busy: float) -> None:
         cost = getattr(run, "cost", 0) + int(100 * 5_000 * busy)
         run.cost = cost  # type: ignore[attr-defined]
         a, c = 1000 * MIB, int(cache * MIB)
-        run.history.add(Sample(run.time, a, c, a, a + c, UNKNOWN, run.steps, run.steps, cost, 4))
+        run.history.add(Sample(run.time, a, c, a, a + c, UNKNOWN, run.steps, run.steps, cost, phase))
 
 
 @pytest.mark.parametrize(
@@ -376,6 +390,31 @@ def test_a_limit_that_costs_speed(after: float, cache: float, limit: int, thrash
         run.limit(32 * GIB, "keyboard", old=20 * MIB)
         paced(run, 5, cache=20, busy=after)
         assert "thrash" not in run.said().kinds
+
+
+def test_several_presses_are_one_change() -> None:
+    run = Run("tokens")
+    paced(run, 300, cache=600, busy=1.0)
+    run.limit(256 * MIB, "keyboard", old=32 * GIB)
+    paced(run, 5, cache=256, busy=1.0)
+    run.limit(20 * MIB, "keyboard", old=256 * MIB)
+    paced(run, 150, cache=20, busy=1.5)
+    assert run.said().line().startswith("cache limit 32.00 GiB → 20.0 MiB costs speed")
+
+
+@pytest.mark.parametrize("other", ["nothing", "small", "loose", "phase", "uneven", "slowing"])
+def test_what_is_slower_for_another_reason_is_not_held_against_the_limit(other: str) -> None:
+    run = Run("tokens")
+    for second in range(300):
+        uneven = 1.8 if other == "uneven" and second // 5 % 5 > 2 else 1.0
+        slowing = max(second - 180, 0) / 400 if other == "slowing" else 0.0
+        paced(run, 1, cache=19 if other == "small" else 600, busy=uneven + slowing)
+    run.limit(20 * MIB, "keyboard", old=32 * GIB)
+    for second in range(150):
+        full = other != "loose" or second // 20 % 3 == 0
+        busy = 1.3 + second / 400 if other == "slowing" else 1.5
+        paced(run, 1, cache=20 if full else 5, busy=busy, phase=3 if other == "phase" else 4)
+    assert ("thrash" in run.said().kinds) == (other == "nothing")
 
 
 def test_too_little_of_the_speed_is_a_doubt() -> None:
@@ -444,6 +483,33 @@ def test_doubt_is_said_with_its_reason() -> None:
     assert run.said().line() == "not enough data: active +220.0 MiB in 3m39s, but it may be warming up"
 
 
+def test_growth_before_anything_was_done_is_a_doubt() -> None:
+    run = Run()
+    for i in range(700):
+        run.steps = -10
+        run.sample(1000 + i)
+    assert run.said().line().endswith("but no step was done yet")
+
+
+@pytest.mark.parametrize(
+    ("teeth", "said"),
+    [(0, "active grows"), (1, "it rose before and came down again"), (2, "steady")],
+)
+def test_a_saw_whose_teeth_are_longer_than_the_window_does_not_grow(teeth: int, said: str) -> None:
+    run = Run().rest(300)
+    for i in range(900 * teeth + 800):
+        run.sample(1000 + i % 900)
+    assert said in run.said().line()
+
+
+def test_a_share_of_all_that_is_held_matters_and_less_does_not() -> None:
+    for per_second, kind in ((0.5, "steady"), (2.0, "active grows")):
+        run = Run()
+        for i in range(600):
+            run.sample(100 * 1024 + per_second * i, footprint=1000)
+        assert run.said().kinds == (kind,)
+
+
 def test_a_night_of_sleep_is_no_doubt_for_long() -> None:
     run = Run().rest(1200)
     run.time += 8 * 3600
@@ -456,6 +522,21 @@ def test_a_clear_begins_the_cache_anew() -> None:
         run.sample(1000, cache=i)
     run.event(Kind.CLEAR, who="keyboard", freed=1)
     assert run.said().line() == "not enough data: cache: it is too early"
+
+
+def test_what_code_clears_is_its_own_way_to_work() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000, cache=i)
+    assert run.event(Kind.CLEAR, who="train.py:3", freed=1).said().kinds == ("cache hoard",)
+
+
+def test_another_model_begins_everything_anew() -> None:
+    told = Run("tokens").rest(900, weights=500).event(Kind.PHASE, phase="load").rest(10)
+    told.event(Kind.PHASE, phase="decode").rest(150)
+    seen = Run("tokens").rest(900, weights=500).rest(150, 5000, weights=4500)
+    for run in (told, seen):
+        assert "of the 3m20s that a verdict needs" in run.said().line()
 
 
 def test_a_moment_of_the_past_can_be_looked_at() -> None:
