@@ -1,6 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlxtop.core.budget import (
+    LEVELS,
+    ROOM,
     Action,
     Budget,
     level,
@@ -44,12 +48,13 @@ def test_a_device_with_no_public_number_is_refused_with_the_reason(text) -> None
 
 @pytest.mark.parametrize("text", ["", "0", "much", "-1G", "cgroup2"])
 def test_what_is_no_budget_is_refused(text) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"write 500M|name a size"):
         parse_budget(text)
 
 
 def test_what_a_budget_is_compared_with() -> None:
     assert resolve(GIB, MAC, "flag") == Budget(GIB, "flag", "footprint")
+    assert resolve(GIB, {}, "flag") == Budget(GIB, "flag", "footprint"), "nothing is known of the device"
     assert resolve(GIB, CUDA, "flag") == Budget(GIB, "flag", "device"), "the footprint holds nothing of MLX"
     assert resolve("device", MAC, "flag") == Budget(11 * GIB, "device's working set", "footprint")
     assert resolve("device", CUDA, "flag") == Budget(80 * GIB, "device's memory", "device")
@@ -72,6 +77,13 @@ def test_an_alarm_does_not_flap() -> None:
     assert found == [0, 80, 80, 80, 80, 80, 0, 95, 95, 95, 100, 100, 100, 95, 0]
 
 
+@given(st.integers(100, 2**45), st.sampled_from(LEVELS))
+def test_an_alarm_begins_with_the_first_byte_of_its_level(ceiling: int, n: int) -> None:
+    begins, ends = -(-ceiling * n // 100), -(-ceiling * (n - ROOM) // 100)
+    assert level(ceiling, begins, 0) == level(ceiling, ends, n) == n
+    assert level(ceiling, begins - 1, 0) < n > level(ceiling, ends - 1, n)
+
+
 def test_the_time_to_reach_it_follows_the_slope_and_not_a_spike() -> None:
     points = [(float(t), 1000 + 10 * t) for t in range(40)]
     assert reach(points, 2390) == pytest.approx(100)
@@ -85,7 +97,11 @@ def test_what_does_not_grow_is_never_reached() -> None:
     assert reach([(0.0, 1), (1.0, 2)], 2000) is None, "two points are no slope"
     assert reach([], 1) is None
     assert reach([(float(t), t) for t in range(40)], 10**9) is None, "later than in a day"
-    assert reach([(0.0, 2001)], 2000) == 0
+
+
+def test_what_is_reached_takes_no_time_and_the_last_byte_does() -> None:
+    assert reach([(0.0, 2001)], 2000) == reach([(0.0, 2000)], 2000) == 0
+    assert reach([(float(t), t) for t in range(40)], 40) == 1
 
 
 @pytest.mark.parametrize(
@@ -105,7 +121,7 @@ def test_what_to_do(text, action) -> None:
 
 @pytest.mark.parametrize("text", ["", "limit", "limit:", "limit:x", "exec", "exec: ", "stop:now", "kill"])
 def test_what_cannot_be_done_is_refused(text) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="write"):
         parse_action(text)
 
 

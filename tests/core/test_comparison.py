@@ -133,6 +133,16 @@ def test_other_prompt_lengths_are_not_compared():
     assert second.against.total is None
 
 
+def test_prompts_that_are_about_as_long_are_alike():
+    run = started()
+    for length in (64, 65, 70):
+        run.generate(100.0, length)
+    run.set_limit(0)
+    for length in (66, 60, 71):
+        run.generate(50.0, length)
+    assert looked(run)[1].against.speed[:2] == ("differs", 3)
+
+
 def test_what_a_conversation_remembers_counts_as_prompt():
     run = started()
     for turn in range(3):
@@ -176,6 +186,25 @@ def test_a_generation_in_which_the_limit_changed_belongs_to_nobody():
 def test_short_answers_have_no_speed():
     run = started()
     run.generate(tokens=9)
+    run.happen(Kind.GENERATION, tokens=40, prompt_tokens=64, ttft=0.1, tps=0.0, reason="stop")
+    assert looked(run)[0].pieces == 0
+
+
+def test_what_the_cache_gives_back_right_after_a_change_is_not_the_new_limits():
+    run = started()
+    run.pass_time(3, "decode", 100.0, cache=20 * MIB)
+    run.set_limit(0)
+    assert looked(run)[-1].limit == 0, "it counts from its own moment"
+    run.pass_time(0.8, "decode", 100.0, cache=20 * MIB)
+    run.pass_time(3, "decode", 100.0, cache=0)
+    assert [use.highs.cache for use in looked(run)] == [20 * MIB, 0]
+
+
+def test_a_block_with_little_work_in_it_has_no_speed():
+    run = started(steps_are="evals")
+    for _ in range(4):
+        run.pass_time(0.5, "train", 50.0)
+        run.pass_time(4.5, "train")
     assert looked(run)[0].pieces == 0
 
 
@@ -291,5 +320,6 @@ def test_a_long_run_stays_bounded():
         comparison.look(run.time)
     uses = comparison.look(run.time)
     assert len(uses) <= MOST_LIMITS
+    assert uses[0].limit == 32 * MIB, "the first stays"
     assert all(use.pieces <= MOST_WORK for use in uses)
     assert uses[-1].present or uses[0].present

@@ -63,7 +63,14 @@ class Run:
         return self.event(Kind.LIMIT, knob=knob, old=old, new=new, who=who)
 
     def sample(
-        self, active: float, cache: float = 0, footprint: float | None = -1, phase: int = 0, spike: float = 0
+        self,
+        active: float,
+        cache: float = 0,
+        footprint: float | None = -1,
+        phase: int = 0,
+        spike: float = 0,
+        kv: float | None = None,
+        weights: float | None = None,
     ) -> None:
         self.time += self.step
         self.steps += 10
@@ -74,7 +81,18 @@ class Run:
         )
         self.history.add(
             Sample(
-                self.time, a, c, self.peak, a + c, charged, self.steps, self.steps, self.steps * 10_000, phase
+                self.time,
+                a,
+                c,
+                self.peak,
+                a + c,
+                charged,
+                self.steps,
+                self.steps,
+                self.steps * 10_000,
+                phase,
+                weights=UNKNOWN if weights is None else int(weights * MIB),
+                kv=UNKNOWN if kv is None else int(kv * MIB),
             )
         )
 
@@ -164,6 +182,15 @@ def test_a_hoard_says_what_a_clear_returns_and_what_would_cap_it() -> None:
     assert "--cache-limit 256M" in verdict.advice
 
 
+@pytest.mark.parametrize(("cache", "cap"), [(36, 20), (400, 100)])
+def test_a_cap_leaves_half_of_the_cache_at_most_and_enough_to_work_with(cache: int, cap: int) -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000, cache=cache * i / 599)
+    (verdict,) = run.said().verdicts
+    assert (verdict.kind, verdict.numbers["cap"]) == ("cache hoard", cap * MIB)
+
+
 def test_a_cache_that_is_full_is_not_said_to_grow() -> None:
     run = Run().limit(300 * MIB, "train.py:3")
     for i in range(900):
@@ -189,6 +216,47 @@ def test_a_conversation_grows_by_its_kv_cache() -> None:
     assert "--max-kv-size" in found.verdicts[0].advice
 
 
+@pytest.mark.parametrize(("share", "cause"), [(0.75, "kv"), (0.25, "other")])
+def test_the_kv_cache_is_the_cause_where_it_has_most_of_the_growth(share: float, cause: str) -> None:
+    run = Run("tokens")
+    for i in range(600):
+        run.sample(1000 + i, kv=share * i)
+    (verdict,) = run.said().verdicts
+    assert (verdict.kind, verdict.words["cause"]) == ("active grows", cause)
+    assert ("It is not the KV cache" in verdict.advice) == (cause == "other")
+
+
+def test_growth_by_generation_is_told_from_the_third_on() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000 + i)
+        if i in (300, 400):
+            run.event(Kind.GENERATION, tokens=1)
+    assert "per_generation" not in run.said().verdicts[0].numbers
+    run.event(Kind.GENERATION, tokens=1)
+    (verdict,) = run.said().verdicts
+    assert verdict.numbers["per_generation"] == verdict.numbers["grown"] / 3
+
+
+def test_a_hoard_tells_what_active_does_beside_it_and_when_the_cache_is_full() -> None:
+    for slope, beside in ((0.0, "flat"), (0.5, "growing too"), (-0.5, "falling")):
+        run = Run().limit(4096 * MIB, "train.py:3")
+        for i in range(600):
+            run.sample(1000 + slope * i, cache=i)
+        hoard = next(verdict for verdict in run.said().verdicts if verdict.kind == "cache hoard")
+        assert hoard.words["active"] == beside
+        assert hoard.numbers["until_full"] == pytest.approx(4096 - 599, rel=0.02)
+
+
+def test_a_budget_is_held_against_what_the_system_charges_and_else_what_mlx_holds() -> None:
+    for footprint, used in ((2000, 2000), (None, 1599)):
+        run = Run()
+        for i in range(600):
+            run.sample(1000 + i, footprint=footprint)
+        (verdict,) = run.said(budget=4 * GIB).verdicts
+        assert verdict.numbers["until_ceiling"] == pytest.approx(4096 - used, rel=0.02)
+
+
 def test_a_census_long_ago_does_not_name_the_kv_cache() -> None:
     run = Run()
     for i in range(600):
@@ -208,6 +276,16 @@ def test_on_a_gpu_with_memory_of_its_own_all_of_the_footprint_is_not_mlxs() -> N
         assert ("not MLX" in run.said().kinds) == (said == "not MLX")
 
 
+@pytest.mark.parametrize(("unified", "beyond"), [(True, 899), (False, 1899)])
+def test_what_is_beyond_mlx_is_the_footprint_without_what_mlx_holds_of_it(unified: bool, beyond: int) -> None:
+    run = Run()
+    run.state.facts = {**run.state.facts, "unified": unified}
+    for i in range(600):
+        run.sample(1000, footprint=1300 + i)
+    (verdict,) = run.said().verdicts
+    assert (verdict.kind, verdict.numbers["beyond"]) == ("not MLX", beyond * MIB)
+
+
 def test_a_footprint_nobody_knows_is_no_doubt() -> None:
     assert Run().rest(600, footprint=None).said().kinds == ("steady",)
 
@@ -217,6 +295,28 @@ def test_a_budget_that_is_passed_is_said() -> None:
     for i in range(600):
         run.sample(1000 + i)
     assert run.said(budget=GIB).line().endswith("; it is above the budget of 1.00 GiB")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "it is above the budget of 1.00 GiB"),
+        (90, "1m30s to the budget of 1.00 GiB"),
+        (440, "7m to the budget of 1.00 GiB"),
+        (11.2 * 3600, "11h to the budget of 1.00 GiB"),
+        (20.4 * 86400, "20d to the budget of 1.00 GiB"),
+        (31 * 86400, ""),
+    ],
+)
+def test_the_way_to_a_ceiling_is_told_as_roughly_as_it_is_far(seconds: float, said: str) -> None:
+    numbers = {"per_minute": 1.0, "span": 600.0, "ceiling": float(GIB), "until_ceiling": seconds}
+    verdict = Verdict("active grows", 0.0, numbers, {"cause": "unknown", "ceiling": "budget of"})
+    assert verdict.line().partition("; ")[2] == said
+
+
+def test_json_has_whole_bytes_and_fine_ratios() -> None:
+    told = Verdict("spikes", 1.23456, {"times": 2.34567, "peak": 12345.6, "typical": 1.0}).to_json()
+    assert (told["since"], told["numbers"]) == (1.235, {"times": 2.346, "peak": 12346, "typical": 1.0})
 
 
 def test_a_spike_names_its_phase_and_the_knob() -> None:
@@ -241,10 +341,22 @@ def test_loading_another_model_is_neither_growth_nor_spike() -> None:
     assert said <= {"steady", "not enough data"}
 
 
+def test_what_is_high_often_or_long_or_little_is_no_spike() -> None:
+    once = Run().rest(400)
+    assert once.rest(10, 3000).rest(200).said().kinds == ("spikes",)
+    often = Run()
+    for _ in range(25):
+        often.rest(20).rest(10, 3000)
+    long = Run().rest(400).rest(60, 3000).rest(200)
+    little = Run().rest(400, 40).rest(10, 90).rest(200, 40)
+    for run in (often.rest(10), long, little):
+        assert "spikes" not in run.said().kinds
+
+
 # Limits
 
 
-def paced(run: Run, seconds: float, cache: float, busy: float) -> None:
+def paced(run: Run, seconds: float, cache: float, busy: float, phase: int = 4) -> None:
     """Steps that take `busy` of the time they took at first."""
     for _ in range(round(seconds)):
         run.time += 1
@@ -252,7 +364,7 @@ def paced(run: Run, seconds: float, cache: float, busy: float) -> None:
         cost = getattr(run, "cost", 0) + int(100 * 5_000 * busy)
         run.cost = cost  # type: ignore[attr-defined]
         a, c = 1000 * MIB, int(cache * MIB)
-        run.history.add(Sample(run.time, a, c, a, a + c, UNKNOWN, run.steps, run.steps, cost, 4))
+        run.history.add(Sample(run.time, a, c, a, a + c, UNKNOWN, run.steps, run.steps, cost, phase))
 
 
 @pytest.mark.parametrize(
@@ -280,6 +392,31 @@ def test_a_limit_that_costs_speed(after: float, cache: float, limit: int, thrash
         assert "thrash" not in run.said().kinds
 
 
+def test_several_presses_are_one_change() -> None:
+    run = Run("tokens")
+    paced(run, 300, cache=600, busy=1.0)
+    run.limit(256 * MIB, "keyboard", old=32 * GIB)
+    paced(run, 5, cache=256, busy=1.0)
+    run.limit(20 * MIB, "keyboard", old=256 * MIB)
+    paced(run, 150, cache=20, busy=1.5)
+    assert run.said().line().startswith("cache limit 32.00 GiB → 20.0 MiB costs speed")
+
+
+@pytest.mark.parametrize("other", ["nothing", "small", "loose", "phase", "uneven", "slowing"])
+def test_what_is_slower_for_another_reason_is_not_held_against_the_limit(other: str) -> None:
+    run = Run("tokens")
+    for second in range(300):
+        uneven = 1.8 if other == "uneven" and second // 5 % 5 > 2 else 1.0
+        slowing = max(second - 180, 0) / 400 if other == "slowing" else 0.0
+        paced(run, 1, cache=19 if other == "small" else 600, busy=uneven + slowing)
+    run.limit(20 * MIB, "keyboard", old=32 * GIB)
+    for second in range(150):
+        full = other != "loose" or second // 20 % 3 == 0
+        busy = 1.3 + second / 400 if other == "slowing" else 1.5
+        paced(run, 1, cache=20 if full else 5, busy=busy, phase=3 if other == "phase" else 4)
+    assert ("thrash" in run.said().kinds) == (other == "nothing")
+
+
 def test_too_little_of_the_speed_is_a_doubt() -> None:
     run = Run("tokens")
     run.rest(300)
@@ -294,6 +431,8 @@ def test_code_that_overrides_a_limit_is_named() -> None:
     found = run.said()
     assert found.line() == "lib/loader.py:31 set the cache limit to 1.00 GiB; you had set 20.0 MiB"
     assert found.verdicts[0].since == 300
+    run.rest(90).limit(30 * MIB, "keyboard", old=GIB).rest(90).limit(GIB, "lib/loader.py:31", old=30 * MIB)
+    assert run.said().verdicts[0].since == 490, "what it did before the person is over"
     run.limit(20 * MIB, "keyboard", old=GIB)
     assert "limit overridden" not in run.said().kinds
 
@@ -344,6 +483,33 @@ def test_doubt_is_said_with_its_reason() -> None:
     assert run.said().line() == "not enough data: active +220.0 MiB in 3m39s, but it may be warming up"
 
 
+def test_growth_before_anything_was_done_is_a_doubt() -> None:
+    run = Run()
+    for i in range(700):
+        run.steps = -10
+        run.sample(1000 + i)
+    assert run.said().line().endswith("but no step was done yet")
+
+
+@pytest.mark.parametrize(
+    ("teeth", "said"),
+    [(0, "active grows"), (1, "it rose before and came down again"), (2, "steady")],
+)
+def test_a_saw_whose_teeth_are_longer_than_the_window_does_not_grow(teeth: int, said: str) -> None:
+    run = Run().rest(300)
+    for i in range(900 * teeth + 800):
+        run.sample(1000 + i % 900)
+    assert said in run.said().line()
+
+
+def test_a_share_of_all_that_is_held_matters_and_less_does_not() -> None:
+    for per_second, kind in ((0.5, "steady"), (2.0, "active grows")):
+        run = Run()
+        for i in range(600):
+            run.sample(100 * 1024 + per_second * i, footprint=1000)
+        assert run.said().kinds == (kind,)
+
+
 def test_a_night_of_sleep_is_no_doubt_for_long() -> None:
     run = Run().rest(1200)
     run.time += 8 * 3600
@@ -358,6 +524,21 @@ def test_a_clear_begins_the_cache_anew() -> None:
     assert run.said().line() == "not enough data: cache: it is too early"
 
 
+def test_what_code_clears_is_its_own_way_to_work() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(1000, cache=i)
+    assert run.event(Kind.CLEAR, who="train.py:3", freed=1).said().kinds == ("cache hoard",)
+
+
+def test_another_model_begins_everything_anew() -> None:
+    told = Run("tokens").rest(900, weights=500).event(Kind.PHASE, phase="load").rest(10)
+    told.event(Kind.PHASE, phase="decode").rest(150)
+    seen = Run("tokens").rest(900, weights=500).rest(150, 5000, weights=4500)
+    for run in (told, seen):
+        assert "of the 3m20s that a verdict needs" in run.said().line()
+
+
 def test_a_moment_of_the_past_can_be_looked_at() -> None:
     run = Run().rest(600)
     for i in range(600):
@@ -365,6 +546,20 @@ def test_a_moment_of_the_past_can_be_looked_at() -> None:
     past = diagnose(run.history, run.timeline, run.state, PHASES, 600, "evals")
     assert (past.kinds, past.time) == (("steady",), 600)
     assert run.said().kinds == ("active grows",)
+
+
+def test_after_the_last_sample_the_last_moment_is_looked_at() -> None:
+    run = Run().rest(900)
+    said = run.said()
+    run.time += 3600
+    assert run.said() == said
+
+
+def test_a_moment_of_which_only_extremes_are_kept_can_be_looked_at_too() -> None:
+    run = Run().rest(2850, cache=100).rest(8000, cache=50)
+    assert run.history.at(2900) is None
+    past = diagnose(run.history, run.timeline, run.state, PHASES, 2900, "evals")
+    assert past.line() == "steady: active 1000 MiB, cache 50.0 MiB, no growth in 43m"
 
 
 @pytest.mark.parametrize("name", ["hoard", "chat", "not mlx", "spikes", "thrash", "overridden", "loop"])

@@ -9,6 +9,11 @@ SAID = [
         "cache limit 32.0 MiB → 0 B by train.py:12",
     ),
     (Kind.CLEAR, {"who": "keyboard", "freed": 2**20}, "cache cleared by keyboard, 1.0 MiB returned"),
+    (
+        Kind.COLLECT,
+        {"who": "keyboard", "objects": 12_345, "freed": 2**20},
+        "gc.collect() by keyboard: 12,345 objects, 1.0 MiB freed",
+    ),
     (Kind.RESET, {"who": "keyboard", "peak": 2**30}, "peak reset by keyboard, it was 1.00 GiB"),
     (Kind.MARK, {"name": "before"}, "mark “before”"),
     (
@@ -30,3 +35,6 @@ def test_an_event_says_what_happened_in_one_line(kind: Kind, data: dict, line: s
 def test_an_event_speaks_decimal_units_too() -> None:
     event = Event(0.0, Kind.LIMIT, {"knob": "memory", "old": 10**9, "new": 2 * 10**9, "who": "flag"})
     assert event.describe("decimal") == "memory limit 1.00 GB → 2.00 GB by flag"
+    budget = {"budget": 2**30, "source": "flag", "against": "footprint", "level": 0, "was": 0, "used": 2**29}
+    for kind, data in [*((kind, data) for kind, data, _ in SAID), (Kind.BUDGET, budget)]:
+        assert "iB" not in Event(0.0, kind, data).describe("decimal")

@@ -129,12 +129,15 @@ def test_what_was_dropped_from_fine_levels_is_still_in_the_coarse(rows, width, c
 
 
 @pytest.mark.parametrize("width", [0.1, 0.5])
-def test_a_narrow_view_of_the_far_past_has_no_holes(width: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("start", [302.0, 1972.0])
+def test_a_narrow_view_of_the_past_has_no_holes(
+    start: float, width: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "RAW_LEAST", 16)
     monkeypatch.setattr(module, "RAW_MOST", 16)
     monkeypatch.setattr(module, "BUCKETS", 30)
     history = filled(Sample(n / 10, n, 0, 0, 0) for n in range(20_000))
-    columns = history.columns(302.0, width, 60)
+    columns = history.columns(start, width, 50)
     assert UNKNOWN not in columns.hi["active"]
 
 
@@ -142,6 +145,29 @@ def test_a_late_tick_leaves_no_hole_and_a_pause_does() -> None:
     history = filled(Sample(t, 7, 0, 7, 7) for t in (0.0, 0.1, 0.3, 0.4, 1.4, 1.5))
     columns = history.columns(0.0, 0.1, 16)
     assert [n for n, hi in enumerate(columns.hi["active"]) if hi == UNKNOWN] == [7, 8, 9, 10, 11, 12, 13]
+
+
+@pytest.mark.parametrize("width", [0.5, 5.0, 30.0])
+def test_a_value_holds_for_one_column_without_samples(width: float) -> None:
+    history = filled([Sample(0.4 * width, 7, 0, 7, 7), Sample(2.2 * width, 9, 0, 9, 9)])
+    assert history.columns(0.0, width, 3).hi["active"] == [7, 7, 9]
+
+
+def test_what_happened_until_a_moment_is_in_and_what_came_after_is_out() -> None:
+    history = filled(Sample(n / 10, n, 0, n, n) for n in range(20))
+    assert history.columns(0.0, 0.1, 20, until=1.0).hi["active"][9:13] == [9, 10, 10, 10]
+
+
+def test_a_query_reads_few_rows_a_column_whatever_the_length_of_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = []
+    monkeypatch.setattr(module, "cut", lambda rows, *_, **__: read.append(len(rows.time)))
+    history = filled(Sample(n / 4, n, 0, n, n) for n in range(4 * 8 * 3600))
+    for width in WIDTHS:
+        history.columns(8 * 3600 - 16 * width, width, 16)
+        # A column in front, and what is still open of each level.
+        assert read.pop() <= 10 * 17 + len(module.WIDTHS)
 
 
 def test_what_is_not_known_stays_unknown() -> None:
@@ -157,7 +183,8 @@ def test_only_the_gauges_asked_for_come_and_all_counters() -> None:
 
 def test_an_empty_history_has_nothing_to_show() -> None:
     history = History()
-    assert history.columns(0.0, 1.0, 3).hi["active"] == [UNKNOWN] * 3
+    for width in (0.1, 1.0):
+        assert history.columns(0.0, width, 3).hi["active"] == [UNKNOWN] * 3
     assert (history.first, history.latest, history.count, history.at(5.0)) == (None, None, 0, None)
 
 
@@ -172,7 +199,9 @@ def test_asking_changes_nothing() -> None:
 def test_at_gives_the_last_sample_before_a_moment(rows, ms: int) -> None:
     run = samples(rows)
     time = ms / 1000 * run[-1].time / 2
-    assert filled(run).at(time) == max((s for s in run if s.time <= time), default=None)
+    history = filled(run)
+    assert history.at(time) == max((s for s in run if s.time <= time), default=None)
+    assert [history.at(sample.time) for sample in run] == run
 
 
 def test_first_latest_and_count_are_those_of_all_samples() -> None:

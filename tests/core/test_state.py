@@ -1,3 +1,5 @@
+from mlxtop.core.budget import Budget, Standing, telling
+from mlxtop.core.census import Census
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import Limit
 from mlxtop.core.snapshot import Snapshot
@@ -87,6 +89,21 @@ def test_late_ticks_add_up() -> None:
 def test_done_holds_until_work_begins_again() -> None:
     assert after((Kind.DONE, {}), phase("idle")).done
     assert not after((Kind.DONE, {}), phase("idle"), phase("prefill")).done
+
+
+def test_the_last_census_is_kept() -> None:
+    earlier, later = Census(active=1), Census(active=2)
+    assert after((Kind.CENSUS, earlier.to_json()), (Kind.CENSUS, later.to_json())).census == later
+
+
+def test_how_it_stands_to_a_budget_says_nothing_of_another_budget() -> None:
+    budget = Budget(100, "flag")
+    state = after((Kind.BUDGET, telling(budget)))
+    state.standing = Standing(80, None)
+    state.apply(Event(1.0, Kind.BUDGET, telling(budget, 80, 0, 80)))
+    assert state.standing == Standing(80, None)
+    state.apply(Event(2.0, Kind.BUDGET, telling(Budget(200, "keyboard"))))
+    assert state.standing is None
 
 
 def test_a_cleared_cache_changes_nothing_that_is_kept() -> None:

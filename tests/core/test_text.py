@@ -62,6 +62,7 @@ def test_ordinary_text_survives(text: str) -> None:
         ("evil\u202egnp.exe", "evil�gnp.exe"),
         ("half\ud83d", "half�"),
         ("tab\tbed", "tab    bed"),
+        ("private \ue000, unassigned \u0378", "private �, unassigned �"),
     ],
 )
 def test_hostile_text_is_seen_and_does_nothing(text: str, shown: str) -> None:

@@ -38,3 +38,27 @@ def test_what_mlx_lm_does_all_the_time_is_counted_and_not_kept() -> None:
         timeline.add(Event(1.0, Kind.CLEAR, {"who": who, "freed": 0}))
     assert [event.data["who"] for event in timeline.between(Kind.CLEAR, 0, 9)] == ["keyboard"]
     assert timeline.routine[Kind.CLEAR] == 2
+
+
+def test_one_event_may_stand_for_several() -> None:
+    timeline = Timeline()
+    for who, count in (("mlx_lm/generate.py:463", 7), ("train.py:3", 5), ("train.py:3", 1)):
+        timeline.add(Event(1.0, Kind.CLEAR, {"who": who, "freed": 0, "count": count}))
+    assert (timeline.count(Kind.CLEAR), timeline.routine[Kind.CLEAR]) == (13, 7)
+    assert len(timeline.between(Kind.CLEAR, 0, 9)) == 2
+
+
+def test_the_latest_of_those_that_are_wanted() -> None:
+    timeline = Timeline()
+    for second in (1.0, 2.0, 3.0):
+        timeline.add(Event(second, Kind.MARK))
+    assert timeline.latest(Kind.MARK, lambda event: event.time < 3) == Event(2.0, Kind.MARK)
+    assert timeline.latest(Kind.MARK, lambda event: event.time < 1) is None
+
+
+def test_an_event_that_is_told_late_takes_its_place_in_time() -> None:
+    timeline = Timeline()
+    for second in (1.0, 3.0):
+        timeline.add(Event(second, Kind.PHASE))
+    timeline.insert(Event(2.0, Kind.PHASE))
+    assert [event.time for event in timeline.between(Kind.PHASE, 0, 9)] == [1, 2, 3]

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlxtop.core.transcript import KEPT_LINES, LONGEST_LINE, Transcript
 
@@ -80,6 +82,7 @@ def test_a_reply_that_never_ends_its_line_gets_it_ended(piece: int) -> None:
     lengths = [len(line.text) for line in transcript.since(0)]
     assert max(lengths) <= LONGEST_LINE + 100
     assert sum(lengths) == times * piece
+    assert {line.who for line in transcript.since(0)} == {"reply"}
 
 
 def test_a_prompt_in_one_endless_line_gets_it_ended_too() -> None:
@@ -89,8 +92,90 @@ def test_a_prompt_in_one_endless_line_gets_it_ended_too() -> None:
     assert "".join(line.text for line in transcript.since(0)) == "x" * 50_000
 
 
-def test_a_line_end_in_two_pieces_is_one_line_end() -> None:
+@pytest.mark.parametrize("who", ["reply", "out"])
+@pytest.mark.parametrize("pieces", [("a", "\r", "\n", "b"), ("a\r", "\nb")])
+def test_a_line_end_in_two_pieces_is_one_line_end(who, pieces: tuple[str, ...]) -> None:
     transcript = Transcript()
-    for piece in ("a", "\r", "\n", "b"):
-        transcript.write("reply", piece)
+    for piece in pieces:
+        transcript.write(who, piece)
     assert [line.text for line in transcript.since(0)] == ["a", "b"]
+
+
+def test_a_reply_may_begin_with_an_empty_line() -> None:
+    transcript = Transcript()
+    transcript.write("reply", "\nthen")
+    assert [line.text for line in transcript.since(0)] == ["", "then"]
+
+
+def test_where_somebody_begins_to_speak_is_known() -> None:
+    transcript = Transcript()
+    transcript.write("prompt", "hi\nthere")
+    transcript.write("reply", "a")
+    transcript.write("reply", "b\nc")
+    transcript.write("log", "x" * 2 * LONGEST_LINE)
+    transcript.line("out", "shown before")
+    transcript.line("out", "so was this")
+    assert [(line.text[:2], line.begins) for line in transcript.since(0)] == [
+        ("hi", True),
+        ("th", False),
+        ("ab", True),
+        ("c", False),
+        ("xx", True),
+        ("xx", False),
+        ("sh", True),
+        ("so", True),
+    ]
+
+
+# What a program prints
+
+
+@given(st.lists(st.text("ab\r\n\t", max_size=6), max_size=8))
+def test_output_reads_the_same_in_whatever_pieces_it_comes(pieces: list[str]) -> None:
+    apart, once = Transcript(), Transcript()
+    for piece in pieces:
+        apart.write("out", piece)
+    once.write("out", "".join(pieces))
+    assert lines(apart) == lines(once)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [
+        (("10 %\r", "50 %\r100", " %\ndone\n"), ["100 %", "done"]),
+        (("\x1b[31mred\x1b[0m\n",), ["red"]),
+        (("loss \x1b", "[1m2.5\x1b[0m\n"), ["loss 2.5"]),
+        (("no end", " yet"), ["no end yet"]),
+        (("one\n", "two\n"), ["one", "two"]),
+        (("\n\n",), ["", ""]),
+        (("bell\x07\n",), ["bell␇"]),
+    ],
+)
+def test_output_looks_as_on_a_terminal_and_does_nothing_to_it(
+    pieces: tuple[str, ...], shown: list[str]
+) -> None:
+    transcript = Transcript()
+    for number, piece in enumerate(pieces, 1):
+        transcript.write("out", piece)
+        assert transcript.version == number
+    assert lines(transcript) == [("out", line) for line in shown]
+
+
+def test_output_begins_its_own_line_after_somebody_else() -> None:
+    transcript = Transcript()
+    for who, text in (("reply", "yes"), ("out", "half"), ("log", "warned"), ("out", " and half\n")):
+        transcript.write(who, text)
+    assert [(line.text, line.begins) for line in transcript.since(0)] == [
+        ("yes", True),
+        ("half", True),
+        ("warned", True),
+        (" and half", True),
+    ]
+
+
+def test_output_that_never_ends_its_line_keeps_the_end_of_it() -> None:
+    transcript = Transcript()
+    for letter in "abc":
+        transcript.write("out", letter * (LONGEST_LINE // 2))
+    (line,) = transcript.since(0)
+    assert line.text == "b" * (LONGEST_LINE // 2) + "c" * (LONGEST_LINE // 2)

@@ -1,4 +1,5 @@
 import random
+from itertools import combinations
 from math import exp, inf
 
 import pytest
@@ -57,14 +58,32 @@ def test_many_points_cost_as_much_as_few() -> None:
     assert slope.value == 2.0
 
 
-def test_three_points_have_no_interval() -> None:
-    slope = theil_sen([1, 2, 3], [1, 2, 3])
+def test_what_is_equal_neither_rises_nor_falls() -> None:
+    slope = theil_sen([1, 2, 3], [5, 5, 6])
+    assert slope is not None
+    assert slope.tau == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_few_points_have_no_interval(count: int) -> None:
+    slope = theil_sen(range(count), [2**i for i in range(count)])
     assert slope is not None
     assert (slope.low, slope.high) == (-inf, inf)
 
 
+@pytest.mark.parametrize(("count", "low", "high"), [(6, 0, 14), (12, 13, 52)])
+def test_the_interval_is_gilberts(count: int, low: int, high: int) -> None:
+    values = [2.0**i for i in range(count)]
+    slope = theil_sen(range(count), values)
+    slopes = sorted((values[j] - values[i]) / (j - i) for i, j in combinations(range(count), 2))
+    # Twelve points: 2.576 * sqrt(12 * 11 * 29 / 18) = 37.6; the (66 - 37.6) / 2 = 14th to the
+    # (66 + 37.6) / 2 + 1 = 53rd slope. Six points: just all 15.
+    assert slope is not None
+    assert (slope.low, slope.high) == (slopes[low], slopes[high])
+
+
 def test_floors_are_the_lower_envelope() -> None:
-    assert floors([5, 3, 9, 4, UNKNOWN, 8, UNKNOWN, UNKNOWN], 2) == [3, 4, 8, None]
+    assert floors([3, 5, 9, 4, UNKNOWN, 8, UNKNOWN, UNKNOWN], 2) == [3, 4, 8, None]
 
 
 def test_a_line_is_a_growth() -> None:
@@ -73,25 +92,44 @@ def test_a_line_is_a_growth() -> None:
     assert found.slope.value * 50 == pytest.approx(4 * MIB)
 
 
-@pytest.mark.parametrize(
-    ("values", "found"),
-    [
-        ([0] * 12, "no"),
-        ([1 * i for i in range(12)], "no"),  # less than the least
-        ([40 - i for i in range(12)], "no"),
-        ([0] * 6 + [500] * 6, "no"),  # a step
-        ([0] * 11 + [500], "no"),
-        ([0] * 4 + [100] * 4 + [200] * 4, "no"),  # two steps, and it rests longer than between them
-        ([200 * (1 - exp(-i / 2)) for i in range(12)], "no"),  # a warm-up
-        ([200 * (1 - exp(-i / 8)) for i in range(12)], "unclear"),  # one that is not over yet
-        ([0, 90, 30, 120, 60, 150, 90, 180, 120, 210, 150, 240], "unclear"),  # up and down
-        ([4 * i for i in range(10)] + [36, 36], "no"),  # it has stopped
-        ([10 * (i // 2) for i in range(12)], "yes"),  # in steps, and going on
-        ([6 * i + (i % 3) for i in range(12)], "yes"),
-    ],
-)
-def test_what_is_a_growth_and_what_is_not(values: list[float], found: str) -> None:
-    assert growth(TIMES, [v * MIB for v in values], 16 * MIB).found == found
+FLOORS = [
+    ([0] * 12, "no", ""),
+    ([1 * i for i in range(12)], "no", ""),  # less than the least
+    ([40 - i for i in range(12)], "no", ""),
+    ([0] * 6 + [500] * 6, "no", ""),  # a step
+    ([0] * 11 + [500], "no", ""),
+    ([1 * i for i in range(11)] + [100], "no", "it was one step"),
+    ([2 * i + 60 * (i > 5) for i in range(12)], "unclear", "most of it was one step"),
+    ([0] * 4 + [100] * 4 + [200] * 4, "no", ""),  # two steps, and it rests longer than between them
+    ([50 * (i // 3) for i in range(12)], "unclear", "it rose in a few steps"),
+    ([200 * (1 - exp(-i / 2)) for i in range(12)], "no", "it has stopped"),  # a warm-up
+    ([20 * min(i, 7) + 3.2 * max(i - 7, 0) for i in range(12)], "no", "it levels off"),
+    ([200 * (1 - exp(-i / 8)) for i in range(12)], "unclear", "it levels off"),  # one that is not over yet
+    ([0, 90, 30, 120, 60, 150, 90, 180, 120, 210, 150, 240], "unclear", "it goes up and down"),
+    ([4 * i for i in range(10)] + [36, 36], "no", "it has stopped"),
+    ([1.3 * i for i in range(11)] + [17.3], "unclear", "it is small"),  # but for the last floor
+    ([10 * (i // 2) for i in range(12)], "yes", ""),  # in steps, and going on
+    ([6 * i + (i % 3) for i in range(12)], "yes", ""),
+]
+
+
+@pytest.mark.parametrize("later", [0.0, 7777.0])
+@pytest.mark.parametrize("higher", [0, 5000])
+@pytest.mark.parametrize(("values", "found", "why"), FLOORS)
+def test_what_is_a_growth_and_what_is_not(
+    values: list[float], found: str, why: str, higher: int, later: float
+) -> None:
+    result = growth([t + later for t in TIMES], [(v + higher) * MIB for v in values], 16 * MIB)
+    assert (result.found, result.why) == (found, why)
+    assert result.span == 550
+    assert result.grown <= (values[-1] - values[0]) * MIB
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.265, "unclear"), (0.295, "yes")])
+def test_a_growth_has_its_share_in_the_last_third(share: float, found: str) -> None:
+    knee = TIMES[-1] * 2 / 3
+    values = [(1 - share) * min(t / knee, 1) + share * max(t - knee, 0) / (TIMES[-1] - knee) for t in TIMES]
+    assert growth(TIMES, [v * 100 * MIB for v in values], 16 * MIB).found == found
 
 
 def test_missing_floors_leave_a_line_a_line_and_too_many_leave_doubt() -> None:
@@ -99,7 +137,9 @@ def test_missing_floors_leave_a_line_a_line_and_too_many_leave_doubt() -> None:
     line[3] = line[4] = line[9] = None
     assert growth(TIMES, line, 16 * MIB).found == "yes"
     line[6] = None
-    assert growth(TIMES, line, 16 * MIB).found == "unclear"
+    doubt = growth(TIMES, line, 16 * MIB)
+    assert (doubt.found, doubt.why) == ("unclear", "samples are missing")
+    assert growth([7.0] * 12, [0.0] * 12, 16 * MIB) == doubt, "nor at one moment"
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**62), 2**62)), min_size=12, max_size=12))

@@ -98,16 +98,24 @@ def test_no_text_breaks_the_reading_of_sizes(text: str) -> None:
     assert size == DEFAULT or 0 <= size <= UNLIMITED
 
 
-@given(st.integers(0, 2**60), st.sampled_from(["binary", "decimal"]))
+# Any size, and those around the step to the next unit.
+sizes = st.one_of(
+    st.integers(0, 2**60),
+    st.builds(lambda n, p: n * 1024**p // 100, st.integers(99_900, 102_500), st.integers(0, 5)),
+    st.builds(lambda n, p: n * 1000**p // 100, st.integers(9_900, 101_000), st.integers(0, 5)),
+)
+
+
+@given(sizes, st.sampled_from(["binary", "decimal"]))
 def test_a_size_never_needs_more_than_nine_characters(size: int, units) -> None:
     assert len(format_size(size, units)) <= 9
 
 
-@given(st.integers(0, 2**60), st.sampled_from(["binary", "decimal"]))
+@given(sizes, st.sampled_from(["binary", "decimal"]))
 def test_a_size_shown_is_the_size_within_its_last_digit(size: int, units) -> None:
     number, unit = format_size(size, units).split()
-    shown = float(number) * BYTES[unit]
-    assert abs(shown - size) <= 0.05 * size
+    digits = len(number.partition(".")[2])
+    assert abs(float(number) * BYTES[unit] - size) <= 0.5001 * 10**-digits * BYTES[unit]
 
 
 @given(st.integers(0, 2**60), st.integers(0, 2**60))
@@ -130,7 +138,10 @@ def test_of_two_sizes_in_one_unit_the_larger_never_looks_smaller(a: int, b: int)
         (2**20 - 1, "1.0 MiB", "1.0 MB"),
         (999 * 2**20, "999.0 MiB", "1.05 GB"),
         (1023 * 2**20, "1023 MiB", "1.07 GB"),
+        (1023 * 2**10 + 512, "1.0 MiB", "1.0 MB"),
         (80_766_618_828, "75.22 GiB", "80.77 GB"),
+        (200 * 2**30, "200.0 GiB", "214.7 GB"),
+        (1000 * 2**30, "1000 GiB", "1.07 TB"),
         (-3 * 2**20, "-3.0 MiB", "-3.1 MB"),
         (UNLIMITED, "unlimited", "unlimited"),
     ],
@@ -146,11 +157,22 @@ def test_a_delta_shows_its_sign(size: int | None, shown: str) -> None:
     assert format_delta(size) == shown
 
 
+def test_a_delta_speaks_decimal_units_too() -> None:
+    assert [format_delta(size, "decimal") for size in (10**9, -1000, 0)] == ["+1.00 GB", "-1.0 kB", "0 B"]
+
+
+@given(st.integers())
+def test_a_delta_of_any_size_has_its_sign(size: int) -> None:
+    assert format_delta(size)[0] == ("-" if size < 0 else "+" if size else "0")
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
         (0.4, "0.4s"),
         (0.0123, "12.3ms"),
+        (0.094, "94ms"),
+        (0.1, "0.1s"),
         (0, "0s"),
         (1, "1s"),
         (45, "45s"),

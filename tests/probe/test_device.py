@@ -1,8 +1,10 @@
+import sys
 from typing import Any
 
 import pytest
 
-from mlxtop.probe.device import ceiling
+from mlxtop.probe import footprint, system
+from mlxtop.probe.device import ceiling, room
 from tests.process import python
 
 
@@ -10,6 +12,7 @@ def test_facts_name_the_device_the_backend_and_the_versions() -> None:
     facts = python("import json; from mlxtop.probe import device; print(json.dumps(device.facts()))")
     assert facts["backend"] in ("CPU", "CUDA", "Metal")
     assert facts["device"]
+    assert facts["unified"] == (facts["backend"] != "CUDA")
     assert facts["memory"] > 2**28
     for package in ("mlx", "mlx_lm", "mlxtop"):
         assert facts[package][0].isdigit()
@@ -47,3 +50,14 @@ def test_there_is_no_more_room_than_the_ceiling() -> None:
     code = "import json; from mlxtop.probe import device as d; f = d.facts(); print(json.dumps([d.room(f), d.ceiling(f)]))"
     room, (most, _) = python(code)
     assert 0 < room <= most
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_there_is_room_for_what_is_free_and_what_is_held_here_already() -> None:
+    held = b"x" * 2**29
+    free, mine = system.available(), footprint.reader()()
+    assert free is not None
+    assert mine is not None
+    assert mine > len(held)
+    assert room({**FACTS, "memory": 2**60}) == pytest.approx(free + mine, abs=2**28)
+    assert room({**FACTS, "memory": 2**20}) == 2**20

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from mlxtop.probe import footprint, rusage
+from tests.process import python
 
 
 def test_the_footprint_is_this_process() -> None:
@@ -25,6 +26,24 @@ def test_the_footprint_grows_with_the_process() -> None:
     before = read()
     held = bytearray(os.urandom(2**20)) * 64
     assert read() - before > len(held) // 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_after_a_fork_each_process_reads_its_own() -> None:
+    grown = python(
+        """
+import os
+from mlxtop.probe import footprint
+footprint.reader()
+if os.fork():
+    os.wait()
+else:
+    before, held = footprint.reader()(), b"x" * (64 << 20)
+    print(footprint.reader()() - before, flush=True)
+    os._exit(0)
+"""
+    )
+    assert grown > 32 << 20
 
 
 def test_a_process_that_cannot_be_read_has_no_footprint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from mlxtop.core.system import System
@@ -47,7 +48,8 @@ def test_v1_with_an_empty_v2_beside_it_and_no_limit(tmp_path: Path) -> None:
         f"{group}/memory.usage_in_bytes": "412344320\n",
         f"{group}/memory.stat": V1_STAT,
     }
-    found = system.cgroup(root=machine(tmp_path, V1_CGROUP, V1_MOUNTS, files))
+    named = "12:name=memory_of_mine:/elsewhere\n" + V1_CGROUP
+    found = system.cgroup(root=machine(tmp_path, named, V1_MOUNTS, files))
     assert found.path == "/process_api/cd0a"
     assert (found.limit, found.used) == (None, 412344320 - 64937984)
 
@@ -74,14 +76,16 @@ def test_v2_in_a_container(tmp_path: Path) -> None:
     assert (found.limit, found.used) == (GIB, 20_000_000)
     # Without a namespace of its own it is told of a path that is not there.
     found = system.cgroup(root=machine(tmp_path, "0::/../host.slice\n", V2_MOUNTS, files))
-    assert found.limit == GIB
+    assert (found.limit, found.used) == (GIB, 20_000_000)
 
 
 def test_v1_in_a_container(tmp_path: Path) -> None:
+    # Groups inside hold most of it: only the totals have theirs.
+    stat = V1_STAT.replace("\ninactive_file 64937984", "\ninactive_file 4096")
     files = {
         "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{2 * GIB}\n",
         "sys/fs/cgroup/memory/memory.usage_in_bytes": "412344320\n",
-        "sys/fs/cgroup/memory/memory.stat": V1_STAT,
+        "sys/fs/cgroup/memory/memory.stat": stat,
     }
     found = system.cgroup(root=machine(tmp_path, V1_DOCKER_CGROUP, V1_DOCKER_MOUNTS, files))
     assert (found.limit, found.used) == (2 * GIB, 412344320 - 64937984)
@@ -106,6 +110,8 @@ def test_this_machine_can_be_read() -> None:
     assert found.pressure is None
     rss = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     assert 0 < found.pss <= rss
+    assert found.pss == pytest.approx(psutil.Process().memory_full_info().pss, rel=0.05)
+    assert system.available() == pytest.approx(psutil.virtual_memory().available, abs=GIB // 4)
     group = system.cgroup()
     if group is not None:
         assert group.limit is None or group.limit > 0

@@ -100,9 +100,11 @@ def reach(points: Sequence[tuple[float, int]], ceiling: int) -> float | None:
     # It brings `statistics` along, which an agent has no use for.
     from mlxtop.core.trend import theil_sen
 
-    left = ceiling - points[-1][1] if points else 0
+    if not points:
+        return None
+    left = ceiling - points[-1][1]
     if left <= 0:
-        return 0.0 if points else None
+        return 0.0
     slope = theil_sen([time for time, _ in points], [used for _, used in points])
     return left / slope.value if slope is not None and slope.value * LONGEST > left else None
 
@@ -135,9 +137,7 @@ def parse_action(text: str) -> Action:
 
 def telling(budget: Budget | None, level: int = 0, was: int = 0, used: int | None = None) -> dict[str, Any]:
     """That a budget was set or taken away, or that its alarm went from the level it `was` at to another."""
-    if budget is None:
-        return {"budget": None, "source": "", "against": "footprint", "level": 0, "was": 0, "used": None}
-    bytes_, source, against = budget
+    bytes_, source, against = budget or (None, "", "footprint")
     return {
         "budget": bytes_, "source": source, "against": against, "level": level, "was": was, "used": used,
     }  # fmt: skip

@@ -55,8 +55,6 @@ class Event(NamedTuple):
             case Kind.COLLECT:
                 freed = format_size(d["freed"], units)
                 return f"gc.collect() by {d['who']}: {d['objects']:,} objects, {freed} freed"
-            case Kind.CENSUS:
-                return "census"
             case Kind.MARK:
                 return f"mark “{d['name']}”"
             case Kind.GENERATION:

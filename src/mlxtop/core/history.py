@@ -153,8 +153,6 @@ class History:
                 self._unfold(rows)
                 return rows.slice(start, end)
             return rows
-        if rows.hi is rows.lo:
-            rows.hi = [column[:] for column in rows.lo]
         pending = [self._open[k] for k in range(level, 0, -1)]
         if self._recent:
             _, *values = zip(*self._recent, strict=True)

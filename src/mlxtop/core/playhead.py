@@ -31,7 +31,7 @@ class Playhead:
     def toggle(self) -> None:
         """Plays or pauses; at the end it plays from the beginning."""
         at = self.now()
-        self.seek(0.0 if not self.playing and at >= self.end else at)
+        self.seek(0.0 if at >= self.end else at)
         self.playing = not self.playing
 
     def faster(self, steps: int) -> None:

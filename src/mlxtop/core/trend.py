@@ -122,7 +122,5 @@ def _judge(known: Sequence[tuple[float, float]], slope: Slope, least: float) -> 
 
 def _at(known: Sequence[tuple[float, float]], time: float) -> float:
     """The value at `time`, on the line between the two known beside it."""
-    for (t, v), (u, w) in pairwise(known):
-        if time <= u:
-            return v + (w - v) * (time - t) / (u - t) if u > t else w
-    return known[-1][1]
+    (t, v), (u, w) = next(pair for pair in pairwise(known) if time <= pair[1][0])
+    return v + (w - v) * (time - t) / (u - t)

@@ -81,8 +81,6 @@ def format_span(seconds: float) -> str:
     """A stretch of time as short as it can be read: `94ms`, `0.5s`, `45s`, `2m`, `1h30m`, `2d`."""
     if seconds < 0.1:
         return f"{seconds * 1000:.3g}ms" if seconds else "0s"
-    if seconds < 1:
-        return f"{seconds:.3g}s"
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.3g}s"

@@ -64,8 +64,7 @@ def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
             if version == 2
             else ("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file ")
         )
-        around = folders[folders.index(here) :]
-        limits = [f"{folder}/{limit}" for folder in around]
+        limits = [f"{folder}/{limit}" for folder in folders]
         return Cgroup(limits, f"{here}/{used}", f"{here}/memory.stat", reclaimable, path)
     return None
 
