@@ -11,8 +11,9 @@ from mlxtop.core.history import History
 from mlxtop.core.sample import Sample
 from mlxtop.tui import app as tui_app
 from mlxtop.tui import theme
+from mlxtop.tui.heights import heights
 from mlxtop.tui.screens import fleet as screen
-from mlxtop.tui.screens.fleet import FleetScreen, heights
+from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.widgets.lanes import gutter, squeeze, stack, table
 from mlxtop.tui.widgets.lineup import Candidate, find_outlier, growth
 from mlxtop.tui.widgets.trace import Trace, add
