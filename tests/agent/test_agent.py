@@ -294,9 +294,9 @@ def test_a_wish_does_not_wait_for_a_long_interval(start: Start) -> None:
 
 def test_what_happens_in_the_agent_stays_in_the_agent_and_is_told(start: Start) -> None:
     code = """
-from mlxtop.agent.agent import Agent
+from mlxtop.agent.knobs import Knobs
 def collect(self, who): raise KeyError("boom")
-Agent._collect = collect
+Knobs.collect = collect
 """
     subject = start.up(code)
     viewer = subject.connect()

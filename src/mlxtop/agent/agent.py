@@ -1,8 +1,8 @@
 """The agent: its parts put into the program it lives in, and what a viewer may ask of them.
 
     counters ──> Ring ──> Server ──> viewers
-    whoever turns MLX's knobs ──> Limits ──> News ──> Server ──> viewers
-    viewers ──> Server ──> Wishes ──> a safe point of the program's Steps ──> Limits ──> MLX
+    whoever turns MLX's knobs ──> Knobs ──> News ──> Server ──> viewers
+    viewers ──> Server ──> Wishes ──> a safe point of the program's Steps ──> Knobs ──> MLX
 
 Whatever goes wrong in here is told to viewers and never reaches the program.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from mlxtop import __version__
 from mlxtop.agent import boot, place, wire
-from mlxtop.agent.limits import Limits
+from mlxtop.agent.knobs import Knobs
 from mlxtop.agent.news import News
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
@@ -52,7 +52,7 @@ class Agent:
         self.run = run
         self.interval = INTERVAL
         self.news = News(lambda: self._server.wake())
-        self.limits = Limits(self.news, late)
+        self.knobs = Knobs(self.news, late)
         self.wishes = Wishes(self.news, self._safe_point)
         self._steps = Steps(self.wishes, self._safe_point)
         self._read = allocator.reader()
@@ -65,16 +65,13 @@ class Agent:
         self._started = time.time()
         self.news.begin()
         self.wishes.begin()
+        self.knobs.begin()
         self.phases = ["run"]
         self._phase = 0
         self._naming = threading.Lock()
         self.ring = Ring()
         self._footprint = footprint.reader()
         self._footprint_now, self._footprint_due = UNKNOWN, 0.0
-        self._kept = [UNKNOWN, UNKNOWN]
-        """Bytes of weights and KV caches as the last census found them."""
-        self._census_budget: float | None = None
-        """Seconds for the next census, after one that was too short."""
         self.facts: dict[str, Any] = {}
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
@@ -87,13 +84,13 @@ class Agent:
         # in the end close one of the program's.
         self._look_around()
         self._server.open()
-        self.limits.install()
+        self.knobs.install()
         self._steps.install()
         program.listen(self._told)
         if self._late:
-            self.wishes.ask(self.limits.find)
+            self.wishes.ask(self.knobs.find)
         else:
-            self.limits.start_with(os.environ.get(boot.LIMITS, ""))
+            self.knobs.start_with(os.environ.get(boot.LIMITS, ""))
         self._server.start()
         # A daemon thread that lives when Python ends can crash a program whose worker threads used MLX.
         atexit.register(self._leave)
@@ -166,7 +163,7 @@ class Agent:
         steps = self._steps
         self.ring.add(
             now - self.news.origin, active, cache, peak, self._footprint_now,
-            steps.count, steps.count, steps.busy, self._phase, *self._kept,
+            steps.count, steps.count, steps.busy, self._phase, *self.knobs.kept,
         )  # fmt: skip
         self.news.tell_repeats(now)
 
@@ -176,7 +173,7 @@ class Agent:
         Asking opens nothing that importing MLX has not opened already, CUDA's device included.
         """
         self.facts = device.facts(packages=False)
-        self.limits.assume()
+        self.knobs.assume()
 
     def begin_anew(self) -> None:
         """The program closed our descriptors: a new socket is opened when it comes by a safe point."""
@@ -212,13 +209,13 @@ class Agent:
             case "limit":
                 self._wish_limit(message["knob"], message["bytes"], who)
             case "clear":
-                self.wishes.ask(lambda: self.limits.clear_cache(who))
+                self.wishes.ask(lambda: self.knobs.clear_cache(who))
             case "reset":
-                self.wishes.ask(lambda: self.limits.reset_peak(who))
+                self.wishes.ask(lambda: self.knobs.reset_peak(who))
             case "collect":
-                self.wishes.ask(lambda: self._collect(who))
+                self.wishes.ask(lambda: self.knobs.collect(who))
             case "census":
-                self.wishes.ask(self._census)
+                self.wishes.ask(self.knobs.census)
             case "mark":
                 self._mark(message["name"], who, self._read())
             case "interval":
@@ -229,23 +226,9 @@ class Agent:
     def _wish_limit(self, knob: Knob, size: int | None, who: str) -> None:
         if knob not in KNOBS or not (size is None or (isinstance(size, int) and 0 <= size < 2**63)):
             raise ValueError("no such limit")
-        value = self.limits.default(knob) if size is None else size
+        value = self.knobs.default(knob) if size is None else size
         if value is not None:
-            self.wishes.ask(lambda: self.limits.set(knob, value, who))
-
-    # Wherever it is safe
-
-    def _collect(self, who: str) -> None:
-        objects, freed = allocator.collect()
-        self.news.emit(Kind.COLLECT, objects=objects, freed=freed, who=who)
-
-    def _census(self) -> None:
-        from mlxtop.probe.census import BUDGET, longer, take
-
-        census = take(self._census_budget or BUDGET)
-        self._census_budget = longer(census, self._census_budget or BUDGET)
-        self._kept = [census.parts.get("weights", 0), census.parts.get("kv", 0)]
-        self.news.emit(Kind.CENSUS, **census.to_json())
+            self.wishes.ask(lambda: self.knobs.set_limit(knob, value, who))
 
     def _mark(self, name: str, who: str, read: tuple[int, int, int]) -> None:
         active, cache, peak = read

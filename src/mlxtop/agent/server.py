@@ -290,7 +290,7 @@ class Server(threading.Thread):
                     client.told = True
                     # The time first: what is set meanwhile is told by an event after it.
                     client.outbox += wire.line(
-                        "facts", time=agent.news.now(), facts=agent.facts, limits=agent.limits.all()
+                        "facts", time=agent.news.now(), facts=agent.facts, limits=agent.knobs.standing()
                     )
                 if client.phases < len(agent.phases):
                     client.phases = len(agent.phases)

@@ -1,4 +1,4 @@
-"""The limits of the program that the agent lives in: what stands, who set it, and setting them."""
+"""MLX's knobs in the program that the agent lives in: what stands, who turned it, and turning them."""
 
 import sys
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from mlxtop.agent.news import News
 from mlxtop.core.event import Kind
 from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.probe import allocator
 from mlxtop.probe.limits import Call, Change, Watch, defaults
 
 Standing = tuple[int | None, str, int | None]
@@ -13,8 +15,9 @@ Standing = tuple[int | None, str, int | None]
 NOT_KNOWN: Standing = None, "", None
 
 
-class Limits:
-    """Stands between MLX's setters and their callers, and tells of every call.
+class Knobs:
+    """Limits, cache, peak, garbage and the count of arrays. What turns one is called where it is safe; `news`
+    tells of every turn, those of the program's own code included.
 
     `late`: the program may have set limits before, so what stands is not known until it is asked.
     """
@@ -25,12 +28,20 @@ class Limits:
         self._watch = Watch(self._noticed)
         self._standing: dict[Knob, Standing] = {}
         self._asked: int | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets the last census: it was of another process."""
+        self.kept = (UNKNOWN, UNKNOWN)
+        """Bytes of weights and KV caches as the last census found them."""
+        self._budget: float | None = None
+        """Seconds for the next census, after one that was too short."""
 
     def install(self) -> None:
         """Wraps MLX's functions."""
         self._watch.install()
 
-    def all(self) -> dict[Knob, Standing]:
+    def standing(self) -> dict[Knob, Standing]:
         """Each limit as it stands, as far as it is known."""
         return dict(self._standing)
 
@@ -49,10 +60,10 @@ class Limits:
         """Sets `cache=20971520 memory=…`: the program is just importing MLX, nothing is queued yet."""
         for word in text.split():
             knob, _, size = word.partition("=")
-            if size.isdigit():
+            if size.isdecimal():
                 for known in KNOBS:
                     if known == knob:
-                        self.set(known, int(size), "flag")
+                        self.set_limit(known, int(size), "flag")
 
     # Wherever it is safe
 
@@ -70,7 +81,7 @@ class Limits:
                 default = defaults()[knob]
                 self._found(knob, value, MLX_DEFAULT if value == default else "program", default)
 
-    def set(self, knob: Knob, value: int, who: str) -> None:
+    def set_limit(self, knob: Knob, value: int, who: str) -> None:
         """Sets a limit; when MLX refuses, tells that and what stands instead."""
         self._asked = value
         try:
@@ -89,6 +100,20 @@ class Limits:
     def reset_peak(self, who: str) -> None:
         """Has the peak start again from what is active, in the name of `who`."""
         self._watch.call("reset_peak_memory", who)
+
+    def collect(self, who: str) -> None:
+        """Runs Python's garbage collector."""
+        objects, freed = allocator.collect()
+        self._news.emit(Kind.COLLECT, objects=objects, freed=freed, who=who)
+
+    def census(self) -> None:
+        """Counts the live arrays; the next time longer, where the time was too short."""
+        from mlxtop.probe.census import BUDGET, longer, take
+
+        found = take(self._budget or BUDGET)
+        self._budget = longer(found, self._budget or BUDGET)
+        self.kept = found.parts.get("weights", 0), found.parts.get("kv", 0)
+        self._news.emit(Kind.CENSUS, **found.to_json())
 
     # In the thread of whoever turned a knob
 
