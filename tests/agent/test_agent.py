@@ -294,9 +294,9 @@ def test_a_wish_does_not_wait_for_a_long_interval(start: Start) -> None:
 
 def test_what_happens_in_the_agent_stays_in_the_agent_and_is_told(start: Start) -> None:
     code = """
-from mlxtop.agent.agent import Agent
+from mlxtop.agent.knobs import Knobs
 def collect(self, who): raise KeyError("boom")
-Agent._collect = collect
+Knobs.collect = collect
 """
     subject = start.up(code)
     viewer = subject.connect()
@@ -357,13 +357,13 @@ class Late(deque):
     "Empty for the one who obeys, and then not: what another thread does in between."
     def __bool__(self):
         full = len(self) > 0
-        if not full and late and sys._getframe(1).f_code.co_name == "_obey": late.pop()()
+        if not full and late and sys._getframe(1).f_code.co_name == "_carry_out": late.pop()()
         return full
-a = agent._agent
-a._todo = Late()
-a._help_along = lambda now: None
-late = [lambda: a._ask(lambda: print("done", flush=True))]
-a._ask(lambda: None)
+wishes = agent._agent.wishes
+wishes._todo = Late()
+wishes.help_along = lambda now: None
+late = [lambda: wishes.ask(lambda: print("done", flush=True))]
+wishes.ask(lambda: None)
 while True: mx.eval(mx.ones(3)); time.sleep(0.01)
 """
     assert start(MX + code).line(timeout=5) == "done"

@@ -3,12 +3,14 @@
 import time
 
 from mlxtop.probe import census
+from mlxtop.probe.census.foreign import NOBODY
 from tests.process import python
 
 SETUP = """
 import gc, json, sys, threading, time, weakref
 import mlx.core as mx, mlx.nn as nn, mlx.optimizers as optim
 from mlxtop.probe import census
+from mlxtop.probe.census import heap, survey
 
 def told(found=None):
     found = found or census.take(10)
@@ -369,8 +371,8 @@ def test_the_parts_are_right_before_all_holders_are_named(monkeypatch):
 model = nn.Linear(4, 5)
 class Holder: pass
 kept = Holder(); kept.array = mx.zeros((3, 3))
-def late(self): raise census._TimeUp
-census._Survey._search = late
+def late(self): raise heap.TimeUp
+survey.Survey._search = late
 found = census.take(10)
 print(json.dumps([found.whole, dict(found.counts), [h.holder for h in found.holdings if h.shape == (3, 3)]]))
 """
@@ -379,7 +381,7 @@ print(json.dumps([found.whole, dict(found.counts), [h.holder for h in found.hold
     assert not whole
     assert counts["weights"] == 2
     assert counts["other"] >= 1
-    assert named == [census.NOBODY]
+    assert named == [NOBODY]
 
 
 def test_out_of_time_before_all_is_placed_nothing_is_called_other():
@@ -388,8 +390,8 @@ def test_out_of_time_before_all_is_placed_nothing_is_called_other():
         + """
 model = nn.Linear(4, 5)
 loose = mx.zeros((3, 3))
-def late(self): raise census._TimeUp
-census._Survey._caches = late
+def late(self): raise heap.TimeUp
+survey.Survey._caches = late
 found = census.take(10)
 print(json.dumps([found.whole, dict(found.counts)]))
 """

@@ -10,8 +10,8 @@ import pytest
 
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.recording import codec
+from mlxtop.recording.history import RecordedHistory
 from mlxtop.recording.reader import Recording
-from mlxtop.session.replay import RecordedHistory
 from tests.recording import big
 from tests.recording.source import busy_run
 

@@ -17,10 +17,10 @@ from mlxtop.core.history import WIDTHS, History
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.recording import recorder as module
 from mlxtop.recording.errors import RecordingError
+from mlxtop.recording.history import RecordedHistory
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
 from mlxtop.recording.rollup import LEVELS, roll, row
-from mlxtop.session.replay import RecordedHistory
 from mlxtop.tui.timeaxis import WIDTHS as ZOOMS
 from mlxtop.tui.timeaxis import TimeAxis
 from tests.recording.source import Session, add, commit, end, let_go, record, recording, until

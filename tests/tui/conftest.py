@@ -2,15 +2,15 @@ import math
 
 import pytest
 
+from mlxtop.tui import meter
 from mlxtop.tui.app import MlxtopApp
-from mlxtop.tui.screens import dashboard
 from tests.tui.recorded import RecordedSession
 
 
 @pytest.fixture(autouse=True)
 def _no_own_cost(monkeypatch):
     """What watching costs is measured, and would be another figure in every picture."""
-    monkeypatch.setattr(dashboard, "OWN_WINDOW", math.inf)
+    monkeypatch.setattr(meter, "WINDOW", math.inf)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The fleet's screen: what it looks like, what a key does, who stands out, and that old columns are kept right."""
 
-import math
 import random
 
 import pytest
@@ -11,8 +10,8 @@ from mlxtop.core.history import History
 from mlxtop.core.sample import Sample
 from mlxtop.tui import app as tui_app
 from mlxtop.tui import theme
-from mlxtop.tui.screens import fleet as screen
-from mlxtop.tui.screens.fleet import FleetScreen, heights
+from mlxtop.tui.heights import ROOM_FOR_OUTPUT, heights
+from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.widgets.lanes import gutter, squeeze, stack, table
 from mlxtop.tui.widgets.lineup import Candidate, find_outlier, growth
 from mlxtop.tui.widgets.trace import Trace, add
@@ -20,11 +19,6 @@ from tests.tui.fleet import MIB, RecordedFleet, RecordedMember
 
 STRIP, SMALL, MEDIUM, LARGE = (40, 12), (80, 24), (120, 40), (200, 50)
 NAME = {STRIP: "40x12", SMALL: "80x24", MEDIUM: "120x40", LARGE: "200x50"}
-
-
-@pytest.fixture(autouse=True)
-def _no_own_cost(monkeypatch):
-    monkeypatch.setattr(screen, "OWN_WINDOW", math.inf)
 
 
 class FleetApp(App[None]):
@@ -378,7 +372,7 @@ def test_the_rows_fill_the_screen(room, prints):
     for members in (0, 1, 2, 4, 12, 64):
         for strangers in (0, 1, 30):
             h = heights(room, members, strangers, prints)
-            fixed = 2 + (members > 0) + (prints and room >= screen.ROOM_FOR_OUTPUT)
+            fixed = 2 + (members > 0) + (prints and room >= ROOM_FOR_OUTPUT)
             assert sum(h) - h.lane + fixed == room
             assert min(h) >= 0
     if room >= 24 and prints:

@@ -158,12 +158,12 @@ class Server(threading.Thread):
             time.sleep(CLOSES_WITHIN)
             self._agent.begin_anew()
         except BaseException as error:
-            self._agent.fail(error)
+            self._agent.news.fail(error)
             with suppress(Exception):
                 self._feed_all()
         finally:
             with suppress(OSError):
-                if not self._agent.elsewhere(self._path):
+                if not self._agent.elsewhere():
                     os.unlink(self._path)
             self._let_go()
 
@@ -179,10 +179,10 @@ class Server(threading.Thread):
                 due += agent.interval * max(1, int((now - due) / agent.interval) + 1)
                 self._drop_the_silent(now)
                 self._listen_again()
-            agent.help_along(now)
+            agent.wishes.help_along(now)
             self._feed_all()
             wait = max(0.0, due - time.monotonic())
-            if agent.waits:
+            if agent.wishes.waiting:
                 wait = min(wait, WISH_EVERY)
             for fd, flags in self._poll.poll(wait * 1000 + 0.5):
                 self._happened(fd, flags)
@@ -289,12 +289,13 @@ class Server(threading.Thread):
                 if agent.facts and not client.told:
                     client.told = True
                     # The time first: what is set meanwhile is told by an event after it.
-                    now = agent.now()
-                    client.outbox += wire.line("facts", time=now, facts=agent.facts, limits=agent.limits())
+                    client.outbox += wire.line(
+                        "facts", time=agent.news.now(), facts=agent.facts, limits=agent.knobs.standing()
+                    )
                 if client.phases < len(agent.phases):
                     client.phases = len(agent.phases)
                     client.outbox += wire.line("phases", names=agent.phases[: client.phases])
-                new = agent.news(client.events)
+                new = agent.news.since(client.events)
                 behind = max(client.samples, agent.ring.begin)
                 rows = agent.ring.rows(behind, BATCH) if due or new else []
                 for number, message in new:

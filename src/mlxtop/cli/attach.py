@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mlxtop.cli.leave import leave
-from mlxtop.cli.params import parse_ceiling, watch_options, wishes
+from mlxtop.cli.params import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import recorder
 from mlxtop.core.event import Kind
 from mlxtop.core.units import format_size
@@ -44,7 +44,7 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     check()
     ceiling = parse_ceiling(values, here=False)
     recording = recorder(values["record"], values["record_text"])
-    fleet = session.attach(which, wishes(values, recording))
+    fleet = session.attach(which, on_join(values, recording))
     guard = Guard(lambda: fleet.everyone, ceiling.ask, ceiling.actions, terminate)
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
     with terminal(lambda text: fleet.everyone[0].transcript.write("log", text), not os.isatty(0)):

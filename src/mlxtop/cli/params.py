@@ -131,7 +131,7 @@ _INTERVAL = click.option("--interval", type=click.FloatRange(min=0.01, max=60), 
 
 
 def watch_options(command: F) -> F:
-    """Gives a command the options of watching another program; `wishes` makes sense of them."""
+    """Gives a command the options of watching another program; `on_join` makes sense of them."""
     command = record_options(command)
     for knob in reversed(KNOBS):
         text = f"Set the program's {knob} limit when it imports MLX."
@@ -162,7 +162,7 @@ def parse_ceiling(values: dict[str, Any], here: bool = True) -> Ceiling:
     return Ceiling(ask, actions)
 
 
-def wishes(values: dict[str, Any], recording: "Recorder | None" = None) -> "Callable[[RemoteSession], None]":
+def on_join(values: dict[str, Any], recording: "Recorder | None" = None) -> "Callable[[RemoteSession], None]":
     """Watch options as click read them → what is done with each session that joins."""
     limits: dict[Knob, Size] = {k: values[f"{k}_limit"] for k in KNOBS if values[f"{k}_limit"] is not None}
 

@@ -14,7 +14,7 @@ import click
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
 from mlxtop.cli.leave import leave
-from mlxtop.cli.params import Ceiling, parse_ceiling, watch_options, wishes
+from mlxtop.cli.params import Ceiling, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import recorder
 from mlxtop.session.guard import Guard
 from mlxtop.session.program import CannotStartError, Program
@@ -64,7 +64,7 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
         if place is not None:
             place.back()
         raise
-    fleet = RunFleet(program, wishes(values, recording))
+    fleet = RunFleet(program, on_join(values, recording))
     guard = guarded(fleet, ceiling)
     code = run_headless(fleet, guard, place) if place else run_screen(fleet, guard)
     if recording is not None:

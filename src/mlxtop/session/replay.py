@@ -6,75 +6,17 @@ from math import inf
 from pathlib import Path
 from typing import Any, cast
 
-from mlxtop.core.columns import Columns, cut
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.history import WIDTHS
 from mlxtop.core.limits import Knob
 from mlxtop.core.playhead import Playhead
-from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import Mark, State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript, Who
 from mlxtop.core.units import Size
+from mlxtop.recording.history import RecordedHistory
 from mlxtop.recording.reader import About, Recording, Said
 from mlxtop.session.protocol import Stranger, Wish
-
-MOST_RAW = 40_000
-"""Samples that are looked at for one picture; beyond that, buckets of a second are."""
-
-
-class RecordedHistory:
-    """The samples of one recorded session, as `core.history.History` gives them, up to the playhead."""
-
-    def __init__(self, recording: Recording, about: About, now: "Clock") -> None:
-        self._recording = recording
-        self._id = about.id
-        self._interval = about.interval
-        self._now = now
-        self.first = recording.first(about.id)
-        self.end = recording.last(about.id)
-        self._latest: Sample | None = None
-        self._latest_at = -1.0
-
-    @property
-    def count(self) -> int:
-        """All samples, whatever the playhead."""
-        return self._recording.count(self._id)
-
-    @property
-    def latest(self) -> Sample | None:
-        """The sample at the playhead."""
-        now = self._now()
-        if now != self._latest_at:
-            self._latest, self._latest_at = self.at(now), now
-        return self._latest
-
-    def at(self, time: float) -> Sample | None:
-        """The last sample at or before `time`."""
-        return self._recording.at(self._id, time)
-
-    def columns(
-        self,
-        start: float,
-        width: float,
-        count: int,
-        gauges: Sequence[str] = GAUGES,
-        counters: Sequence[str] = COUNTERS,
-        until: float = inf,
-    ) -> Columns:
-        """See `History.columns`."""
-        level = self._pick(width, count)
-        hold = max(2.5 * self._interval, width, WIDTHS[level - 1] if level else 0.0)
-        end = min(start + width * count, until + 1e-6)
-        rows = self._recording.rows(self._id, level, start - hold, end)
-        return cut(rows, start, width, count, hold=hold, gauges=gauges, counters=counters)
-
-    def _pick(self, width: float, count: int) -> int:
-        """The finest level with at most ten rows a column, or as many samples as can be looked at."""
-        if width < WIDTHS[0] and width * count / self._interval <= MOST_RAW:
-            return 0
-        return next((level for level in range(1, len(WIDTHS)) if width < WIDTHS[level]), len(WIDTHS))
 
 
 class Clock:

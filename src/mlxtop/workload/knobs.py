@@ -1,6 +1,5 @@
 """Turning MLX's knobs on the thread that owns it, and telling of each turn, whoever made it."""
 
-import gc
 from collections.abc import Callable
 
 from mlxtop.core.event import Kind
@@ -59,9 +58,8 @@ class Knobs:
 
     def collect(self, who: str) -> None:
         """Runs Python's garbage collector."""
-        before = allocator.snapshot().active
-        objects = gc.collect()
-        self._emit(Kind.COLLECT, objects=objects, freed=before - allocator.snapshot().active, who=who)
+        objects, freed = allocator.collect()
+        self._emit(Kind.COLLECT, objects=objects, freed=freed, who=who)
 
     def census(self) -> None:
         """Counts the live arrays; the next time longer, where the time was too short."""

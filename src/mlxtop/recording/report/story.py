@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from math import isfinite
+from math import inf, isfinite
 from typing import NamedTuple
 
 from mlxtop.core.columns import Level
+from mlxtop.core.diagnosis import diagnose
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.verdicts import Diagnosis
 from mlxtop.recording.export import chunks
+from mlxtop.recording.history import RecordedHistory
 from mlxtop.recording.reader import About, Recording
-from mlxtop.recording.report.past import verdict
 from mlxtop.recording.report.trace import Runs, Trace, trace
 
 MOST_MARKS = 20
@@ -143,7 +144,7 @@ def story(recording: Recording, about: About, label: str, offset: float, session
     return Story(
         about, label, offset, phases, events, timeline, state, first, last, recording.count(about.id), cut,
         runs.close(), stays, _stretch(points[0], points[-1], events) if len(points) > 1 else None,
-        between if len(between) > 1 else [], verdict(recording, about, timeline, state, phases),
+        between if len(between) > 1 else [], _verdict(recording, about, timeline, state, phases),
     )  # fmt: skip
 
 
@@ -215,3 +216,14 @@ def _leave(found: dict[int, Stay], runs: Runs, phase: int, since: float, over: f
     if phase in found:
         found[phase].seconds += over - since
         runs.add(since, over, phase)
+
+
+def _verdict(
+    recording: Recording, about: About, timeline: Timeline, state: State, phases: Sequence[str]
+) -> Diagnosis | None:
+    """What there is to say at the end of a session; `None` without a sample."""
+    history = RecordedHistory(recording, about, lambda: inf)
+    if history.end is None:
+        return None
+    budget = state.budget.bytes if state.budget else None
+    return diagnose(history, timeline, state, phases, history.end.time, about.steps_are, budget)

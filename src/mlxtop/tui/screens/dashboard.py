@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import get_args
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.geometry import Region
 from textual.message import Message
 from textual.screen import Screen
@@ -20,11 +19,12 @@ from mlxtop.core.limits import Knob, step
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.core.verdicts import Diagnosis
 from mlxtop.core.work import Use
-from mlxtop.probe import own
 from mlxtop.session.guard import set_budget
 from mlxtop.session.protocol import Session, Wish
+from mlxtop.tui.binding import key
 from mlxtop.tui.canvas import Canvas, Ground, Panels
 from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
+from mlxtop.tui.meter import Meter
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
 from mlxtop.tui.widgets.axis import Axis
 from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
@@ -42,7 +42,6 @@ from mlxtop.tui.widgets.where import Where
 FRAMES_PER_SECOND = 4
 ALL_EVERY = 2
 """Every so many frames all panels are painted, in between only those that stream."""
-OWN_WINDOW = 2.0
 EXPLAIN_EVERY = 5.0
 KEYBOARD = "keyboard"
 LIMIT_ACTIONS = ("limit_step", "limit_default", "limit_exact", "clear_cache", "reset_peak")
@@ -51,12 +50,6 @@ CENSUS_WITHIN = 3.0
 """Seconds to wait for a census before saying that the program is busy."""
 AWAIT_EVERY = 0.03
 """Seconds between looks at a limit that was asked for: cheap, and only while one is pending."""
-
-
-def key(
-    keys: str, action: str, text: str, help: str, show: bool = False, display: str | None = None
-) -> Binding:
-    return Binding(keys, action, text, show=show, key_display=display, tooltip=help)
 
 
 class Dashboard(Screen[None], Ground):
@@ -105,8 +98,8 @@ class Dashboard(Screen[None], Ground):
         super().__init__()
         self.session = session
         self.view = View()
+        self._meter = Meter(lambda: self.session.own_memory)
         self._own = Own()
-        self._own_then = (time.monotonic(), 0.0)
         self._paused_at = 0.0
         self._diagnosis: Diagnosis | None = None
         self._explain_at = 0.0
@@ -173,7 +166,7 @@ class Dashboard(Screen[None], Ground):
 
     def tick(self) -> None:
         """Draws the present moment."""
-        self._measure_own()
+        self._own = self._meter.read()
         if not self.view.paused:
             self._columns = None
         self._uses = self._comparison.look(self._now())
@@ -209,14 +202,6 @@ class Dashboard(Screen[None], Ground):
         if now >= self._explain_at:
             self._explain_at = now + EXPLAIN_EVERY
             self._diagnosis = explain(self.session, self.frame().now)
-
-    def _measure_own(self) -> None:
-        now, cpu = time.monotonic(), own.cpu()
-        then, cpu_then = self._own_then
-        if now - then >= OWN_WINDOW:
-            share = (cpu - cpu_then) / (now - then) if cpu_then else None
-            self._own = Own(share, self.session.own_memory)
-            self._own_then = (now, cpu)
 
     def _look(self, **changes: object) -> None:
         """Changes the view, and shows it at once: a key is answered before the next tick."""

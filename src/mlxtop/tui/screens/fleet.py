@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, Input
 
-from mlxtop.probe import footprint, own
+from mlxtop.probe import footprint
 from mlxtop.session.protocol import Fleet, Member
+from mlxtop.tui.binding import key
 from mlxtop.tui.frame import Frame, Own, View
+from mlxtop.tui.heights import ROOM_FOR_OUTPUT, Heights, heights
+from mlxtop.tui.meter import Meter
 from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetStatus
 from mlxtop.tui.widgets.lanes import FleetCanvas, gutter
 from mlxtop.tui.widgets.lineup import (
@@ -34,63 +36,15 @@ from mlxtop.tui.widgets.prompt import PromptLine
 from mlxtop.tui.widgets.trace import Trace, add
 
 FRAMES_PER_SECOND = 2
-OWN_WINDOW = 2.0
 JUDGE_EVERY = 2.0
 """Seconds between looks for who stands out: a line that comes and goes with every frame is no news."""
-MOST_ROWS = 4
-MOST_ROWS_ALONE = 8
-"""Where no output waits for the rows that are left."""
-ROOM_FOR_STATUS = 10
-ROOM_FOR_OUTPUT = 20
-LEAST_OUTPUT = 4
-WAITING = 3
-"""Rows of the word on what is waited for."""
 FINEST = 0.1
-
-
-class Heights(NamedTuple):
-    """Rows of a lane, and of each part of the screen; 0 hides it."""
-
-    lane: int
-    lanes: int
-    sum: int
-    strangers: int
-    status: int
-    rest: int
-    """For what the program prints, or blank."""
-
-
-def heights(room: int, members: int, strangers: int, prints: bool) -> Heights:
-    """How the rows of a screen `room` rows high are given out. Lanes are as tall as lets all be seen."""
-    status = int(room >= ROOM_FOR_STATUS)
-    prints = prints and room >= ROOM_FOR_OUTPUT
-    below = min(strangers, max(1, room // 6)) + 1 if strangers else 0
-    # The first row and the keys; the line to type in.
-    room -= 2 + status + below + int(prints)
-    if not members:
-        lanes = min(room, WAITING)
-        return Heights(1, lanes, 0, below, status, room - lanes)
-    least = LEAST_OUTPUT if prints else 0
-    for rows in range(MOST_ROWS if prints else MOST_ROWS_ALONE, 0, -1):
-        names, total = min(rows, 2), min(rows, 3) if members > 1 else 0
-        # One row for the time.
-        spare = room - least - names - rows * members - total - 1
-        if spare >= 0:
-            break
-    lanes = max(names + 1, names + rows * members + min(0, spare))
-    return Heights(rows, lanes, total, below, status, least + max(0, spare))
 
 
 class Said(NamedTuple):
     """The part of a frame that the output pane reads."""
 
     session: Fleet
-
-
-def _key(
-    keys: str, action: str, text: str, help: str, show: bool = False, display: str | None = None
-) -> Binding:
-    return Binding(keys, action, text, show=show, key_display=display, tooltip=help)
 
 
 class FleetScreen(Screen[None]):
@@ -104,20 +58,20 @@ class FleetScreen(Screen[None]):
             self.pid = pid
 
     BINDINGS = [
-        _key("enter", "open", "open", "Show the chosen session in full", True),
-        _key("up,k", "select(-1)", "Up", "Choose the session above", False, "↑"),
-        _key("down,j", "select(1)", "choose", "Choose the session below", True, "↑↓"),
-        _key("pageup", "page(-1)", "Page up", "A page of sessions up", False, "PgUp"),
-        _key("pagedown", "page(1)", "Page down", "A page of sessions down", False, "PgDn"),
-        _key("home", "select(-1000000)", "First", "Choose the first session", False, "Home"),
-        _key("end", "select(1000000)", "Last", "Choose the last session", False, "End"),
-        _key("i", "prompt", "type", "Type a line into the program; Enter sends it, Escape leaves", True),
-        _key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
-        _key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
-        _key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
-        _key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
-        _key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
-        _key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
+        key("enter", "open", "open", "Show the chosen session in full", True),
+        key("up,k", "select(-1)", "Up", "Choose the session above", False, "↑"),
+        key("down,j", "select(1)", "choose", "Choose the session below", True, "↑↓"),
+        key("pageup", "page(-1)", "Page up", "A page of sessions up", False, "PgUp"),
+        key("pagedown", "page(1)", "Page down", "A page of sessions down", False, "PgDn"),
+        key("home", "select(-1000000)", "First", "Choose the first session", False, "Home"),
+        key("end", "select(1000000)", "Last", "Choose the last session", False, "End"),
+        key("i", "prompt", "type", "Type a line into the program; Enter sends it, Escape leaves", True),
+        key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
+        key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
+        key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
+        key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
+        key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
+        key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
     ]
     AUTO_FOCUS = ""
     KEYS_AT_ONCE = True
@@ -143,8 +97,7 @@ class FleetScreen(Screen[None]):
         self._outlier: Outlier | None = None
         self._judged = -JUDGE_EVERY
         self._own = Own()
-        self._footprint = footprint.reader()
-        self._own_then = (time.monotonic(), 0.0)
+        self._meter = Meter(footprint.reader())
         self._paused_at = 0.0
         self._heights: Heights | None = None
         self._panels: list[FleetCanvas] = []
@@ -183,7 +136,7 @@ class FleetScreen(Screen[None]):
         seen = self.is_current or isinstance(self.app.screen, ModalScreen)
         if not seen or not self.is_attached or not self.size.width:
             return
-        self._measure_own()
+        self._own = self._meter.read()
         frame = self.frame()
         self._arrange(frame)
         for panel in self._panels:
@@ -237,9 +190,9 @@ class FleetScreen(Screen[None]):
         lanes, traces = [], {}
         for member in members:
             # Neither a process id nor a rank is the only one of its kind where several machines take part.
-            key = id(member.history), member.started
+            which = id(member.history), member.started
             offset = self._offset(member)
-            trace = traces[key] = self._traces.get(key) or Trace(member.history, offset)
+            trace = traces[which] = self._traces.get(which) or Trace(member.history, offset)
             trace.look(first, count, self.view.axis.width, now)
             until = now - offset if self.view.paused else None
             lanes.append(lane(member, until, trace.active, trace.total))
@@ -278,14 +231,6 @@ class FleetScreen(Screen[None]):
             panel.styles.height = height
         # The panels have their new size after the layout; until then they would be painted for the old one.
         self.call_after_refresh(self.tick)
-
-    def _measure_own(self) -> None:
-        now, cpu = time.monotonic(), own.cpu()
-        then, cpu_then = self._own_then
-        if now - then >= OWN_WINDOW:
-            share = (cpu - cpu_then) / (now - then) if cpu_then else None
-            self._own = Own(share, self._footprint())
-            self._own_then = (now, cpu)
 
     # Choosing
 

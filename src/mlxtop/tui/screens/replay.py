@@ -3,7 +3,8 @@
 from textual.binding import Binding
 
 from mlxtop.core.playhead import Playhead
-from mlxtop.tui.screens.dashboard import Dashboard, key
+from mlxtop.tui.binding import key
+from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.widgets.chart import GUTTER
 
 LIVE = ("pause", "pan", "live")

@@ -58,22 +58,26 @@ class Axis(Canvas):
 
     def _times(self, frame: Frame, width: int) -> Strip:
         columns, live = frame.columns, frame.view.axis.end is None and not frame.view.paused
-        count = len(columns.last["phase"])
-        cells = [" "] * count
-        for back in range(0, count, LABEL_EVERY):
-            column = count - 1 - back
-            if live:
-                label = f"-{format_span(back * columns.width)}" if back else "now"
-            else:
-                at = columns.start + (column + 1) * columns.width
-                label = format_clock(at) if at >= 0 else ""
-            begin = column - len(label) + 1
-            if begin >= 0:
-                cells[begin : column + 1] = label
+        times = time_labels(columns.start, columns.width, len(columns.last["phase"]), live)
         scale = f" {format_span(columns.width)} a column"
-        return self.row(
-            [(f"{scale:<{GUTTER}}", self.style("dim")), ("".join(cells), self.style("dim"))], width
-        )
+        return self.row([(f"{scale:<{GUTTER}}", self.style("dim")), (times, self.style("dim"))], width)
+
+
+def time_labels(start: float, width: float, count: int, live: bool) -> str:
+    """A row of `count` columns, each `width` seconds of time from `start` on, with the time now and then:
+    counted back from the present where the view is `live`, else the clock's."""
+    cells = [" "] * count
+    for back in range(0, count, LABEL_EVERY):
+        column = count - 1 - back
+        if live:
+            label = f"-{format_span(back * width)}" if back else "now"
+        else:
+            at = start + (column + 1) * width
+            label = format_clock(at) if at >= 0 else ""
+        begin = column - len(label) + 1
+        if begin >= 0:
+            cells[begin : column + 1] = label
+    return "".join(cells)
 
 
 def _room(size: int, start: int, end: int, taken: set[int]) -> int | None:

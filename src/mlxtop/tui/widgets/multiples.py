@@ -6,9 +6,9 @@ from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.strip import Strip
 
-from mlxtop.core.units import format_clock, format_span
+from mlxtop.core.units import format_span
 from mlxtop.tui.canvas import Part
-from mlxtop.tui.widgets.axis import LABEL_EVERY
+from mlxtop.tui.widgets.axis import time_labels
 from mlxtop.tui.widgets.lanes import (
     LEAD,
     NARROW,
@@ -124,19 +124,9 @@ class Times(FleetCanvas):
         axis, dim = frame.view.axis, self.style("dim")
         left, count = gutter(frame.width, frame.rows), len(frame.sum.totals)
         live = axis.end is None and not frame.view.paused
-        cells = [" "] * count
-        for back in range(0, count, LABEL_EVERY):
-            column = count - 1 - back
-            if live:
-                label = f"-{format_span(back * axis.width)}" if back else "now"
-            else:
-                at = frame.start + (column + 1) * axis.width
-                label = format_clock(at) if at >= 0 else ""
-            begin = column - len(label) + 1
-            if begin >= 0:
-                cells[begin : column + 1] = label
         scale = f"{' ' * LEAD}{format_span(axis.width)} a column"
-        return [self.row([(f"{scale:<{left}}", dim), ("".join(cells), dim)], width)]
+        times = time_labels(frame.start, axis.width, count, live)
+        return [self.row([(f"{scale:<{left}}", dim), (times, dim)], width)]
 
 
 class Strangers(Picker):

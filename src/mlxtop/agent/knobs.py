@@ -1,0 +1,146 @@
+"""MLX's knobs in the program that the agent lives in: what stands, who turned it, and turning them."""
+
+import sys
+from typing import Any
+
+from mlxtop.agent.news import News
+from mlxtop.core.event import Kind
+from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.probe import allocator
+from mlxtop.probe.limits import Call, Change, Watch, defaults
+
+Standing = tuple[int | None, str, int | None]
+"""A limit's value, who set it, and MLX's default; `None` is what nobody knows."""
+NOT_KNOWN: Standing = None, "", None
+
+
+class Knobs:
+    """Limits, cache, peak, garbage and the count of arrays. What turns one is called where it is safe; `news`
+    tells of every turn, those of the program's own code included.
+
+    `late`: the program may have set limits before, so what stands is not known until it is asked.
+    """
+
+    def __init__(self, news: News, late: bool) -> None:
+        self._news = news
+        self._late = late
+        self._watch = Watch(self._noticed)
+        self._standing: dict[Knob, Standing] = {}
+        self._asked: int | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets the last census: it was of another process."""
+        self.kept = (UNKNOWN, UNKNOWN)
+        """Bytes of weights and KV caches as the last census found them."""
+        self._budget: float | None = None
+        """Seconds for the next census, after one that was too short."""
+
+    def install(self) -> None:
+        """Wraps MLX's functions."""
+        self._watch.install()
+
+    def standing(self) -> dict[Knob, Standing]:
+        """Each limit as it stands, as far as it is known."""
+        return dict(self._standing)
+
+    def default(self, knob: Knob) -> int | None:
+        """What MLX starts with, in bytes."""
+        return self._standing.get(knob, NOT_KNOWN)[2]
+
+    def assume(self) -> None:
+        """Takes MLX's defaults for what stands, where nobody can have set a limit before the agent came."""
+        if not self._late:
+            for knob, value in defaults().items():
+                if knob not in self._standing:
+                    self._found(knob, value, MLX_DEFAULT, value)
+
+    def start_with(self, text: str) -> None:
+        """Sets `cache=20971520 memory=…`: the program is just importing MLX, nothing is queued yet."""
+        for word in text.split():
+            knob, _, size = word.partition("=")
+            if size.isdecimal():
+                for known in KNOBS:
+                    if known == knob:
+                        self.set_limit(known, int(size), "flag")
+
+    # Wherever it is safe
+
+    def find(self) -> None:
+        """The limits of a program that ran before the agent came, asked once by setting."""
+        switch = sys.getswitchinterval()
+        try:
+            # So that no other thread of the program comes between a limit and its return.
+            sys.setswitchinterval(1.0)
+            found = self._watch.ask()
+        finally:
+            sys.setswitchinterval(switch)
+        for knob, value in found.items():
+            if knob not in self._standing:
+                default = defaults()[knob]
+                self._found(knob, value, MLX_DEFAULT if value == default else "program", default)
+
+    def set_limit(self, knob: Knob, value: int, who: str) -> None:
+        """Sets a limit; when MLX refuses, tells that and what stands instead."""
+        self._asked = value
+        try:
+            self._watch.set(knob, value, who)
+        except Exception as error:
+            now, by, _ = self._standing.get(knob, NOT_KNOWN)
+            self._news.emit(Kind.ERROR, message=f"MLX refused the {knob} limit: {error}.", phase="limit")
+            self._news.emit(Kind.LIMIT, knob=knob, old=now, new=now, who=by, asked=value)
+        finally:
+            self._asked = None
+
+    def clear_cache(self, who: str) -> None:
+        """Gives the cached buffers back, in the name of `who`."""
+        self._watch.call("clear_cache", who)
+
+    def reset_peak(self, who: str) -> None:
+        """Has the peak start again from what is active, in the name of `who`."""
+        self._watch.call("reset_peak_memory", who)
+
+    def collect(self, who: str) -> None:
+        """Runs Python's garbage collector."""
+        objects, freed = allocator.collect()
+        self._news.emit(Kind.COLLECT, objects=objects, freed=freed, who=who)
+
+    def census(self) -> None:
+        """Counts the live arrays; the next time longer, where the time was too short."""
+        from mlxtop.probe.census import BUDGET, longer, take
+
+        found = take(self._budget or BUDGET)
+        self._budget = longer(found, self._budget or BUDGET)
+        self.kept = found.parts.get("weights", 0), found.parts.get("kv", 0)
+        self._news.emit(Kind.CENSUS, **found.to_json())
+
+    # In the thread of whoever turned a knob
+
+    def _noticed(self, what: Change | Call) -> None:
+        try:
+            if isinstance(what, Change):
+                self._changed(what)
+            else:
+                kind = Kind.CLEAR if what.name == "clear_cache" else Kind.RESET
+                size: dict[str, Any] = {"freed" if kind is Kind.CLEAR else "peak": what.size}
+                self._news.emit_often((kind, what.who), kind, who=what.who, **size)
+        except Exception as error:
+            self._news.fail(error)
+
+    def _changed(self, change: Change) -> None:
+        knob, old, new, who = change
+        default = self.default(knob)
+        if default is None and not self._late:
+            default = old
+            self._news.emit(Kind.LIMIT, knob=knob, old=old, new=new, who=MLX_DEFAULT)
+        self._standing[knob] = new, who, default
+        told = {"knob": knob, "old": old, "new": new, "who": who}
+        if self._asked is not None:
+            self._news.emit(Kind.LIMIT, **told, asked=self._asked)
+        else:
+            self._news.emit_often((Kind.LIMIT, knob, who), Kind.LIMIT, **told)
+
+    def _found(self, knob: Knob, value: int, who: str, default: int) -> None:
+        self._standing[knob] = value, who, default
+        self._news.emit(Kind.LIMIT, knob=knob, old=value, new=value, who=who)

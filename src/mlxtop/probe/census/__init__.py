@@ -1,0 +1,51 @@
+"""A census of the live arrays in this process: which part each belongs to, and who holds it.
+
+It runs inside somebody else's program, so it runs none of that program's code: it asks the garbage collector
+what exists and what refers to what (`heap`, `frames`), reads names through the interpreter's own descriptors
+(`foreign`), and gives every array a part and a holder (`survey`). No array is evaluated.
+"""
+
+import gc
+import sys
+import time
+
+from mlxtop.core.census import Census
+from mlxtop.probe.census.foreign import class_of
+from mlxtop.probe.census.survey import Survey
+
+BUDGET, BUDGET_MOST = 0.25, 4.0
+"""Seconds of processor time for a first census, and for the longest."""
+
+
+def longer(found: Census, budget: float) -> float:
+    """The time to give the next census, when `found` was given `budget`: a person who asks again can wait."""
+    return budget if found.whole else min(BUDGET_MOST, 4 * budget)
+
+
+def take(budget: float = BUDGET) -> Census:
+    """The arrays alive now: weights, KV caches, optimizer state and the rest, each array counted once.
+
+    `budget` is in seconds of this thread's processor time; at its end `whole` is False and what was found so
+    far is returned. When time ran out before every array was placed, those without a place are left out; when
+    it ran out after that, they are `other` and some holders are `—`. May be called in any thread; it holds
+    the GIL most of the time, so call it at a safe point. Raises nothing; without MLX everything is 0.
+
+    Not seen: arrays that only C++ holds (a compiled function's constants), and objects that `gc.freeze()`
+    hid. Seen too large: a view, and an array that was not computed yet; Python cannot tell them apart.
+    """
+    began = time.perf_counter()
+    now = time.time()
+    array = class_of("mlx.core", "array")
+    if array is None:
+        return Census(active=0, time=now)
+    active, whole = 0, True
+    objects = gc.get_objects()  # before there is anything of the census's own to find
+    survey = Survey(array, budget)
+    try:
+        active = sys.modules["mlx.core"].get_active_memory()
+        survey.run(objects)
+    except Exception:
+        # Out of time, or an object stranger than any thought of here: what was found until then holds.
+        whole = False
+    parts, counts, holdings = survey.result()
+    return Census(active, parts, counts, holdings, whole, time.perf_counter() - began, now)

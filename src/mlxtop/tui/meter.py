@@ -1,0 +1,28 @@
+"""What mlxtop itself costs, measured now and then: for the header."""
+
+import time
+from collections.abc import Callable
+
+from mlxtop.probe import own
+from mlxtop.tui.frame import Own
+
+WINDOW = 2.0
+"""Seconds over which the share of a core is measured."""
+
+
+class Meter:
+    """Measures mlxtop's own threads; `memory` tells its bytes."""
+
+    def __init__(self, memory: Callable[[], int | None]) -> None:
+        self._memory = memory
+        self._then, self._cpu_then = time.monotonic(), 0.0
+        self._own = Own()
+
+    def read(self) -> Own:
+        """What it was in the last whole window."""
+        now, cpu = time.monotonic(), own.cpu()
+        if now - self._then >= WINDOW:
+            share = (cpu - self._cpu_then) / (now - self._then) if self._cpu_then else None
+            self._own = Own(share, self._memory())
+            self._then, self._cpu_then = now, cpu
+        return self._own
