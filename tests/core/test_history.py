@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlxtop.core import history as module
-from mlxtop.core.columns import Columns
+from mlxtop.core.columns import Columns, Level, Row
 from mlxtop.core.history import History
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample, speed
 from mlxtop.tui.timeaxis import WIDTHS, TimeAxis
@@ -139,6 +139,28 @@ def test_a_narrow_view_of_the_past_has_no_holes(
     history = filled(Sample(n / 10, n, 0, 0, 0) for n in range(20_000))
     columns = history.columns(start, width, 50)
     assert UNKNOWN not in columns.hi["active"]
+
+
+def test_the_oldest_rows_are_dropped_whole() -> None:
+    level = Level(5)
+    for n in range(100):
+        level.append(Row(n, [n] * len(GAUGES), [n + 1] * len(GAUGES), [n + 2] * len(COUNTERS)))
+    assert 5 <= len(level.time) < 10
+    assert level.time[-1] == 99
+    for columns, more in ((level.lo, 0), (level.hi, 1), (level.last, 2)):
+        assert all(list(column) == [time + more for time in level.time] for column in columns)
+
+
+def test_what_is_kept_is_still_right_when_the_oldest_were_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RAW_LEAST", 16)
+    monkeypatch.setattr(module, "RAW_MOST", 16)
+    run = [Sample(n / 10, n, 2 * n, 3 * n, 4 * n, 5 * n, tokens=6 * n) for n in range(100)]
+    history = filled(run)
+    assert [history.at(sample.time) for sample in run[-16:]] == run[-16:]
+    assert history.at(run[0].time) is None
+    columns = history.columns(8.4, 0.1, 16)
+    assert columns.lo == columns.hi == {name: [getattr(s, name) for s in run[-16:]] for name in GAUGES}
+    assert columns.last["tokens"] == [s.tokens for s in run[-16:]]
 
 
 def test_a_late_tick_leaves_no_hole_and_a_pause_does() -> None:

@@ -65,6 +65,13 @@ mx.eval([l.weight for l in loose])
     assert sorted(holders(said, [5, 3], "weights")) == ["Linear 1 of 2: weight", "Linear 2 of 2: weight"]
 
 
+def test_a_name_without_end_is_cut():
+    said = census_of("names = {'k' * 10_000: mx.ones((7, 3))}")
+    (holder,) = holders(said, [7, 3])
+    assert holder.startswith("names.kkk")
+    assert len(holder) == census.LONGEST
+
+
 def test_a_ring_of_modules_without_a_root_is_found():
     said = census_of(
         """
@@ -82,7 +89,11 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.models.llama import Model, ModelArgs
 model = Model(ModelArgs(model_type="llama", hidden_size=64, num_hidden_layers=3, intermediate_size=96,
     num_attention_heads=2, num_key_value_heads=2, rms_norm_eps=1e-5, vocab_size=256, tie_word_embeddings=True))
+parts = [[] for _ in range(9)]
+gc.collect()
 prompt_cache = make_prompt_cache(model)
+for part in parts:
+    part += prompt_cache[:2]  # a cache is named after its place among all layers
 mx.eval(model(mx.zeros((1, 20), dtype=mx.int32), cache=prompt_cache), model.parameters())
 optimizer = optim.Adam(1e-3)
 def train():

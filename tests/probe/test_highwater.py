@@ -12,7 +12,7 @@ def hold(size):
     mx.eval(array)
     time.sleep(0.2)
 
-mx.set_cache_limit(0)
+mx.set_cache_limit(int(sys.argv[2]))
 high = HighWater()
 allocator.begin_peak()
 high.start()
@@ -27,9 +27,14 @@ print(json.dumps([low, after, peak, again, allocator.take_peak()]))
 
 
 def test_the_highest_of_a_stretch_is_told_when_it_is_over_and_then_forgotten() -> None:
-    low, after, peak, again, peak_again = python(CODE, str(SIZE))
+    low, after, peak, again, peak_again = python(CODE, str(SIZE), "0")
     assert low[0] < SIZE <= after[0] < 3 * SIZE
     assert again[0] < SIZE
     assert after[1] - low[1] > 0.9 * SIZE, "the footprint has it too"
     assert SIZE <= peak < 3 * SIZE
     assert peak_again < SIZE
+
+
+def test_what_the_cache_keeps_is_held_too() -> None:
+    _, _, _, again, peak_again = python(CODE, str(SIZE), str(2 * SIZE))
+    assert again[0] >= SIZE > peak_again

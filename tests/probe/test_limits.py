@@ -5,7 +5,7 @@ from tests.process import python
 WATCH = """
 import json, sys
 import mlx.core as mx
-from mlxtop.probe.limits import Call, Change, Watch
+from mlxtop.probe.limits import Call, Change, Watch, defaults
 heard = []
 watch = Watch(heard.append)
 names = ("set_cache_limit", "set_memory_limit", "set_wired_limit", "clear_cache", "reset_peak_memory")
@@ -23,13 +23,32 @@ def fill():
 
 def test_the_limits_mlx_started_with_are_found_and_left_as_they_were() -> None:
     said = python(
-        WATCH + "say(found=found, told=told(), again=own['set_cache_limit'](5), memory=mx.get_memory_limit())"
+        WATCH
+        + "say(found=found, defaults=defaults(), told=told(), again=own['set_cache_limit'](5), memory=mx.get_memory_limit())"
     )
+    assert said["found"] == said["defaults"]
     assert said["found"]["cache"] == 32 * 2**20
     assert said["again"] == 32 * 2**20
     assert said["found"]["memory"] == said["memory"] > 2**30
     assert said["found"]["wired"] == 0
     assert said["told"] == []
+
+
+def test_asking_for_the_limits_evicts_nothing() -> None:
+    said = python(
+        WATCH
+        + "fill(); before = mx.get_cache_memory(); watch.ask(); say(was=before, now=mx.get_cache_memory())"
+    )
+    assert said["now"] == said["was"] >= 2**20
+
+
+def test_a_limit_for_a_block_is_the_programs_own_doing() -> None:
+    program = "import mlxtop\nwith mlxtop.cache_limit('20M'):\n    pass\nsay(told=told())"
+    said = python(WATCH + f"exec(compile({program!r}, '/home/me/train/loop.py', 'exec'))")
+    assert [(new, who.partition(":")[0]) for *_, new, who in said["told"]] == [
+        (20 * 2**20, "train/loop.py"),
+        (32 * 2**20, "train/loop.py"),
+    ]
 
 
 def test_somebody_elses_change_is_noticed_with_file_and_line() -> None:
@@ -81,7 +100,8 @@ def test_clearing_the_cache_is_counted_whoever_does_it() -> None:
 
 def test_a_peak_that_is_reset_is_told_with_what_it_was() -> None:
     said = python(
-        WATCH + "fill(); watch.call('reset_peak_memory', 'me'); mx.reset_peak_memory()\nsay(told=told())"
+        WATCH
+        + "fill(); own['clear_cache'](); watch.call('reset_peak_memory', 'me'); mx.reset_peak_memory()\nsay(told=told())"
     )
     (_, name, peak, who), (_, again, after, _) = said["told"]
     assert (name, who, again) == ("reset_peak_memory", "me", "reset_peak_memory")

@@ -58,10 +58,12 @@ def test_cache_limits_nest_and_default_is_what_mlx_started_with() -> None:
         "            seen.append(limit())\n"
         "        seen.append(limit())\n"
         "    seen.append(limit())\n"
+        "    with mlxtop.cache_limit('default'):\n"
+        "        seen.append(limit())\n"
         "seen.append(limit())\n"
         "print(json.dumps([s // 2**20 for s in seen]))"
     )
-    assert said == [0, 32, 32, 2, 32, 0, 32]
+    assert said == [0, 32, 32, 2, 32, 0, 32, 32]
 
 
 def test_default_comes_first_too_and_unlimited_is_a_size() -> None:
