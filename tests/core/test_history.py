@@ -163,6 +163,12 @@ def test_what_is_kept_is_still_right_when_the_oldest_were_dropped(monkeypatch: p
     assert columns.last["tokens"] == [s.tokens for s in run[-16:]]
 
 
+def test_samples_of_a_quarter_of_an_hour_are_kept_as_they_came() -> None:
+    run = [Sample(n / 10, n, 0, n, n) for n in range(10_000)]
+    history = filled(run)
+    assert all(history.at(sample.time) == sample for sample in run[-9000::100])
+
+
 def test_a_late_tick_leaves_no_hole_and_a_pause_does() -> None:
     history = filled(Sample(t, 7, 0, 7, 7) for t in (0.0, 0.1, 0.3, 0.4, 1.4, 1.5))
     columns = history.columns(0.0, 0.1, 16)

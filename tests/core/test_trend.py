@@ -58,6 +58,14 @@ def test_many_points_cost_as_much_as_few() -> None:
     assert slope.value == 2.0
 
 
+def test_of_many_points_the_first_and_the_last_are_among_the_few() -> None:
+    still = [0.0] * (100 * MOST - 1)
+    for values, sign in (([*still, 1.0], 1), ([1.0, *still], -1)):
+        slope = theil_sen(range(100 * MOST), values)
+        assert slope is not None
+        assert slope.tau * sign > 0
+
+
 def test_what_is_equal_neither_rises_nor_falls() -> None:
     slope = theil_sen([1, 2, 3], [5, 5, 6])
     assert slope is not None

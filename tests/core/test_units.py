@@ -141,6 +141,7 @@ def test_of_two_sizes_in_one_unit_the_larger_never_looks_smaller(a: int, b: int)
         (1023 * 2**10 + 512, "1.0 MiB", "1.0 MB"),
         (80_766_618_828, "75.22 GiB", "80.77 GB"),
         (200 * 2**30, "200.0 GiB", "214.7 GB"),
+        (1000 * 2**20 + 2**19, "1000 MiB", "1.05 GB"),
         (1000 * 2**30, "1000 GiB", "1.07 TB"),
         (-3 * 2**20, "-3.0 MiB", "-3.1 MB"),
         (UNLIMITED, "unlimited", "unlimited"),
