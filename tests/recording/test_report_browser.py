@@ -26,7 +26,7 @@ COLOURS = """(() => {
     return [...found];
 })()"""
 SCALES = "mlxtop.charts.map((c) => [c.scales.x.min, c.scales.x.max])"
-LIGHT = {"active": "9,105,218", "cache": "154,103,0", "speed": "26,127,55"}
+LIGHT = {"active": "9,105,218", "cache": "154,103,0", "speed": "17,127,44"}
 
 
 @pytest.fixture(scope="module")
