@@ -19,9 +19,9 @@ demo: $(VENV)/.demo
 test: check
 	@$(BIN)/python -m pytest $(ARGS)
 
-# The tests a developer runs all the time: no pseudo-terminal, nothing slow.
+# The tests a developer runs all the time, within a minute: no process, no terminal, nothing slow.
 fast: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not e2e and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e and not slow" -n auto $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -18,6 +18,21 @@ from tests.checkpoint import write_checkpoint
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SLOW = ("agent", "cli", "fit", "recording", "session", "soak", "workload")
+"""Folders whose tests start processes or take real models through their paces: `make fast` leaves them out."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in SLOW:
+            item.add_marker(pytest.mark.slow)
+        if folder == "e2e":
+            # A whole terminal on a machine that is shared: what fails is tried once more, and told of as `R`.
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint directory that `mlx_lm.load` takes. Tests that harm it copy it first."""

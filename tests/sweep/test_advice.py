@@ -13,6 +13,7 @@ MIB = 2**20
 QUIET = Weather("still", still)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weather", WEATHERS, ids=lambda w: w.name)
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_right_or_cannot_tell(truth: str, weather: Weather, scores: list[str]) -> None:
@@ -23,6 +24,7 @@ def test_right_or_cannot_tell(truth: str, weather: Weather, scores: list[str]) -
         assert one.right + one.unknown >= 0.99 * COUNT, noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", NOISES)
 def test_at_the_tolerance_itself_wrong_no_more_often_than_the_level(noise: float, scores: list[str]) -> None:
     """The hardest truth: every limit but one loses a hair more than the tolerance."""

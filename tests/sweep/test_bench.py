@@ -16,6 +16,8 @@ from mlxtop.sweep.plan import Plan, parse_knob
 from mlxtop.sweep.runner import Sweep
 from mlxtop.workload.options import Options
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 

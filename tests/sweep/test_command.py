@@ -17,6 +17,8 @@ from mlxtop.sweep.command import CommandBench
 from mlxtop.sweep.plan import Plan, parse_knob
 from mlxtop.sweep.runner import Sweep
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 USES_MLX = """
 import mlx.core as mx
