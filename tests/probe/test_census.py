@@ -2,6 +2,7 @@
 
 import time
 
+from mlxtop.core.census import LONGEST
 from mlxtop.probe import census
 from mlxtop.probe.census.foreign import NOBODY
 from tests.process import python
@@ -69,7 +70,7 @@ def test_a_name_without_end_is_cut():
     said = census_of("names = {'k' * 10_000: mx.ones((7, 3))}")
     (holder,) = holders(said, [7, 3])
     assert holder.startswith("names.kkk")
-    assert len(holder) == census.LONGEST
+    assert len(holder) == LONGEST
 
 
 def test_a_ring_of_modules_without_a_root_is_found():
