@@ -101,6 +101,7 @@ def test_refused_before_anything_runs(arguments: tuple[str, ...], sentence: str)
 def test_help_shows_how() -> None:
     text = mlxtop("sweep", "--help").stdout
     assert "--prompt-tokens" in text
+    assert "A recommendation takes 5." in " ".join(text.split())
     assert "mlxtop sweep --model PATH --resume s.json" in text
 
 
@@ -109,6 +110,7 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     outs = ("--json", str(json_), "--csv", str(csv_), "--markdown", str(markdown), "--html", str(html))
     done = mlxtop("sweep", *SMALL, "--repeats", "3", *outs, timeout=120)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("mlxtop: --repeats 3 is too few for a recommendation: that takes 5 ")
     assert "mlxtop: warms up: 0 B, prompt 16" in done.stderr
     assert re.search(r"^mlxtop: 18 of 18: .* left at most$", done.stderr, re.MULTILINE)
     assert "tokens/s against peak total, prompt of 48 tokens" in done.stdout
@@ -142,6 +144,7 @@ def test_markdown_on_standard_output_and_nothing_else() -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("Cannot tell yet: ")
     assert "recommended" in done.stdout
+    assert "1 round, seed 0" in done.stdout
 
 
 def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ Try:
     default=ROUNDS,
     show_default=True,
     metavar="N",
-    help="The most repeats of each cell; fewer when the numbers are good enough.",
+    help="The most repeats of each cell; fewer when the numbers are good enough. A recommendation takes 5.",
 )
 @click.option(
     "--tolerance",

@@ -17,6 +17,7 @@ import click
 from mlxtop.cli.leave import leave
 from mlxtop.core.units import format_span
 from mlxtop.sweep import store, table
+from mlxtop.sweep.advice import too_few
 from mlxtop.sweep.bench import Bench, ModelBench
 from mlxtop.sweep.command import CommandBench
 from mlxtop.sweep.outcome import Summary
@@ -98,6 +99,9 @@ def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, out
             with suppress(OSError):
                 click.echo(f"mlxtop: {line}", err=True)
 
+    few = too_few(plan.rounds)
+    if few is not None:
+        click.echo(f"mlxtop: {few}", err=True)
     sweep = make(plan, options, changed=changed, keep=outputs.keep, stored=stored)
     signals: list[int] = []
 
