@@ -9,14 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mlxtop.cli.sweep import parse_plan
+from mlxtop.cli.sweep import parse_plan, resumed
+from mlxtop.cli.sweeping import interrupted
 from mlxtop.core.errors import UsageError
 from mlxtop.sweep.plan import Knob
+from mlxtop.sweep.runner import Progress, Sweep
 from tests.process import MLXTOP, ROOT, mlxtop
+from tests.sweep.made import Bench, plan, readings
 
 MIB = 2**20
 GIVEN = {
@@ -98,10 +102,17 @@ def test_refused_before_anything_runs(arguments: tuple[str, ...], sentence: str)
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_file_that_cannot_be_read_is_told_before_a_terminal_is_missed() -> None:
+    done = mlxtop("sweep", "--resume", "no-such.json", preexec_fn=os.setsid)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "mlxtop: no-such.json cannot be read: No such file or directory.\n"
+
+
 def test_help_shows_how() -> None:
     text = mlxtop("sweep", "--help").stdout
     assert "--prompt-tokens" in text
-    assert "mlxtop sweep --model PATH --resume s.json" in text
+    assert "A recommendation takes 5." in " ".join(text.split())
+    assert "mlxtop sweep --resume s.json" in text
 
 
 def test_headless_with_all_its_files(tmp_path: Path) -> None:
@@ -109,6 +120,7 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     outs = ("--json", str(json_), "--csv", str(csv_), "--markdown", str(markdown), "--html", str(html))
     done = mlxtop("sweep", *SMALL, "--repeats", "3", *outs, timeout=120)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("mlxtop: --repeats 3 is too few for a recommendation: that takes 5 ")
     assert "mlxtop: warms up: 0 B, prompt 16" in done.stderr
     assert re.search(r"^mlxtop: 18 of 18: .* left at most$", done.stderr, re.MULTILINE)
     assert "tokens/s against peak total, prompt of 48 tokens" in done.stdout
@@ -124,15 +136,16 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     assert "```text\ntokens/s against peak total" in text
     assert html.read_text().count("<circle") == 6
     # The same again, once it is complete, measures nothing and says the same.
-    again = mlxtop("sweep", *SMALL, "--repeats", "3", "--resume", str(json_), timeout=120)
+    again = mlxtop("sweep", "--headless", "--resume", str(json_), timeout=120)
     assert again.returncode == 0
     assert " of 18: " not in again.stderr
     assert json.loads(json_.read_text())["readings"] == data["readings"]
     # Another sweep's file is left alone.
-    other = mlxtop("sweep", *SMALL, "--seed", "5", "--resume", str(json_))
+    other = mlxtop("sweep", "--headless", "--seed", "5", "--resume", str(json_))
     assert other.returncode == 2
     assert (
-        f"mlxtop: {json_} is of another sweep: its seed differ; start anew without --resume." in other.stderr
+        f"mlxtop: {json_} was not measured with the same seed: leave that option out, "
+        "or start anew without --resume." in other.stderr
     )
     assert json.loads(json_.read_text())["readings"] == data["readings"]
 
@@ -142,6 +155,7 @@ def test_markdown_on_standard_output_and_nothing_else() -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("Cannot tell yet: ")
     assert "recommended" in done.stdout
+    assert "1 round, seed 0" in done.stdout
 
 
 def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None:
@@ -155,16 +169,53 @@ def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None
             if " 4 of " in line:
                 child.send_signal(signal.SIGINT)
                 break
-        out, _ = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=60)
         assert child.returncode == 130
     assert "Cannot tell yet: 0 undisturbed rounds of the 5 it takes." in out
     before = json.loads(path.read_text())["readings"]
     assert 3 <= len(before) <= 4
-    done = mlxtop("sweep", *SMALL, "--repeats", "1", "--resume", str(path), timeout=120)
+    told = f"mlxtop: interrupted after {len(before)} of 240 cells; mlxtop sweep --resume {path} goes on."
+    assert err.splitlines()[-1] == told
+    done = mlxtop("sweep", "--repeats", "1", "--headless", "--resume", str(path), timeout=120)
     assert done.returncode == 0
     after = json.loads(path.read_text())["readings"]
     assert after[: len(before)] == before
     assert len({(r["round"], r["arm"], r["length"]) for r in after}) == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "command"),
+    [
+        ({"limits": "0,1M,default", "prompt_tokens": "16,48", "seed": 3}, ()),
+        ({"model": "./m", "random_weights": True, "knobs": ("kv-bits=4,8",), "max_tokens": 9}, ()),
+        ({"model": "./m", "adapter_path": "./a", "knobs": ("prefill-step-size=64,256",)}, ()),
+        ({"metric": "(x)", "lower_is_better": True, "tolerance": "5%"}, ("ls", "-l s")),
+        ({}, ("ls",)),
+    ],
+)
+def test_resume_takes_all_options_from_the_file(values: dict[str, object], command: tuple[str, ...]) -> None:
+    stored = parse_plan({**GIVEN, **values}, command)
+    filled, again = resumed(stored, GIVEN, (), ())
+    assert again == stored
+    assert {k: filled[k] for k in ("adapter_path", "random_weights")} == {
+        k: {**GIVEN, **values}[k] for k in ("adapter_path", "random_weights")
+    }
+    # The same said again is no contradiction.
+    assert resumed(stored, {**GIVEN, **values}, values, command)[1] == stored
+    more = resumed(stored, {**GIVEN, "repeats": 40, "tolerance": "9%"}, ("repeats", "tolerance"), ())[1]
+    assert more == replace(stored, rounds=40, tolerance=0.09)
+    assert stored.differs(resumed(stored, {**GIVEN, "limits": "0,7M"}, ("limits",), ())[1]) == "knobs"
+
+
+def test_what_was_interrupted_is_told() -> None:
+    sweep = Sweep(of := plan(), Bench(of, [70.0, 90.0, 100.0, 100.0]))
+    assert interrupted(sweep, None) == "interrupted before the first cell was measured."
+    sweep.readings = readings(of, [70.0, 90.0, 100.0, 100.0])
+    sweep.progress = Progress("stopped", None, 48, 80)
+    assert interrupted(sweep, None) == (
+        "interrupted after 48 of 80 cells; nothing was kept to go on with: that takes --json FILE."
+    )
+    assert interrupted(sweep, Path("a b.json")).endswith("; mlxtop sweep --resume 'a b.json' goes on.")
 
 
 def test_a_model_that_is_not_there_ends_in_one_sentence() -> None:

@@ -146,3 +146,10 @@ def test_figures_as_a_person_reads_them() -> None:
     assert METRICS["tps"].format(0.01234) == "0.0123"
     assert METRICS["total"].format(None) == "—"
     assert METRICS["total"].format(3 * MIB) == "3.0 MiB"
+
+
+def test_too_few_repeats_are_told_from_the_start() -> None:
+    few = summarize(plan(rounds=3), [], FACTS)
+    told = "--repeats 3 is too few for a recommendation: that takes 5 undisturbed rounds."
+    assert told in few.notes
+    assert not any("--repeats" in note for note in summarize(plan(rounds=5), [], FACTS).notes)

@@ -62,9 +62,9 @@ def test_two_knobs_make_a_grid() -> None:
 
 def test_what_may_be_put_together() -> None:
     assert plan().differs(plan(rounds=99, tolerance=0.1)) is None
-    assert plan().differs(plan(lengths=(128,))) == "lengths"
-    assert plan().differs(plan(max_tokens=3)) == "max tokens"
-    assert plan().differs(plan(subject="other")) == "subject"
+    assert plan().differs(plan(lengths=(128,))) == "prompt lengths"
+    assert plan().differs(plan(max_tokens=3)) == "tokens a generation"
+    assert plan().differs(plan(subject="other")) == "model or command"
 
 
 def test_knobs_as_they_are_written() -> None:

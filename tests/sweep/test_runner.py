@@ -78,14 +78,14 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     bench.stop_after = 25
     Sweep(plan(), bench, keep=keep).run()
     assert len(json.loads(path.read_text())["readings"]) == 23
-    sweep = Sweep(plan(), Bench(plan(), STEP), keep=keep, stored=store.resume(path, plan()))
+    sweep = Sweep(plan(), Bench(plan(), STEP), keep=keep, stored=store.read(path))
     sweep.run()
     cells = [(r.round, r.arm, r.length) for r in sweep.readings]
     assert len(set(cells)) == len(cells) == 40
     assert len(json.loads(path.read_text())["readings"]) == 40
     # And once more there is nothing left to do but to say it.
     bench = Bench(plan(), STEP)
-    Sweep(plan(), bench, stored=store.resume(path, plan())).run()
+    Sweep(plan(), bench, stored=store.read(path)).run()
     assert len(bench.measured) == 2
 
 
@@ -94,7 +94,7 @@ def test_another_device_is_another_sweep(tmp_path: Path) -> None:
     sweep = Sweep(plan(), Bench(plan(), STEP))
     sweep.run()
     store.write(path, store.to_json(sweep.summary, {**FACTS, "mlx": "0.1"}, sweep.readings))
-    again = Sweep(plan(), Bench(plan(), STEP), stored=store.resume(path, plan()))
+    again = Sweep(plan(), Bench(plan(), STEP), stored=store.read(path))
     again.run()
     assert again.progress.stage == "failed"
     assert "measured with mlx 0.1, not 0.32.4" in str(again.failure)

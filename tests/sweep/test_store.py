@@ -22,7 +22,8 @@ def kept(path: Path) -> dict[str, Any]:
 
 def test_what_is_kept_comes_back_whole(tmp_path: Path) -> None:
     kept(tmp_path / "s.json")
-    found = store.resume(tmp_path / "s.json", plan(rounds=20, tolerance=0.05))
+    found = store.read(tmp_path / "s.json")
+    store.check_plan(found, plan(rounds=20, tolerance=0.05), tmp_path / "s.json")
     assert found.readings == readings(plan(), SPEEDS)
     assert found.facts == FACTS
     store.check_device(found, FACTS)
@@ -57,11 +58,11 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_another_sweep_is_refused(tmp_path: Path) -> None:
     kept(tmp_path / "s.json")
+    found = store.read(tmp_path / "s.json")
     with pytest.raises(
-        UsageError, match=r"is of another sweep: its max tokens differ; start anew without --resume\."
+        UsageError, match=r"was not measured with the same tokens a generation: leave .* without --resume\."
     ):
-        store.resume(tmp_path / "s.json", plan(max_tokens=65))
-    found = store.resume(tmp_path / "s.json", plan())
+        store.check_plan(found, plan(max_tokens=65), tmp_path / "s.json")
     with pytest.raises(UsageError, match="measured with device A machine, not Another"):
         store.check_device(found, {**FACTS, "device": "Another"})
 

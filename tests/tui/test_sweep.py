@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.sweep.outcome import summarize
@@ -103,6 +104,13 @@ def test_a_failure_is_the_sentence(snap_compare: Any, seven: Plan) -> None:
 
 def test_a_strip_of_a_terminal_is_no_crash(snap_compare: Any, seven: Plan) -> None:
     assert snap_compare(application(made(seven, STEP, "measure")), terminal_size=(40, 12))
+
+
+async def test_too_few_repeats_are_told_on_the_screen() -> None:
+    few = plan(knobs=(parse_knob(LIMITS),), rounds=3)
+    async with application(made(few, STEP, "warm-up", rounds=0)).run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "--repeats 3 is too few" in str(pilot.app.screen.query_one("#advice", Static).content)
 
 
 async def until(what: Callable[[], object], seconds: float = 10.0) -> None:

@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ DEMO = ((128, 512), 64)
 MODEL = ((128, 2048), 128)
 """Prompt lengths and tokens of a generation."""
 ROUNDS = 10
+RANDOM = ("random weights",)
 FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 
 
@@ -38,7 +40,7 @@ Try:
   mlxtop sweep --model PATH --limits 0,20M,1G,default --prompt-tokens 128,2048
   mlxtop sweep --model PATH --knob kv-bits=4,8,default --markdown kv.md
   mlxtop sweep --model PATH --json s.json                     Ctrl-C, and later
-  mlxtop sweep --model PATH --resume s.json
+  mlxtop sweep --resume s.json
   mlxtop sweep --metric 'Generation:.*, (\\S+) tokens-per-sec' -- mlx_lm.generate --model PATH
 """,
 )
@@ -70,7 +72,7 @@ Try:
     default=ROUNDS,
     show_default=True,
     metavar="N",
-    help="The most repeats of each cell; fewer when the numbers are good enough.",
+    help="The most repeats of each cell; fewer when the numbers are good enough. A recommendation takes 5.",
 )
 @click.option(
     "--tolerance",
@@ -121,7 +123,8 @@ Try:
     "--resume",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Go on with the sweep in FILE, a --json of the same options; it is written on unless --json names another.",
+    help="Go on with the sweep in FILE, a --json, under its own options; --repeats and --tolerance may be others. "
+    "It is written on unless --json names another.",
 )
 @click.option(
     "--headless", is_flag=True, help="No screen: progress on standard error, the result on standard output."
@@ -139,17 +142,24 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
         raise UsageError(f"sweep takes no argument {command[0]}; a command to measure stands after --.")
     from mlxtop.probe import backend
 
-    plan = parse_plan(values, command)
     outs = _outs(values)
-    backend.check()
-    from mlxtop.cli.sweeping import Outputs, run_headless, run_screen
-    from mlxtop.sweep import store
+    stored = None
+    if values["resume"] is None:
+        plan = parse_plan(values, command)
+    else:
+        from mlxtop.sweep import store
 
+        stored = store.read(values["resume"])
+        given = {n for n in values if ctx.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE}
+        values, plan = resumed(stored.plan, values, given, command)
+        store.check_plan(stored, plan, values["resume"])
+    backend.check()
     if not values["headless"]:
         from mlxtop.tui.terminal import check
 
         check()
-    stored = store.resume(values["resume"], plan) if values["resume"] else None
+    from mlxtop.cli.sweeping import Outputs, run_headless, run_screen
+
     show = run_headless if values["headless"] else run_screen
     model = {name: values[name] for name in ("adapter_path", "random_weights")}
     show(plan, model, stored, Outputs(**outs))
@@ -188,12 +198,46 @@ def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
     )
 
 
+FIELDS = {
+    "limits": "knobs",
+    "knobs": "knobs",
+    "prompt_tokens": "lengths",
+    "max_tokens": "max_tokens",
+    "repeats": "rounds",
+    "tolerance": "tolerance",
+    "seed": "seed",
+    "metric": "pattern",
+    "lower_is_better": "lower_is_better",
+}
+"""Options, and what each decides in a plan."""
+
+
+def resumed(
+    stored: "Plan", values: dict[str, Any], given: Collection[str], command: Sequence[str]
+) -> tuple[dict[str, Any], "Plan"]:
+    """The options and the plan of a sweep that goes on: what is not `given` is as `stored`. Raises `UsageError`."""
+    if stored.max_tokens == 0:
+        command = command or stored.extra
+        values = {**values, "metric": values["metric"] or stored.pattern or None}
+    elif not command:
+        adapter, random = stored.extra[:1] == ("adapter",), stored.extra == RANDOM
+        was = {
+            "model": None if stored.subject == "demo" else stored.subject,
+            "adapter_path": stored.extra[-1] if adapter else None,
+            "random_weights": random,
+        }
+        values = {**values, **{name: value for name, value in was.items() if name not in given}}
+    asked = parse_plan(values, command)
+    fields = {"subject", "extra", *(field for option, field in FIELDS.items() if option in given)}
+    return values, replace(stored, **{field: getattr(asked, field) for field in fields})
+
+
 def _extra(values: dict[str, Any]) -> tuple[str, ...]:
     """What else makes it another model."""
     adapter, random = values["adapter_path"], values["random_weights"]
     if random and (adapter or not values["model"]):
         raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
-    return ("adapter", adapter) if adapter else ("random weights",) if random else ()
+    return ("adapter", adapter) if adapter else RANDOM if random else ()
 
 
 def _of_command(values: dict[str, Any], knobs: Sequence[Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -17,6 +18,7 @@ import click
 from mlxtop.cli.leave import leave
 from mlxtop.core.units import format_span
 from mlxtop.sweep import store, table
+from mlxtop.sweep.advice import too_few
 from mlxtop.sweep.bench import Bench, ModelBench
 from mlxtop.sweep.command import CommandBench
 from mlxtop.sweep.outcome import Summary
@@ -98,6 +100,9 @@ def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, out
             with suppress(OSError):
                 click.echo(f"mlxtop: {line}", err=True)
 
+    few = too_few(plan.rounds)
+    if few is not None:
+        click.echo(f"mlxtop: {few}", err=True)
     sweep = make(plan, options, changed=changed, keep=outputs.keep, stored=stored)
     signals: list[int] = []
 
@@ -160,6 +165,8 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
         if sweep.failure is not None:
             click.echo(f"mlxtop: {sweep.failure}", err=True)
             code = sweep.failure.exit_code
+        elif sweep.progress.stage != "done":
+            click.echo(f"mlxtop: {interrupted(sweep, outputs.json)}", err=True)
         if any(reading.values for reading in sweep.readings):
             if not outputs.takes_stdout:
                 click.echo(report(sweep))
@@ -172,6 +179,18 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 128 + signal.SIGPIPE
     leave(code)
+
+
+def interrupted(sweep: Sweep, kept: Path | None) -> str:
+    """How far a sweep came that did not come to its end, and how it goes on. `kept` is its --json file."""
+    progress = sweep.progress
+    if not sweep.readings:
+        return "interrupted before the first cell was measured."
+    line = f"interrupted after {progress.done} of {progress.total} cells; "
+    if kept is None:
+        return line + "nothing was kept to go on with: that takes --json FILE."
+    name = "FILE" if kept == STDOUT else shlex.quote(str(kept))
+    return f"{line}mlxtop sweep --resume {name} goes on."
 
 
 def report(sweep: Sweep) -> str:

@@ -133,6 +133,18 @@ def advise(question: Question, logs: Array) -> Advice:
     return Advice("take", _end(text, question), arm)
 
 
+def in_rounds(count: int, kind: str = "") -> str:
+    """`1 round`, `2 more rounds`."""
+    return f"{count:,} {kind}round{'' if count == 1 else 's'}"
+
+
+def too_few(most: int) -> str | None:
+    """What is to be said of a sweep that runs `most` rounds, when those can carry no recommendation."""
+    if most >= FEWEST_ROUNDS:
+        return None
+    return f"--repeats {most} is too few for a recommendation: that takes {FEWEST_ROUNDS} undisturbed rounds."
+
+
 def percent(logarithm: float) -> str:
     """A loss as a person reads it."""
     share = (1 - exp(-logarithm)) * 100 if logarithm < 20 else 100.0
@@ -142,7 +154,8 @@ def percent(logarithm: float) -> str:
 def _unknown(question: Question, judgement: Judgement) -> Advice:
     short = FEWEST_ROUNDS - int(judgement.rounds) if isfinite(judgement.rounds) else FEWEST_ROUNDS
     if short > 0:
-        text = f"Cannot tell yet: {int(judgement.rounds)} undisturbed rounds of the {FEWEST_ROUNDS} it takes."
+        done = in_rounds(int(judgement.rounds), "undisturbed ")
+        text = f"Cannot tell yet: {done} of the {FEWEST_ROUNDS} it takes."
         return Advice("unknown", text, more=short)
     more = _more(question, judgement)
     wide = percent(float(judgement.half))
@@ -172,7 +185,7 @@ def _might(question: Question, more: int | None) -> str:
     if more > MOST_MORE:
         return f"; more than {MOST_MORE:,} rounds more would be needed"
     minutes = f" ({format_span(more * question.round_seconds)})" if question.round_seconds else ""
-    return f"; about {more} more rounds{minutes} might"
+    return f"; about {in_rounds(more, 'more ')}{minutes} might"
 
 
 def _gain(question: Question, arm: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlxtop.core.units import DEFAULT, format_size
-from mlxtop.sweep.advice import Advice, Choice, Question, advise, judge, narrow
+from mlxtop.sweep.advice import Advice, Choice, Question, advise, judge, narrow, too_few
 from mlxtop.sweep.interval import Array, Spread, spread
 from mlxtop.sweep.plan import Cell, Plan
 from mlxtop.sweep.reading import METRICS, Metric, Reading
@@ -233,7 +233,8 @@ def _speed_word(plan: Plan) -> str:
 
 
 def _notes(plan: Plan, rows: list[Row], usual: Usual | None, facts: dict[str, Any]) -> list[str]:
-    notes = []
+    few = too_few(plan.rounds)
+    notes = [] if few is None else [few]
     limit = facts.get("cache_limit")
     if limit and any(DEFAULT in knob.values for knob in plan.knobs if knob.name == "cache-limit"):
         notes.append(f"default is MLX's own cache limit, {format_size(limit)} here.")

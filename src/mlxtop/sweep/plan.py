@@ -16,6 +16,17 @@ MOST_ARMS: Final = 64
 """More combinations than that nobody waits for, nor could the intervals tell them apart."""
 
 
+DIFFERENCES: Final = {
+    "subject": "model or command",
+    "lengths": "prompt lengths",
+    "max_tokens": "tokens a generation",
+    "pattern": "metric",
+    "lower_is_better": "direction of the metric",
+    "extra": "weights",
+}
+"""What a person calls a field of a plan."""
+
+
 class Knob(NamedTuple):
     """One knob and the values it is set to: bytes for a limit, else a count; `DEFAULT` leaves it alone."""
 
@@ -99,14 +110,14 @@ class Plan:
         return cls(**{**more, "extra": tuple(map(str, data["extra"]))})
 
     def differs(self, other: "Plan") -> str | None:
-        """The first thing in which the readings of the two cannot be put together; `None` if they can.
+        """In which the readings of the two cannot be put together, in words; `None` if they can.
 
         More rounds and another tolerance measure nothing else.
         """
         mine, others = self.to_json(), other.to_json()
         for name in mine:
             if name not in ("rounds", "tolerance") and json.dumps(mine[name]) != json.dumps(others[name]):
-                return name.replace("_", " ")
+                return DIFFERENCES.get(name, name)
         return None
 
 

@@ -103,16 +103,14 @@ def read(path: Path) -> Stored:
     return Stored(plan, facts, readings)
 
 
-def resume(path: Path, plan: Plan) -> Stored:
-    """The sweep in `path` if it can be put together with one of `plan`.
-
-    Raises `SweepFileError` for a file that is none, `UsageError` for one of another sweep.
-    """
-    stored = read(path)
+def check_plan(stored: Stored, plan: Plan, path: Path) -> None:
+    """Raises `UsageError` when what `path` holds cannot be put together with a sweep of `plan`."""
     difference = stored.plan.differs(plan)
     if difference is not None:
-        raise UsageError(f"{path} is of another sweep: its {difference} differ; start anew without --resume.")
-    return stored
+        raise UsageError(
+            f"{path} was not measured with the same {difference}: leave that option out, "
+            "or start anew without --resume."
+        )
 
 
 def check_device(stored: Stored, facts: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mlxtop.core.units import format_size
+from mlxtop.sweep.advice import in_rounds
 from mlxtop.sweep.interval import Spread
 from mlxtop.sweep.outcome import Row, Summary, is_disturbed
 from mlxtop.sweep.reading import METRICS, Metric, Reading
@@ -118,7 +119,7 @@ def machine(summary: Summary, facts: dict[str, Any]) -> str:
         parts.append(f"mlx {facts.get('mlx', '—')}")
     if plan.max_tokens:
         parts.append(f"{plan.max_tokens} tokens a generation")
-    parts.append(f"{summary.rounds} rounds, seed {plan.seed}")
+    parts.append(f"{in_rounds(summary.rounds)}, seed {plan.seed}")
     return ", ".join(parts)
 
 

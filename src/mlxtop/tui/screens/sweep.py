@@ -229,7 +229,7 @@ class SweepScreen(Screen[None]):
         advice = sweep.summary.advice
         text = Text(advice.sentence, self._style("speed" if advice.arm is not None else "label"))
         for note in sweep.summary.notes:
-            if "busy" in note or "left out" in note or "processors" in note:
+            if "--repeats" in note or "busy" in note or "left out" in note or "processors" in note:
                 text.append(f" {note}", self._style("limit"))
         return text
 
