@@ -394,6 +394,25 @@ def test_a_prompt_typed_after_a_failed_load_tries_again(run, checkpoint: Path, t
     assert done.prompts() == ["hello"]
 
 
+@pytest.mark.parametrize("workload", ["chat", "loop", "ramp"])
+def test_a_prompt_that_meets_a_failed_load_again_is_shown_and_the_failure_after_it(
+    run, workload: str
+) -> None:
+    done = run(
+        model="/no/such/folder", workload=workload, prompt=None if workload != "loop" else "first"
+    ).start()
+    done.heard.until(Kind.PHASE, phase="failed")
+    told: list[tuple[str, ...]] = []
+    done.heard.react = lambda event: told.append((event.kind, *done.prompts()))
+    done.engine.send(commands.Say("hello"))
+    done.heard.until(Kind.PHASE, phase="failed", times=2)
+    assert done.prompts() == ["hello"]
+    assert (Kind.ERROR, "hello") in told
+    done.engine.send(commands.Start())
+    done.heard.until(Kind.PHASE, phase="failed", times=3)
+    assert done.prompts() == ["hello"]
+
+
 def test_limits_can_be_set_while_a_load_has_failed(run) -> None:
     done = run(model="/no/such/folder").start()
     done.heard.until(Kind.PHASE, phase="failed")

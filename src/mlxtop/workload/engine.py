@@ -80,6 +80,8 @@ class Engine(threading.Thread):
         self._running = True
         self._quit = False
         self._said: Generate | None = None
+        self._typed: str | None = None
+        """The last prompt that was typed, until the output shows it."""
         self._source = prompts(options)
         self._conversation: list[Any] | None = None
         self._context = 0
@@ -192,6 +194,9 @@ class Engine(threading.Thread):
             return True
         # Out of the handler, so that the traceback no longer keeps the arrays of what failed.
         self._running, self._conversation, self.counters.kv = False, None, UNKNOWN
+        if self._typed is not None:
+            self._write("prompt", self._typed)
+            self._typed = None
         self._emit(Kind.ERROR, message=message, phase=what)
         with suppress(Exception):
             self._knobs.clear_cache("mlxtop")
@@ -207,6 +212,7 @@ class Engine(threading.Thread):
         else:
             cache, context = make_prompt_cache(self._model, options.max_kv_size), 0
         self._conversation = cache if prompt.chat else None
+        self._typed = None
         self._write("prompt", prompt.text if prompt.length is None else f"a prompt of {len(tokens)} tokens")
         self._emit(Kind.PHASE, phase="prefill", tokens=len(tokens))
         run = Generation(len(tokens), context, options.max_tokens, time.monotonic())
@@ -309,6 +315,7 @@ class Engine(threading.Thread):
 
     def _hear(self, text: str) -> None:
         """A typed prompt is next; `loop` goes on with it, `ramp` and `chat` take it once."""
+        self._typed = text
         if self.options.workload == "loop":
             self.options = replace(self.options, prompt=text)
             self._source, self._running = prompts(self.options), True
