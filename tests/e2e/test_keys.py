@@ -244,7 +244,7 @@ def test_limits_are_compared_beside_the_output_and_in_full(demo: Screen) -> None
     demo.wait_for("change of speed")
     demo.press("v")
     demo.wait_for("A piece of work is one generation")
-    assert " cache limits " in demo.lines()[0]
+    demo.wait_for(lambda _: " cache limits " in demo.lines()[0], why="the table on top")
     demo.value(r"▸ +" + SIZE)
     demo.press("escape")
     demo.wait_for(alone)
