@@ -240,6 +240,54 @@ def test_the_first_is_the_first_under_which_something_was_done():
     assert second.against.speed.found == "few"
 
 
+def test_without_work_there_is_no_first():
+    run = started()
+    run.pass_time(3)
+    run.set_limit(20 * MIB)
+    run.pass_time(3)
+    assert [(use.pieces, use.against) for use in looked(run)] == [(0, None), (0, None)]
+
+
+def test_the_first_stays_the_first_when_an_earlier_limit_gets_work():
+    """As live, so replayed: MLX's default held for a moment before the program's code set its own."""
+    run = started()
+    run.pass_time(0.1)
+    run.set_limit(48 * MIB)
+    live = Comparison(run)
+    for limit in (48 * MIB, 32 * MIB):
+        run.set_limit(limit)
+        for _ in range(4):
+            run.generate()
+            assert live.look(run.time)[0].limit == 48 * MIB
+    assert [use.limit for use in looked(run)] == [48 * MIB, 32 * MIB]
+    assert looked(run) == looked(run, live)
+
+
+def test_what_is_told_late_is_taken_in_where_it_belongs():
+    """After an attach: the limit as it stands is told first, then what happened before; samples trickle in."""
+    whole, told = started(steps_are="evals"), Made(steps_are="evals")
+    whole.pass_time(20, "train", 50.0, cache=8 * MIB)
+    whole.set_limit(0)
+    whole.pass_time(20, "train", 40.0)
+    comparison = Comparison(told)
+    first, second = whole.timeline.between(Kind.LIMIT, -1, 99)
+    told.timeline.add(Event(whole.time, Kind.LIMIT, second.data))
+    assert comparison.look(whole.time) == []
+    samples = [
+        sample for tick in range(1, whole.ticks + 1) if (sample := whole.history.at(tick * 0.1 + 1e-6))
+    ]
+    for i, sample in enumerate(samples):
+        told.history.add(sample)
+        if i == 250:
+            told.timeline.add(first)
+            told.timeline.add(second)
+        uses = comparison.look(whole.time)
+        assert all(use.seconds >= 0 for use in uses)
+    told.time = whole.time
+    assert looked(told, comparison) == looked(whole)
+    assert uses[0].pieces >= 3
+
+
 def test_rest_and_load_are_not_held_against_a_limit():
     run = started()
     run.pass_time(5, "idle", cache=30 * MIB)
@@ -320,6 +368,6 @@ def test_a_long_run_stays_bounded():
         comparison.look(run.time)
     uses = comparison.look(run.time)
     assert len(uses) <= MOST_LIMITS
-    assert uses[0].limit == 32 * MIB, "the first stays"
+    assert uses[0].limit == 0, "the first under which there was work stays"
     assert all(use.pieces <= MOST_WORK for use in uses)
     assert uses[-1].present or uses[0].present

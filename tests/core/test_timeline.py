@@ -61,4 +61,13 @@ def test_an_event_that_is_told_late_takes_its_place_in_time() -> None:
     for second in (1.0, 3.0):
         timeline.add(Event(second, Kind.PHASE))
     timeline.insert(Event(2.0, Kind.PHASE))
-    assert [event.time for event in timeline.between(Kind.PHASE, 0, 9)] == [1, 2, 3]
+    timeline.add(Event(2.5, Kind.PHASE))
+    assert [event.time for event in timeline.between(Kind.PHASE, 0, 9)] == [1, 2, 2.5, 3]
+    assert (timeline.late[Kind.PHASE], timeline.late[Kind.MARK]) == (2, 0)
+
+
+def test_late_events_are_bounded_too() -> None:
+    timeline = Timeline(kept=3)
+    for second in (3.0, 4.0, 5.0, 1.0, 4.5):
+        timeline.add(Event(second, Kind.PHASE))
+    assert [event.time for event in timeline.between(Kind.PHASE, 0, 9)] == [4, 4.5, 5]

@@ -67,20 +67,28 @@ class Comparison:
         self._begin()
 
     def _begin(self) -> None:
-        self._now = -inf
+        self._now = self._until = -inf
+        self._late = self._told_late()
         self._seen = {Kind.LIMIT: -inf, Kind.GENERATION: -inf}
         self._lengths: list[int] = []
         self._tallies: dict[int, _Tally] = {}
         self._visits: deque[_Visit] = deque(maxlen=MOST_VISITS)
         self._waiting: deque[_Waiting] = deque(maxlen=MOST_LIMITS * MOST_WORK)
+        self._first: _Tally | None = None
+        """The limit of the first work there was: no other ever takes its place."""
         self._against: dict[int, Against] = {}
 
+    def _told_late(self) -> int:
+        return sum(self._run.timeline.late[kind] for kind in (Kind.LIMIT, Kind.GENERATION))
+
     def look(self, now: float) -> list[Use]:
-        """The limits used up to `now`, in the order in which they were first used; the first is what the
-        others are compared with."""
-        if now < self._now:
+        """The limits used up to `now`, in the order in which they were first used; in front the one under
+        which there was work first: the others are compared with it. Without work there is none."""
+        if now < self._now or self._told_late() != self._late:
             self._begin()
-        self._now = now
+        latest = self._run.history.latest
+        # Of what no sample tells yet nothing can be read: after an attach they come in for a while.
+        self._now, self._until = now, max(self._until, min(now, latest.time if latest else -inf))
         # Generations first: whatever ended one of them, its limits are then on the timeline too.
         generations = self._news(Kind.GENERATION)
         for event in self._news(Kind.LIMIT):
@@ -89,13 +97,14 @@ class Comparison:
         for event in generations:
             self._finish(event)
         if self._visits:
-            self._read_on(self._visits[-1], now)
+            self._read_on(self._visits[-1], self._until)
         for _ in range(min(MOST_READ, len(self._waiting))):
             self._work(self._waiting.popleft())
+        self._trim()
         return self._uses()
 
     def _news(self, kind: Kind) -> list[Event]:
-        found = self._run.timeline.between(kind, nextafter(self._seen[kind], inf), self._now + 1e-6)
+        found = self._run.timeline.between(kind, nextafter(self._seen[kind], inf), self._until + 1e-6)
         if found:
             self._seen[kind] = found[-1].time
         return found
@@ -115,11 +124,16 @@ class Comparison:
 
     def _tally(self, limit: int) -> "_Tally":
         if limit not in self._tallies:
-            if len(self._tallies) >= MOST_LIMITS:
-                # The first and the latest are what a person asks for.
-                del self._tallies[list(self._tallies)[1]]
             self._tallies[limit] = _Tally(limit)
         return self._tallies[limit]
+
+    def _trim(self) -> None:
+        """The first and the latest are what a person asks for. Which the first is, only work tells."""
+        kept = (self._first, self._visits[-1].tally if self._visits else None)
+        if not self._waiting:
+            spare = [limit for limit, tally in self._tallies.items() if tally not in kept]
+            for limit in spare[: max(0, len(self._tallies) - MOST_LIMITS)]:
+                del self._tallies[limit]
 
     # Work
 
@@ -165,6 +179,7 @@ class Comparison:
                 self._known.clear()
             self._known[key] = self._highs(*key)
         like = self._like(like) if self._whole else like
+        self._first = self._first or found.tally
         found.tally.works.append(Work(like, speed, self._known[key]))
         found.tally.highs = found.tally.highs.join(self._known[key])
         self._against.clear()
@@ -218,15 +233,19 @@ class Comparison:
             seconds, held = tally.seconds, present is not None and tally is present.tally
             if present is not None and held:
                 seconds += self._now - present.start
-            if held or seconds >= PASSED:
+            if held or seconds >= PASSED or tally is self._first:
                 shown.append((tally, seconds, held))
-        if not shown:
-            return []
-        # The first of which something is known.
-        first = next((tally for tally, _, _ in shown if tally.works), shown[0][0])
+        first = self._first
         shown.sort(key=lambda use: use[0] is not first)
         return [
-            used(t.limit, t.works, t.highs, seconds, held, None if t is first else self._told(first, t))
+            used(
+                t.limit,
+                t.works,
+                t.highs,
+                seconds,
+                held,
+                None if first is None or t is first else self._told(first, t),
+            )
             for t, seconds, held in shown
         ]
 

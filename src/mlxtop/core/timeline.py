@@ -1,6 +1,6 @@
 """The events of a session in bounded memory."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable
 from itertools import islice
@@ -21,6 +21,8 @@ class Timeline:
         self.routine: Counter[Kind] = Counter()
         """How many routine events there were of each kind: counted, not kept."""
         self._counts: Counter[Kind] = Counter()
+        self.late: Counter[Kind] = Counter()
+        """How many events of each kind came after later ones: whoever reads along must read again."""
 
     def add(self, event: Event) -> None:
         # An agent tells of what happens often by one event for several.
@@ -30,13 +32,25 @@ class Timeline:
             if event.routine:
                 self.routine[event.kind] += times
             else:
-                self._kinds[event.kind].append(event)
+                self._put(event)
 
     def insert(self, event: Event) -> None:
-        """Takes an event in that happened before others that are known."""
+        """Takes an event in that is not counted: a person's mark over a recording, or the start."""
         with self._lock:
-            events = self._kinds[event.kind]
-            events.insert(bisect_left(events, event.time, key=_time), event)
+            self._put(event)
+
+    def _put(self, event: Event) -> None:
+        """An agent tells what happened before we came after what it finds: each takes its place in time."""
+        events = self._kinds[event.kind]
+        if not events or event.time >= events[-1].time:
+            events.append(event)
+            return
+        self.late[event.kind] += 1
+        if len(events) == events.maxlen:
+            if event.time < events[0].time:
+                return
+            events.popleft()
+        events.insert(bisect_right(events, event.time, key=_time), event)
 
     def between(self, kind: Kind, start: float, end: float) -> list[Event]:
         """The events of one kind with `start <= time < end`."""

@@ -52,7 +52,7 @@ class Use(NamedTuple):
     highs: Highs
     """At any working moment under this limit."""
     against: Against | None
-    """`None` for the first, which the others are compared with."""
+    """`None` for the first, which the others are compared with, and for all while no work is done."""
 
 
 def against(first: Sequence[Work], other: Sequence[Work]) -> Against:

@@ -26,8 +26,9 @@ READING = """\
 The speed is that of the middle piece; half of the pieces lie within the range beside it. Cache and total \
 are the most they were while something ran.
 
-The change is against the first limit: of speed with its 99 % interval, once each side has three pieces that \
-are alike, and “cannot tell” when that interval reaches over zero; of total and cache over the same work.
+The change is against the first limit with work: of speed with its 99 % interval, once each side has three \
+pieces that are alike, and “cannot tell” when that interval reaches over zero; of total and cache over the \
+same work.
 
 Limits are tried one after the other: a machine that is busy meanwhile speaks against the limit in force. \
 Come back to the first limit now and then; its new work is added to the old."""

@@ -42,7 +42,10 @@ def _spread(_frame: Frame, use: Use) -> str:
 
 
 def _against(_frame: Frame, use: Use) -> str:
-    return FIRST if use.against is None else told(use.against.speed)
+    if use.against is None:
+        # Where nothing was done yet there is no first.
+        return FIRST if use.pieces else "—"
+    return told(use.against.speed)
 
 
 def _total_more(frame: Frame, use: Use) -> str:
@@ -87,7 +90,7 @@ def _percent(share: float) -> str:
 
 class Compared(Canvas):
     """A row for each limit in the order of use: time, speed, the most that the cache and active + cache were,
-    and how it stands against the first."""
+    and how it stands against the first under which there was work."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         columns, uses = fitting(width), frame.uses
@@ -101,7 +104,8 @@ class Compared(Canvas):
         if not uses:
             notes = ["waiting for MLX …"]
         elif len(uses) == 1 and "limits" in frame.session.offers:
-            notes.insert(0, "[ and ] set another cache limit: it is compared with this one")
+            then = ": it is compared with this one" if uses[0].pieces else ", once there was work to compare"
+            notes.insert(0, f"[ and ] set another cache limit{then}")
         return rows + [self.row([(f" {note}", self.style("dim"))], width) for note in notes]
 
     def _heads(self, frame: Frame, columns: list[Column], width: int) -> Strip:
