@@ -41,8 +41,9 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 
-    check()
     ceiling = parse_ceiling(values, here=False)
+    session.check(which)
+    check()
     recording = recorder(values["record"], values["record_text"])
     fleet = session.attach(which, on_join(values, recording))
     guard = Guard(lambda: fleet.everyone, ceiling.ask, ceiling.actions, terminate)

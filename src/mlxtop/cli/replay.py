@@ -20,8 +20,8 @@ def replay(file: Path) -> NoReturn:
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 
-    check()
     fleet = ReplayFleet(file)
+    check()
     with terminal(lambda _: None, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet)
         app.run()

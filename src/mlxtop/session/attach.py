@@ -85,21 +85,33 @@ def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None 
     return fleet
 
 
+def check(which: Sequence[str]) -> None:
+    """Raises `UsageError` when one of `which` is nothing to watch. Nothing is done to any of them yet."""
+    for name in which:
+        _look(int(name)) if name.isdigit() else _socket(name)
+
+
 def _socket(path: str) -> Address:
     if not Path(path).exists():
         raise UsageError(f"{path} is neither a process id nor an agent's socket: mlxtop ps lists both.")
     return Address(0, "", path)
 
 
-def _process(pid: int) -> Address:
+def _look(pid: int) -> tuple[Address | None, int | None]:
+    """The agent that process `pid` has, and the process's user if that is another than ours."""
     if pid == os.getpid():
         raise UsageError("mlxtop cannot attach to itself: start a model with mlxtop --model instead.")
     found = _find(pid)
-    if found is None:
-        uid = target.look(pid).uid
-        # Root may come to everyone's programs; their agents live with their users.
-        other = uid if uid != os.getuid() else None
-        found = _find(pid, other)
+    if found is not None:
+        return found, None
+    uid = target.look(pid).uid
+    # Root may come to everyone's programs; their agents live with their users.
+    other = uid if uid != os.getuid() else None
+    return _find(pid, other), other
+
+
+def _process(pid: int) -> Address:
+    found, other = _look(pid)
     if found is None:
         script = _script(pid, other)
         try:
