@@ -201,7 +201,12 @@ def test_what_cannot_be_attached_to_is_told_in_one_sentence(place: Place) -> Non
 
 @pytest.mark.parametrize("command", ["attach", "top", "run"])
 def test_without_a_terminal_it_says_so_and_names_nothing_it_does_not_have(place: Place, command: str) -> None:
-    done = place.alone(MLXTOP, command, *{"attach": ["1"], "top": [], "run": ["true"]}[command])
+    arguments: list[str] = {"run": ["true"]}.get(command, [])
+    if command == "attach":
+        pid = place.start(place.script(BUSY), MLXTOP="1")
+        until(lambda: place.ps().get(pid, {}).get("active"))
+        arguments.append(str(pid))
+    done = place.alone(MLXTOP, command, *arguments)
     assert done.returncode == 2
     assert "terminal" in done.stderr
     offered = place.alone(MLXTOP, command, "--help").stdout

@@ -8,6 +8,12 @@ from textual.widgets import Input, Static
 from mlxtop.core.budget import Budget
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
+from mlxtop.tui.screens.census import CensusScreen
+from mlxtop.tui.screens.compare import Compare
+from mlxtop.tui.screens.fleet import FleetScreen
+from mlxtop.tui.screens.graph import Graph
+from mlxtop.tui.screens.replay import Replay
+from mlxtop.tui.screens.sweep import SweepScreen
 
 SIZE = (120, 40)
 
@@ -163,6 +169,11 @@ async def test_every_key_is_in_the_help_and_in_the_palette(app):
         shown = told.get()
         for _, binding in app.all_keys():
             assert binding.tooltip in shown
+
+
+@pytest.mark.parametrize("screen", [CensusScreen, Compare, FleetScreen, Graph, SweepScreen, Replay])
+def test_every_key_of_every_screen_has_a_sentence(screen):
+    assert [binding for binding in screen.BINDINGS if not binding.tooltip] == []
 
 
 async def test_quit(app):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from rich.console import Console
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -111,6 +112,20 @@ async def test_too_few_repeats_are_told_on_the_screen() -> None:
     async with application(made(few, STEP, "warm-up", rounds=0)).run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert "--repeats 3 is too few" in str(pilot.app.screen.query_one("#advice", Static).content)
+
+
+async def test_the_help_explains_the_sweep_s_own_signs(seven: Plan) -> None:
+    async with application(made(seven, STEP, "measure")).run_test(size=(120, 40)) as pilot:
+        await pilot.press("question_mark")
+        await pilot.pause()
+        console = Console(width=200)
+        with console.capture() as told:
+            console.print(pilot.app.screen.query_one(Static).content)
+    shown = told.get()
+    for sign in ("★", "•", "✕", "(a–b)", "undisturbed"):
+        assert sign in shown
+    for sign in ("◆", "▼", "budget"):
+        assert sign not in shown
 
 
 async def until(what: Callable[[], object], seconds: float = 10.0) -> None:

@@ -12,7 +12,7 @@ from mlxtop.sweep.outcome import Row, Summary, is_disturbed
 from mlxtop.sweep.reading import METRICS, Metric, Reading
 
 CHOSEN, FRONT = "★", "•"
-LEGEND = f"{CHOSEN} recommended   {FRONT} none is faster and smaller   (95 % interval of the median)"
+LEGEND = f"{CHOSEN} recommended   {FRONT} no other is both faster and smaller   (median, 95 % interval)"
 RANK: Final = ("tps", "value", "seconds", "total", "cache", "ttft", "prefill", "active", "footprint")
 """Columns by importance: a narrow table leaves out the last."""
 

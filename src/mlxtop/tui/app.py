@@ -192,10 +192,12 @@ class MlxtopApp(App[None]):
         self.run_worker(self.run_action(binding.action, owner))
 
     def action_help(self) -> None:
-        from mlxtop.tui.screens.help import Help
+        from mlxtop.tui.screens.help import Help, Manual
 
         if not isinstance(self.screen, Help):
-            self.push_screen(Help([binding for _, binding in self.all_keys()]))
+            keys = self.all_keys()
+            manual = getattr(keys[0][0], "MANUAL", Manual())
+            self.push_screen(Help([binding for _, binding in keys], manual))
 
     def action_next_theme(self) -> None:
         self.theme = theme.LIGHT.name if self.current_theme.dark else theme.DARK.name

@@ -8,7 +8,6 @@ from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.color import Color
 from textual.containers import VerticalScroll
 from textual.screen import Screen
@@ -17,6 +16,7 @@ from textual.widgets import Footer, Static
 from mlxtop.core.census import PARTS, Census, Holding, Part
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_size, format_span
+from mlxtop.tui.binding import key
 
 # What each part is called, and its colour in `tui.theme`.
 NAMES: Final[dict[Part, tuple[str, str]]] = {
@@ -45,8 +45,8 @@ class CensusScreen(Screen[None]):
     CensusScreen Static { text-wrap: nowrap; text-overflow: clip; }
     """
     BINDINGS = [
-        Binding("escape,w", "dismiss", "back", key_display="esc"),
-        Binding("a", "again", "again"),
+        key("escape,w", "dismiss", "back", "Back to the dashboard", True, "esc"),
+        key("a", "again", "again", "Count the live arrays once more", True),
     ]
 
     def __init__(self, census: Census, units: Units, again: Callable[[], None]) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from mlxtop.tui.binding import key
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.widgets.compared import Compared
 
@@ -43,7 +43,7 @@ class Compare(Screen[None]):
         scrollbar-size-vertical: 1; scrollbar-background: $background; scrollbar-color: $faint;
     }
     """
-    BINDINGS = [Binding("escape,v", "dismiss", "back", key_display="esc")]
+    BINDINGS = [key("escape,v", "dismiss", "back", "Back to the dashboard", True, "esc")]
 
     def __init__(self, frame: Callable[[], Frame]) -> None:
         super().__init__()

@@ -16,8 +16,9 @@ from mlxtop.tui.binding import key
 from mlxtop.tui.frame import Frame, Own, View
 from mlxtop.tui.heights import ROOM_FOR_OUTPUT, Heights, heights
 from mlxtop.tui.meter import Meter
+from mlxtop.tui.screens.help import PROSE, SIGNS, Manual
 from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetStatus
-from mlxtop.tui.widgets.lanes import FleetCanvas, gutter
+from mlxtop.tui.widgets.lanes import ABOVE, BELOW, ENDED, FleetCanvas, gutter
 from mlxtop.tui.widgets.lineup import (
     RATE,
     Candidate,
@@ -47,6 +48,13 @@ class Said(NamedTuple):
     session: Fleet
 
 
+MARKS = (
+    (f"{ABOVE} {BELOW}", "before a name and in the status row: holds more than the others, less"),
+    (ENDED, "its program ended"),
+)
+READING = "total = active (blue) with the cache (yellow) on top, on one scale for all."
+
+
 class FleetScreen(Screen[None]):
     """Shows the members of a fleet. It asks the fleet for data, twice a second, and never waits for it."""
 
@@ -57,10 +65,11 @@ class FleetScreen(Screen[None]):
             super().__init__()
             self.pid = pid
 
+    MANUAL = Manual(signs=(*MARKS, *SIGNS), prose=(*PROSE, READING))
     BINDINGS = [
         key("enter", "open", "open", "Show the chosen session in full", True),
         key("up,k", "select(-1)", "Up", "Choose the session above", False, "↑"),
-        key("down,j", "select(1)", "choose", "Choose the session below", True, "↑↓"),
+        key("down,j", "select(1)", "choose", "Choose the session above or below", True, "↑↓"),
         key("pageup", "page(-1)", "Page up", "A page of sessions up", False, "PgUp"),
         key("pagedown", "page(1)", "Page down", "A page of sessions down", False, "PgDn"),
         key("home", "select(-1000000)", "First", "Choose the first session", False, "Home"),

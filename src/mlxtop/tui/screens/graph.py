@@ -7,14 +7,15 @@ from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, format_clock, format_size, format_span
+from mlxtop.tui.binding import key
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import DRAWN, Frame
+from mlxtop.tui.screens.help import PROSE, WORDS, Manual
 from mlxtop.tui.widgets.chart import nice
 
 REDRAW_EVERY = 1.0
@@ -28,7 +29,8 @@ class Graph(Screen[None]):
     `frame` gives the dashboard's present frame, `colour` a colour of the theme by name.
     """
 
-    BINDINGS = [Binding("escape,g", "dismiss", "back", key_display="esc")]
+    BINDINGS = [key("escape,g", "dismiss", "back", "Back to the dashboard", True, "esc")]
+    MANUAL = Manual([(word, what) for word, what in WORDS if word != "speed"], (), PROSE[1:])
 
     def __init__(self, frame: Callable[[], Frame], palette: Canvas) -> None:
         super().__init__()

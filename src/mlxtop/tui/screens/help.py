@@ -1,6 +1,7 @@
 """The help: every key, and how to read the screen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -32,18 +33,25 @@ PROSE = (
     "speed before and after stand side by side.",
     "A budget is compared with the footprint, what the system charges the process. Its alarm colours the "
     "name in the first row and the status row.",
-    "In a list of programs: total = active (blue) with the cache (yellow) on top, one scale for all; ↑ holds "
-    "more than the others, ↓ less.",
 )
 
 
+class Manual(NamedTuple):
+    """How to read a screen: its words, its signs, and what takes sentences."""
+
+    words: Sequence[tuple[str, str]] = WORDS
+    signs: Sequence[tuple[str, str]] = SIGNS
+    prose: Sequence[str] = PROSE
+
+
 class Help(ModalScreen[None]):
-    """Lists the given bindings; Escape, q or ? closes it."""
+    """Lists the given bindings, and how to read the screen; Escape, q or ? closes it."""
 
     BINDINGS = [Binding("escape,q,question_mark", "dismiss", "Close")]
 
-    def __init__(self, bindings: list[Binding]) -> None:
+    def __init__(self, bindings: list[Binding], manual: Manual) -> None:
         super().__init__()
+        self._manual = manual
         self._bindings_shown = bindings
 
     def compose(self) -> ComposeResult:
@@ -53,7 +61,8 @@ class Help(ModalScreen[None]):
             _rows(keys),
             Text("\nHow to read the screen", style="bold"),
         ]
-        parts += [_rows(WORDS), "", _rows(SIGNS), *(Text(f"\n{text}") for text in PROSE)]
+        words, signs, prose = self._manual
+        parts += [_rows(words), "", _rows(signs), *(Text(f"\n{text}") for text in prose)]
         with VerticalScroll(classes="dialog wide"):
             yield Static(Group(*parts))
 

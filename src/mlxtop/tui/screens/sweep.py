@@ -16,9 +16,11 @@ from textual.widgets import Footer, Static
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock, format_size, format_span
 from mlxtop.sweep import table
+from mlxtop.sweep.advice import FEWEST_ROUNDS
 from mlxtop.sweep.outcome import Row
 from mlxtop.sweep.runner import Progress, Sweep
 from mlxtop.tui.scatter import RGB, scatter
+from mlxtop.tui.screens.help import Manual
 
 CHART_LEAST, CHART_MOST = 9, 30
 """Rows of a chart."""
@@ -37,6 +39,29 @@ STAGES = {
 }
 
 
+MANUAL = Manual(
+    words=(
+        ("tokens/s", "speed while decoding; of a command its wall time or its --metric"),
+        ("peak total", "the most of active + cache: live arrays, and the freed buffers MLX keeps"),
+        ("cache high", "the most that this cache came to"),
+        ("first token", "the time from a prompt to the first token of its answer"),
+    ),
+    signs=(
+        (table.CHOSEN, "recommended: the smallest whose loss is shown to be within the tolerance"),
+        (table.FRONT, "no other is both faster and smaller"),
+        ("✕", "could not be measured"),
+        ("●", "what is measured now"),
+        ("(a–b)", "the 95 % interval of the median"),
+    ),
+    prose=(
+        "A round runs every value once, in random order. It is undisturbed when other programs used no more of "
+        "the processors than usual; what was disturbed is left out, and made up for where that is possible.",
+        f"A recommendation takes {FEWEST_ROUNDS} undisturbed rounds. Values are compared within rounds, so the "
+        "sentence may tell apart what the table's intervals do not.",
+    ),
+)
+
+
 class SweepScreen(Screen[None]):
     """Shows a sweep. It is drawn between two cells, so that drawing is no part of what is measured; only the
     clock in the first row goes on meanwhile."""
@@ -48,6 +73,7 @@ class SweepScreen(Screen[None]):
         Binding("tab,right", "length(1)", "prompt length", key_display="tab", tooltip="Show the next prompt length"),
         Binding("shift+tab,left", "length(-1)", "Back", show=False, key_display="←", tooltip="Show the prompt length before"),
     ]  # fmt: skip
+    MANUAL = MANUAL
     AUTO_FOCUS = ""
     DEFAULT_CSS = """
     SweepScreen { layout: vertical; overflow: hidden; }
