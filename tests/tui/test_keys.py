@@ -6,6 +6,7 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.widgets import Input, Static
 
 from mlxtop.core.budget import Budget
+from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
 
@@ -169,3 +170,13 @@ async def test_quit(app):
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("q")
     assert app.return_code == 0
+
+
+async def test_the_first_sample_ends_the_word_that_there_is_none(app, session):
+    history, session.history = session.history, History(0.1)
+    async with app.run_test():
+        app.dashboard.tick()
+        assert "there are no samples yet" in app.dashboard.frame().diagnosis.line()
+        session.history = history
+        app.dashboard.tick()
+        assert "there are no samples yet" not in app.dashboard.frame().diagnosis.line()

@@ -103,6 +103,8 @@ class Dashboard(Screen[None], Ground):
         self._paused_at = 0.0
         self._diagnosis: Diagnosis | None = None
         self._explain_at = 0.0
+        self._begun = False
+        """Whether there was a sample at the last explanation."""
         self._comparison = Comparison(session)
         self._uses: Sequence[Use] = ()
         self._panels: list[Canvas] = []
@@ -199,7 +201,9 @@ class Dashboard(Screen[None], Ground):
     def _explain(self) -> None:
         """Looks at the run as a whole, now and then: a verdict is about minutes."""
         now = time.monotonic()
-        if now >= self._explain_at:
+        # The first sample is news at once.
+        if now >= self._explain_at or self._begun != (self.session.history.latest is not None):
+            self._begun = self.session.history.latest is not None
             self._explain_at = now + EXPLAIN_EVERY
             self._diagnosis = explain(self.session, self.frame().now)
 
