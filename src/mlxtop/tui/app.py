@@ -15,6 +15,7 @@ from textual.screen import Screen
 
 from mlxtop.session.protocol import Fleet, Session
 from mlxtop.tui import theme
+from mlxtop.tui.terminal import CleanDriver
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.dialogs import Choice, LeaveDialog
 
@@ -59,7 +60,7 @@ class MlxtopApp(App[None]):
         alone: bool = True,
         first: Screen[None] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=CleanDriver)
         self.fleet = fleet
         self.answer: str | None = None
         self._session = session
