@@ -15,9 +15,9 @@ from textual.screen import Screen
 
 from mlxtop.session.protocol import Fleet, Session
 from mlxtop.tui import theme
-from mlxtop.tui.terminal import CleanDriver
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.dialogs import Choice, LeaveDialog
+from mlxtop.tui.terminal import CleanDriver
 
 if TYPE_CHECKING:
     from mlxtop.tui.screens.fleet import FleetScreen
