@@ -6,9 +6,15 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.widgets import Input, Static
 
 from mlxtop.core.budget import Budget
+from mlxtop.core.census import Census
+from mlxtop.core.event import Kind
 from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
+from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.census import CensusScreen
+from mlxtop.tui.screens.dashboard import AWAIT_EVERY
+from mlxtop.tui.widgets.status import Status
 
 SIZE = (120, 40)
 
@@ -180,3 +186,33 @@ async def test_the_first_sample_ends_the_word_that_there_is_none(app, session):
         session.history = history
         app.dashboard.tick()
         assert "there are no samples yet" not in app.dashboard.frame().diagnosis.line()
+
+
+def status(app: MlxtopApp) -> str:
+    return app.screen.query_one(Status).render_line(0).text
+
+
+async def test_a_census_says_that_it_counts_until_it_comes_or_is_left(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("w")
+        await pilot.pause()
+        assert "counting the live arrays" in status(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "counting" not in status(app)
+        session.happen(Kind.CENSUS, **Census(active=1).to_json())
+        await pilot.pause(3 * AWAIT_EVERY)
+        assert not isinstance(app.screen, CensusScreen), "it was left"
+        await pilot.press("w")
+        session.happen(Kind.CENSUS, **Census(active=2).to_json())
+        await pilot.pause(3 * AWAIT_EVERY)
+        assert isinstance(app.screen, CensusScreen)
+        assert "counting" not in app.dashboard.query_one(Status).render_line(0).text
+
+
+async def test_what_a_collection_freed_is_told(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("G")
+        session.happen(Kind.COLLECT, who="keyboard", objects=1234, freed=2 * MIB)
+        app.dashboard.tick()
+        assert "gc.collect() by keyboard: 1,234 objects, 2.0 MiB freed" in status(app)

@@ -311,7 +311,9 @@ class Dashboard(Screen[None], Ground):
         self.set_focus(None)
 
     def key_escape(self) -> None:
-        if self.focused is None:
+        if self.view.counting:
+            self._look(counting=False)
+        elif self.focused is None:
             self.action_leave()
         self.set_focus(None)
 
@@ -334,15 +336,20 @@ class Dashboard(Screen[None], Ground):
         """Asks for a census, and shows it when it has come."""
         before = self.session.state.census
         self.session.census()
+        self._look(counting=True)
         self._await_census(before, time.monotonic() + CENSUS_WITHIN)
 
     def _await_census(self, before: Census | None, until: float) -> None:
         found = self.session.state.census
+        if not self.view.counting:
+            return
         if found is not None and found is not before:
+            self._look(counting=False)
             self._show_census(found)
         elif time.monotonic() < until:
             self.set_timer(AWAIT_EVERY, lambda: self._await_census(before, until))
         else:
+            self._look(counting=False)
             self.notify(
                 "The program has come by no safe point yet: the arrays are counted when it does.",
                 severity="warning",
