@@ -14,7 +14,9 @@ from mlxtop.core.units import UNLIMITED
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.census import CensusScreen
 from mlxtop.tui.screens.dashboard import AWAIT_EVERY
+from mlxtop.tui.widgets.header import Header
 from mlxtop.tui.widgets.status import Status
+from mlxtop.tui.widgets.where import Where
 
 SIZE = (120, 40)
 
@@ -216,3 +218,21 @@ async def test_what_a_collection_freed_is_told(app, session):
         session.happen(Kind.COLLECT, who="keyboard", objects=1234, freed=2 * MIB)
         app.dashboard.tick()
         assert "gc.collect() by keyboard: 1,234 objects, 2.0 MiB freed" in status(app)
+
+
+async def test_without_colour_the_parts_differ_by_their_shade_and_idle_is_as_bright_as_text(
+    session, monkeypatch
+):
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = MlxtopApp(session)
+    session.happen(Kind.PHASE, phase="idle")
+    async with app.run_test(size=SIZE):
+        app.dashboard.tick()
+        where, header = app.screen.query_one(Where), app.screen.query_one(Header)
+        marks = [where.render_line(y).text[1] for y in range(1, 6)]
+        assert len(set(marks)) == 5
+        bar = where.render_line(0).text.removeprefix(" where it goes ").split("  ")[0].strip()
+        assert set(bar) <= set(marks)
+        assert bar
+        (word,) = [piece for piece in header.render_line(0) if "● idle" in piece.text]
+        assert word.style.color == header.style("text").color
