@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,3 +100,19 @@ def test_what_counts_as_mlx() -> None:
     assert target._MLX.search("/v/site-packages/mlx/core.abi3.so")
     assert not target._MLX.search("/v/site-packages/libmlx5.so.1")
     assert not target._MLX.search("/home/mlx/core.py")
+
+
+@pytest.mark.parametrize(("uid", "told"), [(0, "not even root may"), (None, "attach as root")])
+def test_root_is_not_told_to_be_root(monkeypatch: pytest.MonkeyPatch, uid: int | None, told: str) -> None:
+    def denied(_: int) -> set[str]:
+        raise PermissionError
+
+    monkeypatch.setattr(target, "_mapped", denied)
+    monkeypatch.setattr(
+        target.psutil.Process, "uids", lambda _: SimpleNamespace(effective=uid or 12345, real=0)
+    )
+    monkeypatch.setattr(target.os, "geteuid", lambda: uid if uid is not None else 12345)
+    with pytest.raises(UsageError, match=f"does not let us look at process {os.getpid()}: .*{told}"):
+        target.look(os.getpid())
+    with pytest.raises(UsageError, match=r"start the program with `mlxtop run`\.$"):
+        target.look(os.getpid())

@@ -210,6 +210,15 @@ def test_a_prompt_that_is_no_text_is_refused(shell: Shell, tmp_path: Path) -> No
         assert "is not UTF-8 text" in err
 
 
+@pytest.mark.parametrize(
+    ("command", "when"), [("attach", "now, at its next"), ("run", "when it imports MLX")]
+)
+def test_help_says_when_a_limit_is_set(shell: Shell, command: str, when: str) -> None:
+    _, out, _ = shell.ends(command, "--help")
+    words = " ".join(out.split())
+    assert f"Set the program's cache limit {when}" in words
+
+
 def test_help_names_every_option_and_command(shell: Shell) -> None:
     code, out, err = shell.ends("--help")
     assert (code, err) == (0, "")

@@ -473,7 +473,19 @@ def test_a_wish_that_waits_is_not_overridden_yet() -> None:
 
 def test_too_early() -> None:
     assert Run().said().line() == "not enough data: there are no samples yet"
-    assert Run().rest(90).said().line() == "not enough data: 29s of the 3m20s that a verdict needs"
+    assert Run().rest(90).said().line() == "not enough data: a verdict needs 2m51s more"
+
+
+def test_the_time_to_the_first_verdict_counts_down_from_the_first_second() -> None:
+    left = [Run().rest(seconds).said().verdicts[0].numbers["more"] for seconds in (1, 7, 25, 59, 61, 90, 260)]
+    assert left == [260, 254, 236, 202, 200, 171, 1]
+    assert Run().rest(262).said().kinds == ("steady",)
+
+
+def test_a_model_that_loads_is_told_with_samples_and_without() -> None:
+    loading = Run("tokens").event(Kind.PHASE, phase="load")
+    assert loading.said().line() == "not enough data: the model is loading"
+    assert loading.rest(20).said().line() == "not enough data: the model is loading"
 
 
 def test_doubt_is_said_with_its_reason() -> None:
@@ -536,7 +548,7 @@ def test_another_model_begins_everything_anew() -> None:
     told.event(Kind.PHASE, phase="decode").rest(150)
     seen = Run("tokens").rest(900, weights=500).rest(150, 5000, weights=4500)
     for run in (told, seen):
-        assert "of the 3m20s that a verdict needs" in run.said().line()
+        assert "a verdict needs 5" in run.said().line()
 
 
 def test_a_moment_of_the_past_can_be_looked_at() -> None:

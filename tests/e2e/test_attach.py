@@ -172,7 +172,7 @@ def test_a_second_viewer_is_told_in_one_sentence(place: Place, ready: int) -> No
     assert second.left() == []
     words = " ".join(second.text().split())
     assert words == (
-        f"mlxtop: Process {ready} is already watched by mlxtop (process {first.process.pid}): leave that one first."
+        f"mlxtop: Process {ready} is already watched by mlxtop (process {first.process.pid}): leave that one first, or look on with mlxtop top."
     )
     # The first one does not notice.
     first.press("[")

@@ -18,7 +18,9 @@ LAST = r"last: (\d+) tokens? at \d+\.\d tok"
 
 def reply_after(screen: Screen, prompt: str) -> str:
     """Waits for an answer under a prompt in the output, and returns its first row."""
-    return screen.value(rf"^ ▸ {re.escape(prompt)} *\n +(\S.*)$")[1].strip()
+    # Beside the output stands the comparison of limits.
+    found = screen.value(rf"^ ▸ {re.escape(prompt)}(?: {{3}}.*)?\n +(\S.*)$")[1]
+    return re.split(r" {3}", found)[0]
 
 
 def test_a_checkpoint_answers_and_chats(spawn: Spawn, checkpoint: Path) -> None:

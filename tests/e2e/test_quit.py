@@ -39,6 +39,16 @@ def enter(spawn: Spawn, long_prompt: Callable[[int], Path], tmp_path: Path) -> C
     return start
 
 
+def test_the_alternate_screen_is_left_empty(enter: Callable[[str], Screen]) -> None:
+    screen = enter("idle")
+    screen.press("q")
+    assert screen.exit(10) == 0
+    # Nothing is drawn between the two: tmux brings back what is there when it was resized meanwhile.
+    last = bytes(screen.raw).rpartition(b"\x1b[?1049l")[0].rpartition(b"\x1b[2J")[2]
+    assert len(last) < 100
+    assert "mlxtop" not in screen.text()
+
+
 def gone(screen: Screen, since: float, code: int, measured: Measured, name: str) -> None:
     assert screen.exit(10) == code
     took = time.monotonic() - since

@@ -70,7 +70,7 @@ def test_two_ranks_side_by_side_and_each_in_full(place: Place) -> None:
     screen.wait_for(lambda text: lanes(text) == ["rank 0", "rank 1"])
     leave(screen, "Stop the program")
     assert place.processes() == set()
-    assert re.match(r"mlxtop: mlx\.launch -n 2 .* (ended with exit code|killed by) ", after(screen))
+    assert re.match(r"mlxtop: mlx\.launch -n 2 .* (ended with exit code|was killed by) ", after(screen))
 
 
 def test_the_opened_rank_is_named(place: Place) -> None:

@@ -112,7 +112,7 @@ def test_limits_are_lowered_while_the_server_answers(place: Place, checkpoint: P
         screen.value(r" cache +0 B keyboard")
         assert place.ps()[pid]["cache"] == 0
         assert leave(screen, "Stop the program") in ENDS
-        assert re.search(r"--port \d+ (ended with exit code 0|killed by SIGABRT)\r\n$", after(screen))
+        assert re.search(r"--port \d+ (ended with exit code 0|was killed by SIGABRT)\r\n$", after(screen))
         assert place.processes() == set()
 
 

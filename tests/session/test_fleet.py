@@ -219,7 +219,7 @@ def test_a_second_viewer_is_refused(start: Start, open_fleet: Callable[..., Any]
     second = open_fleet(all_agents())
     until(lambda: second.problem)
     assert second.problem == (
-        f"Process {subject.pid} is already watched by mlxtop (process {os.getpid()}): leave that one first."
+        f"Process {subject.pid} is already watched by mlxtop (process {os.getpid()}): leave that one first, or look on with mlxtop top."
     )
     assert second.members() == ()
     member(first).mark("still mine", "keyboard")

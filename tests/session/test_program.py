@@ -44,9 +44,9 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("exit 0", 0, "ended with exit code 0"),
         ("exit 3", 3, "ended with exit code 3"),
-        ("kill -TERM $$", 143, "killed by SIGTERM"),
-        ("kill -KILL $$", 137, "killed by SIGKILL (the system does that when memory runs out)"),
-        ("kill -INT $$", 130, "killed by SIGINT"),
+        ("kill -TERM $$", 143, "was killed by SIGTERM"),
+        ("kill -KILL $$", 137, "was killed by SIGKILL (the system does that when memory runs out)"),
+        ("kill -INT $$", 130, "was killed by SIGINT"),
     ],
 )
 def test_how_it_ends(run: Callable[..., Program], code: str, exit_code: int, how: str) -> None:
@@ -59,7 +59,7 @@ def test_how_it_ends(run: Callable[..., Program], code: str, exit_code: int, how
 def test_a_signal_without_a_name(run: Callable[..., Program]) -> None:
     program = run(sys.executable, "-c", "import os; os.kill(os.getpid(), 40)")
     assert program.wait(PATIENCE)
-    assert program.how() == "killed by signal 40"
+    assert program.how() == "was killed by signal 40"
 
 
 def test_while_it_runs(run: Callable[..., Program]) -> None:
@@ -234,7 +234,7 @@ def test_stop_gets_its_way(
     program = run("sh", "-c", code)
     until(ready.exists)
     program.stop()
-    assert program.how().startswith("killed by SIGKILL")
+    assert program.how().startswith("was killed by SIGKILL")
 
 
 def test_the_environment_lets_agents_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -237,7 +237,12 @@ def test_what_a_fleet_controls_is_not_given_back() -> None:
         (["/usr/bin/python3.12", "-u", "train.py"], "train.py"),
         (["python", "-X", "dev", "-W", "error", "train.py", "-X"], "train.py -X"),
         (["python", "-m", "mlx_lm.generate", "--model", "x"], "mlx_lm.generate --model x"),
-        (["python", "-c", "import mlx"], "-c import mlx"),
+        (["python", "-c", "import mlx"], "python -c import mlx"),
+        (
+            ["/v/bin/python3", "-u", "-c", "\nimport json\nif 1:\n    pass\n", "x"],
+            "python -c import json if 1: pass x",
+        ),
+        (["python", "train.py", "two\nlines"], "train.py two lines"),
         (["/v/bin/python", "/v/bin/mlx_lm.server"], "mlx_lm.server"),
         (["python"], "python"),
         (["./tool", "x"], "./tool x"),

@@ -6,14 +6,22 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.widgets import Input, Static
 
 from mlxtop.core.budget import Budget
+from mlxtop.core.census import Census
+from mlxtop.core.event import Kind
+from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
+from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.census import CensusScreen
 from mlxtop.tui.screens.compare import Compare
+from mlxtop.tui.screens.dashboard import AWAIT_EVERY
 from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.screens.graph import Graph
 from mlxtop.tui.screens.replay import Replay
 from mlxtop.tui.screens.sweep import SweepScreen
+from mlxtop.tui.widgets.header import Header
+from mlxtop.tui.widgets.status import Status
+from mlxtop.tui.widgets.where import Where
 
 SIZE = (120, 40)
 
@@ -180,3 +188,61 @@ async def test_quit(app):
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("q")
     assert app.return_code == 0
+
+
+async def test_the_first_sample_ends_the_word_that_there_is_none(app, session):
+    history, session.history = session.history, History(0.1)
+    async with app.run_test():
+        app.dashboard.tick()
+        assert "there are no samples yet" in app.dashboard.frame().diagnosis.line()
+        session.history = history
+        app.dashboard.tick()
+        assert "there are no samples yet" not in app.dashboard.frame().diagnosis.line()
+
+
+def status(app: MlxtopApp) -> str:
+    return app.screen.query_one(Status).render_line(0).text
+
+
+async def test_a_census_says_that_it_counts_until_it_comes_or_is_left(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("w")
+        await pilot.pause()
+        assert "counting the live arrays" in status(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert "counting" not in status(app)
+        session.happen(Kind.CENSUS, **Census(active=1).to_json())
+        await pilot.pause(3 * AWAIT_EVERY)
+        assert not isinstance(app.screen, CensusScreen), "it was left"
+        await pilot.press("w")
+        session.happen(Kind.CENSUS, **Census(active=2).to_json())
+        await pilot.pause(3 * AWAIT_EVERY)
+        assert isinstance(app.screen, CensusScreen)
+        assert "counting" not in app.dashboard.query_one(Status).render_line(0).text
+
+
+async def test_what_a_collection_freed_is_told(app, session):
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("G")
+        session.happen(Kind.COLLECT, who="keyboard", objects=1234, freed=2 * MIB)
+        app.dashboard.tick()
+        assert "gc.collect() by keyboard: 1,234 objects, 2.0 MiB freed" in status(app)
+
+
+async def test_without_colour_the_parts_differ_by_their_shade_and_idle_is_as_bright_as_text(
+    session, monkeypatch
+):
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = MlxtopApp(session)
+    session.happen(Kind.PHASE, phase="idle")
+    async with app.run_test(size=SIZE):
+        app.dashboard.tick()
+        where, header = app.screen.query_one(Where), app.screen.query_one(Header)
+        marks = [where.render_line(y).text[1] for y in range(1, 6)]
+        assert len(set(marks)) == 5
+        bar = where.render_line(0).text.removeprefix(" where it goes ").split("  ")[0].strip()
+        assert set(bar) <= set(marks)
+        assert bar
+        (word,) = [piece for piece in header.render_line(0) if "● idle" in piece.text]
+        assert word.style.color == header.style("text").color

@@ -225,6 +225,15 @@ def test_a_conversation_that_is_forgotten_begins_anew(run) -> None:
     chat.engine.send(commands.Say("x" * 200))
     chat.heard.until(Kind.PHASE, phase="idle", times=2)
     assert chat.engine.counters.kv == first > 0
+    assert [text for who, text in chat.written if who == "log"] == ["conversation forgotten"]
+
+
+def test_where_no_conversation_is_kept_there_is_none_to_forget(run) -> None:
+    done = run().to_the_end()
+    done.engine.send(commands.Forget())
+    done.engine.send(commands.Generate(prompting.Prompt("again"), done.engine.options))
+    done.heard.until(Kind.PHASE, phase="idle", times=2)
+    assert [text for who, text in done.written if who == "log"] == ["no conversation to forget"]
 
 
 def test_a_prompt_typed_during_a_reply_ends_the_reply(run) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from mlxtop.agent import debugger
-from mlxtop.agent.target import python_of
+from mlxtop.agent.target import python_of, way_in
 from mlxtop.core.errors import MlxtopError
 
 _REMOTE_EXEC = 2.0
@@ -88,10 +88,7 @@ def _by_remote_exec(pid: int, source: str, wait: Callable[[], bool], end: float)
         sys.remote_exec(pid, name)  # type: ignore[attr-defined, unused-ignore]
         asked = True
     except PermissionError:
-        raise MlxtopError(
-            f"The system does not let us into process {pid}: attach as root, "
-            "or start the program with `mlxtop run`."
-        ) from None
+        raise MlxtopError(f"The system does not let us into process {pid}: {way_in()}.") from None
     except ProcessLookupError:
         raise MlxtopError(f"Process {pid} has ended.") from None
     except (OSError, RuntimeError):

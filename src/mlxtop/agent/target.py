@@ -54,10 +54,7 @@ def look(pid: int) -> Target:
     except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError, OverflowError, ValueError):
         raise UsageError(f"There is no process {pid}: `mlxtop ps` lists those that use MLX.") from None
     except (psutil.AccessDenied, PermissionError):
-        raise UsageError(
-            f"The system does not let us look at process {pid}: attach as root, "
-            "or start the program with `mlxtop run`."
-        ) from None
+        raise UsageError(f"The system does not let us look at process {pid}: {way_in()}.") from None
     python, mlx = _python_in(files), any(map(_MLX.search, files))
     if python is None:
         raise UsageError(
@@ -69,6 +66,13 @@ def look(pid: int) -> Target:
             "or start it with `mlxtop run`."
         )
     return Target(pid, command, user, uid, python, mlx)
+
+
+def way_in() -> str:
+    """What a person can do where the system keeps us out of a process. For root there is less."""
+    if os.geteuid() == 0:
+        return "not even root may, so start the program with `mlxtop run`"
+    return "attach as root, or start the program with `mlxtop run`"
 
 
 def everyone() -> list[int]:

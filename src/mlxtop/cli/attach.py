@@ -28,7 +28,7 @@ Try:
   mlxtop attach /tmp/rank1.sock          an agent's socket, forwarded from another host by ssh -L
 """
 )
-@watch_options
+@watch_options("now, at its next safe point")
 @click.argument("which", metavar="PID|SOCKET...", nargs=-1, required=True)
 def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     """Watch programs that already run, by process id or by their agents' sockets.

@@ -130,15 +130,20 @@ _OPTIONS = (
 _INTERVAL = click.option("--interval", type=click.FloatRange(min=0.01, max=60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples.")  # fmt: skip
 
 
-def watch_options(command: F) -> F:
-    """Gives a command the options of watching another program; `on_join` makes sense of them."""
-    command = record_options(command)
-    for knob in reversed(KNOBS):
-        text = f"Set the program's {knob} limit when it imports MLX."
-        command = click.option(f"--{knob}-limit", type=SIZE, metavar="SIZE", help=text)(command)
-    for option in reversed(_BUDGET):
-        command = option(command)
-    return _INTERVAL(command)
+def watch_options(when: str) -> Callable[[F], F]:
+    """Gives a command the options of watching another program; `on_join` makes sense of them. `when` says
+    when limits are set."""
+
+    def give(command: F) -> F:
+        command = record_options(command)
+        for knob in reversed(KNOBS):
+            text = f"Set the program's {knob} limit {when}."
+            command = click.option(f"--{knob}-limit", type=SIZE, metavar="SIZE", help=text)(command)
+        for option in reversed(_BUDGET):
+            command = option(command)
+        return _INTERVAL(command)
+
+    return give
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def collect() -> list[dict[str, Any]]:
     rows += [
         {
             "pid": stranger.pid,
-            "command": command(stranger.command.split(" ")),
+            "command": stranger.command,
             **dict.fromkeys(("active", "cache", "peak")),
             "footprint": stranger.footprint,
             "watched": "no",

@@ -34,7 +34,7 @@ Try:
   mlxtop run -- mlx.launch -n 4 --backend ring -- python train.py
 """,
 )
-@watch_options
+@watch_options("when it imports MLX")
 @click.option(
     "--log",
     type=click.Path(path_type=Path, dir_okay=False),

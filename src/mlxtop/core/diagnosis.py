@@ -9,7 +9,7 @@ from math import isfinite
 
 from mlxtop.core import growing, limiting, spiking
 from mlxtop.core import thresholds as bar
-from mlxtop.core.case import Case, begin, cache_begin
+from mlxtop.core.case import LOADING, Case, begin, cache_begin
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.samples import Samples
 from mlxtop.core.state import State
@@ -19,6 +19,7 @@ from mlxtop.core.trend import Growth
 from mlxtop.core.verdicts import ORDER, Diagnosis, Verdict
 
 Grown = tuple[Growth, Stretch | None]
+LOADS = "the model is loading"
 
 
 def diagnose(
@@ -38,7 +39,8 @@ def diagnose(
     """
     case = _case(history, timeline, state, phases, now, steps_are, budget, window)
     if case is None:
-        return Diagnosis(now, (Verdict("not enough data", now, words={"why": "there are no samples yet"}),))
+        why = LOADS if state.phase in LOADING else "there are no samples yet"
+        return Diagnosis(now, (Verdict("not enough data", now, words={"why": why}),))
     start = begin(case)
     active = case.reader.grows("active", start)
     cache = case.reader.grows("cache", cache_begin(case, start))
@@ -100,11 +102,12 @@ def _rough(history: Samples, end: float, window: float) -> Sample | None:
 
 def _otherwise(case: Case, start: float, gauges: dict[str, Grown]) -> Verdict:
     """Nothing was found: because nothing is there, or because nobody can tell yet."""
-    room = max(0.0, case.end - start)
-    needed = bar.LEAST_SPAN * case.window
-    if room < needed:
-        numbers = {"span": room, "needed": needed}
-        return Verdict("not enough data", case.first, numbers, {"why": "it is too early"})
+    more = bar.LEAST_SPAN * case.window - (case.end - start)
+    if more > 0 and case.state.phase in LOADING:
+        return Verdict("not enough data", case.first, {}, {"why": LOADS})
+    if more > 0:
+        # The warm-up counts too: it is one span that only gets shorter.
+        return Verdict("not enough data", case.first, {"more": more}, {"why": "it is too early"})
     for name, (growth, stretch) in gauges.items():
         if growth.found == "unclear":
             words = {"gauge": name, "why": growth.why}

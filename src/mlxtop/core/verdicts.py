@@ -157,8 +157,8 @@ def _steady(w: _Words) -> str:
 
 
 def _too_little(w: _Words) -> str:
-    if w.has("needed"):
-        return f"not enough data: {w.span('span')} of the {w.span('needed')} that a verdict needs"
+    if w.has("more"):
+        return f"not enough data: a verdict needs {w.span('more')} more"
     if w.has("grown"):
         return (
             f"not enough data: {w.words['gauge']} {w.more('grown')} in {w.span('span')}, but {w.words['why']}"

@@ -236,7 +236,8 @@ class AgentFleet(threading.Thread):
         if self._role == "watch" and hello["watched"] is not None:
             watcher = f"mlxtop (process {hello['watched']})"
             link.refused = self.problem = (
-                f"Process {hello['pid']} is already watched by {watcher}: leave that one first."
+                f"Process {hello['pid']} is already watched by {watcher}: leave that one first, "
+                "or look on with mlxtop top."
             )
             self.changed.set()
             return

@@ -132,7 +132,7 @@ class Program:
             return f"ended with exit code {code}"
         name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
         hint = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
-        return f"killed by {name}{hint}"
+        return f"was killed by {name}{hint}"
 
     def say(self, text: str) -> None:
         """Types a line into its standard input, if that is ours to give."""

@@ -285,19 +285,21 @@ def _checked(kind: Kind, data: Any) -> dict[str, Any]:
 
 
 def command(argv: Any) -> str:
-    """A command line in few words: the interpreter and where programs lie say nothing."""
+    """A command line in few words on one line: the interpreter of a file, and paths, say nothing."""
     words = [str(word) for word in argv] if isinstance(argv, list) else []
     while len(words) > 1 and _is_python(words[0]):
         words = words[1:]
         while len(words) > 1 and words[0].startswith("-") and words[0] not in ("-m", "-c"):
             # These two take a word after them.
             words = words[2 if words[0] in ("-X", "-W") and len(words) > 2 else 1 :]
+        if words[0] == "-c":
+            return " ".join(["python", "-c", *" ".join(words[1:]).split()])[:SHORT]
         if words[0] == "-m" and len(words) > 1:
             words = words[1:]
         break
     if words and "/bin/" in words[0]:
         words[0] = words[0].rpartition("/")[2]
-    return " ".join(words)[:SHORT] or "a program"
+    return " ".join(" ".join(words).split())[:SHORT] or "a program"
 
 
 def _is_python(word: str) -> bool:

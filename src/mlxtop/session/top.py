@@ -8,6 +8,7 @@ import psutil
 from mlxtop.agent import place, target
 from mlxtop.session.fleet import AgentFleet, everyone
 from mlxtop.session.protocol import Stranger
+from mlxtop.session.remote import command
 
 STRANGERS_EVERY = 2.0
 
@@ -46,7 +47,7 @@ def strangers() -> tuple[Stranger, ...]:
             continue
         try:
             process = psutil.Process(pid)
-            found.append(Stranger(pid, " ".join(process.cmdline()), process.memory_info().rss))
+            found.append(Stranger(pid, command(process.cmdline()), process.memory_info().rss))
         except psutil.Error:
             continue
     return tuple(found)

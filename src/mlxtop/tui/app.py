@@ -17,6 +17,7 @@ from mlxtop.session.protocol import Fleet, Session
 from mlxtop.tui import theme
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.dialogs import Choice, LeaveDialog
+from mlxtop.tui.terminal import CleanDriver
 
 if TYPE_CHECKING:
     from mlxtop.tui.screens.fleet import FleetScreen
@@ -59,7 +60,7 @@ class MlxtopApp(App[None]):
         alone: bool = True,
         first: Screen[None] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=CleanDriver)
         self.fleet = fleet
         self.answer: str | None = None
         self._session = session

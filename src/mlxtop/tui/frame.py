@@ -34,6 +34,8 @@ class View:
     """Name of the chosen mark; `None` follows the latest."""
     axis: TimeAxis = field(default_factory=TimeAxis)
     paused: bool = False
+    counting: bool = False
+    """Whether a census was asked for and is waited for."""
     run_peak: int | None = None
     """The run's own peak when the view was paused."""
 

@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from textual.drivers.linux_driver import LinuxDriver
+
 from mlxtop.core.errors import UsageError
+
+
+class CleanDriver(LinuxDriver):
+    """Leaves an empty screen behind: tmux (3.3a), resized meanwhile, shows what was on the alternate screen
+    when that is left."""
+
+    def stop_application_mode(self) -> None:
+        self.write("\x1b[2J")
+        super().stop_application_mode()
 
 
 @contextmanager

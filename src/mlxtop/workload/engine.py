@@ -40,7 +40,7 @@ from mlxtop.workload.options import Options
 from mlxtop.workload.prompts import Prompt, prompts
 
 Emit = Callable[..., None]
-Write = Callable[[Literal["prompt", "reply"], str], None]
+Write = Callable[[Literal["prompt", "reply", "log"], str], None]
 
 # How often, in seconds, the KV cache is measured and loading reports how far it is.
 MEASURE_EVERY = 0.1
@@ -65,8 +65,8 @@ class _Interrupted(Exception):
 
 class Engine(threading.Thread):
     """Runs `options` from load to teardown. `emit(kind, **data)` hears of all that happens, on this
-    thread; `write(who, text)` gets each prompt and what the model says. Commands come in by `send`, from any
-    thread."""
+    thread; `write(who, text)` gets each prompt, what the model says, and that a conversation was forgotten.
+    Commands come in by `send`, from any thread."""
 
     def __init__(self, options: Options, emit: Emit, write: Write) -> None:
         super().__init__(name=own.ENGINE, daemon=True)
@@ -293,8 +293,10 @@ class Engine(threading.Thread):
             case Census():
                 self._knobs.census()
             case Forget():
+                told = "no conversation to forget" if self._conversation is None else "conversation forgotten"
                 self._conversation = None
                 self.counters.kv = 0
+                self._write("log", told)
             case Say(text):
                 self._hear(text)
                 return True

@@ -103,6 +103,8 @@ class Dashboard(Screen[None], Ground):
         self._paused_at = 0.0
         self._diagnosis: Diagnosis | None = None
         self._explain_at = 0.0
+        self._begun = False
+        """Whether there was a sample at the last explanation."""
         self._comparison = Comparison(session)
         self._uses: Sequence[Use] = ()
         self._panels: list[Canvas] = []
@@ -199,7 +201,9 @@ class Dashboard(Screen[None], Ground):
     def _explain(self) -> None:
         """Looks at the run as a whole, now and then: a verdict is about minutes."""
         now = time.monotonic()
-        if now >= self._explain_at:
+        # The first sample is news at once.
+        if now >= self._explain_at or self._begun != (self.session.history.latest is not None):
+            self._begun = self.session.history.latest is not None
             self._explain_at = now + EXPLAIN_EVERY
             self._diagnosis = explain(self.session, self.frame().now)
 
@@ -307,7 +311,9 @@ class Dashboard(Screen[None], Ground):
         self.set_focus(None)
 
     def key_escape(self) -> None:
-        if self.focused is None:
+        if self.view.counting:
+            self._look(counting=False)
+        elif self.focused is None:
             self.action_leave()
         self.set_focus(None)
 
@@ -330,15 +336,20 @@ class Dashboard(Screen[None], Ground):
         """Asks for a census, and shows it when it has come."""
         before = self.session.state.census
         self.session.census()
+        self._look(counting=True)
         self._await_census(before, time.monotonic() + CENSUS_WITHIN)
 
     def _await_census(self, before: Census | None, until: float) -> None:
         found = self.session.state.census
+        if not self.view.counting:
+            return
         if found is not None and found is not before:
+            self._look(counting=False)
             self._show_census(found)
         elif time.monotonic() < until:
             self.set_timer(AWAIT_EVERY, lambda: self._await_census(before, until))
         else:
+            self._look(counting=False)
             self.notify(
                 "The program has come by no safe point yet: the arrays are counted when it does.",
                 severity="warning",

@@ -101,4 +101,6 @@ class Header(Canvas):
         elif state.phase_since and (seconds := int(frame.now - state.phase_since)) >= 1:
             done = f" {format_span(seconds)}"
         word = "⏸ paused" if frame.view.paused else f"● {phase}{done}"
-        return (f"{word:>18}", self.style("limit" if frame.view.paused else phase_colour(state.phase)))
+        colour = "limit" if frame.view.paused else phase_colour(state.phase)
+        # Without their hue some of these are hardly there.
+        return (f"{word:>18}", self.style("text" if self.app.no_color else colour))

@@ -16,6 +16,7 @@ from mlxtop.tui.widgets.limits import alarm_colour, soon
 NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
 UNTROUBLED = ("steady", "not enough data")
 TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
+COUNTING = "counting the live arrays …: waits for MLX to reach a safe point, Escape leaves it"
 LASTS = 20.0
 """Seconds for which an event is news."""
 
@@ -47,6 +48,8 @@ class Status(Canvas):
             return "limit", one_line(frame.state.error), TODO.get(frame.state.phase, "")
         if frame.state.warning is not None:
             return "limit", one_line(frame.state.warning), ""
+        if frame.view.counting:
+            return "mark", COUNTING, ""
         pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
         if pending:
             knob, limit = pending[0]
@@ -56,7 +59,7 @@ class Status(Canvas):
             return alarm_colour(frame.state.alarm), self._alarm(frame), ""
         events = [
             event
-            for kind in (Kind.CLEAR, Kind.RESET, Kind.MARK, Kind.LIMIT)
+            for kind in (Kind.CLEAR, Kind.RESET, Kind.COLLECT, Kind.MARK, Kind.LIMIT)
             if (event := frame.session.timeline.latest(kind, _is_news))
         ]
         latest = max(events, key=lambda event: event.time, default=None)

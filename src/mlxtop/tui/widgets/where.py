@@ -15,6 +15,8 @@ ROWS = (
     ("beyond", "beyond MLX", "beyond MLX"),
 )
 ROOMY = 34
+SHADES = {"weights": "█", "kv": "▓", "other": "▒", "cache": "░", "beyond": "·"}
+"""The parts without colour: as greys, four of the five look alike."""
 
 
 def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict[str, int | None]:
@@ -65,9 +67,14 @@ class Where(Canvas):
         for name, *_ in ROWS:
             seen += sizes[name]
             end = round(seen / whole * width) if whole else 0
-            out.append(("█" * (end - drawn), self.style(name)))
+            shade, colour = self._look(name)
+            out.append((shade * (end - drawn), self.style(colour)))
             drawn = end
         return out
+
+    def _look(self, name: str) -> tuple[str, str]:
+        """What a part is drawn with, and its colour."""
+        return (SHADES[name], "text") if self.app.no_color else ("█", name)
 
     def _line(
         self,
@@ -80,12 +87,14 @@ class Where(Canvas):
         width: int,
     ) -> Strip:
         size = parts[name]
+        shade, colour = self._look(name)
+        mark = shade if self.app.no_color else "■"
         share = f"{size / whole:>4.0%}" if size is not None and size >= 0 and whole else "   —"
         title = long if width >= ROOMY else short
         room = max(0, width - 4 - 10 - 6)
         return self.row(
             [
-                (" ■ ", self.style(name)),
+                (f" {mark} ", self.style(colour)),
                 (f"{title:<{room}.{room}}", self.style("text")),
                 (f"{frame.size(size):>10}", self.style("text")),
                 (f" {share}", self.style("dim")),
