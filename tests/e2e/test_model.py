@@ -13,6 +13,8 @@ from tests.e2e.screen import Screen
 
 pytestmark = pytest.mark.e2e
 
+NARROW = 100
+"""Too narrow for the comparison of limits beside the output."""
 LAST = r"last: (\d+) tokens? at \d+\.\d tok"
 
 
@@ -95,7 +97,7 @@ def lives(screen: Screen) -> None:
 
 
 def test_no_such_model(spawn: Spawn, tmp_path: Path) -> None:
-    screen = spawn("--model", tmp_path / "nowhere")
+    screen = spawn("--model", tmp_path / "nowhere", columns=NARROW)
     said = failure(screen)
     assert "nowhere" in said
     assert "no such directory" in said
@@ -110,7 +112,7 @@ def test_a_broken_checkpoint_is_told_and_loads_once_repaired(
     shutil.copytree(checkpoint, broken)
     whole = (broken / "model.safetensors").read_bytes()
     (broken / "model.safetensors").write_bytes(whole[:1000])
-    screen = spawn("--model", broken, "--prompt", "the cache", "--max-tokens", "8")
+    screen = spawn("--model", broken, "--prompt", "the cache", "--max-tokens", "8", columns=NARROW)
     said = failure(screen)
     assert str(broken) in said
     assert "safetensors" in said
