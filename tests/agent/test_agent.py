@@ -369,6 +369,22 @@ while True: mx.eval(mx.ones(3)); time.sleep(0.01)
     assert start(MX + code).line(timeout=5) == "done"
 
 
+def test_arrays_are_counted_after_an_eval_where_they_are_computed(start: Start) -> None:
+    code = """
+a = mx.ones((64, 64)); mx.eval(a)
+while True:
+    made = [a @ a for _ in range(8)]
+    time.sleep(0.05)
+    mx.eval(made)
+"""
+    viewer = start(MX + code).connect()
+    viewer.message("facts")
+    viewer.say("census")
+    counted = viewer.event("census")
+    assert (counted["lazy"], counted["lazy_count"]) == (0, 0)
+    assert counted["counts"]["other"] >= 9
+
+
 def test_the_agents_cost_is_told(start: Start) -> None:
     viewer = start.up().connect()
     cpu = viewer.until(lambda m: m["type"] == "samples" and m["cpu"] > 0)["cpu"]

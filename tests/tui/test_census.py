@@ -127,6 +127,11 @@ async def test_again_asks_and_show_swaps(app):
         await pilot.pause()
         assert "no arrays" in shown(screen, "#table")
         assert "explained —" in shown(screen, "#parts")
+        assert "not computed" not in shown(screen, "#parts")
+        screen.show(Census(active=0, lazy=3 * MiB, lazy_count=2))
+        await pilot.pause()
+        assert "not computed    3.0 MiB" in shown(screen, "#parts")
+        assert "explained —" in shown(screen, "#parts")
 
 
 @pytest.mark.parametrize("key", ["escape", "w"])

@@ -98,12 +98,12 @@ class Agent:
 
     # In the program's own threads
 
-    def _safe_point(self) -> None:
-        """The program comes by: between two of its steps, or stopped between two instructions."""
+    def _safe_point(self, before: bool) -> None:
+        """The program comes by: `before` a step, after it, or stopped between two instructions."""
         try:
             if self._pid != os.getpid():
                 self._revive()
-            self.wishes.obey()
+            self.wishes.obey(before)
         except Exception as error:
             self.news.fail(error)
 
@@ -215,7 +215,7 @@ class Agent:
             case "collect":
                 self.wishes.ask(lambda: self.knobs.collect(who))
             case "census":
-                self.wishes.ask(self.knobs.census)
+                self.wishes.ask(self.knobs.census, after=True)
             case "mark":
                 self._mark(message["name"], who, self._read())
             case "interval":

@@ -13,9 +13,9 @@ WAITED = 0.25
 
 
 class Steps:
-    """Counts the program's steps, and has it go through `safe_point` before one when a wish is due."""
+    """Counts the program's steps; has it go through `safe_point` before and after one when a wish is due."""
 
-    def __init__(self, wishes: Wishes, safe_point: Callable[[], None]) -> None:
+    def __init__(self, wishes: Wishes, safe_point: Callable[[bool], None]) -> None:
         self.count = 0
         self.busy = 0
         """Microseconds from step to step in which the program did not wait."""
@@ -35,7 +35,7 @@ class Steps:
         @wraps(function)
         def step(*args: Any, **kwargs: Any) -> Any:
             if wishes.due:
-                self._safe_point()
+                self._safe_point(True)
             now = time.perf_counter()
             gap = now - self._last
             # A gap far longer than usual is a program that waits, not a step that takes long.
@@ -49,5 +49,7 @@ class Steps:
                 return function(*args, **kwargs)
             finally:
                 wishes.inside = False
+                if wishes.due:
+                    self._safe_point(False)
 
         return step

@@ -28,7 +28,7 @@ MOST = 100
 class Wishes:
     """What was asked for and not done yet. `safe_point` is called where the main thread had to be stopped."""
 
-    def __init__(self, news: News, safe_point: Callable[[], None]) -> None:
+    def __init__(self, news: News, safe_point: Callable[[bool], None]) -> None:
         self._news = news
         self._safe_point = safe_point
         self._settle = backend.load().synchronize
@@ -37,7 +37,7 @@ class Wishes:
 
     def begin(self) -> None:
         """Forgets what was asked for: a fork's child obeys nobody yet."""
-        self._todo: deque[tuple[float, Callable[[], None]]] = deque()
+        self._todo: deque[tuple[float, Callable[[], None], bool]] = deque()
         self.due = False
         """Whether a safe point has something to do: the one thing a program's step asks for."""
         self.inside = False
@@ -50,20 +50,21 @@ class Wishes:
         """Whether a wish has not been carried out yet."""
         return bool(self._todo)
 
-    def ask(self, act: Callable[[], None]) -> None:
-        """Has `act` done at the next safe point. Raises `ValueError` when too many wait already."""
+    def ask(self, act: Callable[[], None], after: bool = False) -> None:
+        """Has `act` done at the next safe point, or the next one `after` an `eval`: there most of what the
+        program holds is computed. Raises `ValueError` when too many wait already."""
         if len(self._todo) >= MOST:
             raise ValueError("too many wishes")
-        self._todo.append((time.monotonic(), act))
+        self._todo.append((time.monotonic(), act, after))
         self.due = True
 
-    def obey(self) -> None:
-        """Carries out what was asked, on this thread of the program's."""
+    def obey(self, before: bool) -> None:
+        """Carries out what was asked, on this thread of the program's; `before` an `eval`, what may be."""
         if self._todo and self._obeying.acquire(blocking=False):
             try:
                 # With the GIL free: on the CPU backend the setters wait with it held.
                 self._settle()
-                self._carry_out()
+                self._carry_out(before)
             finally:
                 self._obeying.release()
 
@@ -98,15 +99,23 @@ class Wishes:
             finally:
                 self._obeying.release()
 
-    def _carry_out(self) -> None:
+    def _carry_out(self, before: bool = False) -> None:
         # Put down first: what is asked for from here on raises it again.
         self.due = False
+        later = []
         while self._todo:
-            _, act = self._todo.popleft()
+            wish = self._todo.popleft()
+            _, act, after = wish
+            if before and after:
+                later.append(wish)
+                continue
             try:
                 act()
             except Exception as error:
                 self._news.emit(Kind.ERROR, message=f"{type(error).__name__}: {error}", phase="limit")
+        if later:
+            self._todo.extendleft(reversed(later))
+            self.due = True
 
     def _interrupt(self) -> None:
         """Has the main thread come by a safe point between two of its instructions, as a signal would."""
@@ -115,7 +124,7 @@ class Wishes:
         if self._pending is None:
 
             def come_by(_: object) -> int:
-                self._safe_point()
+                self._safe_point(False)
                 return 0
 
             # Kept for good: Python may call it whenever it likes.

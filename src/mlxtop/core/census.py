@@ -31,8 +31,9 @@ class Holding(NamedTuple):
 class Census:
     """The arrays of a program at one moment, each counted once. All sizes are bytes.
 
-    An array counts with the bytes its shape stands for. A view of another array and one that is not computed
-    yet own less, which nothing in Python can tell: the parts may add up to more than `active`.
+    An array counts with the bytes its shape stands for. A view of another array owns less, which nothing in
+    Python can tell: the parts may add up to more than `active`. What is not computed yet has no memory: it is
+    in no part.
     """
 
     active: int
@@ -49,6 +50,10 @@ class Census:
     """How long it took."""
     time: float = 0.0
     """When it was taken: seconds since 1970 on the clock of the program that was looked at."""
+    lazy: int = 0
+    """Bytes of the arrays that are not computed yet, once they are."""
+    lazy_count: int = 0
+    """How many those are."""
 
     @property
     def explained(self) -> float | None:
@@ -61,6 +66,8 @@ class Census:
             "active": self.active,
             "parts": dict(self.parts),
             "counts": dict(self.counts),
+            "lazy": self.lazy,
+            "lazy_count": self.lazy_count,
             "holdings": [{**holding._asdict(), "shape": list(holding.shape)} for holding in self.holdings],
             "whole": self.whole,
             "seconds": self.seconds,
@@ -84,6 +91,8 @@ class Census:
             active=_count(census.get("active")),
             parts=_by_part(census.get("parts", {})),
             counts=_by_part(census.get("counts", {})),
+            lazy=_count(census.get("lazy", 0)),
+            lazy_count=_count(census.get("lazy_count", 0)),
             holdings=tuple(_holding(entry) for entry in holdings),
             whole=whole,
             seconds=_seconds(census.get("seconds", 0.0)),

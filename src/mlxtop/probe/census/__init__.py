@@ -8,6 +8,7 @@ what exists and what refers to what (`heap`, `frames`), reads names through the 
 import gc
 import sys
 import time
+from dataclasses import replace
 
 from mlxtop.core.census import Census
 from mlxtop.probe.census.foreign import class_of
@@ -31,7 +32,7 @@ def take(budget: float = BUDGET) -> Census:
     the GIL most of the time, so call it at a safe point. Raises nothing; without MLX everything is 0.
 
     Not seen: arrays that only C++ holds (a compiled function's constants), and objects that `gc.freeze()`
-    hid. Seen too large: a view, and an array that was not computed yet; Python cannot tell them apart.
+    hid. Seen too large: a view; Python cannot tell it from what it is a view of.
     """
     began = time.perf_counter()
     now = time.time()
@@ -47,5 +48,4 @@ def take(budget: float = BUDGET) -> Census:
     except Exception:
         # Out of time, or an object stranger than any thought of here: what was found until then holds.
         whole = False
-    parts, counts, holdings = survey.result()
-    return Census(active, parts, counts, holdings, whole, time.perf_counter() - began, now)
+    return replace(survey.result(), active=active, whole=whole, seconds=time.perf_counter() - began, time=now)

@@ -1,10 +1,14 @@
 """The heap: what the garbage collector knows, what is inside of it, and what refers to what."""
 
 import gc
+import re
+import sys
 import time
 import types
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import StringIO
 from typing import Any, Literal, get_args
 
 from mlxtop.probe.census.foreign import (
@@ -39,6 +43,7 @@ SCAN = 0.6
 CONTAINERS: tuple[Kind, ...] = ("dict", "list", "tuple")
 _TELLING: tuple[Kind, ...] = ("array", "module", "optimizer", "cache", "like a cache")
 _CACHES = "mlx_lm.models.cache"
+_COMPUTED = re.compile(r'-> "mlxtop(\d+)"')
 _BUILT_IN: tuple[tuple[Kind, type], ...] = (
     ("dict", dict),
     ("list", list),
@@ -229,6 +234,23 @@ class Heap:
     def read(self, array: Any, name: str) -> Any:
         """A property of an array, by MLX's own descriptor."""
         return MEMBERS.__get__(self._array)[name].__get__(array)
+
+    def lazy(self) -> set[int]:
+        """The ids of the arrays that are not computed yet: those that something in MLX's graph computes.
+
+        No array has a status in Python; the graph of them all is drawn once, each under its own name.
+        """
+        born = {}
+        for key, array in self.arrays.items():
+            with suppress(Exception):  # made by `__new__` alone: there is no array in it
+                self.read(array, "ndim")
+                born[f"mlxtop{key}"] = array
+        drawn = StringIO()
+        try:
+            sys.modules["mlx.core"].export_to_dot(drawn, **born)
+        except Exception:
+            return set()
+        return {int(key) for key in _COMPUTED.findall(drawn.getvalue())}
 
     def tick(self) -> None:
         """Raises `TimeUp` when the time is over."""

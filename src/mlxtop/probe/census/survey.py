@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any, NamedTuple
 
-from mlxtop.core.census import LARGEST, LONGEST, PARTS, Holding, Part
+from mlxtop.core.census import LARGEST, LONGEST, PARTS, Census, Holding, Part
 from mlxtop.probe.census.foreign import (
     GLOBALS,
     NOBODY,
@@ -57,11 +57,13 @@ class Survey:
         self._number_caches()
         self._search()
 
-    def result(self) -> tuple[dict[Part, int], dict[Part, int], tuple[Holding, ...]]:
-        """Bytes and arrays of each part, and the largest holdings."""
+    def result(self) -> Census:
+        """Bytes and arrays of each part, and the largest holdings; of the rest of a census nothing."""
         sizes, counts = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
         rows = []
         unknown: tuple[Part, str] = ("other", NOBODY)
+        lazy = self._heap.lazy()
+        waiting = [0, 0]
         for key, array in self._heap.arrays.items():
             if key not in self._claims and not self._placed:
                 continue
@@ -70,11 +72,21 @@ class Survey:
                 nbytes = int(self._heap.read(array, "nbytes"))
             except Exception:
                 continue  # made by `__new__` alone: there is no array in it
+            if key in lazy:
+                waiting = [waiting[0] + nbytes, waiting[1] + 1]
+                continue
             sizes[part] += nbytes
             counts[part] += 1
             rows.append((nbytes, part, holder, key))
         largest = heapq.nlargest(LARGEST, rows, key=lambda row: row[0])
-        return sizes, counts, tuple(self._holding(*row) for row in largest)
+        return Census(
+            active=0,
+            parts=sizes,
+            counts=counts,
+            lazy=waiting[0],
+            lazy_count=waiting[1],
+            holdings=tuple(self._holding(*row) for row in largest),
+        )
 
     def _holding(self, nbytes: int, part: Part, holder: str, key: int) -> Holding:
         array = self._heap.arrays[key]

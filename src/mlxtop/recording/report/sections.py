@@ -170,6 +170,14 @@ def census(story: Story) -> Safe:
         [tag("th", part, scope="row"), size(found.parts[part]), number(f"{found.counts[part]:,}")]
         for part in PARTS
     ]
+    if found.lazy_count:
+        parts.append(
+            [
+                tag("th", "not computed yet, not counted", scope="row"),
+                size(found.lazy),
+                number(f"{found.lazy_count:,}"),
+            ]
+        )
     largest = [
         [size(h.nbytes), h.part, "×".join(map(str, h.shape)) or "scalar", h.dtype, h.holder]
         for h in found.holdings[:MOST_HOLDINGS]

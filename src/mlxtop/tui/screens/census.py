@@ -93,7 +93,14 @@ class CensusScreen(Screen[None]):
     def _parts(self, width: int) -> Text:
         """The headline, the bar, and a line for each part."""
         return Text("\n").join(
-            [self._headline(width), self._bar(width), *map(self._part, PARTS), self._rest(), Text()]
+            [
+                self._headline(width),
+                self._bar(width),
+                *map(self._part, PARTS),
+                self._rest(),
+                *self._lazy(),
+                Text(),
+            ]
         )
 
     def _headline(self, width: int) -> Text:
@@ -129,7 +136,7 @@ class CensusScreen(Screen[None]):
         census = self._census
         size, count = census.parts[part], census.counts[part]
         share = _share(size / census.active if census.active else None)
-        arrays = f"{count:,} array" + ("" if count == 1 else "s")
+        arrays = _arrays(count)
         return Text.assemble(
             self._ink(" ■ ", colour),
             self._ink(f"{name:<14}{format_size(size, self._units):>{SIZE}}", "text"),
@@ -141,7 +148,7 @@ class CensusScreen(Screen[None]):
         census = self._census
         rest = census.active - sum(census.parts.values())
         if rest < 0:
-            name, why = "beyond active", "views, or not computed yet"
+            name, why = "beyond active", "views count as a whole"
         else:
             name, why = "not explained", "" if census.whole else "time ran out: a looks longer"
         share = _share(abs(rest) / census.active if census.active else None)
@@ -150,6 +157,15 @@ class CensusScreen(Screen[None]):
             self._ink(f"{name:<14}{format_size(abs(rest), self._units):>{SIZE}}", "text"),
             self._ink(f"  {share}   {why}", "dim"),
         )
+
+    def _lazy(self) -> list[Text]:
+        """What is not computed yet, if anything: it is no part of `active`."""
+        census = self._census
+        if not census.lazy_count:
+            return []
+        text = f"{'not computed':<14}{format_size(census.lazy, self._units):>{SIZE}}"
+        more = f"  {'':5}  {_arrays(census.lazy_count):>14}   yet: no memory, not counted above"
+        return [Text.assemble(self._ink(" □ ", "faint"), self._ink(text, "text"), self._ink(more, "dim"))]
 
     def _heading(self, columns: tuple[int, int, int]) -> Text:
         part, shape, _ = columns
@@ -173,6 +189,10 @@ class CensusScreen(Screen[None]):
         variable = {"text": "foreground", "title": "label"}.get(colour, colour)
         ink = Color.parse(self.app.theme_variables[variable]).rich_color
         return Text(text, Style(color=ink, bold=colour == "title"), end="")
+
+
+def _arrays(count: int) -> str:
+    return f"{count:,} array" + ("" if count == 1 else "s")
 
 
 def _columns(holdings: tuple[Holding, ...], width: int) -> tuple[int, int, int]:
