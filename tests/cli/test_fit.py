@@ -46,7 +46,9 @@ def test_an_answer_is_a_table_its_notes_and_a_sentence(model: Path) -> None:
     size = r"\d+\.\d+ [KMG]iB"
     assert re.fullmatch(rf" +100( +{size}){{5}}  fits", rows[0])
     assert re.fullmatch(rf" +1,024( +{size}){{5}}  fits", rows[1])
-    assert notes == "contexts without a sign are measured"
+    measured, had = notes.splitlines()
+    assert measured == "contexts without a sign are measured"
+    assert re.fullmatch(rf"of each footprint the process had {size} before the weights came: .*", had)
     assert " ".join(sentence.split()).startswith(f"{model} fits in 100.0 GiB with 1,024 tokens, ")
     assert done.stderr.splitlines() == ["mlxtop: weights", "mlxtop: context 100", "mlxtop: context 1,024"]
 
@@ -54,6 +56,7 @@ def test_an_answer_is_a_table_its_notes_and_a_sentence(model: Path) -> None:
 def test_json_tells_every_number_with_where_it_comes_from(model: Path) -> None:
     done = fit(model, "--context", "700", "--json", "--cache-limit", "1M")
     told = json.loads(done.stdout)
+    assert 2**24 < told["footprint_before"] < told["contexts"][0]["footprint"]["value"]
     (row,) = told["contexts"]
     assert (row["source"], row["verdict"], row["run_tokens"], row["at_most"]) == (
         "measured",

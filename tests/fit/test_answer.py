@@ -1,5 +1,7 @@
 """What is said, of answers whose numbers are known."""
 
+from dataclasses import replace
+
 from mlxtop.core.budget import Budget
 from mlxtop.fit.answer import WIDTH, Answer
 from mlxtop.fit.extrapolate import Figure, Need
@@ -99,6 +101,18 @@ def test_nothing_is_wider_than_a_terminal() -> None:
     text = answer((1024, need(1)), (131072, need(100, origin=8192, at_most=True)), (262144, None)).text()
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "made for 65,536 tokens" in text
+
+
+def test_what_the_process_had_before_the_model_is_told_apart() -> None:
+    told = replace(answer((4096, need(6))), before=80 * 2**20)
+    assert "of each footprint the process had 80.0 MiB before the weights came" in flat(told.text())
+    assert told.to_json()["footprint_before"] == 80 * 2**20
+
+
+def test_without_a_terminal_nothing_is_wrapped() -> None:
+    text = answer((131072, need(100, origin=8192, at_most=True))).text(None)
+    assert "then 16 tokens, cache limit 1.00 GiB" in text
+    assert not any(line.startswith("  ") and "sliding" not in line for line in text.splitlines()[:3])
 
 
 def test_markdown_is_a_table_with_the_sentence_first() -> None:

@@ -145,7 +145,8 @@ def fit(
             markdown.write_text(answer.markdown(), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{markdown} cannot be written: {error.strerror or error}.") from error
-    click.echo(json.dumps(answer.to_json(), indent=2) if as_json else answer.text())
+    text = answer.text() if sys.stdout.isatty() else answer.text(None)
+    click.echo(json.dumps(answer.to_json(), indent=2) if as_json else text)
     leave(INTERRUPTED if answer.study.interrupted else 0 if answer.fits else 1)
 
 
@@ -160,7 +161,7 @@ def _answer(
     from mlxtop.fit.answer import Answer
     from mlxtop.fit.measure import build
     from mlxtop.fit.study import contexts, study
-    from mlxtop.probe import device, limits
+    from mlxtop.probe import device, footprint, limits
     from mlxtop.workload import architecture, hub
     from mlxtop.workload.failure import explain
     from mlxtop.workload.options import Options
@@ -172,6 +173,7 @@ def _answer(
     try:
         with hub.progress(progress.fetched):
             built, config, _folder = architecture.plan(model, settings.seed)
+        before = footprint.reader()()
         weights = build(built, progress.built)
         if cache_limit != DEFAULT:
             limits.apply({"cache": int(cache_limit)})
@@ -196,7 +198,16 @@ def _answer(
         progress.end()
     limit = limits.defaults()["cache"] if cache_limit == DEFAULT else int(cache_limit)
     return Answer(
-        model, architecture.describe(config), weights, ceiling, settings, limit, facts, positions, found
+        model,
+        architecture.describe(config),
+        weights,
+        ceiling,
+        settings,
+        limit,
+        facts,
+        positions,
+        found,
+        before,
     )
 
 

@@ -36,6 +36,8 @@ class Answer:
     positions: int | None
     """How many tokens the config says the model was made for."""
     study: Study
+    before: int | None = None
+    """The footprint of the process before the weights came."""
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -48,8 +50,8 @@ class Answer:
 
     # For a person
 
-    def text(self) -> str:
-        """The table with its notes and the sentence."""
+    def text(self, width: int | None = WIDTH) -> str:
+        """The table with its notes and the sentence; without a `width` no line is wrapped."""
         cells = [HEAD, *(_cells(row) for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
         lines = [
@@ -57,7 +59,10 @@ class Answer:
             for row in cells
         ]
         table = [line.rstrip() for line in lines]
-        blocks = (_wrap(self._about()), table, _wrap(self._notes()), _wrap([self.sentence()]))
+        about, notes, said = (
+            _wrap(part, width) for part in (self._about(), self._notes(), [self.sentence()])
+        )
+        blocks = (about, table, notes, said)
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def markdown(self) -> str:
@@ -127,6 +132,11 @@ class Answer:
                     notes.append("  the budget lies within the error: give more time with --within")
         if any(row.need and row.need.origin is None for row in self.rows):
             notes.append("contexts without a sign are measured")
+        if self.before is not None:
+            notes.append(
+                f"of each footprint the process had {format_size(self.before)} before the weights came: "
+                "Python, MLX, mlx-lm"
+            )
         if self.positions and self.rows[-1].context > self.positions:
             notes.append(f"this model was made for {self.positions:,} tokens")
         return notes
@@ -139,6 +149,7 @@ class Answer:
             "model": self.model,
             "description": self.description,
             "weights": self.weights,
+            "footprint_before": self.before,
             "positions": self.positions,
             "budget": {"bytes": self.budget.bytes, "source": self.budget.source},
             "settings": {**asdict(self.settings), "cache_limit": self.cache_limit},
@@ -151,9 +162,11 @@ class Answer:
         }
 
 
-def _wrap(lines: Sequence[str]) -> list[str]:
+def _wrap(lines: Sequence[str], width: int | None) -> list[str]:
+    if width is None:
+        return list(lines)
     return [
-        part for line in lines for part in wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)
+        part for line in lines for part in wrap(line, width, subsequent_indent="  ", break_long_words=False)
     ]
 
 
