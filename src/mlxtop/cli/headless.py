@@ -79,7 +79,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         summary = summarize(session)
         if as_json:
             _print_json({"type": "summary", "code": code, **summary})
-        else:
+        elif session.failure is None or any(mark.name == "loaded" for mark in session.state.marks):
             click.echo(describe(summary))
         sys.stdout.flush()
     except BrokenPipeError:

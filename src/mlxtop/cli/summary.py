@@ -69,7 +69,9 @@ def _speed(summary: dict[str, Any]) -> str:
     rate = "—" if tps is None else f"{tps:.1f}"
     if summary["steps_are"] != "tokens":
         steps = summary["steps_are"]
-        return f"{steps.capitalize()}:    {summary['tokens']:,} in {span}\n{steps.capitalize()}/s:  {rate}"
+        word = steps.capitalize()
+        count = f"{summary['tokens']:,} in {span} from start to end"
+        return f"{word}:    {count}\n{word}/s:  {rate} while at work, from one to the next"
     return (
         f"Generations:         {summary['generations']} ({summary['tokens']} tokens in {span})\n"
         f"Tokens/s:            {rate}\n"
