@@ -77,7 +77,7 @@ def test_the_opened_rank_is_named(place: Place) -> None:
     screen = launch(place, 2)
     screen.press("down", "enter")
     screen.wait_for("where it goes")
-    assert "rank 1" in screen.row(0)
+    screen.wait_for(lambda _: "rank 1" in screen.row(0), why="its name in the first row")
 
 
 def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:
