@@ -184,8 +184,9 @@ class Dashboard(Screen[None], Ground):
                 offset = panel.region.offset
                 regions += [region.translate(offset) for region in panel.take(frame)]
         if regions:
-            # Once for all panels: each for itself would send half a dozen messages through the event loop.
-            self.refresh(*regions)
+            # Once for all panels: each for itself would send half a dozen messages through the event loop. By
+            # the header, whose corner is the screen's: a screen that repaints forgets what else is to be.
+            self.query_one(Header).refresh(*regions)
 
     def frame(self) -> Frame:
         """The session as it is to be shown now; its columns are those of the last whole picture."""
