@@ -44,7 +44,7 @@ def complaints(screen: Screen) -> list[str]:
     table = "\n".join(lines[at["where it goes"][1] :])
     expected = {}
     for name in ("weights", "KV cache", r"other(?: active)?", r"(?:reusable )?cache", "beyond MLX"):
-        expected[f"■ {name}"] = rf"■ {name} +{SIZE} +(?:\d+%|—) "
+        expected[f"■ {name}"] = rf"[■█▓▒░·] {name} +{SIZE} +(?:\d+%|—) "
     for name in ("active", "cache", "peak", "total"):
         expected[f"since the mark: {name}"] = rf" {name} +{SIZE} +{SIZE} +[+-]?{SIZE}"
     wrong += [f"not in the panels: {what}" for what, row in expected.items() if not re.search(row, table)]

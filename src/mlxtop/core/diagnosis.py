@@ -30,13 +30,15 @@ def diagnose(
     now: float,
     steps_are: str,
     budget: int | None = None,
-    window: float = bar.WINDOW,
+    window: float | None = None,
 ) -> Diagnosis:
     """What there is to say of a session at `now`; times are seconds since it began, sizes bytes.
 
-    `window` is the recent window in seconds; all stretches scale with it. Takes the same time whatever the
-    length of the run, and never raises for odd samples: what cannot be told is `not enough data`.
+    `window` is the recent window in seconds, `thresholds.WINDOW` if none is given; all stretches scale with
+    it. Takes the same time whatever the length of the run, and never raises for odd samples: what cannot be
+    told is `not enough data`.
     """
+    window = bar.WINDOW if window is None else window
     case = _case(history, timeline, state, phases, now, steps_are, budget, window)
     if case is None:
         why = LOADS if state.phase in LOADING else "there are no samples yet"
