@@ -13,26 +13,16 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 
-from benchmarks.measure import HOME, MLXTOP, Figure, Terminal, interval, main, quartiles, subject
-
-WARM_UP = 2
+from benchmarks.measure import HOME, MLXTOP, Figure, interval, main, quartiles, subject
+from benchmarks.throughput import turns
 
 
 def measure(rounds: int = 3, pairs: int = 10, tokens: int = 192, whole: int = 1) -> Iterator[Figure]:
     """`rounds` of fresh processes, with `pairs` turns of each; then `whole` sweeps."""
     plain = subject("plain", str(tokens))
     commands = {"plain": plain, "cell": subject("sweeping", str(tokens)), "plain again": plain}
-    speeds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        with ExitStack() as stack:
-            all_ = {name: stack.enter_context(Terminal(command)) for name, command in commands.items()}
-            for terminal in [*all_.values()] * WARM_UP:
-                terminal.turn()
-            for pair in range(pairs):
-                for name in all_ if pair % 2 == 0 else reversed(all_):
-                    speeds[name].append(all_[name].turn()["tps"])
+    speeds = turns(commands, rounds, pairs)
     for what, name, bar in (
         ("sweep: a cell over plain mlx-lm, tokens/s", "cell", ("≥", 0.99)),
         ("  plain mlx-lm over itself", "plain again", None),

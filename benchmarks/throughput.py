@@ -20,6 +20,15 @@ def measure(rounds: int = 3, pairs: int = 6, tokens: int = 192, model: str = "")
     """`rounds` of fresh processes, with `pairs` turns of each; `model` is a directory instead of the demo."""
     plain = subject("plain", str(tokens), *([model] if model else []))
     commands = {"plain": plain, "dashboard": _dashboard(tokens, model), "plain again": plain}
+    speeds = turns(commands, rounds, pairs)
+    yield _ratio("throughput: dashboard over plain mlx-lm, tokens/s", speeds, "dashboard", ("≥", 0.97))
+    yield _ratio("  plain mlx-lm over itself", speeds, "plain again")
+    for name, values in speeds.items():
+        yield Figure(f"  {name}", statistics.median(values), "/s", quartiles(values))
+
+
+def turns(commands: dict[str, list[str]], rounds: int, pairs: int) -> dict[str, list[float]]:
+    """Tokens/s of every turn by name: `rounds` of fresh processes, `pairs` turns of each, there and back."""
     speeds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         with ExitStack() as stack:
@@ -29,10 +38,7 @@ def measure(rounds: int = 3, pairs: int = 6, tokens: int = 192, model: str = "")
             for pair in range(pairs):
                 for name in all_ if pair % 2 == 0 else reversed(all_):
                     speeds[name].append(all_[name].turn()["tps"])
-    yield _ratio("throughput: dashboard over plain mlx-lm, tokens/s", speeds, "dashboard", ("≥", 0.97))
-    yield _ratio("  plain mlx-lm over itself", speeds, "plain again")
-    for name, values in speeds.items():
-        yield Figure(f"  {name}", statistics.median(values), "/s", quartiles(values))
+    return speeds
 
 
 def _ratio(
