@@ -20,8 +20,9 @@ test: check
 	@$(BIN)/python -m pytest $(ARGS)
 
 # The tests a developer runs all the time, within a minute: no process, no terminal, nothing slow.
+# Screens mostly wait: four at once keep two cores busy.
 fast: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not e2e and not slow" -n auto $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e and not slow" -n 4 $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

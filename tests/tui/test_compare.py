@@ -51,6 +51,7 @@ def test_beside_the_output(snap_compare, tried, size):
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.slow
 def test_in_full(snap_compare, tried, size, theme):
     async def act(pilot):
         if theme == "light":

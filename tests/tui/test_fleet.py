@@ -70,6 +70,7 @@ def with_outlier(fleet: RecordedFleet) -> RecordedFleet:
 
 @pytest.mark.parametrize("size", [STRIP, SMALL, MEDIUM, LARGE], ids=NAME.get)
 @pytest.mark.parametrize("members", [0, 1, 2, 4, 12, 64])
+@pytest.mark.slow
 def test_members(snap_compare, members, size):
     assert snap_compare(FleetApp(RecordedFleet(members)), terminal_size=size, run_before=settle)
 
@@ -138,6 +139,7 @@ def test_hostile_names(snap_compare, size):
     ],
     ids=lambda v: "-".join(v) if isinstance(v, list) else "",
 )
+@pytest.mark.slow
 async def test_choosing_and_opening(keys, pid):
     app = FleetApp(RecordedFleet(64, strangers=2))
     async with app.run_test(size=(120, 30)) as pilot:

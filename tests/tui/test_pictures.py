@@ -183,6 +183,7 @@ def test_a_budget_over_it(snap_compare, app, session, keys):
     [["question_mark"], ["l"], ["M"], ["g"], ["ctrl+p"], ["e"]],
     ids=["help", "limit", "marks", "graph", "palette", "explain"],
 )
+@pytest.mark.slow
 def test_what_opens_over_it(snap_compare, app, keys):
     async def act(pilot):
         await settle(pilot)

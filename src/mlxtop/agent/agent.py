@@ -28,7 +28,8 @@ from mlxtop.core.sample import UNKNOWN
 from mlxtop.probe import allocator, device, footprint, program
 
 INTERVAL, SHORTEST = 0.1, 0.01
-FOOTPRINT_EVERY = 1.0
+FOOTPRINT_EVERY = 0.05
+"""Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
 LEAVE_WITHIN = 0.5
 NAME_MOST = 80
 """Letters of a mark, a phase or a viewer's name."""
@@ -184,9 +185,9 @@ class Agent:
         return self._pid not in (os.getpid(), -1)
 
     def hello(self) -> dict[str, Any]:
-        """What a viewer is told first, `watched` aside."""
-        latest = self.ring.rows(self.ring.end - 1, 1) if self.ring.end else []
+        """What a viewer is told first, `watched` aside. The counters are those of this moment."""
         names = ("active", "cache", "peak", "footprint")
+        counters = dict(zip(names, (*self._read(), self._footprint_now), strict=True))
         return {
             "protocol": wire.PROTOCOL,
             "mlxtop": __version__,
@@ -199,7 +200,7 @@ class Agent:
             "rank": _rank(),
             "log": os.environ.get(boot.LOG),
             "footprint": footprint.KIND,
-            "counters": dict(zip(names, latest[0][1:5], strict=True)) if latest else None,
+            "counters": counters,
         }
 
     def wish(self, message: dict[str, Any]) -> None:

@@ -197,6 +197,6 @@ def _lldb(pid: int, source: str, end: float) -> None:
     if "error:" in done.stderr or "error:" in done.stdout:
         why = " ".join((done.stdout + done.stderr).partition("error:")[2].split())[:200]
         raise MlxtopError(
-            f"lldb could not get into process {pid} ({why}): attach as root, or start the program "
-            "with `mlxtop run`."
+            f"lldb could not get into process {pid} ({why}): let this terminal debug with "
+            "`sudo DevToolsSecurity -enable`, or start the program with `mlxtop run`."
         )

@@ -79,7 +79,8 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         summary = summarize(session)
         if as_json:
             _print_json({"type": "summary", "code": code, **summary})
-        elif session.failure is None or any(mark.name == "loaded" for mark in session.state.marks):
+        elif session.state.error is None or any(mark.name == "loaded" for mark in session.state.marks):
+            # Of a load that failed there is nothing to sum up.
             click.echo(describe(summary))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -35,7 +35,7 @@ def read(history: Samples, start: float, end: float, unified: bool) -> Stretch:
     columns = history.columns(start, span / count, count, READ, ("steps", "kv"), until=end)
     found: dict[str, Floors] = {name: floors(columns.lo[name], bar.COLUMNS) for name in READ}
     found["kv"] = floors(columns.last["kv"], bar.COLUMNS)
-    # Floor from floor: the footprint is read once a second, and the two swing apart between.
+    # Floor from floor: between two reads of the footprint, less often than of the counters, they swing apart.
     found["beyond"] = [_minus(f, t) for f, t in zip(found["footprint"], found["total"], strict=True)]
     if not unified:
         found["beyond"] = found["footprint"]

@@ -18,7 +18,7 @@ KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
 def reader() -> Callable[[], int | None]:
     """A function that returns the footprint of this process in bytes, `None` when it cannot be read.
 
-    A read takes a few microseconds: meant for once a second.
+    A read takes a few microseconds.
     """
     if sys.platform == "darwin":
         from mlxtop.probe import rusage
@@ -30,7 +30,7 @@ def reader() -> Callable[[], int | None]:
 @lru_cache(maxsize=1)
 def _rss_reader(_pid: int) -> Callable[[], int | None]:
     # Once for each process: after a fork the open file is still the parent's.
-    # psutil reads the same file in 17 µs; kept open it takes 2, once a second for as long as a run lasts.
+    # psutil reads the same file in 17 µs; kept open it takes 2, at every sample of a run.
     statm, page = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC), os.sysconf("SC_PAGE_SIZE")
 
     def read() -> int | None:

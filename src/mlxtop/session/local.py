@@ -26,7 +26,8 @@ from mlxtop.workload.prompts import Prompt
 
 Sink = Callable[[Event | Sample], None]
 
-FOOTPRINT_EVERY = 1.0
+FOOTPRINT_EVERY = 0.05
+"""Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
 
 
 class LocalSession:

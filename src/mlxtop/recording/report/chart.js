@@ -78,9 +78,9 @@
     }
     for (const [name, steps] of [["limit", session.limit], ["budget", session.budget]]) {
       if (!steps.length) continue;
-      const value = (u, v, k, i) => (i === null ? "" : v === null ? "none" : size(v));
+      const value = (u, v, k, i) => (i === null ? "" : v === null ? "none" : size(v) + (v > u.scales.bytes.max ? " ↑" : ""));
       add(stepped(times, steps), line(name, name, {
-        label: name === "limit" ? "cache limit" : name, scale: "bytes", auto: false, dash: [6, 4], width: 1, value,
+        label: name === "limit" ? "cache limit" : name, scale: "bytes", auto: false, near: name === "limit" ? 1.5 : 3, dash: [6, 4], width: 1, value,
         paths: uPlot.paths.stepped({ align: 1 }),
       }));
     }
@@ -93,7 +93,7 @@
     // A line far above everything would squeeze everything: it is in the legend.
     u.series.forEach((s, k) => {
       if (s.auto || !s.show || !k) return;
-      for (const v of u.data[k]) if (v !== null && v > top && v < 1.5 * max) top = v;
+      for (const v of u.data[k]) if (v !== null && v > top && v <= s.near * max) top = v;
     });
     if (view.zero) return [0, Math.max(top * 1.05, 2 ** 10)];
     const room = Math.max((top - min) * 0.06, 2 ** 12);

@@ -17,6 +17,7 @@ from mlxtop.core.census import PARTS, Census, Holding, Part
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_size, format_span
 from mlxtop.tui.binding import key
+from mlxtop.tui.screens.help import Manual
 
 # What each part is called, and its colour in `tui.theme`.
 NAMES: Final[dict[Part, tuple[str, str]]] = {
@@ -27,6 +28,21 @@ NAMES: Final[dict[Part, tuple[str, str]]] = {
 }
 SIZE, PART, DTYPE = 9, 9, 9
 WIDEST_SHAPE = 20
+MANUAL = Manual(
+    words=(
+        ("explained", "the share of active that the arrays found account for"),
+        ("weights", "arrays of modules (nn.Module)"),
+        ("KV cache", "keys and values of the tokens so far"),
+        ("optimizer", "an optimizer's state"),
+        ("other", "any other array that can be reached"),
+        ("held by", "the way to the array from what holds it"),
+    ),
+    signs=(
+        ("■", "a part's colour, in the bar, the list and the table"),
+        ("□", "arrays that are not computed yet: they take no memory"),
+    ),
+    prose=("The arrays were counted at one safe moment; a counts them again.",),
+)
 ROOMY = 100
 """Narrower than this a part is its colour alone: the name of the holder needs the room."""
 
@@ -44,6 +60,7 @@ class CensusScreen(Screen[None]):
     }
     CensusScreen Static { text-wrap: nowrap; text-overflow: clip; }
     """
+    MANUAL = MANUAL
     BINDINGS = [
         key("escape,w", "dismiss", "back", "Back to the dashboard", True, "esc"),
         key("a", "again", "again", "Count the live arrays once more", True),

@@ -10,6 +10,7 @@ from textual.widgets import Footer, Static
 
 from mlxtop.tui.binding import key
 from mlxtop.tui.frame import Frame
+from mlxtop.tui.screens.help import Manual
 from mlxtop.tui.widgets.compared import Compared
 
 REDRAW_EVERY = 1.0
@@ -34,6 +35,16 @@ Limits are tried one after the other: a machine that is busy meanwhile speaks ag
 Come back to the first limit now and then; its new work is added to the old."""
 
 
+WORDS = (
+    ("half within", "half of the pieces of work were that fast"),
+    ("cache", "the most the cache was while something ran"),
+    ("total", "the most that active + cache was"),
+    ("change", "of the speed against the first limit with work, with its 99 % interval"),
+    ("of total", "bytes more or less over the same work; of cache likewise"),
+    ("work", "pieces of work that ended under this limit"),
+)
+
+
 class Compare(Screen[None]):
     """Shows what `frame` knows of the limits, once a second."""
 
@@ -43,6 +54,7 @@ class Compare(Screen[None]):
         scrollbar-size-vertical: 1; scrollbar-background: $background; scrollbar-color: $faint;
     }
     """
+    MANUAL = Manual(words=WORDS, signs=(("▸", "the limit in force"),), prose=())
     BINDINGS = [key("escape,v", "dismiss", "back", "Back to the dashboard", True, "esc")]
 
     def __init__(self, frame: Callable[[], Frame]) -> None:

@@ -172,6 +172,9 @@ class Dashboard(Screen[None], Ground):
         if not self.view.paused:
             self._columns = None
         self._uses = self._comparison.look(self._now())
+        if len(self._uses) > 1:
+            # It takes room from the output, and stays once there was something to compare.
+            self.add_class("-comparing")
         self._explain()
         self._show(self._panels)
 

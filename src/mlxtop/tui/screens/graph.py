@@ -16,7 +16,7 @@ from mlxtop.tui.binding import key
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import DRAWN, Frame
 from mlxtop.tui.screens.help import PROSE, WORDS, Manual
-from mlxtop.tui.widgets.chart import nice
+from mlxtop.tui.widgets.chart import CacheChart, Chart, nice
 
 REDRAW_EVERY = 1.0
 COLOURS = {"footprint": "beyond"}
@@ -108,9 +108,13 @@ def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> s
         )
         figure.draw(signal.lines())
     budget = frame.state.budget
-    lines = (("limit", frame.state.limits["cache"].value), ("budget", budget and budget.bytes))
-    for name, limit in lines:
-        if limit is not None and limit < UNLIMITED and limit <= 2 * max(top, 1):
+    lines = (
+        ("limit", frame.state.limits["cache"].value, CacheChart.NEAR),
+        ("budget", budget and budget.bytes, Chart.NEAR),
+    )
+    drawn = max(top, 1)
+    for name, limit, near in lines:
+        if limit is not None and limit < UNLIMITED and limit <= near * drawn:
             top = max(top, limit)
             figure.line(limit, orientation=0, pixel=plotext.pixel(rgb(name), back))
     _rulers(frame, xs, nice(top, 1024 if frame.view.units == "binary" else 1000), rgb("dim"), back)

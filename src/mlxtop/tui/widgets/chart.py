@@ -82,6 +82,8 @@ class Chart(Canvas):
 
     LINED = "budget"
     """What the line across is, and its colour."""
+    NEAR = 3.0
+    """Times what there is to show: a line farther up would squeeze it, is left out, and told by ↑."""
     LEAST = 2**20
     """The least that the top of a chart stands for: a few bytes are no wall."""
 
@@ -100,7 +102,7 @@ class Chart(Canvas):
         lo, hi = self.values(frame)
         line = self.line(frame)
         reach = max(max(hi, default=0), 0)
-        reach = max([reach, *(v for v in line if v <= 2 * max(reach, 1))])
+        reach = max([reach, *(v for v in line if v <= self.NEAR * max(reach, 1))])
         if reach:
             reach = max(reach, self.LEAST)
         scale = fit(min((v for v in lo if v != UNKNOWN), default=0), reach, self.base(frame.view.units))
@@ -153,7 +155,9 @@ class Chart(Canvas):
         budget = frame.state.budget
         notes = [self.range(frame, scale)]
         if budget is not None and height >= 3:
-            notes.append(f"budget {frame.size(budget.bytes)}".replace(".0 ", " ").replace(".00 ", " "))
+            above = " ↑" if budget.bytes > scale.high else ""
+            size = frame.size(budget.bytes).replace(".0 ", " ").replace(".00 ", " ")
+            notes.append(f"budget {size}{above}")
         return notes
 
     # Drawing
@@ -252,6 +256,7 @@ class CacheChart(Chart):
     """The cache with its limit as a line."""
 
     LINED = "limit"
+    NEAR = 2.0
 
     def line(self, frame: Frame) -> Sequence[int]:
         told = frame.session.timeline.between(Kind.LIMIT, 0, frame.now + 1)

@@ -18,6 +18,11 @@ def phase_colour(name: str) -> str:
     return name if name in KNOWN_PHASES else "load" if name == "start" else "own"
 
 
+def phase_ink(name: str) -> str:
+    """The same for text: the ground that idle is painted in would hardly be read."""
+    return "dim" if name == "idle" else phase_colour(name)
+
+
 def own_cost(frame: Frame) -> str:
     """What mlxtop itself costs: share of a core, and memory."""
     cpu = "—" if frame.own.cpu is None else f"{frame.own.cpu * 100:.1f}%"
@@ -101,6 +106,6 @@ class Header(Canvas):
         elif state.phase_since and (seconds := int(frame.now - state.phase_since)) >= 1:
             done = f" {format_span(seconds)}"
         word = "⏸ paused" if frame.view.paused else f"● {phase}{done}"
-        colour = "limit" if frame.view.paused else phase_colour(state.phase)
+        colour = "limit" if frame.view.paused else phase_ink(state.phase)
         # Without their hue some of these are hardly there.
         return (f"{word:>18}", self.style("text" if self.app.no_color else colour))

@@ -14,7 +14,7 @@ from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.widgets.chart import BLOCKS, EMPTY, RUNS, nice
-from mlxtop.tui.widgets.header import phase_colour
+from mlxtop.tui.widgets.header import phase_ink
 from mlxtop.tui.widgets.lineup import Lane, Lineup
 
 LEAST_SCALE = 2**20
@@ -203,7 +203,7 @@ class LaneCanvas(FleetCanvas):
                 return (fit_cells(squeeze(text, width), width), self.style("dim"))
             case "phase":
                 word = f"{ENDED} ended" if lane.ended is not None else f"● {lane.phase}" if lane.phase else ""
-                return (fit_cells(head(word, width), width), self.style(phase_colour(lane.phase)))
+                return (fit_cells(head(word, width), width), self.style(phase_ink(lane.phase)))
             case "speed":
                 rate = "—" if lane.speed is None else f"{lane.speed:.1f}"
                 return (f"{rate:>{width}}", self.style("speed"))

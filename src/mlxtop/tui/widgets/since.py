@@ -9,8 +9,9 @@ from mlxtop.tui.frame import Frame
 SIZES = ("active", "cache", "peak", "total")
 HEADS = ("at mark", "now", "delta", "a minute")
 NAME, WIDTHS = 8, (10, 10, 11, 11)
-LEAST_FOR_RATE = 5.0
-"""Seconds after a mark from which on a rate per minute says something."""
+LEAST_FOR_RATE = 60.0
+"""Seconds after a mark until a rate is told: of a few seconds of work that comes and goes, a minute would be
+a leak."""
 
 
 class Since(Canvas):

@@ -10,6 +10,7 @@ from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame, effect, is_news
+from mlxtop.tui.widgets.compared import told
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.widgets.limits import alarm_colour, soon
 
@@ -64,7 +65,7 @@ class Status(Canvas):
         ]
         latest = max(events, key=lambda event: event.time, default=None)
         if latest is not None and latest.kind is Kind.LIMIT:
-            return "limit", self._effect(frame), ""
+            return "limit", self._effect(frame, self.size.width - 2), ""
         if latest is not None and frame.now - latest.time < LASTS:
             return "mark", one_line(latest.describe(frame.view.units)), ""
         return self._quiet(frame)
@@ -89,11 +90,22 @@ class Status(Canvas):
         used = f"{frame.size(frame.used)} of {frame.size(budget.bytes)}"
         return f"{what}: {budget.against} {used}, {rest}{soonest}"
 
-    def _effect(self, frame: Frame) -> str:
+    def _effect(self, frame: Frame, room: int) -> str:
+        """Speed before and after a limit, whatever the work was; and, where there is room, over like work."""
         found = effect(frame)
         if found is None:
             return ""
         before = "—" if found.before is None else f"{found.before:.1f}"
         after = "measuring" if found.after is None else f"{found.after:.1f}"
         what, steps = found.event.describe(frame.view.units), frame.session.steps_are
-        return one_line(f"{what} · {steps}/s before {before}, after {after}")
+        text = one_line(f"{what} · {steps}/s before {before}, after {after}")
+        alike = _alike(frame)
+        return text + alike if cell_len(text + alike) <= room else text
+
+
+def _alike(frame: Frame) -> str:
+    """How the present limit stands against the first over work that is alike, once that can be told."""
+    present = next((use for use in frame.uses if use.present), None)
+    if present is None or present.against is None or present.against.speed.found not in ("same", "differs"):
+        return ""
+    return f" · like work, against {frame.size(frame.uses[0].limit)}: {told(present.against.speed)}"
