@@ -66,20 +66,13 @@ def test_the_sdist_has_the_tests_and_nothing_of_this_machine(built: Path) -> Non
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
 def test_installed_it_runs_the_demo(built: Path, tmp_path: Path, version: str) -> None:
     home = tmp_path / "venv"
-    subprocess.run([interpreter(version), "-m", "venv", str(home)], check=True)
+    subprocess.run([interpreter(version), "-m", "venv", "--without-pip", str(home)], check=True)
     extra = "[cpu]" if sys.platform == "linux" else ""
-    pip = (
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "install",
-        "-q",
-        "--no-compile",
-        "-c",
-        str(CONSTRAINTS),
-    )
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(home), "install", "-q"]
     wheel = f"mlxtop{extra} @ {_one(built, '*.whl').as_uri()}"
-    done = subprocess.run([home / "bin" / "python", *pip, wheel], capture_output=True, text=True)
+    done = subprocess.run(
+        [*pip, "--no-compile", "-c", str(CONSTRAINTS), wheel], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
     command = home / "bin" / "mlxtop"

@@ -61,7 +61,7 @@ def test_a_limit_that_changed(snap_compare, app, session):
 def test_since_a_mark(snap_compare, app, session):
     async def act(pilot):
         await pilot.press("m")
-        session.pass_time(12, active=30 * 2**20, cache=12 * 2**20, tokens=2500)
+        session.pass_time(72, active=30 * 2**20, cache=12 * 2**20, tokens=2500)
         await settle(pilot)
 
     assert snap_compare(app, terminal_size=MEDIUM, run_before=act)

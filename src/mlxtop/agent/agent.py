@@ -28,7 +28,7 @@ from mlxtop.core.sample import UNKNOWN
 from mlxtop.probe import allocator, device, footprint, program
 
 INTERVAL, SHORTEST = 0.1, 0.01
-FOOTPRINT_EVERY = 0.05
+FOOTPRINT_EVERY = 0.25
 """Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
 LEAVE_WITHIN = 0.5
 NAME_MOST = 80
@@ -152,7 +152,7 @@ class Agent:
     # In the agent's thread
 
     def tick(self, now: float) -> None:
-        """Reads the counters, and tells what was counted meanwhile."""
+        """Reads the counters."""
         if not self.facts:
             self._look_around()
         active, cache, peak = self._read()
@@ -160,13 +160,11 @@ class Agent:
             self._footprint_due = now + FOOTPRINT_EVERY
             read = self._footprint()
             self._footprint_now = UNKNOWN if read is None else read
-            self.cpu = time.thread_time()
         steps = self._steps
         self.ring.add(
             now - self.news.origin, active, cache, peak, self._footprint_now,
             steps.count, steps.count, steps.busy, self._phase, *self.knobs.kept,
         )  # fmt: skip
-        self.news.tell_repeats(now)
 
     def _look_around(self) -> None:
         """On what MLX runs, and the limits as it starts with them.

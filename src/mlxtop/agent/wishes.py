@@ -55,7 +55,10 @@ class Wishes:
         program holds is computed. Raises `ValueError` when too many wait already."""
         if len(self._todo) >= MOST:
             raise ValueError("too many wishes")
-        self._todo.append((time.monotonic(), act, after))
+        now = time.monotonic()
+        if not self._todo:
+            self._cpu_then = now, sum(os.times()[:2])
+        self._todo.append((now, act, after))
         self.due = True
 
     def obey(self, before: bool) -> None:
@@ -80,9 +83,6 @@ class Wishes:
             asked = self._todo[0][0]
         except IndexError:
             # Nothing is asked for, or the program came by just now.
-            asked = now
-        if now - asked < SAFE_WITHIN:
-            self._cpu_then = now, sum(os.times()[:2])
             return
         then, cpu_then = self._cpu_then
         if now - then < SAFE_WITHIN:

@@ -26,7 +26,7 @@ from mlxtop.workload.prompts import Prompt
 
 Sink = Callable[[Event | Sample], None]
 
-FOOTPRINT_EVERY = 0.05
+FOOTPRINT_EVERY = 0.25
 """Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
 
 
