@@ -16,8 +16,9 @@ PACKAGE := .$(if $(BACKEND),[$(BACKEND)])
 demo: $(VENV)/.demo
 	@$(BIN)/mlxtop $(ARGS)
 
+# Three at once, because programs and terminals mostly wait: two cores are busy with them.
 test: check
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 # The tests a developer runs all the time, within a minute: no process, no terminal, nothing slow.
 # Screens mostly wait: four at once keep two cores busy.

@@ -18,7 +18,7 @@ BEAT = 0.5
 """Seconds between pictures of btop and htop: as often as the dashboard paints all of itself."""
 
 
-def measure(rounds: int = 4, seconds: float = 3.0) -> Iterator[Figure]:
+def measure(rounds: int = 8, seconds: float = 3.0) -> Iterator[Figure]:
     """`rounds` times: minute, day, Textual's parts, btop, htop, for `seconds` each."""
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     shares: dict[str, list[float]] = defaultdict(list)

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,19 @@ FIGURES = pytest.StashKey[list[str]]()
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Takes a line that the summary shows: what a test measured, whether or not it passed."""
     return request.config.stash.setdefault(FIGURES, []).append
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands its lines on with the last it says."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash.get(FIGURES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """And here they come in."""
+    lines = getattr(node, "workeroutput", {}).get("figures", [])
+    node.config.stash.setdefault(FIGURES, []).extend(lines)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -66,6 +66,7 @@ def peaks(folder: str, contexts: str, settings: str) -> list[int]:
     import mlx.core as mx
     from mlx_lm import load
     from mlx_lm.generate import generate_step
+    from mlx_lm.models.cache import RotatingKVCache
 
     model, _ = load(folder)[:2]
     found = []
@@ -76,6 +77,8 @@ def peaks(folder: str, contexts: str, settings: str) -> list[int]:
         mx.synchronize()
         mx.clear_cache()
         mx.reset_peak_memory()
+        if most := asked.get("max_kv_size"):
+            asked["prompt_cache"] = [RotatingKVCache(max_size=most, keep=4) for _ in model.layers]
         for _last in generate_step(prompt, model, max_tokens=TOKENS, quantized_kv_start=0, **asked):
             pass
         mx.synchronize()

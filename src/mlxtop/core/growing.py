@@ -74,7 +74,7 @@ def active(case: Case, growth: Growth, stretch: Stretch) -> Verdict:
     elif cause == "other":
         advice = f"It is not the KV cache. {CENSUS}"
     else:
-        advice = f"{CENSUS} If it is a KV cache, cap it (--max-kv-size) or quantize it (--kv-bits)."
+        advice = f"{CENSUS} If it is a KV cache, cap it (RotatingKVCache) or quantize it (--kv-bits)."
     more, words = _ceiling(case, growth.slope.value, mlx=True)
     return Verdict("active grows", stretch.start, {**numbers, **more}, {"cause": cause, **words}, advice)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from mlxtop.probe import allocator, breakdown
 from mlxtop.probe.highwater import HighWater
+from mlxtop.workload.generation import kv_cache
 
 Why = Literal["", "time", "memory", "interrupt"]
 """Why a run ended before its context was full."""
@@ -106,10 +107,8 @@ class _Measurement:
     """One run while it goes on."""
 
     def __init__(self, model: Any, context: int, settings: Settings, enough: Enough, tell: Tell) -> None:
-        from mlx_lm.models.cache import make_prompt_cache
-
         self._model, self._settings, self._enough, self._tell = model, settings, enough, tell
-        self._cache = make_prompt_cache(model, settings.max_kv_size)
+        self._cache = kv_cache(model, settings.max_kv_size)
         self._found = Run(context, windows=_windows(self._cache))
         self._high = HighWater()
 

@@ -19,14 +19,14 @@ from mlxtop.probe import system
 from mlxtop.session.protocol import Session
 
 LOOK_EVERY = 0.25
-SYSTEM_EVERY = 1.0
+SYSTEM_EVERY = 2.0
 WINDOW = 180.0
 """Seconds of usage that the slope is taken from."""
 POINTS = 45
 """Usage is kept this often in a window: all pairs of so many points take 0.1 ms."""
 LEAST_SPAN = 10.0
 """Seconds of usage before a slope says anything."""
-DEAR_EVERY, DEAR_SHARE = 5.0, 1000
+DEAR_EVERY, DEAR_SHARE = 5.0, 3000
 """What is dear is read no more often than every so many seconds, nor than so many times what it takes."""
 WHO = "budget"
 Stop = Callable[[Session], None]

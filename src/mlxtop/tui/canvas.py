@@ -75,7 +75,11 @@ class Canvas(Widget, can_focus=False):
         old, self._strips = self._strips, strips
         if len(old) != height:
             return [Region(0, 0, width, height)]
-        return [Region(0, y, width, 1) for y in range(height) if old[y] != strips[y]]
+        changed = [y for y in range(height) if old[y] != strips[y]]
+        if changed and changed[-1] - changed[0] == len(changed) - 1:
+            # Fewer regions are less for Textual to sort.
+            return [Region(0, changed[0], width, len(changed))]
+        return [Region(0, y, width, 1) for y in changed]
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The rows of `crop`, as painted: a panel has no border or padding, so that Textual's styling of

@@ -33,7 +33,7 @@ from mlxtop.workload.commands import (
     Stop,
 )
 from mlxtop.workload.failure import explain
-from mlxtop.workload.generation import Generation, encode, stream
+from mlxtop.workload.generation import Generation, encode, kv_cache, stream
 from mlxtop.workload.knobs import Knobs
 from mlxtop.workload.loading import load
 from mlxtop.workload.options import Options
@@ -203,14 +203,12 @@ class Engine(threading.Thread):
         return False
 
     def _generate(self, prompt: Prompt, options: Options) -> None:
-        from mlx_lm.models.cache import make_prompt_cache
-
         self._safe_point()
         tokens = encode(self._tokenizer, prompt)
         if prompt.chat and self._conversation is not None:
             cache, context = self._conversation, self._context
         else:
-            cache, context = make_prompt_cache(self._model, options.max_kv_size), 0
+            cache, context = kv_cache(self._model, options.max_kv_size), 0
         self._conversation = cache if prompt.chat else None
         self._typed = None
         self._write("prompt", prompt.text if prompt.length is None else f"a prompt of {len(tokens)} tokens")

@@ -52,6 +52,21 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
     return prompt.fit(list(tokenizer.encode(prompt.text))) or [0]
 
 
+def kv_cache(model: Any, most: int | None) -> list[Any]:
+    """The KV cache of each layer; with `most`, none keeps more tokens than that.
+
+    mlx-lm itself asks only models that leave their caches to it, which Llama, Gemma and others do not:
+    https://github.com/ml-explore/mlx-lm/pull/126. Caches with a window of their own stay as they are.
+    """
+    from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
+
+    made = make_prompt_cache(model, most)
+    if most is None:
+        return list(made)
+    # The first four tokens stay, as where mlx-lm makes them.
+    return [RotatingKVCache(max_size=most, keep=4) if type(each) is KVCache else each for each in made]
+
+
 def stream(
     model: Any, tokenizer: Any, tokens: list[int], cache: list[Any], options: Options, progress: Progress
 ) -> Generator[Any, None, None]:

@@ -183,9 +183,9 @@ class Dashboard(Screen[None], Ground):
             return
         frame, regions = self.frame(), list[Region]()
         for panel in panels:
-            if panel.display:
+            if panel.display and (found := panel.take(frame)):
                 offset = panel.region.offset
-                regions += [region.translate(offset) for region in panel.take(frame)]
+                regions += [region.translate(offset) for region in found]
         if regions:
             # Once for all panels: each for itself would send half a dozen messages through the event loop. By
             # the header, whose corner is the screen's: a screen that repaints forgets what else is to be.

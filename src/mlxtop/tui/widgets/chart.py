@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from math import floor, log10
 
 from rich.segment import Segment
@@ -189,13 +190,12 @@ class Chart(Canvas):
         tick = [EMPTY] * len(high)
         for column_, event in ticks:
             tick[column_] = TICK_CODES.get(event.kind, EMPTY)
-        columns = [column(rows, *parts) for parts in zip(full, high, level, tick, strict=True)]
-        glyphs = map("".join, zip(*(glyphs for glyphs, _ in columns), strict=True))
-        codes = map("".join, zip(*(codes for _, codes in columns), strict=True))
+        # All in C: a picture has half a thousand columns.
+        drawn = list(map("".join, zip(*map(column, repeat(rows), full, high, level, tick), strict=True)))
         styles = self._run_styles()
         return [
             [Segment(text[run.start() : run.end()], styles[run[1]]) for run in RUNS.finditer(code)]
-            for text, code in zip(glyphs, codes, strict=True)
+            for text, code in zip(drawn[:rows], drawn[rows:], strict=True)
         ]
 
     def _run_styles(self) -> dict[str, Style]:
@@ -219,8 +219,8 @@ RUNS = re.compile(r"(.)\1*")
 
 
 @lru_cache(maxsize=4096)
-def column(rows: int, full: int, high: int, level: int, tick: str) -> tuple[str, str]:
-    """The glyphs and style letters of one column, top to bottom.
+def column(rows: int, full: int, high: int, level: int, tick: str) -> str:
+    """The glyphs of one column, top to bottom, and then their style letters.
 
     The colour is full up to `full` eighths and soft up to `high`; above that, where the column is empty,
     the limit shows in row `level` (counted from the bottom) and a tick everywhere.
@@ -236,7 +236,7 @@ def column(rows: int, full: int, high: int, level: int, tick: str) -> tuple[str,
             glyphs, codes = glyphs + "╌", codes + LINE
         else:
             glyphs, codes = glyphs + (" " if tick == EMPTY else "┊"), codes + tick
-    return glyphs, codes
+    return glyphs + codes
 
 
 def held(columns: Columns, changes: Iterable[tuple[float, int]]) -> list[int]:

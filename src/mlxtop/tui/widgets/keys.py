@@ -35,8 +35,19 @@ class Keys(Canvas):
         super().__init__(id=id)
         self._places: list[tuple[int, str]] = []
         """Where each key ends, and its name."""
+        self._drawn: tuple[object, Strip] | None = None
+        """The row and what it depends on: it seldom changes, and finding keys takes as long as a chart."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        playhead = frame.session.playhead
+        playing = playhead is not None and playhead.playing
+        looks = (width, self.style("text"), self.screen.focused is None, frame.session)
+        state = (*looks, frame.state.phase, frame.view.paused, playing)
+        if self._drawn is None or self._drawn[0] != state:
+            self._drawn = state, self._row(frame, width)
+        return [self._drawn[1]]
+
+    def _row(self, frame: Frame, width: int) -> Strip:
         room = width - 2
         keys = self._keys(frame, room)
         gap = 2 if sum(key.width + 2 for key in keys) <= room + 2 else 1
@@ -46,7 +57,7 @@ class Keys(Canvas):
             parts += [(key.sign, self.style("key")), (f" {key.text}{' ' * gap}", self.style("dim"))]
             at += key.width + gap
             self._places.append((at, key.key))
-        return [self.row(parts, width)]
+        return self.row(parts, width)
 
     def on_click(self, event: Click) -> None:
         for end, key in self._places:
