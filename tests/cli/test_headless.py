@@ -196,6 +196,9 @@ def test_a_failed_load_is_one_sentence_on_standard_error_and_exit_code_1(
     assert not line.endswith("again.")
     if arguments:
         assert json.loads(done.stdout.splitlines()[-1])["code"] == 1
+    else:
+        # Nothing was run: there is nothing to sum up.
+        assert done.stdout == ""
 
 
 def test_a_failed_generation_is_one_sentence_with_no_key_to_press(checkpoint: Path) -> None:

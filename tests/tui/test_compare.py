@@ -1,6 +1,7 @@
 """What the cache limits of a run cost, side by side: on the dashboard and in full."""
 
 import random
+import re
 
 import pytest
 
@@ -9,7 +10,8 @@ from mlxtop.core.event import Kind
 from mlxtop.core.limits import MIB
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.compare import Compare
-from mlxtop.tui.widgets.compared import fitting, told
+from mlxtop.tui.widgets.compared import Compared, fitting, told
+from mlxtop.tui.widgets.status import Status
 from tests.tui.recorded import RecordedSession
 from tests.tui.test_pictures import LARGE, MEDIUM, SMALL, settle
 
@@ -47,6 +49,23 @@ def tried(session: RecordedSession) -> RecordedSession:
 @pytest.mark.parametrize("size", [MEDIUM, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
 def test_beside_the_output(snap_compare, tried, size):
     assert snap_compare(MlxtopApp(tried), terminal_size=size, run_before=settle)
+
+
+async def test_the_status_row_tells_of_like_work_where_there_is_room(session):
+    app = MlxtopApp(session)
+    async with app.run_test(size=LARGE) as pilot:
+        await settle(pilot)
+        # With one limit there is nothing to compare, and the output has the room.
+        assert not app.screen.query_one(Compared).display
+        use_limit(session, 32 * MIB, 180.0, walks=3)
+        use_limit(session, 2 * MIB, 130.0, walks=3)
+        await settle(pilot)
+        assert app.screen.query_one(Compared).display
+        row = app.screen.query_one(Status).render_line(0).text
+        assert re.search(r"after \S+ · like work, against [\d.]+ MiB: (cannot tell|-\d)", row), row
+        await pilot.resize_terminal(*SMALL)
+        await settle(pilot)
+        assert "like work" not in app.screen.query_one(Status).render_line(0).text
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
