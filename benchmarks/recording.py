@@ -1,6 +1,7 @@
 """What a recording costs while it is written, at 10 and at 100 samples a second of a program that is never at
 rest: bytes of the file a sample, and the share of a core that the recorder's thread takes in real time. Then
-how long one of ten million samples takes to open, and to show at every zoom."""
+how long one of ten million samples takes to open, and to show at every zoom: its columns alone, and the whole
+picture in a 120×40 terminal."""
 
 import statistics
 import tempfile
@@ -11,9 +12,10 @@ from pathlib import Path
 from tests.recording import big
 from tests.recording.source import busy_run, record
 
-from benchmarks.measure import Figure, Terminal, main, quartiles, subject, tail
+from benchmarks.measure import MLXTOP, Figure, Terminal, main, quartiles, subject, tail
+from mlxtop.core.units import format_span
 from mlxtop.session.replay import ReplayFleet
-from mlxtop.tui.timeaxis import WIDTHS
+from mlxtop.tui.timeaxis import WIDTHS, TimeAxis
 
 BYTES, SHARE, OPEN, VIEW = ("≤", 24.0), ("≤", 1.0), ("≤", 1.0), ("≤", 100.0)
 COLUMNS = 160
@@ -31,6 +33,7 @@ def measure(
         yield from _written(Path(name, "live.mlxtop"), windows, seconds)
         big.write(path := Path(name, "big.mlxtop"), samples)
         yield from _read(path, samples / 1e6)
+        yield from _shown(path, samples / 1e6)
 
 
 def _size(path: Path, rate: int, seconds: int) -> Figure:
@@ -89,6 +92,25 @@ def _read(path: Path, millions: float) -> Iterator[Figure]:
     for width, spans in views.items():
         yield Figure(f"  columns of {width:g} s", statistics.median(spans), "ms", tail(spans))
     fleet.recording.close()
+
+
+def _shown(path: Path, millions: float, starts: int = 5) -> Iterator[Figure]:
+    """From the command to the first picture, and from a key that zooms to the picture of that zoom."""
+    first, zooms = [], []
+    for _ in range(starts):
+        with Terminal([MLXTOP, "replay", str(path)]) as terminal:
+            first.append(terminal.shown(b" a column") - terminal.began)
+            time.sleep(0.5)
+            at = WIDTHS.index(TimeAxis().width)
+            for key in "-" * (len(WIDTHS) - 1 - at) + "+" * (len(WIDTHS) - 1):
+                at += 1 if key == "-" else -1
+                written, pressed = terminal.type(key)
+                answer = f" {format_span(WIDTHS[at])} a column".encode()
+                zooms.append((terminal.shown(answer, written) - pressed) * 1e3)
+                time.sleep(0.2)
+    what = f"recording: {millions:.0f} million samples to the first picture"
+    yield Figure(what, statistics.median(first), "s", tail(first), OPEN)
+    yield Figure("recording: a zoom on the screen", statistics.median(zooms), "ms", tail(zooms), VIEW)
 
 
 def _start(end: float, width: float) -> float:
