@@ -87,6 +87,8 @@ def environment(home: Path, run: str | None = "1", **more: str) -> dict[str, str
     """Ours, with `home` as the place for sockets, and nothing else of mlxtop's."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("MLXTOP", "PYTHON"))}
     named = {} if run is None else {"MLXTOP": run}
+    # From 3.12 on Python warns of a fork beside threads, of which the agent's is one.
+    named["PYTHONWARNINGS"] = "ignore:This process:DeprecationWarning"
     return {**ours, "XDG_RUNTIME_DIR": str(home), **named, **more}
 
 

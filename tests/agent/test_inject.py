@@ -226,6 +226,7 @@ print(threading.active_count())
 
 def test_without_gdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr("mlxtop.agent.inject.python_of", lambda _: (3, 8))
     with pytest.raises(MlxtopError, match=r"needs (gdb|lldb), which is not here"):
         inject(os.getpid(), *boot_of(tmp_path))
 
@@ -280,6 +281,17 @@ def test_remote_exec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inject(os.getpid(), script, proof.exists, timeout=5)
     assert len(used) == 1
     assert not used[0].exists()
+
+
+@pytest.mark.skipif(not hasattr(sys, "remote_exec"), reason="comes with Python 3.14")
+@pytest.mark.parametrize("code", ["time.sleep(0.01)", "pass"], ids=["sleeps now and then", "computes"])
+def test_remote_exec_of_a_real_process(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    child = start(f"while time.monotonic() < began + 3: {code}")
+    script, proof = boot(tmp_path)
+    inject(child.pid, script, proof.exists)
+    assert child.communicate(timeout=20) == ("3.0 end\n", "")
+    assert child.returncode == 0
 
 
 def test_remote_exec_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

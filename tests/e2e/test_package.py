@@ -63,7 +63,7 @@ def test_the_sdist_has_the_tests_and_nothing_of_this_machine(built: Path) -> Non
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_installed_it_runs_the_demo(built: Path, tmp_path: Path, version: str) -> None:
     home = tmp_path / "venv"
     subprocess.run([interpreter(version), "-m", "venv", "--without-pip", str(home)], check=True)

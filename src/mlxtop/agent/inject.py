@@ -22,8 +22,8 @@ def inject(pid: int, script: Path, wait: Callable[[], bool], timeout: float = 15
 
     The file runs in a thread of its own, with fresh globals; nothing is printed, and its exceptions are
     swallowed. The target's user must be able to read it. `timeout` is in seconds.
-    Python 3.14 and newer: `sys.remote_exec` from the same version of Python, written to the documented
-    interface, never run. Otherwise, and when that does not come through, a debugger.
+    Python 3.14 and newer: `sys.remote_exec` from the same version of Python. Otherwise, and when that does
+    not come through, a debugger.
 
     Raises `MlxtopError`. After an error remove the file: a target that was busy may come to it later
     still, and a file that is not there does no harm.

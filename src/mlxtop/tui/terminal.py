@@ -69,7 +69,11 @@ def check() -> None:
 def _open_terminal() -> int:
     for fd in (1, 2):
         if os.isatty(fd):
-            return os.open(os.ttyname(fd), os.O_RDWR)
+            try:
+                return os.open(os.ttyname(fd), os.O_RDWR)
+            except OSError:
+                # In a container the terminal of whoever entered it has no name.
+                return os.dup(fd)
     try:
         return os.open("/dev/tty", os.O_RDWR)
     except OSError as error:

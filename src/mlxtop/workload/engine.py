@@ -84,7 +84,7 @@ class Engine(threading.Thread):
         """The last prompt that was typed, until the output shows it."""
         self._source = prompts(options)
         self._conversation: list[Any] | None = None
-        self._context = 0
+        self._remembered = 0
         """Tokens in the conversation's KV cache."""
         self._model: Any = None
         self._tokenizer: Any = None
@@ -206,7 +206,7 @@ class Engine(threading.Thread):
         self._safe_point()
         tokens = encode(self._tokenizer, prompt)
         if prompt.chat and self._conversation is not None:
-            cache, context = self._conversation, self._context
+            cache, context = self._conversation, self._remembered
         else:
             cache, context = kv_cache(self._model, options.max_kv_size), 0
         self._conversation = cache if prompt.chat else None
@@ -226,7 +226,7 @@ class Engine(threading.Thread):
             run.reason = "stopped"
             raise
         finally:
-            self._context = context + len(tokens) + run.tokens
+            self._remembered = context + len(tokens) + run.tokens
             if run.tokens:
                 self._emit(Kind.GENERATION, **run.summary())
             if not prompt.chat:

@@ -1,6 +1,7 @@
 """How far a download from the Hub is, told while mlx-lm does it."""
 
 import io
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,8 @@ def progress(tell: Tell) -> Iterator[None]:
                 tell(int(self.n), int(self.total))
             return True
 
+    # Its own is one for several processes, whose semaphore Python 3.14 misses loudly when we leave.
+    Bar.set_lock(threading.RLock())
     download = utils.snapshot_download
     utils.snapshot_download = partial(download, tqdm_class=Bar)
     try:
