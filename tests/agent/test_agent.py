@@ -376,8 +376,11 @@ while True:
     made = [a @ a for _ in range(8)]
     time.sleep(0.05)
     mx.eval(made)
+    print("round", flush=True)
 """
-    viewer = start(MX + code).connect()
+    subject = start(MX + code)
+    assert subject.line() == "round"
+    viewer = subject.connect()
     viewer.message("facts")
     viewer.say("census")
     counted = viewer.event("census")

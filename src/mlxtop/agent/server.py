@@ -27,7 +27,7 @@ WISH_EVERY = 0.05
 BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
 
-TIDY_EVERY = 1.0
+TIDY_EVERY = 0.5
 """Seconds between looks at what seldom changes: a tick of a program at rest finds nothing in the processor's
 caches, and each line of it takes ten times as long as it would."""
 GATHER = 0.15
