@@ -23,14 +23,18 @@ SLOW = ("agent", "cli", "fit", "recording", "session", "soak", "workload")
 """Folders whose tests start processes or take real models through their paces: `make fast` leaves them out."""
 
 
+SHARED = ("agent", "cli", "e2e", "session")
+"""Folders whose tests wait for other processes, three at once on a machine that others use too: what fails is
+tried once more, and told of as `R`."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         if folder in SLOW:
             item.add_marker(pytest.mark.slow)
-        if folder == "e2e":
-            # A whole terminal on a machine that is shared: what fails is tried once more, and told of as `R`.
+        if folder in SHARED:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
