@@ -30,7 +30,7 @@ BATCH = 200
 TIDY_EVERY = 0.5
 """Seconds between looks at what seldom changes: a tick of a program at rest finds nothing in the processor's
 caches, and each line of it takes ten times as long as it would."""
-GATHER = 0.15
+GATHER = 0.25
 """Seconds for which samples are gathered into one message, unless something happens meanwhile."""
 CLOSES_WITHIN = 0.2
 """Seconds after which a program that closes all descriptors has done so."""
