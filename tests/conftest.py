@@ -23,9 +23,9 @@ SLOW = ("agent", "cli", "fit", "recording", "session", "soak", "workload")
 """Folders whose tests start processes or take real models through their paces: `make fast` leaves them out."""
 
 
-SHARED = ("agent", "cli", "e2e", "session")
-"""Folders whose tests wait for other processes, three at once on a machine that others use too: what fails is
-tried once more, and told of as `R`."""
+SHARED = ("agent", "cli", "e2e", "session", "tui")
+"""Folders whose tests wait for other processes or for a screen, several at once on a machine that others use
+too: what fails is tried once more, and told of as `R`."""
 
 
 @pytest.hookimpl(tryfirst=True)

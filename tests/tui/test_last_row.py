@@ -84,6 +84,7 @@ def test_a_name_stands_where_no_tick_covers_it():
 
 
 @pytest.mark.parametrize("colours", [True, False], ids=["colours", "no-colour"])
+@pytest.mark.slow
 async def test_a_strip_of_a_terminal_and_back(session, monkeypatch, colours):
     """For a moment after a resize a chart has columns for another width."""
     if not colours:

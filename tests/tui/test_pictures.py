@@ -145,6 +145,7 @@ def test_a_budget_with_room(snap_compare, app, session, size):
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.slow
 def test_an_alarm(snap_compare, app, session, level, theme):
     spend(session, level, {80: 340.0, 95: 25.0, 100: 0.0}[level])
 
@@ -164,6 +165,7 @@ def test_an_alarm_on_other_screens(snap_compare, app, session, size):
 
 
 @pytest.mark.parametrize("keys", [["b"], ["g"]], ids=["dialog", "graph"])
+@pytest.mark.slow
 def test_a_budget_over_it(snap_compare, app, session, keys):
     spend(session, 80, 340.0)
 
