@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.probe import footprint, rusage
 from tests.process import python
 
@@ -89,3 +90,12 @@ def test_the_mac_reader_asks_for_this_process_and_reads_the_right_field(
     assert read() == 9
     library.works = False
     assert read() is None
+
+
+def test_the_recent_footprint_is_read_four_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int | None] = [7, None, 9]
+    monkeypatch.setattr(footprint, "reader", lambda: lambda: found.pop(0))
+    recent = footprint.Recent()
+    assert recent.bytes == UNKNOWN
+    assert [recent.at(now) for now in (10.0, 10.2, 10.25, 10.3, 10.5)] == [7, 7, UNKNOWN, UNKNOWN, 9]
+    assert recent.bytes == 9

@@ -24,12 +24,9 @@ from mlxtop.agent.steps import Steps
 from mlxtop.agent.wishes import Wishes
 from mlxtop.core.event import Kind
 from mlxtop.core.limits import KNOBS, Knob
-from mlxtop.core.sample import UNKNOWN
 from mlxtop.probe import allocator, device, footprint, program
 
 INTERVAL, SHORTEST = 0.1, 0.01
-FOOTPRINT_EVERY = 0.25
-"""Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
 LEAVE_WITHIN = 0.5
 NAME_MOST = 80
 """Letters of a mark, a phase or a viewer's name."""
@@ -71,8 +68,7 @@ class Agent:
         self._phase = 0
         self._naming = threading.Lock()
         self.ring = Ring()
-        self._footprint = footprint.reader()
-        self._footprint_now, self._footprint_due = UNKNOWN, 0.0
+        self._footprint = footprint.Recent()
         self.facts: dict[str, Any] = {}
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
@@ -156,13 +152,9 @@ class Agent:
         if not self.facts:
             self._look_around()
         active, cache, peak = self._read()
-        if now >= self._footprint_due:
-            self._footprint_due = now + FOOTPRINT_EVERY
-            read = self._footprint()
-            self._footprint_now = UNKNOWN if read is None else read
         steps = self._steps
         self.ring.add(
-            now - self.news.origin, active, cache, peak, self._footprint_now,
+            now - self.news.origin, active, cache, peak, self._footprint.at(now),
             steps.count, steps.count, steps.busy, self._phase, *self.knobs.kept,
         )  # fmt: skip
 
@@ -185,7 +177,7 @@ class Agent:
     def hello(self) -> dict[str, Any]:
         """What a viewer is told first, `watched` aside. The counters are those of this moment."""
         names = ("active", "cache", "peak", "footprint")
-        counters = dict(zip(names, (*self._read(), self._footprint_now), strict=True))
+        counters = dict(zip(names, (*self._read(), self._footprint.bytes), strict=True))
         return {
             "protocol": wire.PROTOCOL,
             "mlxtop": __version__,

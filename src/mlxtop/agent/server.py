@@ -211,7 +211,9 @@ class Server(threading.Thread):
 
     def _farewell(self) -> None:
         """The program comes to its end; whoever does not take the last word at once misses it."""
-        self._agent.tick(time.monotonic())
+        now = time.monotonic()
+        self._agent.tick(now)
+        self._agent.news.tell_repeats(now)
         for client in self._clients.values():
             client.fed = 0.0
         self._feed_all()

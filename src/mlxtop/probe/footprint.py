@@ -11,8 +11,30 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 
+from mlxtop.core.sample import UNKNOWN
+
 KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
 """What `reader()` reads here."""
+
+
+EVERY = 0.25
+"""Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
+
+
+class Recent:
+    """The footprint as it was at most `EVERY` seconds ago, for whoever samples more often."""
+
+    def __init__(self) -> None:
+        self._read, self._due = reader(), 0.0
+        self.bytes = UNKNOWN
+
+    def at(self, now: float) -> int:
+        """Bytes, `UNKNOWN` when it cannot be read. `now` is `time.monotonic()`."""
+        if now >= self._due:
+            self._due = now + EVERY
+            read = self._read()
+            self.bytes = UNKNOWN if read is None else read
+        return self.bytes
 
 
 def reader() -> Callable[[], int | None]:

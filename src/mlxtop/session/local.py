@@ -10,7 +10,7 @@ from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import History
 from mlxtop.core.limits import Knob
 from mlxtop.core.playhead import Playhead
-from mlxtop.core.sample import UNKNOWN, Sample
+from mlxtop.core.sample import Sample
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
@@ -25,9 +25,6 @@ from mlxtop.workload.options import Options
 from mlxtop.workload.prompts import Prompt
 
 Sink = Callable[[Event | Sample], None]
-
-FOOTPRINT_EVERY = 0.25
-"""Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
 
 
 class LocalSession:
@@ -60,8 +57,6 @@ class LocalSession:
         self._phase = 0
         self.sinks = [sink] if sink else []
         self._lock = threading.RLock()
-        self._footprint: Callable[[], int | None] = lambda: None
-        self._footprint_now, self._footprint_due = UNKNOWN, 0.0
         self._read: Callable[[], tuple[int, int, int]] = lambda: (0, 0, 0)
         self._sampler: Sampler | None = None
         self._engine = Engine(options, self._emit, self.transcript.write)
@@ -73,8 +68,8 @@ class LocalSession:
 
     def open(self) -> None:
         """Starts the engine, and the sampler as soon as MLX is there to be read. Returns at once."""
-        self._footprint = footprint.reader()
-        self.own_memory = self._footprint()
+        self._footprint = footprint.Recent()
+        self.own_memory = footprint.reader()()
         self._unlisten = program.listen(self._told)
         self._engine.start()
         self._opener.start()
@@ -147,10 +142,6 @@ class LocalSession:
 
     def _tick(self, now: float) -> None:
         active, cache, peak = self._read()
-        if now >= self._footprint_due:
-            self._footprint_due = now + FOOTPRINT_EVERY
-            read = self._footprint()
-            self._footprint_now = UNKNOWN if read is None else read
         c = self._engine.counters
         sample = Sample(
             now - self._origin,
@@ -158,7 +149,7 @@ class LocalSession:
             cache,
             peak,
             active + cache,
-            self._footprint_now,
+            self._footprint.at(now),
             c.tokens,
             c.steps,
             c.decode,

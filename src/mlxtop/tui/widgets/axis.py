@@ -34,33 +34,26 @@ class Axis(Canvas):
 
     def _band(self, frame: Frame, width: int) -> Strip:
         columns, names = frame.columns, frame.session.phases
-        # Letters, and beside each the number of its style: comparing styles takes longer than drawing.
-        letters, inks = list[str](), list[int]()
-        styles = [self.style("text")]
+        cells: list[Part] = []
         ticks = {column for column, _ in frame.ticks}
         for index, run in groupby(columns.last["phase"]):
-            start, length = len(letters), len(list(run))
+            start, length = len(cells), len(list(run))
             if not 0 <= index < len(names):
-                letters += " " * length
-                inks += [0] * length
+                cells += [(" ", self.style("text"))] * length
                 continue
             name = one_line(names[index])
             ink = "dim" if name == "idle" else "ink"
-            styles.append(self.style(ink) + Style(bgcolor=self.style(phase_colour(name)).color))
+            style = self.style(ink) + Style(bgcolor=self.style(phase_colour(name)).color)
             at = _room(len(name), start, start + length, ticks)
             word = "" if at is None else " " * (at - start) + name
-            letters += f"{word:<{length}}"
-            inks += [len(styles) - 1] * length
+            cells += [(letter, style) for letter in f"{word:<{length}}"]
         for column, event in frame.ticks:
             raised = event.kind is Kind.LIMIT and event.data["new"] > event.data["old"]
             glyph = "▲" if raised else GLYPHS[event.kind]
-            styles.append(styles[inks[column]] + Style(bold=True, color=self.style("mark").color))
-            letters[column], inks[column] = glyph, len(styles) - 1
-        runs, at = list[Part](), 0
-        for ink_, run in groupby(inks):
-            end = at + len(list(run))
-            runs.append(("".join(letters[at:end]), styles[ink_]))
-            at = end
+            cells[column] = (glyph, cells[column][1] + Style(bold=True, color=self.style("mark").color))
+        runs = [
+            ("".join(c for c, _ in run), style) for style, run in groupby(cells, key=lambda cell: cell[1])
+        ]
         return self.row([(f" {'phase':<{GUTTER - 1}}", self.style("dim")), *runs], width)
 
     def _times(self, frame: Frame, width: int) -> Strip:
