@@ -125,7 +125,8 @@ def press(*keys: str) -> Act:
 
 
 async def main(names: list[str]) -> None:
-    for name, make in {"sweep": sweep, "models": models, "run": programs}.items():
+    # In this order: what ran before in this process would show in a model's peak.
+    for name, make in {"models": models, "sweep": sweep, "run": programs}.items():
         if not names or name in names:
             await make()
 
