@@ -94,7 +94,7 @@ def test_nothing_of_a_cell_is_left_for_the_next(limits: ModelBench) -> None:
 )
 def test_other_knobs_are_the_generation_s(knob: str) -> None:
     # A prompt is taken in at one go, whatever is kept of it: a small KV cache shows in a long answer.
-    length, answer = (8, 200) if knob.startswith("max-kv-size") else (128, 8)
+    length, answer = (128, 8) if knob.startswith("prefill") else (8, 400)
     plan = plan_of(knob, rounds=1, lengths=(length,), max_tokens=answer)
     sweep = Sweep(plan, ModelBench(plan, Options()))
     sweep.run()
