@@ -135,11 +135,18 @@ def gather(
 ) -> Frame:
     """A frame of `session` at `now` over `columns` of its history."""
     sample = session.history.at(now) if view.paused else session.history.latest
-    rate = speed(session.history.at(now - SPEED_WINDOW), sample)
-    if rate is None and session.state.phase == "prefill":
-        rate = session.state.generation.get("tps")
+    rate = _rate(session, sample, now)
     ticks = _ticks(session, columns, now)
     return Frame(session, session.state, view, own, now, sample, columns, rate, ticks, diagnosis, uses)
+
+
+def _rate(session: Session, sample: Sample | None, now: float) -> float | None:
+    """As of `now`, whatever the run does since: a paused view stands still."""
+    rate = speed(session.history.at(now - SPEED_WINDOW), sample)
+    if rate is not None or sample is None or "prefill" not in session.phases[sample.phase : sample.phase + 1]:
+        return rate
+    last = session.timeline.latest(Kind.GENERATION, lambda event: event.time <= now)
+    return last.data.get("tps") if last is not None else None
 
 
 def explain(session: Session, now: float) -> Diagnosis:

@@ -1,0 +1,41 @@
+"""A frame is of its moment: what the run did afterwards does not show in it."""
+
+import pytest
+
+from mlxtop.core.event import Kind
+from mlxtop.core.sample import speed
+from mlxtop.tui.frame import SPEED_WINDOW, Own, View, cut, gather
+from tests.tui.recorded import RecordedSession
+
+LAST = 26.0
+
+
+def paused(session: RecordedSession, now: float) -> float | None:
+    view = View(paused=True)
+    return gather(session, view, Own(), cut(session, view, 80, now), now).speed
+
+
+def test_the_speed_of_a_paused_view_stands_still() -> None:
+    gone_on = RecordedSession(LAST)
+    told = 0
+    for quarter in range(4 * 5, 4 * int(LAST)):
+        now = quarter / 4
+        found = paused(gone_on, now)
+        assert found == paused(RecordedSession(now), now), now
+        told += found is not None
+    assert told > 70
+
+
+def test_a_long_prefill_shows_the_last_generation_s_speed() -> None:
+    session = RecordedSession(LAST)
+    history = session.history
+    # The longest prompts take more than the window: nothing was decoded within it.
+    silent = [
+        t / 10
+        for t in range(60, int(LAST * 10))
+        if speed(history.at(t / 10 - SPEED_WINDOW), history.at(t / 10)) is None
+    ]
+    told = [event.data["tps"] for event in session.timeline.between(Kind.GENERATION, 0, LAST)]
+    shown = {paused(session, now) for now in silent} - {None}
+    assert shown
+    assert all(any(speed == pytest.approx(tps) for tps in told) for speed in shown)
