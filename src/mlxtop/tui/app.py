@@ -1,11 +1,12 @@
 """The application: it composes screens and routes keys; what a key does lives with the screen it is for."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 from textual.app import App, SystemCommand
@@ -81,6 +82,11 @@ class MlxtopApp(App[None]):
     def crashed(self) -> bool:
         """Whether an exception ended the application."""
         return self.return_code == 1
+
+    def run(self, **options: Any) -> None:
+        # What is imported by now stays: the collector need not look through it while a screen waits.
+        gc.freeze()
+        super().run(**options)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.defaults(self.current_theme.dark)

@@ -134,6 +134,15 @@ class Canvas(Widget, can_focus=False):
             self._styles[key] = found
         return found
 
+    def on(self, ground: str, name: str, bold: bool = False) -> Style:
+        """The colour `name` on the colour `ground`, or on the panel's own where that is empty."""
+        key = f"{name} on {ground} {bold}"
+        found = self._styles.get(key)
+        if found is None:
+            found = self.style(name) + Style(bgcolor=self.style(ground).color if ground else None, bold=bold)
+            self._styles[key] = found
+        return found
+
     def row(self, parts: Iterable[Part], width: int) -> Strip:
         """One row from pieces of text, cut or filled to `width` cells."""
         segments = [Segment(text, style) for text, style in parts if text]

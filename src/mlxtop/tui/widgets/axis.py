@@ -2,7 +2,6 @@
 
 from itertools import groupby
 
-from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.event import Kind
@@ -12,6 +11,9 @@ from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.widgets.chart import GUTTER
 from mlxtop.tui.widgets.header import phase_colour
+
+Look = tuple[str, str, bool]
+"""A cell's ground, its ink, and whether that is bold."""
 
 LABEL_EVERY = 16
 GLYPHS = {
@@ -34,33 +36,35 @@ class Axis(Canvas):
 
     def _band(self, frame: Frame, width: int) -> Strip:
         columns, names = frame.columns, frame.session.phases
-        cells: list[Part] = []
+        cells: list[str] = []
+        looks: list[Look] = []
         ticks = {column for column, _ in frame.ticks}
         for index, run in groupby(columns.last["phase"]):
             start, length = len(cells), len(list(run))
-            if not 0 <= index < len(names):
-                cells += [(" ", self.style("text"))] * length
-                continue
-            name = one_line(names[index])
-            ink = "dim" if name == "idle" else "ink"
-            style = self.style(ink) + Style(bgcolor=self.style(phase_colour(name)).color)
-            at = _room(len(name), start, start + length, ticks)
-            word = "" if at is None else " " * (at - start) + name
-            cells += [(letter, style) for letter in f"{word:<{length}}"]
+            name = one_line(names[index]) if 0 <= index < len(names) else ""
+            at = _room(len(name), start, start + length, ticks) if name else None
+            cells += f"{'' if at is None else ' ' * (at - start) + name:<{length}}"
+            looks += [_look(name)] * length
         for column, event in frame.ticks:
             raised = event.kind is Kind.LIMIT and event.data["new"] > event.data["old"]
-            glyph = "▲" if raised else GLYPHS[event.kind]
-            cells[column] = (glyph, cells[column][1] + Style(bold=True, color=self.style("mark").color))
-        runs = [
-            ("".join(c for c, _ in run), style) for style, run in groupby(cells, key=lambda cell: cell[1])
-        ]
-        return self.row([(f" {'phase':<{GUTTER - 1}}", self.style("dim")), *runs], width)
+            cells[column] = "▲" if raised else GLYPHS[event.kind]
+            looks[column] = (looks[column][0], "mark", True)
+        parts: list[Part] = [(f" {'phase':<{GUTTER - 1}}", self.style("dim"))]
+        for look, run in groupby(range(len(cells)), looks.__getitem__):
+            parts.append(("".join([cells[i] for i in run]), self.on(*look)))
+        return self.row(parts, width)
 
     def _times(self, frame: Frame, width: int) -> Strip:
         columns, live = frame.columns, frame.view.axis.end is None and not frame.view.paused
         times = time_labels(columns.start, columns.width, len(columns.last["phase"]), live)
         scale = f" {format_span(columns.width)} a column"
         return self.row([(f"{scale:<{GUTTER}}", self.style("dim")), (times, self.style("dim"))], width)
+
+
+def _look(phase: str) -> Look:
+    if not phase:
+        return "", "text", False
+    return phase_colour(phase), "dim" if phase == "idle" else "ink", False
 
 
 def time_labels(start: float, width: float, count: int, live: bool) -> str:

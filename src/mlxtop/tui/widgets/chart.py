@@ -180,13 +180,13 @@ class Chart(Canvas):
         ticks: Sequence[Tick],
     ) -> list[list[Segment]]:
         """Rows from top to bottom, each in runs of one style."""
-        full, high = scale.eighths(lo, rows), scale.eighths(hi, rows)
+        full = scale.eighths(lo, rows)
+        high = full if hi is lo else scale.eighths(hi, rows)
         level = [-1] * len(high)
         if line:
-            at = scale.eighths(line, rows)
-            level = [
-                min(rows * 8 - 1, e) // 8 if v <= scale.high else -1 for v, e in zip(line, at, strict=True)
-            ]
+            # A line stays where it is for long.
+            rows_of = {v: self._row_of(v, scale, rows) for v in set(line)}
+            level = [rows_of[v] for v in line]
         tick = [EMPTY] * len(high)
         for column_, event in ticks:
             tick[column_] = TICK_CODES.get(event.kind, EMPTY)
@@ -197,6 +197,10 @@ class Chart(Canvas):
             [Segment(text[run.start() : run.end()], styles[run[1]]) for run in RUNS.finditer(code)]
             for text, code in zip(drawn[:rows], drawn[rows:], strict=True)
         ]
+
+    def _row_of(self, value: int, scale: Scale, rows: int) -> int:
+        """The row of a line, counted from the bottom; -1 above the top."""
+        return min(rows - 1, scale.eighths([value], rows)[0] // 8) if value <= scale.high else -1
 
     def _run_styles(self) -> dict[str, Style]:
         return {
