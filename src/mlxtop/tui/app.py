@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import platformdirs
 from textual.app import App, SystemCommand
@@ -83,11 +83,6 @@ class MlxtopApp(App[None]):
         """Whether an exception ended the application."""
         return self.return_code == 1
 
-    def run(self, **options: Any) -> None:
-        # What is imported by now stays: the collector need not look through it while a screen waits.
-        gc.freeze()
-        super().run(**options)
-
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.defaults(self.current_theme.dark)
 
@@ -108,6 +103,9 @@ class MlxtopApp(App[None]):
         self.call_after_refresh(self._open)
 
     def _open(self) -> None:
+        if not self.is_headless:
+            # What is there by now stays: the collector need not look through it while the screen stands still.
+            gc.freeze()
         if self._opened is not None:
             self._opened()
 
