@@ -1,10 +1,9 @@
 """One series over time: present value and range on the left, a sparkline of its extremes on the right."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import groupby, repeat
 from math import floor, log10
 
 from rich.segment import Segment
@@ -193,10 +192,7 @@ class Chart(Canvas):
         # All in C: a picture has half a thousand columns.
         drawn = list(map("".join, zip(*map(column, repeat(rows), full, high, level, tick), strict=True)))
         styles = self._run_styles()
-        return [
-            [Segment(text[run.start() : run.end()], styles[run[1]]) for run in RUNS.finditer(code)]
-            for text, code in zip(drawn[:rows], drawn[rows:], strict=True)
-        ]
+        return [runs(text, code, styles) for text, code in zip(drawn[:rows], drawn[rows:], strict=True)]
 
     def _row_of(self, value: int, scale: Scale, rows: int) -> int:
         """The row of a line, counted from the bottom; -1 above the top."""
@@ -219,7 +215,16 @@ class Chart(Canvas):
 # One letter a cell says which style it has; runs of a letter become one segment.
 FULL, SOFT, EMPTY, LINE = "f", "s", " ", "-"
 TICK_CODES = {Kind.MARK: "m", Kind.LIMIT: "l", Kind.CLEAR: "c", Kind.RESET: "p", Kind.BUDGET: "b"}
-RUNS = re.compile(r"(.)\1*")
+
+
+def runs(text: str, code: str, styles: Mapping[str, Style]) -> list[Segment]:
+    """`text` in runs of one style: `code` has the style's letter of each cell."""
+    segments, start = [], 0
+    for letter, run in groupby(code):
+        end = start + len(list(run))
+        segments.append(Segment(text[start:end], styles[letter]))
+        start = end
+    return segments
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from mlxtop.core.text import one_line
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.widgets.chart import BLOCKS, EMPTY, RUNS, nice
+from mlxtop.tui.widgets.chart import BLOCKS, EMPTY, nice, runs
 from mlxtop.tui.widgets.header import phase_ink
 from mlxtop.tui.widgets.lineup import Lane, Lineup
 
@@ -235,10 +235,7 @@ class LaneCanvas(FleetCanvas):
         glyphs = map("".join, zip(*(glyphs for glyphs, _ in columns), strict=True))
         codes = map("".join, zip(*(codes for _, codes in columns), strict=True))
         styles = self._trace_styles(lane.ended is not None, ground)
-        return [
-            [Segment(text[run.start() : run.end()], styles[run[1]]) for run in RUNS.finditer(code)]
-            for text, code in zip(glyphs, codes, strict=True)
-        ]
+        return [runs(text, code, styles) for text, code in zip(glyphs, codes, strict=True)]
 
     def _trace_styles(self, ended: bool, ground: Style) -> dict[str, Style]:
         colour: Callable[[str], Style] = self.soft if ended else self.style
