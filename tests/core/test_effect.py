@@ -30,7 +30,8 @@ def test_one_kind_of_work_is_a_two_sample_t_test():
     assert found.pieces == 5
     assert found.change == pytest.approx(-0.20, abs=0.001)
     # By hand: pooled deviation of the logarithms 0.0126, times sqrt(2/5), times t(8) = 3.355, times 0.8.
-    assert found.reach == pytest.approx(0.0215, rel=0.05)
+    assert found.high - found.low == pytest.approx(2 * 0.0215, rel=0.05)
+    assert found.low < found.change < found.high < 0
 
 
 def test_kinds_of_work_are_kept_apart():
@@ -102,6 +103,6 @@ def test_an_effect_beyond_the_noise_is_told_with_its_size(effect, noise):
         after = [(k, (1 + effect) * rng.lognormvariate(5 - k / 9, noise)) for k in range(8) for _ in range(2)]
         told = compare(before, after)
         found += told.found == "differs" and (told.change > 0) == (effect > 0)
-        covered += abs(told.change - effect) <= told.reach
+        covered += told.low <= effect <= told.high
     assert found >= 297
     assert covered >= 291

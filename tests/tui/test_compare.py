@@ -118,10 +118,10 @@ async def test_it_fills_while_it_is_open(session):
         (Effect("few", 0), "not enough: 0 of 3"),
         (Effect("few", 3), "not enough yet"),
         (Effect("unlike"), "nothing alike"),
-        (Effect("same", 9, 0.01, 0.231), "cannot tell ±23.1 %"),
-        (Effect("differs", 9, -0.279, 0.02), "-27.9 ±2.0 %"),
-        (Effect("differs", 9, 1.5, 0.3), "+150 ±30.0 %"),
-        (Effect("same", 9, 1.5, 1e9), "cannot tell ±999 %"),
+        (Effect("same", 9, 0.01, -0.21, 0.252), "cannot tell ±23.1 %"),
+        (Effect("differs", 9, -0.279, -0.299, -0.259), "-27.9 % (25.9–29.9)"),
+        (Effect("differs", 9, 1.5, 1.2, 1.8), "+150 % (120–180)"),
+        (Effect("same", 9, 1.5, -0.9, 1e9), "cannot tell ±999 %"),
     ],
 )
 def test_a_difference_in_words_fits_its_column(effect, text):

@@ -26,8 +26,9 @@ class Effect(NamedTuple):
     """On the side that has fewer, of those that may be compared."""
     change: float = 0.0
     """Share of the speed that was gained, negative when lost."""
-    reach: float = 0.0
-    """Half of the 99 % interval of `change`."""
+    low: float = 0.0
+    high: float = 0.0
+    """The 99 % interval of `change`. It is that of a logarithm, and so longer upwards."""
 
 
 def compare(before: Iterable[Piece], after: Iterable[Piece]) -> Effect:
@@ -56,8 +57,8 @@ def compare(before: Iterable[Piece], after: Iterable[Piece]) -> Effect:
     left = sum(_scatter(a) + _scatter(b) for a, b in shared)
     left += sum(w * (step - effect) ** 2 for w, step in zip(weights, steps, strict=True))
     reach = student(freedom) * sqrt(left / freedom / weight)
-    change = exp(effect) - 1
-    return Effect("same" if abs(effect) <= reach else "differs", count, change, exp(effect) * reach)
+    change, low, high = (exp(at) - 1 for at in (effect, effect - reach, effect + reach))
+    return Effect("same" if abs(effect) <= reach else "differs", count, change, low, high)
 
 
 def student(freedom: int, z: float = Z) -> float:

@@ -78,10 +78,11 @@ def told(effect: Effect) -> str:
         case "unlike":
             return "nothing alike"
         case "same":
-            return f"cannot tell ±{_percent(effect.reach)} %"
+            return f"cannot tell ±{_percent((effect.high - effect.low) / 2)} %"
         case "differs":
             sign = "+" if effect.change > 0 else "-"
-            return f"{sign}{_percent(abs(effect.change))} ±{_percent(effect.reach)} %"
+            least, most = sorted((abs(effect.low), abs(effect.high)))
+            return f"{sign}{_percent(abs(effect.change))} % ({_percent(least)}–{_percent(most)})"
 
 
 def _percent(share: float) -> str:
