@@ -246,6 +246,8 @@ def test_theme(demo: Screen) -> None:
 
 
 def test_limits_are_compared_beside_the_output_and_in_full(demo: Screen) -> None:
+    # A second limit, whatever was tried before.
+    demo.press("[")
     demo.wait_for("change of speed")
     demo.press("v")
     demo.wait_for("A piece of work is one generation")
