@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlxtop.core import columns
 from mlxtop.core.columns import Level, Row, cut
 from mlxtop.core.history import WIDTHS, History
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
@@ -109,11 +110,10 @@ def rows(level: Level) -> list[Row]:
 
 def told(history: History, level: int) -> list[Row]:
     """What a live session's history holds at `level`, finished and open."""
-    found: dict[float, Row] = {}
+    found: dict[float, list[Row]] = {}
     for each in rows(history._rows(level - 1, 0.0, float("inf"))):
-        start = each.time // WIDTHS[level - 1] * WIDTHS[level - 1]
-        found[start] = found[start].merge(each) if start in found else each._replace(time=start)
-    return list(found.values())
+        found.setdefault(each.time // WIDTHS[level - 1] * WIDTHS[level - 1], []).append(each)
+    return [columns.merge(start, part) for start, part in found.items()]
 
 
 exact = settings(deadline=None, max_examples=25)

@@ -35,9 +35,9 @@ class Level:
 
     def append(self, row: "Row") -> None:
         self.time.append(row.time)
-        for columns, values in ((self.lo, row.lo), (self.hi, row.hi), (self.last, row.last)):
-            for column, value in zip(columns, values, strict=True):
-                column.append(value)
+        columns, values = (*self.lo, *self.hi, *self.last), (*row.lo, *row.hi, *row.last)
+        for column, value in zip(columns, values, strict=True):
+            column.append(value)
         self.trim()
 
     def trim(self) -> None:
@@ -65,10 +65,11 @@ class Row(NamedTuple):
     hi: Sequence[int]
     last: Sequence[int]
 
-    def merge(self, later: "Row") -> "Row":
-        return Row(
-            self.time, tuple(map(min, self.lo, later.lo)), tuple(map(max, self.hi, later.hi)), later.last
-        )
+
+def merge(time: float, rows: Sequence[Row]) -> Row:
+    """One bucket for those of `rows`, which are in order."""
+    lows, highs = zip(*(row.lo for row in rows), strict=True), zip(*(row.hi for row in rows), strict=True)
+    return Row(time, tuple(map(min, lows)), tuple(map(max, highs)), rows[-1].last)
 
 
 def cut(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import inf
 from threading import Lock
 
-from mlxtop.core.columns import Columns, Level, Row, cut
+from mlxtop.core.columns import Columns, Level, Row, cut, merge
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 
 _N = len(GAUGES)
@@ -35,9 +35,9 @@ class History:
         self._raw = Level(min(max(round(RAW_SECONDS / interval), RAW_LEAST), RAW_MOST))
         self._raw.hi = self._raw.lo
         self._levels = [Level(BUCKETS) for _ in WIDTHS]
-        # The bucket of each level that is still being filled. The first level's lies in `_recent`:
-        # samples wait there until their second is over, so that a tick costs one append.
-        self._open: list[Row | None] = [None for _ in WIDTHS]
+        # What the bucket of each level that is still being filled is made of. The first level's lies in
+        # `_recent`: samples wait there until their second is over, so that a tick costs one append.
+        self._open: list[list[Row]] = [[] for _ in WIDTHS]
         self._recent: list[Sample] = []
         self._second = -1
         self._lock = Lock()
@@ -83,18 +83,21 @@ class History:
         return Row(float(self._second), [*map(min, gauges)], [*map(max, gauges)], last)
 
     def _fold(self, level: int, row: Row) -> None:
-        """Merges `row` into the open bucket of `level`; a bucket that closes goes up one level."""
+        """Adds `row` to the open bucket of `level`; a bucket that closes goes up one level."""
         if level == len(WIDTHS):
             return
-        start = row.time // WIDTHS[level] * WIDTHS[level]
-        bucket = self._open[level]
-        if bucket is not None and bucket.time == start:
-            self._open[level] = bucket.merge(row)
-            return
-        if bucket is not None:
+        rows, width = self._open[level], WIDTHS[level]
+        if rows and row.time // width != rows[0].time // width:
+            bucket = self._bucket(level)
+            rows.clear()
             self._levels[level].append(bucket)
             self._fold(level + 1, bucket)
-        self._open[level] = row._replace(time=start)
+        rows.append(row)
+
+    def _bucket(self, level: int) -> Row:
+        """The open bucket of `level`, which is not empty."""
+        rows, width = self._open[level], WIDTHS[level]
+        return merge(rows[0].time // width * width, rows)
 
     def columns(
         self,
@@ -153,11 +156,11 @@ class History:
                 self._unfold(rows)
                 return rows.slice(start, end)
             return rows
-        pending = [self._open[k] for k in range(level, 0, -1)]
+        pending = [self._bucket(k) for k in range(level, 0, -1) if self._open[k]]
         if self._recent:
             _, *values = zip(*self._recent, strict=True)
             pending.append(self._reduce(values[:_N]))
         for row in pending:
-            if row is not None and start <= row.time < end:
+            if start <= row.time < end:
                 rows.append(row)
         return rows

@@ -5,12 +5,18 @@ import threading
 import time
 from collections.abc import Callable
 
+from mlxtop.probe import timeslice
+
+HURRIED = 0.02
+"""Seconds: at shorter intervals whoever runs just then makes many a tick late."""
+
 
 class Sampler(threading.Thread):
     """Calls `tick(now)` every `interval` seconds, on the grid that begins when it starts.
 
-    `late(n)` is told of `n` grid points that passed before their tick could run. An interval of less than
-    20 ms lowers this process's `sys.setswitchinterval` to a quarter of it.
+    `late(n)` is told of `n` grid points that passed before their tick could run. An interval below
+    `HURRIED` lowers this process's `sys.setswitchinterval` to a quarter of it, and has the thread ask the
+    system for the shortest slice.
     """
 
     def __init__(
@@ -29,6 +35,9 @@ class Sampler(threading.Thread):
         self.skipped = 0
 
     def run(self) -> None:
+        if self._interval < HURRIED:
+            # MLX keeps every core busy, and a core is given up after milliseconds.
+            timeslice.shorten()
         origin, interval, n = time.monotonic(), self._interval, 0
         while True:
             due = origin + n * interval

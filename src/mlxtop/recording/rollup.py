@@ -1,8 +1,9 @@
 """Samples as rows, and the extremes of rows in ever wider buckets."""
 
 from collections.abc import Iterable
+from itertools import chain, groupby
 
-from mlxtop.core.columns import Row
+from mlxtop.core.columns import Row, merge
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.sample import Sample
 
@@ -21,11 +22,7 @@ def roll(level: int, begun: Row | None, rows: Iterable[Row]) -> tuple[list[Row],
 
     `begun` is the one that was being filled before.
     """
-    width, found = WIDTHS[level - 1], [begun] if begun else []
-    for each in rows:
-        start = each.time // width * width
-        if found and found[-1].time == start:
-            found[-1] = found[-1].merge(each)
-        else:
-            found.append(each._replace(time=start))
+    width = WIDTHS[level - 1]
+    every = chain([begun] if begun else [], rows)
+    found = [merge(start, [*part]) for start, part in groupby(every, lambda row: row.time // width * width)]
     return found[:-1], found[-1] if found else None
