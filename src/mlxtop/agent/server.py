@@ -28,8 +28,7 @@ BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
 
 TIDY_EVERY = 0.5
-"""Seconds between looks at what seldom changes: a tick of a program at rest finds nothing in the processor's
-caches, and each line of it takes ten times as long as it would."""
+"""Seconds between looks at what seldom changes."""
 GATHER = 0.25
 """Seconds for which samples are gathered into one message, unless something happens meanwhile."""
 CLOSES_WITHIN = 0.2
@@ -98,6 +97,7 @@ class Server(threading.Thread):
         """Whether anybody ever came."""
         self._deaf = False
         """Whether nobody is let in for a while."""
+        self._tidy_at = 0.0
         self._wake: tuple[socket.socket, ...] = ()
         """What is sent into the second wakes the thread at the first. Not a pipe: what was sent to a socket
         never ends up in a file of the program's."""
@@ -171,27 +171,41 @@ class Server(threading.Thread):
             self._let_go()
 
     def _serve(self) -> None:
-        agent = self._agent
-        due = tidy = time.monotonic()
+        # A tick of a program at rest finds nothing in the processor's caches: each line takes ten times as
+        # long as it would, so most rounds go through few of them.
+        agent, clock, poll = self._agent, time.monotonic, self._poll.poll
+        due = attend = clock()
         while not self._stopping:
-            now = time.monotonic()
-            due = min(due, now + agent.interval)
-            if now >= tidy:
-                tidy = now + TIDY_EVERY
-                self._tidy(now)
+            now = clock()
             if now >= due:
                 agent.tick(now)
-                # What was missed is skipped, not made up for.
-                due += agent.interval * max(1, int((now - due) / agent.interval) + 1)
-            if agent.wishes.waiting:
-                agent.wishes.help_along(now)
-            if self._clients:
-                self._feed_all()
-            wait = max(0.0, due - time.monotonic())
-            if agent.wishes.waiting:
-                wait = min(wait, WISH_EVERY)
-            for fd, flags in self._poll.poll(wait * 1000 + 0.5):
-                self._happened(fd, flags)
+                due += agent.interval
+                if due <= now:
+                    # What was missed is skipped, not made up for.
+                    due += agent.interval * (int((now - due) / agent.interval) + 1)
+            wait = due - now
+            if now >= attend:
+                attend = now + GATHER
+                if self._attend(now):
+                    attend, wait = now, min(wait, WISH_EVERY)
+            if happened := poll(wait * 1000):
+                for fd, flags in happened:
+                    self._happened(fd, flags)
+                attend = clock()
+                # Somebody may have asked for a shorter interval.
+                due = min(due, attend + agent.interval)
+
+    def _attend(self, now: float) -> bool:
+        """Looks after all but the samples; whether that is to be done again soon."""
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY_EVERY
+            self._tidy(now)
+        wishes = self._agent.wishes
+        if waiting := wishes.waiting:
+            wishes.help_along(now)
+        if self._clients:
+            self._feed_all()
+        return waiting
 
     def _tidy(self, now: float) -> None:
         self._check()
