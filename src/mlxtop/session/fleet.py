@@ -18,7 +18,10 @@ from mlxtop.session.protocol import Stranger
 from mlxtop.session.remote import RemoteSession
 
 LOOK_EVERY = 0.2
-"""Seconds between looks for new agents, for output and for what has ended."""
+"""Seconds between looks for output and for what has ended."""
+FIND_EVERY = 0.4
+"""Seconds between looks for new agents where there is one already: reading directories is most of what this
+thread does."""
 GATHER = 0.02
 """Seconds between two readings: what many agents say is taken in at one go."""
 Role = Literal["look", "watch"]
@@ -133,12 +136,14 @@ class AgentFleet(threading.Thread):
             os.write(self._wake_write, b"!")
 
     def run(self) -> None:
-        look_at = 0.0
+        look_at = find_at = 0.0
         while not self._stopping:
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_EVERY
-                self._look_for_new()
+                if now >= find_at or not self._links:
+                    find_at = now + FIND_EVERY
+                    self.look_for_new()
                 self.look()
             read = False
             for key, _ in self._selector.select(max(0.0, look_at - time.monotonic())):
@@ -176,7 +181,8 @@ class AgentFleet(threading.Thread):
 
     # Connections
 
-    def _look_for_new(self) -> None:
+    def look_for_new(self) -> None:
+        """Connects to agents that have come."""
         for address in self._find():
             if address.path not in self._links:
                 self._connect(address)

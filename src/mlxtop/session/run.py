@@ -37,15 +37,23 @@ class RunFleet(AgentFleet):
         if self.transcript is not None:
             self.transcript.write("log", text)
 
+    def look_for_new(self) -> None:
+        super().look_for_new()
+        self._hear_words()
+
+    def _hear_words(self) -> None:
+        for pid, word in place.words(self.program.run):
+            self.problem = f"Process {pid}: {word}"
+
     def look(self) -> None:
         ended = self.program.code is not None
         if self.transcript is not None and self.program.output is not None:
             while text := self.program.output.read():
                 self.transcript.write("out", text)
-        for pid, word in place.words(self.program.run):
-            self.problem = f"Process {pid}: {word}"
         if ended and not self._told:
             self._told = True
+            # What its agents said last.
+            self._hear_words()
             self.log(f"the program {self.program.how()}")
             self.changed.set()
 

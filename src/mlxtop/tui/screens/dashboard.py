@@ -26,6 +26,7 @@ from mlxtop.tui.canvas import Canvas, Ground, Panels
 from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
 from mlxtop.tui.meter import Meter
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
+from mlxtop.tui.stack import is_seen
 from mlxtop.tui.widgets.axis import Axis
 from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
 from mlxtop.tui.widgets.compared import Compared
@@ -41,7 +42,7 @@ from mlxtop.tui.widgets.where import Where
 
 FRAMES_PER_SECOND = 4
 ALL_EVERY = 2
-"""Every so many frames all panels are painted, in between only those that stream."""
+"""Every so many frames all panels are painted; in between those that stream, if anything did."""
 EXPLAIN_EVERY = 5.0
 KEYBOARD = "keyboard"
 LIMIT_ACTIONS = ("limit_step", "limit_default", "limit_exact", "clear_cache", "reset_peak")
@@ -110,6 +111,8 @@ class Dashboard(Screen[None], Ground):
         self._panels: list[Canvas] = []
         self._columns: Columns | None = None
         self._beats = 0
+        self._streamed: object = None
+        """What streams, as it was at the last beat."""
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -141,6 +144,10 @@ class Dashboard(Screen[None], Ground):
         self.set_interval(1 / FRAMES_PER_SECOND, self._beat)
         self.call_after_refresh(self.tick)
 
+    def on_screen_resume(self) -> None:
+        # It was not painted under another screen.
+        self.tick()
+
     def _invitation(self) -> str:
         if "say" not in self.session.offers:
             return ""
@@ -161,10 +168,13 @@ class Dashboard(Screen[None], Ground):
 
     def _beat(self) -> None:
         self._beats += 1
+        state = self.session.state
+        streamed = self.session.transcript.version, state.phase, state.progress
         if self._beats % ALL_EVERY == 0:
             self.tick()
-        else:
+        elif streamed != self._streamed:
             self._show(panel for panel in self._panels if panel.STREAMS)
+        self._streamed = streamed
 
     def tick(self) -> None:
         """Draws the present moment."""
@@ -179,7 +189,7 @@ class Dashboard(Screen[None], Ground):
         self._show(self._panels)
 
     def _show(self, panels: Iterable[Canvas]) -> None:
-        if not self.is_attached or not self.size.width:
+        if not self.is_attached or not self.size.width or not is_seen(self):
             return
         frame, regions = self.frame(), list[Region]()
         for panel in panels:

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from textual.app import ComposeResult
 from textual.message import Message
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Footer, Input
 
 from mlxtop.probe import footprint
@@ -17,6 +17,7 @@ from mlxtop.tui.frame import Frame, Own, View
 from mlxtop.tui.heights import ROOM_FOR_OUTPUT, Heights, heights
 from mlxtop.tui.meter import Meter
 from mlxtop.tui.screens.help import PROSE, SIGNS, Manual
+from mlxtop.tui.stack import is_seen
 from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetStatus
 from mlxtop.tui.widgets.lanes import ABOVE, BELOW, ENDED, FleetCanvas, gutter
 from mlxtop.tui.widgets.lineup import (
@@ -141,9 +142,8 @@ class FleetScreen(Screen[None]):
 
     def tick(self) -> None:
         """Draws the present moment."""
-        # Nobody sees a screen under another one that is no dialog, and its traces catch up by themselves.
-        seen = self.is_current or isinstance(self.app.screen, ModalScreen)
-        if not seen or not self.is_attached or not self.size.width:
+        # What nobody sees is not painted, and the traces catch up by themselves.
+        if not self.is_attached or not self.size.width or not is_seen(self):
             return
         self._own = self._meter.read()
         frame = self.frame()
