@@ -1,0 +1,104 @@
+"""What lies under another screen is not painted, and is as of now when it comes back."""
+
+import pytest
+from textual.screen import ModalScreen, Screen
+
+from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.fleet import FleetScreen
+from mlxtop.tui.stack import is_seen
+from mlxtop.tui.widgets.header import Header
+from tests.tui.fleet import RecordedFleet
+
+SIZE = (120, 40)
+
+
+class Painted:
+    """How often a class's `paint` was called, from here on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, widget) -> None:
+        self.times = 0
+        paint = widget.paint
+
+        def count(panel, *given):
+            self.times += 1
+            return paint(panel, *given)
+
+        monkeypatch.setattr(widget, "paint", count)
+
+
+def app_of(fleet: RecordedFleet) -> MlxtopApp:
+    return MlxtopApp(fleet=fleet, alone=False)
+
+
+async def test_only_dialogs_let_through_what_is_under_them():
+    app = app_of(RecordedFleet(2))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        below = app.screen
+        assert is_seen(below)
+        await app.push_screen(ModalScreen())
+        assert is_seen(below)
+        await app.push_screen(Screen())
+        assert not is_seen(below)
+        assert is_seen(app.screen)
+        app.pop_screen()
+        app.pop_screen()
+        assert is_seen(below)
+
+
+async def test_the_list_is_not_painted_under_a_dashboard(monkeypatch):
+    app = app_of(RecordedFleet(2))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(0.1)
+        listed = app.screen
+        assert isinstance(listed, FleetScreen)
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert app.screen is app.dashboard
+        panels = [panel for panel in listed._panels if panel.display]
+        seen = []
+        for panel in panels:
+            monkeypatch.setattr(panel, "see", seen.append)
+        listed.tick()
+        assert panels
+        assert not seen
+        await pilot.press("o")
+        await pilot.pause(0.1)
+        assert app.screen is listed
+        assert seen
+
+
+async def test_a_dashboard_is_not_painted_under_the_graph_and_is_of_now_when_it_is_back(monkeypatch):
+    app = app_of(RecordedFleet(1))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        dashboard = app.dashboard
+        await pilot.press("g")
+        await pilot.pause(0.1)
+        assert app.screen is not dashboard
+        painted = Painted(monkeypatch, Header)
+        dashboard.tick()
+        assert painted.times == 0
+        await pilot.press("escape")
+        await pilot.pause(0.05)
+        assert app.screen is dashboard
+        assert painted.times > 0
+
+
+async def test_between_two_pictures_only_what_streamed_is_painted(monkeypatch):
+    app = app_of(RecordedFleet(1))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        dashboard = app.dashboard
+        dashboard._beats = 0
+        dashboard._beat()
+        painted = Painted(monkeypatch, Header)
+        dashboard._beats = 0
+        dashboard._beat()
+        assert painted.times == 0
+        dashboard.session.transcript.write("out", "a line\n")
+        dashboard._beats = 0
+        dashboard._beat()
+        assert painted.times == 1
