@@ -16,8 +16,10 @@ PACKAGE := .$(if $(BACKEND),[$(BACKEND)])
 demo: $(VENV)/.demo
 	@$(BIN)/mlxtop $(ARGS)
 
-# Three at once, because programs and terminals mostly wait: two cores are busy with them.
+# Three at once, because programs and terminals mostly wait: two cores are busy with them. Compiled first: the
+# hundreds of programs that tests start would each do it for themselves where Python may not keep what it compiled.
 test: check
+	@$(BIN)/python -m compileall -q src tests
 	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 # The tests a developer runs all the time, within a minute: no process, no terminal, nothing slow.
