@@ -4,9 +4,9 @@ which tells what this machine can tell apart just now, the program with the agen
 and the program under memray, which is installed for the occasion and removed again.
 
 As in `throughput`, all processes are warmed up and then take turns, one generation each, in an order drawn
-anew each time; whoever has no turn is stopped, a viewer together with its program. A turn lasts about a second:
-a viewer that was stopped has something to catch up with first. A ratio is to the mean of the two bare turns of
-that while. memray has rounds of its own beside the bare program, as its turns are long.
+anew each time; whoever has no turn is stopped, a viewer together with its program. A turn lasts about a
+second, because a viewer that was stopped has something to catch up with first. A ratio is to the mean of the
+two bare turns of that while. memray has rounds of its own beside the bare program, as its turns are long.
 
 Only a machine that does nothing else can tell: where terminals are scheduled as groups (Linux's autogroup), a
 program under `mlxtop run` has a group to itself, and on a busy machine that is more of it. The processor time
