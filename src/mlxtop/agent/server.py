@@ -29,8 +29,9 @@ BATCH = 200
 
 TIDY_EVERY = 0.5
 """Seconds between looks at what seldom changes."""
-GATHER = 0.25
-"""Seconds for which samples are gathered into one message, unless something happens meanwhile."""
+GATHER = 0.45
+"""Seconds for which samples are gathered into one message, unless something happens meanwhile: as often as a
+screen draws its whole picture."""
 CLOSES_WITHIN = 0.2
 """Seconds after which a program that closes all descriptors has done so."""
 _What = tuple[int, int] | None

@@ -25,13 +25,15 @@ class Recent:
     """The footprint as it was at most `EVERY` seconds ago, for whoever samples more often."""
 
     def __init__(self) -> None:
-        self._read, self._due = reader(), 0.0
+        self._read = reader()
         self.bytes = UNKNOWN
+        self.due = 0.0
+        """When `bytes` is too old."""
 
     def at(self, now: float) -> int:
         """Bytes, `UNKNOWN` when it cannot be read. `now` is `time.monotonic()`."""
-        if now >= self._due:
-            self._due = now + EVERY
+        if now >= self.due:
+            self.due = now + EVERY
             read = self._read()
             self.bytes = UNKNOWN if read is None else read
         return self.bytes
