@@ -4,6 +4,8 @@ import platform
 import struct
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -24,13 +26,19 @@ def attributes() -> Attributes:
     return policy, nice, runtime
 
 
-def shortened() -> tuple[Attributes, bool, Attributes]:
-    """A thread's attributes, whether its slice was taken, and its attributes then. Of a thread of its own."""
-    found: list[tuple[Attributes, bool, Attributes]] = []
-    thread = threading.Thread(target=lambda: found.append((attributes(), timeslice.shorten(), attributes())))
+def shortened(first: Callable[[], None] = lambda: None) -> tuple[Attributes, bool, Attributes]:
+    """A thread's attributes after it did `first`, whether its slice was taken, and its attributes then."""
+
+    def run() -> None:
+        first()
+        found.extend((attributes(), timeslice.shorten(), attributes()))
+
+    found: list[Any] = []
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    return found[0]
+    before, taken, after = found
+    return before, taken, after
 
 
 @linux
@@ -46,16 +54,9 @@ def test_the_slice_is_shorter_and_nothing_else_is_different() -> None:
 
 @linux
 def test_a_policy_that_somebody_chose_stays() -> None:
-    def run() -> None:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        found.append(timeslice.shorten())
-        found.append(attributes()[0] == os.SCHED_BATCH)
-
-    found: list[bool] = []
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert found == [False, True]
+    _, taken, (policy, _, _) = shortened(lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0)))
+    assert not taken
+    assert policy == os.SCHED_BATCH
 
 
 @linux

@@ -1,9 +1,14 @@
 """What lies under another screen is not painted, and is as of now when it comes back."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
+from textual.pilot import Pilot
 from textual.screen import ModalScreen, Screen
 
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.stack import is_seen
 from mlxtop.tui.widgets.header import Header
@@ -26,15 +31,28 @@ class Painted:
         monkeypatch.setattr(widget, "paint", count)
 
 
-def app_of(fleet: RecordedFleet) -> MlxtopApp:
-    return MlxtopApp(fleet=fleet, alone=False)
+@asynccontextmanager
+async def listing(members: int) -> AsyncIterator[Pilot]:
+    app = MlxtopApp(fleet=RecordedFleet(members), alone=False)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(0.1)
+        yield pilot
+
+
+@asynccontextmanager
+async def opened(members: int = 1) -> AsyncIterator[tuple[Pilot, FleetScreen, Dashboard]]:
+    """The list, and a dashboard over it."""
+    async with listing(members) as pilot:
+        listed = pilot.app.screen
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert pilot.app.screen is pilot.app.dashboard
+        yield pilot, listed, pilot.app.dashboard
 
 
 async def test_only_dialogs_let_through_what_is_under_them():
-    app = app_of(RecordedFleet(2))
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.pause()
-        below = app.screen
+    async with listing(2) as pilot:
+        app, below = pilot.app, pilot.app.screen
         assert is_seen(below)
         await app.push_screen(ModalScreen())
         assert is_seen(below)
@@ -47,14 +65,8 @@ async def test_only_dialogs_let_through_what_is_under_them():
 
 
 async def test_the_list_is_not_painted_under_a_dashboard(monkeypatch):
-    app = app_of(RecordedFleet(2))
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.pause(0.1)
-        listed = app.screen
+    async with opened(2) as (pilot, listed, _):
         assert isinstance(listed, FleetScreen)
-        await pilot.press("enter")
-        await pilot.pause(0.1)
-        assert app.screen is app.dashboard
         panels = [panel for panel in listed._panels if panel.display]
         seen = []
         for panel in panels:
@@ -64,41 +76,34 @@ async def test_the_list_is_not_painted_under_a_dashboard(monkeypatch):
         assert not seen
         await pilot.press("o")
         await pilot.pause(0.1)
-        assert app.screen is listed
+        assert pilot.app.screen is listed
         assert seen
 
 
 async def test_a_dashboard_is_not_painted_under_the_graph_and_is_of_now_when_it_is_back(monkeypatch):
-    app = app_of(RecordedFleet(1))
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("enter")
-        await pilot.pause(0.1)
-        dashboard = app.dashboard
+    async with opened() as (pilot, _, dashboard):
         await pilot.press("g")
         await pilot.pause(0.1)
-        assert app.screen is not dashboard
+        assert pilot.app.screen is not dashboard
         painted = Painted(monkeypatch, Header)
         dashboard.tick()
         assert painted.times == 0
         await pilot.press("escape")
         await pilot.pause(0.05)
-        assert app.screen is dashboard
+        assert pilot.app.screen is dashboard
         assert painted.times > 0
 
 
 async def test_between_two_pictures_only_what_streamed_is_painted(monkeypatch):
-    app = app_of(RecordedFleet(1))
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.press("enter")
-        await pilot.pause(0.1)
-        dashboard = app.dashboard
+    def beat():
         dashboard._beats = 0
         dashboard._beat()
+
+    async with opened() as (_, _, dashboard):
+        beat()
         painted = Painted(monkeypatch, Header)
-        dashboard._beats = 0
-        dashboard._beat()
+        beat()
         assert painted.times == 0
         dashboard.session.transcript.write("out", "a line\n")
-        dashboard._beats = 0
-        dashboard._beat()
+        beat()
         assert painted.times == 1

@@ -29,14 +29,14 @@ class Sampler(threading.Thread):
         # A lock's timed acquire is the cheapest sleep that another thread can end.
         self._stop_lock = threading.Lock()
         self._stop_lock.acquire()
-        # Another thread's Python code keeps a tick waiting for the whole of it, by default five milliseconds.
-        sys.setswitchinterval(min(sys.getswitchinterval(), interval / 4))
         self.ticks = 0
         self.skipped = 0
 
     def run(self) -> None:
         if self._interval < HURRIED:
-            # MLX keeps every core busy, and a core is given up after milliseconds.
+            # A tick waits for whoever runs: other Python code, by default for five milliseconds, and on the
+            # cores, which MLX keeps busy, for a slice of about as long.
+            sys.setswitchinterval(min(sys.getswitchinterval(), self._interval / 4))
             timeslice.shorten()
         origin, interval, n = time.monotonic(), self._interval, 0
         while True:

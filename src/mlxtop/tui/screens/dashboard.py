@@ -142,11 +142,10 @@ class Dashboard(Screen[None], Ground):
     def on_mount(self) -> None:
         self._panels = list(self.query(Canvas))
         self.set_interval(1 / FRAMES_PER_SECOND, self._beat)
-        self.call_after_refresh(self.tick)
 
     def on_screen_resume(self) -> None:
-        # It was not painted under another screen.
-        self.tick()
+        # At first, and when what lay over it is gone: under another screen it is not painted.
+        self.call_after_refresh(self.tick)
 
     def _invitation(self) -> str:
         if "say" not in self.session.offers:
