@@ -347,3 +347,14 @@ def test_every_viewer_hears_of_everything(start: Start) -> None:
     for viewer in (watcher, *viewers):
         viewer.event("mark", name="49")
         assert [m["name"] for m in viewer.events("mark")] == [str(n) for n in range(50)]
+
+
+def test_the_sample_after_an_event_is_not_gathered_with_others(calm: Subject) -> None:
+    viewer = calm.connect("watch")
+    viewer.message("samples")
+    viewer.say("mark", name="here", who="me")
+    at = viewer.event("mark", name="here")["time"]
+    after = viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > at)["rows"]
+    # Those that are gathered come by fours or fives.
+    assert sum(row[0] > at for row in after) <= 2
+    viewer.close()

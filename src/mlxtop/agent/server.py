@@ -56,7 +56,7 @@ class Client:
         self.role: str | None = None
         self.pid: int | None = None
         self.fed = 0.0
-        """When it was last given samples."""
+        """When it was last given samples; 0 when it is to have the next one at once."""
         self.samples = 0
         self.events = 0
         self.phases = 0
@@ -186,9 +186,9 @@ class Server(threading.Thread):
                     due += agent.interval * (int((now - due) / agent.interval) + 1)
             wait = due - now
             if now >= attend:
-                attend = now + GATHER
-                if self._attend(now):
-                    attend, wait = now, min(wait, WISH_EVERY)
+                attend = now + self._attend(now)
+                if agent.wishes.waiting:
+                    wait = min(wait, WISH_EVERY)
             if happened := poll(wait * 1000):
                 for fd, flags in happened:
                     self._happened(fd, flags)
@@ -196,17 +196,18 @@ class Server(threading.Thread):
                 # Somebody may have asked for a shorter interval.
                 due = min(due, attend + agent.interval)
 
-    def _attend(self, now: float) -> bool:
-        """Looks after all but the samples; whether that is to be done again soon."""
+    def _attend(self, now: float) -> float:
+        """Looks after all but the samples; returns seconds until that is due again, 0 for the next round."""
         if now >= self._tidy_at:
             self._tidy_at = now + TIDY_EVERY
             self._tidy(now)
         wishes = self._agent.wishes
-        if waiting := wishes.waiting:
+        if wishes.waiting:
             wishes.help_along(now)
         if self._clients:
             self._feed_all()
-        return waiting
+        soon = wishes.waiting or any(client.fed == 0.0 for client in self._clients.values())
+        return 0.0 if soon else GATHER
 
     def _tidy(self, now: float) -> None:
         self._check()
@@ -311,7 +312,7 @@ class Server(threading.Thread):
 
     def _feed(self, client: Client) -> None:
         """Gives a client what is new, as far as it keeps up."""
-        agent, now = self._agent, time.monotonic()
+        agent, now, told = self._agent, time.monotonic(), client.events
         # One that comes late gets what was before it at once.
         due = now - client.fed >= GATHER or agent.ring.end - client.samples >= BATCH
         try:
@@ -336,6 +337,9 @@ class Server(threading.Thread):
                     client.outbox += wire.samples(agent.cpu, rows)
                 if not new and len(rows) < BATCH:
                     break
+            if client.events > told:
+                # The next sample shows what became of it.
+                client.fed = 0.0
             if client.outbox:
                 client.send()
             waits = bool(client.outbox)
