@@ -4,10 +4,12 @@ import os
 import re
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from mlxtop.recording.reader import Recording
 from tests.agent.subject import until
 from tests.e2e.place import BIN, BUSY, Place, after, alive, gone, leave, running
 from tests.e2e.screen import MLXTOP, PATIENCE
@@ -401,3 +403,37 @@ def test_a_program_that_ends_while_its_dashboard_is_open_can_be_looked_at(place:
     screen.wait_for("where it goes")
     screen.press("q")
     assert screen.exit() == 128 + 9
+
+
+FLOOD = """\
+import os, threading, time
+import mlx.core as mx
+
+def flood():
+    print("it begins", flush=True)
+    while True:
+        # As if so much had been written: on the disk it takes no room.
+        os.ftruncate(1, os.fstat(1).st_size + 2**26)
+        os.write(1, b"x\\n")
+        time.sleep(0.01)
+
+threading.Thread(target=flood, daemon=True).start()
+x = mx.ones((64, 64))
+while True:
+    x = x * 1.0001; mx.eval(x); time.sleep(0.005)
+"""
+
+
+def test_a_program_that_prints_gigabytes_a_second_is_watched_as_ever(place: Place) -> None:
+    path = place.folder / "run.mlxtop"
+    screen = place.screen("run", "--record", path, "--", sys.executable, place.script(FLOOD))
+    # Two looks at what it left out are two pictures, and a key acts meanwhile.
+    first = screen.value(r" … ([\d.]+) GiB of output left out so far: it comes too fast …")[1]
+    screen.press("m")
+    screen.wait_for("since “mark 1”")
+    screen.value(rf" … (?!{re.escape(first)} )[\d.]+ GiB of output left out so far")
+    assert leave(screen, "Stop the program") == 130
+    recording = Recording(path)
+    times = [sample.time for sample in recording.samples(1)]
+    recording.close()
+    assert max(b - a for a, b in pairwise(times)) < 1.0

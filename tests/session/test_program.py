@@ -13,6 +13,7 @@ import pytest
 
 from mlxtop.agent import boot
 from mlxtop.core.errors import UsageError
+from mlxtop.core.transcript import Transcript
 from mlxtop.session import program as module
 from mlxtop.session.program import CannotStartError, Program, environment
 from tests.agent.subject import PATIENCE, until
@@ -37,6 +38,14 @@ def run() -> Iterator[Callable[..., Program]]:
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(module, "_log_folder", lambda: tmp_path / "logs")
     return tmp_path / "logs"
+
+
+def shown(program: Program) -> list[str]:
+    """What a look at its output brings into a pane."""
+    assert program.output is not None
+    transcript = Transcript()
+    program.output.look(transcript)
+    return [line.text for line in transcript.since(0)]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +109,7 @@ def test_all_output_goes_to_a_log_that_was_asked_for(run: Callable[..., Program]
     assert program.wait(PATIENCE)
     assert log.read_text() == "out\nerr\n"
     assert log.stat().st_mode & 0o777 == 0o600
-    assert program.output is not None
-    assert program.output.read() == "out\nerr\n"
+    assert shown(program) == ["out", "err"]
     program.forget_log()
     assert log.exists()
 
@@ -114,8 +122,7 @@ def test_a_log_is_added_to_and_only_what_is_new_is_output(
     program = run("echo", "now", log=log)
     assert program.wait(PATIENCE)
     assert log.read_text() == "earlier\nnow\n"
-    assert program.output is not None
-    assert program.output.read() == "now\n"
+    assert shown(program) == ["now"]
 
 
 def test_a_log_that_nobody_asked_for_can_be_forgotten(run: Callable[..., Program], logs: Path) -> None:

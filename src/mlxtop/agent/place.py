@@ -13,6 +13,8 @@ from typing import NamedTuple
 SUFFIX, WORD = ".sock", ".failed"
 LONGEST = 100
 """Bytes of a socket's path: macOS takes 103, Linux 107."""
+WORD_MOST = 2000
+"""Bytes of what an agent leaves for a viewer."""
 
 
 class Address(NamedTuple):
@@ -87,7 +89,7 @@ def leave_word(text: str) -> None:
     with suppress(OSError):
         path = address(os.getpid(), os.environ.get("MLXTOP", "")).removesuffix(SUFFIX) + WORD
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(fd, text.encode(errors="replace")[:2000])
+        os.write(fd, text.encode(errors="replace")[:WORD_MOST])
         os.close(fd)
 
 
@@ -95,8 +97,9 @@ def words(run: str) -> Iterator[tuple[int, str]]:
     """What agents of a run had to say that no viewer heard. Each is told once."""
     for name, path in _entries(f"-{run}{WORD}"):
         with suppress(OSError, ValueError):
-            with open(path, encoding="utf-8", errors="replace") as file:
-                text = file.read()
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            text = os.read(fd, WORD_MOST).decode(errors="replace")
+            os.close(fd)
             os.unlink(path)
             yield int(name.partition("-")[0]), text
 

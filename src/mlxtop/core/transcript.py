@@ -5,6 +5,7 @@ from threading import Lock
 from typing import Literal, NamedTuple
 
 from mlxtop.core.text import block, plain
+from mlxtop.core.units import format_size
 
 Who = Literal["prompt", "reply", "log", "out"]
 """`reply` is what a model says, `out` what a program prints, `log` what mlxtop has to say."""
@@ -36,6 +37,10 @@ class Transcript:
         """Whether a program's last line may still grow."""
         self.version = 0
         """Changes whenever something was written."""
+        self.left_out = 0
+        """Bytes of a program's output that were never read, because it came too fast."""
+        self.behind = False
+        """Whether output comes too fast just now."""
 
     def write(self, who: Who, text: str) -> None:
         """Appends `text`: a reply goes on where the reply stopped, and so does what a program prints, in
@@ -70,6 +75,14 @@ class Transcript:
             self._append(who, block(text), begins=True)
             self.version += 1
 
+    def leave_out(self, size: int) -> None:
+        """Tells that `size` bytes of a program's output are missing here; what comes next begins a line."""
+        with self._lock:
+            self._held, self._unfinished = "", False
+            self.left_out += size
+            self._append("log", f"… {format_size(size)} of output left out …", begins=True)
+            self.version += 1
+
     def _print(self, text: str) -> None:
         """A program's output: progress bars redraw their line, colours mean nothing here."""
         with self._lock:
@@ -87,7 +100,10 @@ class Transcript:
                 self._lines[-1] = last._replace(text=block(_redrawn(last.text + first))[-LONGEST_LINE:])
             else:
                 self._append("out", block(_redrawn(first)), begins=True)
-            for part in rest:
+            # Lines that nobody keeps are only counted.
+            gone = max(0, len(rest) - KEPT_LINES)
+            self._next += gone
+            for part in rest[gone:]:
                 self._append("out", block(_redrawn(part)))
             self._unfinished = not whole
             self.version += 1

@@ -317,6 +317,9 @@ class Recorder(threading.Thread):
     def _write_text(self, track: _Track, written: _Written, last: bool) -> None:
         # The last line may still grow; it is written when the next one begins.
         lines = track.session.transcript.since(written.text)
+        if lines and lines[0].number > written.text:
+            gone = f"… {lines[0].number - written.text:,} lines left out: they came too fast to be recorded …"
+            self._insert("text", None, track.number, track.session.now(), "log", gone)
         for line in lines if last else lines[:-1]:
             self._insert("text", None, track.number, track.session.now(), line.who, line.text)
             written.text = line.number + 1

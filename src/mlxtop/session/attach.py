@@ -60,8 +60,7 @@ class AttachFleet(AgentFleet):
                     self._tails[session] = Tail(Path(session.log), OUTPUT_BACK)
         self.everyone = self._members
         for session, tail in self._tails.items():
-            while text := tail.read():
-                session.transcript.write("out", text)
+            tail.look(session.transcript)
 
 
 def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None = None) -> AttachFleet:

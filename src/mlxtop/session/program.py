@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +57,7 @@ class Program:
         self.log: Path | None = None
         self._kept = log is not None
         self.output: Tail | None = None
-        """What it prints, where that goes to the log."""
+        """What it prints, where that goes to a log that can be read as it grows."""
         into = -1
         if screen or log is not None:
             into = self._open_log(log)
@@ -75,7 +76,8 @@ class Program:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             into = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            self.output = Tail(path)
+            if stat.S_ISREG(os.fstat(into).st_mode):
+                self.output = Tail(path)
         except OSError as error:
             raise UsageError(
                 f"The log {path} cannot be written: {error.strerror}; choose another with --log."

@@ -22,6 +22,8 @@ class RunFleet(AgentFleet):
         )
         self.program = program
         self._told = False
+        if program.output is None and program.log is not None:
+            self.log(f"the program's output goes to {program.log} and is not shown here")
 
     def session(self, hello: dict[str, Any], send: Callable[[bytes], None]) -> RemoteSession:
         say = self.say if self.program.listens else None
@@ -48,8 +50,7 @@ class RunFleet(AgentFleet):
     def look(self) -> None:
         ended = self.program.code is not None
         if self.transcript is not None and self.program.output is not None:
-            while text := self.program.output.read():
-                self.transcript.write("out", text)
+            self.program.output.look(self.transcript)
         if ended and not self._told:
             self._told = True
             # What its agents said last.

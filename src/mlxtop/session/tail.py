@@ -1,25 +1,55 @@
 """The output of a program in a file, read as it grows."""
 
 import codecs
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
+from mlxtop.core.transcript import Transcript
+
 READ_MOST = 2**18
-"""Bytes taken at a time."""
+"""Bytes taken at a look: of lines of the usual length, more than a transcript keeps."""
 
 
 class Tail:
-    """Follows `path` from its end on, or from `back` bytes before it. Raises `OSError` when that fails."""
+    """Follows the regular file `path` from its end on, or from `back` bytes before it.
+
+    Raises `OSError` when that fails, and for anything but a regular file: a pipe may have nothing to read
+    and a device no end.
+    """
 
     def __init__(self, path: Path, back: int = 0) -> None:
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        size = os.lseek(self._file, 0, os.SEEK_END)
-        os.lseek(self._file, max(0, size - back), os.SEEK_SET)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        found = os.fstat(self._file)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(self._file)
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        self._at = max(0, found.st_size - back)
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
-    def read(self) -> str:
-        """What was written since the last call; empty when that is nothing."""
+    def look(self, transcript: Transcript) -> None:
+        """Writes what came since the last look. Of more than `READ_MOST` bytes, the end: the rest is told as
+        left out."""
         with suppress(OSError):
-            return self._decoder.decode(os.read(self._file, READ_MOST))
-        return ""
+            size = os.fstat(self._file).st_size
+            # Somebody may have emptied it.
+            self._at = min(self._at, size)
+            left_out = size - self._at - READ_MOST
+            if left_out > 0:
+                self._skip(transcript, left_out)
+            data = os.pread(self._file, min(READ_MOST, size - self._at), self._at)
+            self._at += len(data)
+            transcript.behind = left_out > 0
+            if text := self._decode(data):
+                transcript.write("out", text)
+
+    def _skip(self, transcript: Transcript, size: int) -> None:
+        self._at += size
+        # On to where a line begins, if one does.
+        ahead = os.pread(self._file, 2**12, self._at)
+        begins = ahead.find(b"\n") + 1
+        self._at += begins
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        transcript.leave_out(size + begins)

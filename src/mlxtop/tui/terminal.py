@@ -16,6 +16,9 @@ from textual.drivers.linux_driver import LinuxDriver
 
 from mlxtop.core.errors import UsageError
 
+LONGEST = 2**16
+"""Letters after which a line that does not end is taken as it is."""
+
 
 class CleanDriver(LinuxDriver):
     """Leaves an empty screen behind: tmux (3.3a), resized meanwhile, shows what was on the alternate screen
@@ -82,7 +85,7 @@ def _open_terminal() -> int:
 
 def _read_lines(fd: int, write: Callable[[str], None]) -> None:
     with open(fd, encoding="utf-8", errors="replace", newline="\n") as lines:
-        for line in lines:
+        while line := lines.readline(LONGEST):
             # A progress bar redraws its line: only what it drew last counts.
             text = line.rstrip("\r\n").rpartition("\r")[2]
             if text:

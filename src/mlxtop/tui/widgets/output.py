@@ -8,6 +8,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from mlxtop.core.transcript import Line
+from mlxtop.core.units import format_size
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.wrap import wrap
@@ -27,7 +28,8 @@ class Output(Canvas):
         self._seen: tuple[object, ...] = ()
 
     def take(self, frame: Frame) -> list[Region]:
-        seen = (frame.session.transcript.version, self.size, self._back)
+        transcript = frame.session.transcript
+        seen = (transcript.version, transcript.behind, self.size, self._back)
         # Textual's own first sight of a line is free; painting it again while nothing was said is not.
         if seen == self._seen and self._strips:
             return []
@@ -48,7 +50,16 @@ class Output(Canvas):
         self._back = max(0, min(self._back, have - height))
         rows = [row for group in reversed(groups) for row in group]
         end = len(rows) - self._back
-        return rows[max(0, end - height) : end]
+        shown = rows[max(0, end - height) : end]
+        if frame.session.transcript.behind and shown:
+            shown[0] = self._too_fast(frame, width)
+        return shown
+
+    def _too_fast(self, frame: Frame, width: int) -> Strip:
+        """While output comes too fast the line that tells of it has gone by before it was seen."""
+        size = format_size(frame.session.transcript.left_out)
+        text = f" … {size} of output left out so far: it comes too fast …"
+        return self.row([(text, self.style("dim"))], width)
 
     def scroll(self, rows: int) -> None:
         """Goes `rows` back in the transcript, forward when negative."""
