@@ -132,7 +132,7 @@ def test_a_repository_is_asked_for_its_config_only(model: Path, tmp_path: Path) 
         (("--kv-bits", "8", "--max-kv-size", "64"), 2, "exclude each other"),
         (("--kv-bits", "5"), 2, "'5' is not one of"),
         (("--budget", "16GB Mac"), 2, "has no public number"),
-        (("--markdown", "/no/such/folder/a.md", "--context", "64"), 2, "cannot be written: No such file"),
+        (("--markdown", "/no/such/folder/a.md", "--context", "64"), 1, "cannot be written: No such file"),
     ],
 )
 def test_what_is_asked_wrongly_is_said_in_a_sentence(

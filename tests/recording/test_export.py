@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mlxtop.cli.headless import _line
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Event
+from mlxtop.core.files import writing
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.recording import export
 from mlxtop.recording.export import HEADER, chunks, labels, write_csv, write_jsonl, write_parquet
@@ -196,9 +197,14 @@ def test_hostile_names_are_still_json(tmp_path: Path) -> None:
 # Parquet
 
 
+def parquet(recording: Recording, path: Path) -> None:
+    with writing(path) as out:
+        write_parquet(recording, out)
+
+
 def test_parquet_holds_the_columns_of_csv_with_null_for_the_unknown(real: Recording, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
-    write_parquet(real, tmp_path / "run.parquet")
+    parquet(real, tmp_path / "run.parquet")
     found = pq.read_table(tmp_path / "run.parquet")
     assert tuple(found.column_names) == HEADER
     for row, expected in zip(found.to_pylist(), table(real), strict=True):
@@ -217,7 +223,7 @@ def test_parquet_holds_the_columns_of_csv_with_null_for_the_unknown(real: Record
 def test_parquet_of_several_sessions_and_many_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr(export, "FIRST_CHUNK", 0.1)
-    write_parquet(two(tmp_path / "run.mlxtop"), tmp_path / "run.parquet")
+    parquet(two(tmp_path / "run.mlxtop"), tmp_path / "run.parquet")
     found = pq.read_table(tmp_path / "run.parquet").to_pydict()
     assert found["session"] == ["rank 0"] * 3 + ["rank 0 (2)"] * 3
     assert found["footprint_bytes"] == [None] * 6
@@ -228,7 +234,7 @@ def test_without_pyarrow_one_sentence_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MlxtopError, match=r"pip install 'mlxtop\[parquet\]'\.$"):
-        write_parquet(real, tmp_path / "run.parquet")
+        parquet(real, tmp_path / "run.parquet")
     assert not (tmp_path / "run.parquet").exists()
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mlxtop.core.errors import MlxtopError
+from mlxtop.core.files import put
 from mlxtop.sweep import store
 from mlxtop.sweep.outcome import Summary
 from mlxtop.sweep.reading import Reading
@@ -72,7 +73,7 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
 
     def keep(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
-        store.write(path, store.to_json(summary, facts, readings))
+        put(path, store.text(summary, facts, readings))
 
     bench = Bench(plan(), STEP)
     bench.stop_after = 25
@@ -93,7 +94,7 @@ def test_another_device_is_another_sweep(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     sweep = Sweep(plan(), Bench(plan(), STEP))
     sweep.run()
-    store.write(path, store.to_json(sweep.summary, {**FACTS, "mlx": "0.1"}, sweep.readings))
+    put(path, store.text(sweep.summary, {**FACTS, "mlx": "0.1"}, sweep.readings))
     again = Sweep(plan(), Bench(plan(), STEP), stored=store.read(path))
     again.run()
     assert again.progress.stage == "failed"
@@ -151,7 +152,7 @@ def test_a_bench_that_cannot_open() -> None:
 
 def test_a_disk_that_is_full_ends_it_with_a_sentence(tmp_path: Path) -> None:
     def keep(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
-        store.write(tmp_path / "none" / "s.json", {})
+        put(tmp_path / "none" / "s.json", "")
 
     sweep = Sweep(plan(), Bench(plan(), STEP), keep=keep)
     sweep.run()

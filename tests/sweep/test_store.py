@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mlxtop.core.errors import UsageError
+from mlxtop.core.files import put
 from mlxtop.sweep import store
 from mlxtop.sweep.outcome import summarize
 from mlxtop.sweep.store import SweepFileError
@@ -15,9 +16,8 @@ SPEEDS = [70.0, 90.0, 100.0, 100.0]
 
 def kept(path: Path) -> dict[str, Any]:
     made = readings(plan(), SPEEDS)
-    data = store.to_json(summarize(plan(), made, FACTS), FACTS, made)
-    store.write(path, data)
-    return data
+    put(path, store.text(summarize(plan(), made, FACTS), FACTS, made))
+    return store.to_json(summarize(plan(), made, FACTS), FACTS, made)
 
 
 def test_what_is_kept_comes_back_whole(tmp_path: Path) -> None:
@@ -43,17 +43,9 @@ def test_the_file_is_for_others_too(tmp_path: Path) -> None:
     assert json.loads(text)["cells"][0]["tps"]["low"] is None
 
 
-def test_it_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    path = tmp_path / "s.json"
-    path.write_text("old")
-    kept(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["s.json"]
-
-
-def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(SweepFileError, match=r"cannot be written: No such file or directory\."):
-        store.write(tmp_path / "none" / "s.json", {})
-    assert list(tmp_path.iterdir()) == []
+def test_what_has_no_end_is_no_sweep() -> None:
+    with pytest.raises(SweepFileError, match="too long for one"):
+        store.read(Path("/dev/zero"))
 
 
 def test_another_sweep_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`mlxtop export`: a recording for other tools."""
 
+import io
 import os
 import signal
 import sys
@@ -29,7 +30,7 @@ STANDARD_OUTPUT = Path("-")
 )  # fmt: skip
 def export(file: Path, form: str, out: Path) -> int:
     """Write a recording as CSV, JSON lines or Parquet. Sizes are bytes, times seconds."""
-    from mlxtop.recording.errors import RecordingError
+    from mlxtop.core.files import cannot_write
     from mlxtop.recording.reader import Recording
 
     if form == "parquet" and out == STANDARD_OUTPUT:
@@ -43,7 +44,7 @@ def export(file: Path, form: str, out: Path) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
     except OSError as error:
-        raise RecordingError(f"{out} cannot be written: {error.strerror or error}.") from error
+        raise cannot_write(out, error) from error
     finally:
         recording.close()
     tell_damage(recording)
@@ -51,16 +52,21 @@ def export(file: Path, form: str, out: Path) -> int:
 
 
 def _write(recording: "Recording", form: str, out: Path) -> None:
+    from mlxtop.cli.leave import tell
+    from mlxtop.core.files import writing
     from mlxtop.recording.export import WRITERS, write_parquet
 
-    if form == "parquet":
-        write_parquet(recording, out)
-    elif out == STANDARD_OUTPUT:
+    if out == STANDARD_OUTPUT:
         WRITERS[form](recording, sys.stdout)
         sys.stdout.flush()
-    else:
-        with out.open("w", encoding="utf-8", newline="") as target:
-            WRITERS[form](recording, target)
+        return
+    with writing(out, tell) as target:
+        if form == "parquet":
+            write_parquet(recording, target)
+            return
+        text = io.TextIOWrapper(target, encoding="utf-8", newline="")
+        WRITERS[form](recording, text)
+        text.detach()
 
 
 def spare(file: Path, out: Path) -> None:

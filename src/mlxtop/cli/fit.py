@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import leave, tell
 from mlxtop.cli.params import SIZE, BudgetParam
 from mlxtop.core.budget import Ask, Budget, resolve
 from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.files import put
 from mlxtop.core.units import DEFAULT, Size, format_size
 
 if TYPE_CHECKING:
@@ -141,10 +142,7 @@ def fit(
     values["kv_bits"] = int(values["kv_bits"]) if values["kv_bits"] else None
     answer = _answer(model, budget, lengths, cache_limit, within, Settings(**values))
     if markdown is not None:
-        try:
-            markdown.write_text(answer.markdown(), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{markdown} cannot be written: {error.strerror or error}.") from error
+        put(markdown, answer.markdown(), tell)
     text = answer.text() if sys.stdout.isatty() else answer.text(None)
     click.echo(json.dumps(answer.to_json(), indent=2) if as_json else text)
     leave(INTERRUPTED if answer.study.interrupted else 0 if answer.fits else 1)

@@ -5,6 +5,8 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+import click
+
 
 def leave(code: int) -> NoReturn:
     """Ends the process at once.
@@ -17,3 +19,9 @@ def leave(code: int) -> NoReturn:
         with suppress(OSError, ValueError):
             file.flush()
     os._exit(code)
+
+
+def tell(sentence: str) -> None:
+    """Says something of ours on standard error, where there is one."""
+    with suppress(OSError, ValueError):
+        click.echo(f"mlxtop: {sentence}", err=True)

@@ -20,7 +20,8 @@ def report(file: Path, out: Path | None) -> None:
     prompts, replies or output.
     """
     from mlxtop.cli.export import spare, tell_damage
-    from mlxtop.recording.errors import RecordingError
+    from mlxtop.cli.leave import tell
+    from mlxtop.core.files import put
     from mlxtop.recording.reader import Recording
     from mlxtop.recording.report.page import page
 
@@ -31,10 +32,7 @@ def report(file: Path, out: Path | None) -> None:
         raise UsageError(f"{target} is no report of mlxtop's: name the page with -o.")
     text = page(recording)
     recording.close()
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RecordingError(f"{target} cannot be written: {error.strerror or error}.") from error
+    put(target, text, tell)
     tell_damage(recording)
     click.echo(target)
 
@@ -45,6 +43,8 @@ def _ours(target: Path) -> bool:
 
     if not target.exists():
         return True
+    if not target.is_file():
+        return False
     try:
         with target.open("rb") as page:
             return SIGN.encode() in page.read(2000)

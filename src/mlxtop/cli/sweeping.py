@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import leave, tell
+from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.units import format_span
 from mlxtop.sweep import store, table
 from mlxtop.sweep.advice import too_few
@@ -26,7 +27,7 @@ from mlxtop.sweep.page import page
 from mlxtop.sweep.plan import Plan
 from mlxtop.sweep.reading import Reading
 from mlxtop.sweep.runner import Sweep
-from mlxtop.sweep.store import Stored, SweepFileError
+from mlxtop.sweep.store import Stored
 from mlxtop.tui.scatter import scatter
 from mlxtop.workload.options import Options
 
@@ -51,12 +52,18 @@ class Outputs:
         return STDOUT in (self.json, self.csv, self.markdown, self.html)
 
     def keep(self, summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
-        """After every cell: the file that --resume takes."""
-        if self.json is not None and self.json != STDOUT:
-            store.write(self.json, store.to_json(summary, facts, readings))
+        """After every cell: the file that --resume takes. A device or a FIFO is written once, at the end."""
+        if self._kept is not None:
+            put(self._kept, store.text(summary, facts, readings))
+
+    @property
+    def _kept(self) -> Path | None:
+        """The file that is written after every cell."""
+        again = self.json is not None and self.json != STDOUT and is_regular(self.json)
+        return self.json if again else None
 
     def end(self, sweep: Sweep) -> None:
-        """Writes everything that was asked for. Raises `SweepFileError`."""
+        """Writes everything that was asked for. Raises `OutputError`."""
         summary, facts = sweep.summary, sweep.facts
         if self.csv is not None:
             _put(self.csv, table.comma_separated(summary, sweep.readings))
@@ -66,16 +73,15 @@ class Outputs:
             _put(self.html, page(summary, facts, sweep.readings))
         if self.json == STDOUT:
             _put(STDOUT, json.dumps(store.to_json(summary, facts, sweep.readings)) + "\n")
+        elif self.json is not None and self._kept is None:
+            _put(self.json, store.text(summary, facts, sweep.readings))
 
 
 def _put(out: Path, text: str) -> None:
     if out == STDOUT:
         click.echo(text, nl=False)
         return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SweepFileError(f"{out} cannot be written: {error.strerror or error}.") from error
+    put(out, text, tell)
 
 
 def make(plan: Plan, options: dict[str, Any], **more: Any) -> Sweep:
@@ -172,7 +178,7 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
                 click.echo(report(sweep))
             outputs.end(sweep)
         sys.stdout.flush()
-    except SweepFileError as error:
+    except OutputError as error:
         click.echo(f"mlxtop: {error}", err=True)
         code = code or error.exit_code
     except BrokenPipeError:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from heapq import merge
 from operator import itemgetter
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from mlxtop.core.columns import Level
 from mlxtop.core.errors import MlxtopError
@@ -87,7 +86,7 @@ def write_jsonl(recording: Recording, out: IO[str]) -> None:
         out.writelines(f"{line}\n" for _, line in _lines(recording, about, label))
 
 
-def write_parquet(recording: Recording, out: Path) -> None:
+def write_parquet(recording: Recording, out: BinaryIO) -> None:
     """The columns of `HEADER`, null where nobody knows; the sessions' facts are in the file's metadata.
 
     Raises `MlxtopError` when pyarrow is not installed.

@@ -1,7 +1,6 @@
 """A sweep in a file: written after every cell, so that an interrupted one can go on."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +12,12 @@ from mlxtop.sweep.reading import METRICS, Reading
 
 SIGN = "mlxtop sweep"
 FORMAT = 1
+MOST_BYTES = 2**28
+"""More than a sweep of a hundred thousand cells takes."""
 
 
 class SweepFileError(MlxtopError):
-    """The file of a sweep cannot be read or written."""
+    """The file of a sweep cannot be read."""
 
 
 class Stored(NamedTuple):
@@ -68,21 +69,19 @@ def to_json(summary: Summary, facts: dict[str, Any], readings: list[Reading]) ->
     }
 
 
-def write(path: Path, data: dict[str, Any]) -> None:
-    """Replaces the file as a whole: a reader finds the old one or the new. Raises `SweepFileError`."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise SweepFileError(f"{path} cannot be written: {error.strerror or error}.") from error
+def text(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> str:
+    """What a sweep's file holds."""
+    return json.dumps(to_json(summary, facts, readings), indent=1) + "\n"
 
 
 def read(path: Path) -> Stored:
     """The sweep kept in `path`. Raises `SweepFileError`."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            found = file.read(MOST_BYTES + 1)
+        if len(found) > MOST_BYTES:
+            raise SweepFileError(f"{path} is no sweep's --json file: it is too long for one.")
+        data = json.loads(found.decode())
     except OSError as error:
         raise SweepFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:

@@ -14,6 +14,7 @@ from textual.binding import Binding
 from textual.events import Event, Key, Print
 from textual.screen import Screen
 
+from mlxtop.core.files import OutputError, put
 from mlxtop.session.protocol import Fleet, Session
 from mlxtop.tui import theme
 from mlxtop.tui.screens.dashboard import Dashboard
@@ -212,15 +213,16 @@ class MlxtopApp(App[None]):
         name = time.strftime("mlxtop-%Y%m%d-%H%M%S.svg")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = self.save_screenshot(name, str(folder))
-        except OSError as error:
-            self.notify(
-                f"The picture could not be saved in {folder}: {error.strerror}.",
-                severity="error",
-                markup=False,
+            put(folder / name, self.export_screenshot())
+        except (OSError, OutputError) as error:
+            why = (
+                str(error)
+                if isinstance(error, OutputError)
+                else f"{folder} cannot be made: {error.strerror}."
             )
+            self.notify(f"The picture is not saved: {why}", severity="error", markup=False)
             return
-        self.notify(f"Saved {path}", markup=False)
+        self.notify(f"Saved {folder / name}", markup=False)
 
     async def action_quit(self) -> None:
         if isinstance(self.screen, LeaveDialog):
