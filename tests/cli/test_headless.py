@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import psutil
 import pytest
 
 from mlxtop.cli.headless import describe
+from mlxtop.recording.reader import Recording
+from tests.agent.subject import until
 from tests.process import MLXTOP, ROOT, mlxtop, run
 
 SHORT = ("--prompt", "hello there", "--max-tokens", "24")
@@ -279,3 +282,29 @@ def test_what_was_never_measured_is_a_dash() -> None:
     text = describe(nothing)
     assert text.count("—") == 6
     assert "None" not in text
+
+
+def test_a_recording_that_failed_is_told_at_the_end_and_how_the_run_ended_is_in_it(tmp_path: Path) -> None:
+    """Two runs beside each other, one of which may write files of 60 kB only, end by SIGTERM."""
+    paths = [tmp_path / "whole.mlxtop", tmp_path / "short.mlxtop"]
+    runs = [
+        subprocess.Popen(
+            [*MLXTOP, "--headless", "--repeat", "forever", "--record", str(path)],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        )
+        for path, limit in zip(paths, (2**30, 60_000), strict=True)
+    ]  # fmt: skip
+    wal = Path(f"{paths[0]}-wal")
+    until(lambda: wal.exists() and wal.stat().st_size > 90_000)
+    for each in runs:
+        each.send_signal(signal.SIGTERM)
+    told = [each.communicate(timeout=60)[1] for each in runs]
+    assert [each.returncode for each in runs] == [143, 143]
+    assert told[0] == ""
+    assert re.fullmatch(
+        rf"mlxtop: Nothing is recorded since [\d:]+: .* \({paths[1]}\); \d+ samples are lost\..*\n", told[1]
+    )
+    whole = Recording(paths[0])
+    assert whole.events(1)[-1].describe() == "ended by SIGTERM"
+    whole.close()

@@ -129,6 +129,7 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_nothing_was_lost(disk:
     assert said[0] == warning
     assert said[1].startswith("The recording goes on since ")
     assert said[1].endswith(", nothing was lost.")
+    assert recorder.failure is None
 
 
 def test_of_a_long_time_without_room_the_end_is_kept_and_the_loss_is_counted(
@@ -153,6 +154,8 @@ def test_of_a_long_time_without_room_the_end_is_kept_and_the_loss_is_counted(
     assert found[hole:] == told[hole + lost :]
     assert len(found) - hole >= 200
     assert session.log[1].endswith(f"; {lost:,} samples in between are lost.")
+    assert recorder.failure is not None
+    assert f"; {lost:,} samples until " in recorder.failure
 
 
 def test_a_session_that_ends_on_a_full_disk_leaves_what_there_was(disk: Disk) -> None:
@@ -165,6 +168,9 @@ def test_a_session_that_ends_on_a_full_disk_leaves_what_there_was(disk: Disk) ->
     found = samples_of(path)
     assert found == told[: len(found)]
     assert found
+    assert recorder.failure is not None
+    assert recorder.failure.startswith("Nothing is recorded since ")
+    assert f"; {len(told) - len(found):,} samples are lost." in recorder.failure
 
 
 def test_on_a_disk_that_is_full_from_the_start_nothing_is_begun(small: Disk) -> None:

@@ -21,6 +21,7 @@ from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
 from tests.recording.source import (
+    PATIENCE,
     Session,
     add,
     busy_run,
@@ -479,3 +480,23 @@ def test_a_recorder_that_is_told_to_let_go_in_a_test_leaves_what_was_committed(p
     commit(recorder, [Sample(0.1, 1, 1, 1, 1)], add(recorder, Session()))
     let_go(recorder)
     assert Recording(path).count(1) == 1
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_the_cause_is_the_last_word_of_a_session_that_has_not_ended_itself(path: Path, over: bool) -> None:
+    recorder, session = Recorder(path), Session()
+    put = add(recorder, session)
+    put(Sample(1.0, 1, 2, 3, 3))
+    if over:
+        put(Event(1.1, Kind.PHASE, {"phase": "ended"}))
+    session.clock = 2.0
+    recorder.start()
+    recorder.stop(PATIENCE, cause="ended by SIGHUP")
+    last = Recording(path).events(1)[-1:]
+    if over:
+        assert [event.kind for event in last] == [Kind.PHASE]
+    else:
+        assert last == [Event(2.0, Kind.END, {"cause": "ended by SIGHUP"})]

@@ -109,6 +109,7 @@ def test_limits_say_who_set_them_and_how_often(tmp_path: Path) -> None:
     [
         ([Event(3.0, Kind.ERROR, {"message": "killed by SIGKILL", "phase": "ended"})], "killed by SIGKILL"),
         ([Event(3.0, Kind.DONE)], "the workload was done"),
+        ([Event(3.0, Kind.END, {"cause": "ended by SIGTERM"})], "ended by SIGTERM"),
         ([], "the recording ends while it runs"),
     ],
 )

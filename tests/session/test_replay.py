@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from mlxtop.core.event import Kind
+from mlxtop.core.sample import Sample
+from mlxtop.recording.recorder import Recorder
 from mlxtop.session.replay import ReplayFleet, ReplaySession
+from tests.recording.source import PATIENCE, Session, add
 from tests.tui.recorded import RecordedSession
 from tests.tui.recording import record
 
@@ -30,6 +33,24 @@ def test_it_opens_at_its_end_with_all_that_was(replay, original):
     assert replay.state.generations == original.state.generations
     assert replay.state.run_peak == original.state.run_peak
     assert replay.state.facts == original.state.facts
+
+
+def test_how_it_ended_is_told_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "run.mlxtop"
+    recorder, session = Recorder(path), Session()
+    put = add(recorder, session)
+    put(Sample(1.0, 1, 2, 3, 3))
+    session.clock = 1.5
+    recorder.start()
+    recorder.stop(PATIENCE, cause="ended by SIGTERM")
+    assert recorder.failure is None
+    (replay,) = ReplayFleet(path).members()
+    assert replay.now() == 1.5
+    end = replay.timeline.latest(Kind.END)
+    assert end is not None
+    assert end.describe() == "ended by SIGTERM"
+    replay.playhead.seek(1.2)
+    assert replay.timeline.latest(Kind.END) is None
 
 
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.0, 5.0, 30.0])

@@ -10,7 +10,7 @@ import click
 
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import on_join, parse_ceiling, watch_options
-from mlxtop.cli.record import recorder
+from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.core.event import Kind
 from mlxtop.core.units import format_size
 
@@ -57,8 +57,7 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
         for watched in fleet.everyone:
             watched.put_back()
     fleet.stop()
-    if recording is not None:
-        recording.stop()
+    end_recording(recording, cause(app.return_code or 0, goes_on=True))
     leave(app.return_code or 0)
 
 

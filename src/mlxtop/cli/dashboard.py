@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Run
-from mlxtop.cli.record import record_local, recorder
+from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.session.guard import Guard
 from mlxtop.session.local import LocalSession
 from mlxtop.tui.app import MlxtopApp
@@ -39,6 +39,5 @@ def run_dashboard(run: Run) -> NoReturn:
         print(f"mlxtop: {session.failure}", file=sys.stderr)
         code = session.failure.exit_code
     session.close(CLOSE_WITHIN)
-    if recording is not None:
-        recording.stop()
+    end_recording(recording, cause(code))
     leave(code)

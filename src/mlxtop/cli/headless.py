@@ -14,7 +14,7 @@ import click
 
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Run
-from mlxtop.cli.record import record_local, recorder
+from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.summary import describe, summarize
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import UNKNOWN, Sample
@@ -30,8 +30,9 @@ CLOSE_WITHIN = 0.8
 class _Ended(Exception):
     """The run is over, with this exit code."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, cause: str) -> None:
         self.code = code
+        self.cause = cause
 
 
 def run_headless(run: Run, as_json: bool) -> NoReturn:
@@ -43,18 +44,18 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         record_local(recording, session)
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        lines.put(_Ended(128 + number))
+        lines.put(_Ended(128 + number, cause(128 + number)))
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     # Python would only notice a closed pipe as an exception in whatever print comes next; so do we.
-    code = 0
+    code, ended = 0, "the workload was done"
 
     def stop(session: Session) -> None:
-        budget = session.state.budget
-        click.echo(f"mlxtop: stopped at the budget of {format_size(budget and budget.bytes)}", err=True)
+        why = f"stopped at the budget of {format_size(session.state.budget and session.state.budget.bytes)}"
+        click.echo(f"mlxtop: {why}", err=True)
         session.stop()
-        lines.put(_Ended(1))
+        lines.put(_Ended(1, why))
 
     guard = Guard(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
     session.open()
@@ -65,11 +66,11 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         while True:
             item = lines.get()
             if isinstance(item, _Ended):
-                code = item.code
+                code, ended = item.code, item.cause
                 break
             if isinstance(item, Event) and item.kind is Kind.ERROR:
                 click.echo(f"mlxtop: {item.data['message']}", err=True)
-                code = session.failure.exit_code if session.failure else 1
+                code, ended = session.failure.exit_code if session.failure else 1, "failed"
             if as_json:
                 _print_json(_line(item, session))
             if isinstance(item, Event) and _is_last(item):
@@ -84,14 +85,13 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
             click.echo(describe(summary))
         sys.stdout.flush()
     except BrokenPipeError:
-        code = BROKEN_PIPE
+        code, ended = BROKEN_PIPE, "ended because nobody read its output any more"
         # Nobody reads standard output any more: what is left to say goes to standard error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         with contextlib.suppress(OSError):
             click.echo(describe(summarize(session)), err=True)
     session.close(CLOSE_WITHIN)
-    if recording is not None:
-        recording.stop()
+    end_recording(recording, ended)
     leave(code)
 
 

@@ -1,11 +1,14 @@
 """`--record FILE`: what every command that shows a live session can keep."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from mlxtop.cli.leave import tell
 
 if TYPE_CHECKING:
     from mlxtop.recording.recorder import Recorder
@@ -47,3 +50,21 @@ def record_member(recorder: "Recorder", session: "RemoteSession") -> None:
     """Records one of the programs under watch."""
     about = {"pid": session.pid, "rank": session.rank, "label": session.label}
     session.sink = recorder.add(session, session.command, started=session.started, **about)
+
+
+def end_recording(recorder: "Recorder | None", cause: str) -> None:
+    """Ends a recording, `cause` its last word, and tells what it lacks, whatever the exit code."""
+    if recorder is None:
+        return
+    recorder.stop(cause=cause)
+    if recorder.failure is not None:
+        tell(recorder.failure)
+
+
+def cause(code: int, goes_on: bool = False) -> str:
+    """Why a recording ends, by the exit code of what was watching; `goes_on`: the program does."""
+    if code - 128 in list(signal.Signals):
+        text = f"{'mlxtop was ' if goes_on else ''}ended by {signal.Signals(code - 128).name}"
+    else:
+        text = "mlxtop was left" if code == 0 else "mlxtop failed"
+    return text + (", the program goes on" if goes_on else "")

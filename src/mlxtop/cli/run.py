@@ -15,7 +15,7 @@ from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Ceiling, on_join, parse_ceiling, watch_options
-from mlxtop.cli.record import recorder
+from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.session.guard import Guard
 from mlxtop.session.program import CannotStartError, Program
 from mlxtop.session.protocol import Session
@@ -67,8 +67,9 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
     fleet = RunFleet(program, on_join(values, recording))
     guard = guarded(fleet, ceiling)
     code = run_headless(fleet, guard, place) if place else run_screen(fleet, guard)
-    if recording is not None:
-        recording.stop()
+    end_recording(
+        recording, f"the program {program.how()}" if program.code is not None else cause(code, goes_on=True)
+    )
     leave(code)
 
 

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     ERROR = "error"  # message; phase it happened in
     LATE = "late"  # ticks skipped
     DONE = "done"  # the workload has nothing left to do
+    END = "end"  # cause: why nothing was recorded from here on; in recordings only
 
 
 class Event(NamedTuple):
@@ -66,6 +67,8 @@ class Event(NamedTuple):
                 return str(d["message"])
             case Kind.PHASE:
                 return str(d["phase"])
+            case Kind.END:
+                return str(d["cause"])
             case _:
                 return self.kind.value
 

@@ -11,6 +11,9 @@ from mlxtop.recording.reader import About, Recording
 MOST_RAW = 40_000
 """Samples that are looked at for one picture; beyond that, buckets of a second are."""
 
+LAST_WORDS = 10.0
+"""Seconds: what is told so long after the last sample is still on the time axis."""
+
 
 class RecordedHistory:
     """The samples of one recorded session, as `core.history.History` gives them, up to `now()`: where the

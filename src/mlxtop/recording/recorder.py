@@ -24,8 +24,8 @@ from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.rollup import LEVELS, roll, row
 
-COMMIT_EVERY = 1.0
-"""Seconds between commits: a kill loses no more."""
+COMMIT_EVERY = 0.4
+"""Seconds between commits. A kill loses no more than that and what an agent gathers before it sends."""
 MERGE_ROWS = 6_000
 MERGE_SECONDS = 60.0
 """Blocks of one commit become one block after so many rows or seconds."""
@@ -86,6 +86,17 @@ class _Track:
         self.written = _Written()
         self.waiting: deque[Item] = deque()
         """What has come and is not committed yet."""
+        self.over = False
+        """Whether the program's own end has been told."""
+
+    def take(self, item: Item) -> None:
+        self.waiting.append(item)
+        if isinstance(item, Event) and item.kind is Kind.PHASE:
+            self.over = item.data["phase"] == "ended"
+
+    def end(self, cause: str) -> None:
+        if not self.over:
+            self.take(Event(self.session.now(), Kind.END, {"cause": cause}))
 
 
 class Recorder(threading.Thread):
@@ -108,6 +119,9 @@ class Recorder(threading.Thread):
         self._stopping = threading.Event()
         self._retry_at = 0.0
         self._lost = 0
+        self._cause = ""
+        self._gaps: list[str] = []
+        """What is missing for good, a sentence each."""
         try:
             self._database = self._open()
         except FileExistsError as error:
@@ -127,11 +141,30 @@ class Recorder(threading.Thread):
         put = self._inbox.put
         return lambda item: put((number, item))
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Writes what is left, and waits for that."""
+    def stop(self, timeout: float = 5.0, cause: str = "") -> None:
+        """Writes what is left, and waits for that. `cause`: why the recording ends, of sessions that have not
+        ended themselves."""
+        self._cause = cause
         self._stopping.set()
         if self.is_alive():
             self.join(timeout)
+
+    @property
+    def failure(self) -> str | None:
+        """What the recording lacks, in one sentence, once it was stopped; `None` when it is whole."""
+        if self.is_alive():
+            return f"The recording {self.path} is not finished: the disk does not answer."
+        parts = list(self._gaps)
+        if self.problem is not None:
+            lost = self._lost + sum(
+                isinstance(item, Sample) for track in self._tracks for item in track.waiting
+            )
+            parts.append(f"{self.problem.removesuffix('.')}; {lost:,} samples are lost.")
+        wal = _parts(self.path)[1]
+        with suppress(OSError):
+            if wal.stat().st_size:
+                parts.append(f"The recording {self.path} is in two files: keep {wal.name} beside it.")
+        return " ".join(parts) or None
 
     # On the recorder's thread
 
@@ -141,6 +174,9 @@ class Recorder(threading.Thread):
             if time.monotonic() >= self._retry_at:
                 self._commit()
         self._collect()
+        if self._cause:
+            for track in self._tracks:
+                track.end(self._cause)
         self._commit(last=True)
         self._close()
 
@@ -181,7 +217,7 @@ class Recorder(threading.Thread):
             except queue.Empty:
                 return
             track = self._tracks[number - 1]
-            track.waiting.append(item)
+            track.take(item)
             # While all is well a second's worth waits, or what a program brings along from before.
             most = round(KEPT_SECONDS / max(track.session.interval, 1e-3))
             if self.problem is not None and len(track.waiting) > most:
@@ -226,7 +262,9 @@ class Recorder(threading.Thread):
         for part in _parts(self.path)[1:]:
             part.unlink(missing_ok=True)
         database = self._open()
-        self._tell(f"The recording {self.path} was removed at {_clock()}: it begins anew there.")
+        gone = f"The recording {self.path} was removed at {_clock()}: it begins anew there."
+        self._gaps.append(gone)
+        self._tell(gone)
         self._database = database
         for track in self._tracks:
             track.written = _Written()
@@ -242,6 +280,9 @@ class Recorder(threading.Thread):
     def _recover(self) -> None:
         if self.problem is not None:
             lost = f"; {self._lost:,} samples in between are lost" if self._lost else ", nothing was lost"
+            if self._lost:
+                gap = f"{self._lost:,} samples until {_clock()} are lost"
+                self._gaps.append(f"{self.problem.removesuffix('.')}; {gap}.")
             self.problem, self._lost = None, 0
             self._tell(None)
             self._log(f"The recording goes on since {_clock()}{lost}.")

@@ -14,7 +14,7 @@ from mlxtop.core.state import Mark, State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript, Who
 from mlxtop.core.units import Size
-from mlxtop.recording.history import RecordedHistory
+from mlxtop.recording.history import LAST_WORDS, RecordedHistory
 from mlxtop.recording.reader import About, Recording, Said
 from mlxtop.session.protocol import Stranger, Wish
 
@@ -65,6 +65,7 @@ class ReplaySession:
         self.footprint_kind = about.footprint_kind
         self.phases = recording.phases(about.id) or ["start"]
         self._facts = about.facts
+        self.begin = begin
         self._clock = Clock(playhead, begin)
         self.history = RecordedHistory(recording, about, self._clock)
         self._events = recording.events(about.id)
@@ -77,6 +78,13 @@ class ReplaySession:
 
     def now(self) -> float:
         return self._clock()
+
+    @property
+    def end(self) -> float:
+        """Seconds to the last sample, or to what was told just after it: how it ended."""
+        sampled = self.history.end.time if self.history.end is not None else 0.0
+        told = self._events[-1].time if self._events else 0.0
+        return max(sampled, min(told, sampled + LAST_WORDS))
 
     @property
     def state(self) -> State:
@@ -153,17 +161,13 @@ class ReplayFleet:
         self.recording = Recording(path)
         self.title = path.name
         begin = min(about.started for about in self.recording.sessions)
-        ends = [self._end(about) + about.started - begin for about in self.recording.sessions]
-        self.playhead = Playhead(max(ends))
+        self.playhead = Playhead(0.0)
         self._members = [
             ReplaySession(self.recording, about, self.playhead, about.started - begin)
             for about in self.recording.sessions
         ]
+        self.playhead.end = max(member.begin + member.end for member in self._members)
         self.playhead.seek(self.playhead.end)
-
-    def _end(self, about: About) -> float:
-        last = self.recording.last(about.id)
-        return last.time if last is not None else 0.0
 
     def members(self) -> list[ReplaySession]:
         return self._members

@@ -23,7 +23,7 @@ PACKAGES = ("mlx", "mlx-lm", "mlxtop")
 NAMES = {
     Kind.LIMIT: "limit changed", Kind.CLEAR: "cache cleared", Kind.RESET: "peak reset",
     Kind.COLLECT: "gc.collect()", Kind.MARK: "mark", Kind.GENERATION: "generation", Kind.BUDGET: "budget",
-    Kind.ERROR: "error", Kind.LATE: "samples late", Kind.DONE: "done",
+    Kind.ERROR: "error", Kind.LATE: "samples late", Kind.DONE: "done", Kind.END: "end",
 }  # fmt: skip
 CALM = {"steady": "calm", "not enough data": "open"}
 
@@ -266,6 +266,8 @@ def ended(story: Story) -> str:
         return f"failed: {story.state.error}"
     if story.state.done:
         return "the workload was done"
+    if end := story.timeline.latest(Kind.END):
+        return str(end.data["cause"])
     return "the recording ends while it runs"
 
 

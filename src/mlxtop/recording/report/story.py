@@ -14,7 +14,7 @@ from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.verdicts import Diagnosis
 from mlxtop.recording.export import chunks
-from mlxtop.recording.history import RecordedHistory
+from mlxtop.recording.history import LAST_WORDS, RecordedHistory
 from mlxtop.recording.reader import About, Recording
 from mlxtop.recording.report.trace import Runs, Trace, trace
 
@@ -22,8 +22,6 @@ MOST_MARKS = 20
 """Marks that growth is shown between; of more, the first and the last."""
 LOADED = "loaded"
 """The mark that mlxtop sets when a model is there: growth counts from it."""
-LAST_WORDS = 10.0
-"""Seconds: what is told so long after the last sample is still on the time axis."""
 LEAST_SPAN = 10.0
 """Seconds: a rate of a shorter stretch says nothing."""
 

@@ -51,6 +51,8 @@ class Status(Canvas):
             return "limit", one_line(frame.state.warning), ""
         if frame.view.counting:
             return "mark", COUNTING, ""
+        if end := frame.session.timeline.latest(Kind.END):
+            return "limit", one_line(end.describe()), ""
         pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
         if pending:
             knob, limit = pending[0]
