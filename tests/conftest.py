@@ -19,7 +19,7 @@ from tests.checkpoint import write_checkpoint
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW = ("agent", "cli", "fit", "recording", "session", "soak", "workload")
+SLOW = ("agent", "cli", "doctor", "fit", "recording", "session", "soak", "workload")
 """Folders whose tests start processes or take real models through their paces: `make fast` leaves them out."""
 
 

@@ -8,7 +8,7 @@ import click
 from mlxtop import __version__
 from mlxtop.cli.params import parse_run, run_options
 
-COMMANDS = ("run", "attach", "ps", "top", "sweep", "fit", "replay", "report", "export", "info")
+COMMANDS = ("run", "attach", "ps", "top", "sweep", "fit", "replay", "report", "export", "info", "doctor")
 """Each is a file of this folder with a command of the same name."""
 
 

@@ -1,0 +1,36 @@
+"""`mlxtop doctor`: tries what mlxtop needs, and writes a report for a bug report."""
+
+import json
+from collections.abc import Iterator
+
+import click
+
+from mlxtop.doctor.finding import Finding
+
+
+@click.command(epilog="Try: mlxtop doctor > doctor.txt")
+@click.argument("pid", metavar="[PID]", type=click.IntRange(min=1), required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.pass_context
+def doctor(ctx: click.Context, pid: int | None, as_json: bool) -> None:
+    """Tries what mlxtop needs here: MLX, limits, sockets, debuggers, terminal, timer.
+
+    Each line is ok, missing (with what to do) or wrong (please report it). It starts processes of its own and
+    leaves every other program alone; given a PID it also tries to look into that program. The exit code is 1
+    if anything is wrong, else 0.
+    """
+    from mlxtop.doctor import report
+
+    found: list[Finding] = []
+
+    def kept() -> Iterator[Finding]:
+        for finding in report.examine():
+            found.append(finding)
+            yield finding
+
+    if as_json:
+        click.echo(json.dumps([finding.to_json() for finding in kept()], indent=2))
+    else:
+        for line in report.lines(kept()):
+            click.echo(line)
+    ctx.exit(0 if report.is_healthy(found) else 1)

@@ -1,0 +1,56 @@
+"""The checks of MLX in a process of their own: there a crash or a hang of MLX is a finding.
+
+`python -m mlxtop.doctor.isolated` writes a JSON object a finding on standard output.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from mlxtop.doctor import allocator
+from mlxtop.doctor.finding import Finding, Section, run
+
+TITLE = "MLX"
+WITHIN = 60.0
+"""Seconds: MLX is imported, and the footprint is waited for."""
+
+
+def check(section: Section) -> Iterator[Finding]:
+    """What the process found, and how it ended if not by itself."""
+    command = [sys.executable, "-m", "mlxtop.doctor.isolated"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WITHIN
+        )
+    except subprocess.TimeoutExpired as error:
+        yield from _findings(error.stdout or b"")
+        yield section.wrong("process", f"did not end within {WITHIN:g} s")
+        return
+    yield from _findings(done.stdout)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        yield section.wrong(
+            "process", f"{_ended(done.returncode)}: {last}" if last else _ended(done.returncode)
+        )
+
+
+def _findings(output: str | bytes) -> Iterator[Finding]:
+    text = output.decode(errors="replace") if isinstance(output, bytes) else output
+    for line in text.splitlines():
+        if line.startswith("{"):
+            yield Finding.from_json(json.loads(line))
+
+
+def _ended(code: int) -> str:
+    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+
+def main() -> None:
+    for finding in run(TITLE, allocator.check):
+        print(json.dumps(finding.to_json()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

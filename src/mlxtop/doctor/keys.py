@@ -1,0 +1,75 @@
+"""Which of mlxtop's keys arrive in this terminal: a person presses each, and sees which one did."""
+
+from collections.abc import Iterator
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding
+from textual.events import Key
+from textual.widgets import Static
+
+from mlxtop.doctor.finding import Finding, Section
+from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.dashboard import Dashboard
+from mlxtop.tui.screens.replay import Replay
+
+END = "ctrl+c"
+
+
+def keys() -> dict[str, str]:
+    """Every key that a screen binds, and how it is written on the screen."""
+    found: dict[str, str] = {}
+    for owner in (MlxtopApp, Dashboard, Replay):
+        for binding in owner.BINDINGS:
+            if isinstance(binding, Binding):
+                for name in binding.key.split(","):
+                    found[name] = binding.key_display or name if binding.key.startswith(name) else name
+    return found
+
+
+def check(section: Section) -> Iterator[Finding]:
+    """Shows the keys until Ctrl-C. Those that nobody pressed cannot be told from those that never arrive."""
+    arrived = KeyCheck().run() or frozenset()
+    absent = [shown for name, shown in keys().items() if name not in arrived and name != END]
+    if absent:
+        yield section.missing(
+            "keys",
+            f"did not arrive, or were not pressed: {' '.join(absent)}",
+            "See the keys of your terminal.",
+        )
+    else:
+        yield section.ok("keys", "all arrived")
+
+
+class KeyCheck(App[frozenset[str]]):
+    """Lists the keys; each turns green when it arrives. Ctrl-C ends it with those that did."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = "Screen { padding: 1 2; }"
+    BINDINGS = [Binding(END, "end", priority=True)]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._arrived: set[str] = set()
+
+    def compose(self) -> ComposeResult:
+        yield Static("Press each of these keys once. Those that turn green arrive. Ctrl-C ends the test.\n")
+        yield Static(id="keys")
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def on_key(self, event: Key) -> None:
+        self._arrived.update(event.aliases)
+        self._draw()
+
+    def action_end(self) -> None:
+        self.exit(frozenset(self._arrived))
+
+    def _draw(self) -> None:
+        text = Text()
+        for name, shown in keys().items():
+            if name != END:
+                text.append(shown, style="bold green" if name in self._arrived else "dim")
+                text.append("   ")
+        self.query_one("#keys", Static).update(text)

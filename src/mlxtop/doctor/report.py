@@ -1,0 +1,40 @@
+"""The report: which checks there are, in their order, and how their findings are written."""
+
+from collections.abc import Iterable, Iterator
+
+from mlxtop.doctor import isolated, machine, sockets, terminal, timer, versions
+from mlxtop.doctor.finding import Check, Finding, Verdict, run
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("Versions", versions.check),
+    (isolated.TITLE, isolated.check),
+    ("Machine", machine.check),
+    ("Timer", timer.check),
+    ("Sockets", sockets.check),
+    ("Terminal", terminal.check),
+)
+
+
+def examine() -> Iterator[Finding]:
+    """The findings of every check, each as soon as it is there."""
+    for title, check in CHECKS:
+        yield from run(title, check)
+
+
+def lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """The report for a person: a heading a section, a line a finding, and what to do below it."""
+    section = ""
+    for finding in findings:
+        if finding.section != section:
+            yield ("\n" if section else "") + finding.section
+            section = finding.section
+        yield f"  {finding.verdict:<7}  {finding.name:<14}  {finding.value}".rstrip()
+        if finding.verdict is Verdict.WRONG:
+            yield f"{'':27}{finding.advice or 'Please report this.'}"
+        elif finding.advice:
+            yield f"{'':27}{finding.advice}"
+
+
+def is_healthy(findings: Iterable[Finding]) -> bool:
+    """Whether nothing is wrong. What is only missing may be missing on purpose."""
+    return all(finding.verdict is not Verdict.WRONG for finding in findings)

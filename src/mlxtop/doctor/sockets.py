@@ -1,0 +1,43 @@
+"""The folder in which agents and viewers meet: is it safe, is its path short enough, who answers there."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+from mlxtop.agent import place
+from mlxtop.agent.server import peer_uid
+from mlxtop.doctor.finding import Finding, Section
+
+
+def check(section: Section) -> Iterator[Finding]:
+    """Opens a socket there, connects to it, and asks who is at the other end."""
+    try:
+        folder = place.folder()
+    except OSError as error:
+        yield section.missing("folder", "—", f"{error}: point TMPDIR at a folder that only you may write to.")
+        return
+    yield section.ok("folder", folder)
+    path = f"{folder}/doctor-{os.getpid()}.test"
+    yield section.ok("path", f"{len(os.fsencode(path))} of {place.LONGEST} bytes")
+    try:
+        with (
+            closing(socket.socket(socket.AF_UNIX)) as listener,
+            closing(socket.socket(socket.AF_UNIX)) as client,
+        ):
+            listener.bind(path)
+            listener.listen(1)
+            client.connect(path)
+            with closing(listener.accept()[0]) as server:
+                uid = peer_uid(server)
+    except OSError as error:
+        yield section.wrong("connection", error)
+        return
+    finally:
+        if os.path.exists(path):  # noqa: PTH110
+            os.unlink(path)  # noqa: PTH108
+    yield section.ok("connection", "opened")
+    if uid == os.getuid():
+        yield section.ok("peer", f"user {uid}")
+    else:
+        yield section.wrong("peer", f"user {uid}, and it is user {os.getuid()}")

@@ -1,0 +1,28 @@
+"""What is installed, and on what it runs."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+
+from mlxtop import __version__
+from mlxtop.doctor.finding import Finding, Section
+from mlxtop.probe import device
+
+PACKAGES = ("mlx", "mlx-lm", "textual", "plotext", "psutil")
+
+
+def check(section: Section) -> Iterator[Finding]:
+    """Versions of mlxtop, Python, the system and the packages. Imports none of them."""
+    yield section.ok("mlxtop", __version__)
+    yield section.ok("Python", f"{platform.python_implementation()} {platform.python_version()}")
+    yield section.ok("system", _system())
+    for name in PACKAGES:
+        yield section.known(name, device.version(name), f"Install it with `pip install {name}`.")
+    yield section.ok("user", "root" if os.geteuid() == 0 else "not root")
+
+
+def _system() -> str:
+    if sys.platform == "darwin":
+        return f"macOS {platform.mac_ver()[0] or '—'} {platform.machine()}"
+    return f"{platform.system()} {platform.release()} {platform.machine()}"
