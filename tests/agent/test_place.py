@@ -81,6 +81,8 @@ def test_the_places_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.delenv("TMPDIR")
     assert place.folders() == [f"/run/user/{uid}/mlxtop", f"/tmp/mlxtop-{uid}"]
+    monkeypatch.setenv("MLXTOP_SOCKETS", "/run/agreed")
+    assert place.folders()[0] == "/run/agreed"
 
 
 def test_a_path_too_long_for_a_socket_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

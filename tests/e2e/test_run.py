@@ -311,6 +311,19 @@ def test_headless_leaves_the_output_to_the_program(place: Place, checkpoint: Pat
     assert watched.stderr.endswith("ended with exit code 0\n")
 
 
+def test_a_job_script_with_a_tmpdir_of_its_own_is_watched(place: Place) -> None:
+    code = "import mlx.core as mx, time; x = mx.ones((512, 512)); mx.eval(x); time.sleep(1)"
+    program = place.script(code, "once.py")
+    script = (
+        f"export TMPDIR={place.folder}/job; unset XDG_RUNTIME_DIR; mkdir $TMPDIR; "
+        f"{sys.executable} {program}; rmdir $TMPDIR"
+    )
+    done = place.alone(MLXTOP, "run", "--headless", "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert "saw no MLX" not in done.stderr
+    assert "once.py (process " in done.stderr
+
+
 def test_headless_leaves_the_input_to_the_program(place: Place, checkpoint: Path) -> None:
     bare = place.alone(*generate(checkpoint, "-"), input="words from a pipe")
     watched = place.alone(MLXTOP, "run", "--headless", *generate(checkpoint, "-"), input="words from a pipe")

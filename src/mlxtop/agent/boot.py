@@ -19,6 +19,8 @@ LOG = "MLXTOP_LOG"
 """Environment variable: the file that `mlxtop run` gave the program as its output."""
 LIMITS = "MLXTOP_LIMITS"
 """Environment variable: limits in bytes to set as MLX is imported: `cache=20971520 memory=8589934592`."""
+SOCKETS = "MLXTOP_SOCKETS"
+"""Environment variable: the folder in which the viewer looks for sockets, whatever TMPDIR the program has."""
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap")
 
 _waits = False

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from mlxtop.agent import boot
+
 SUFFIX, WORD = ".sock", ".failed"
 LONGEST = 100
 """Bytes of a socket's path: macOS takes 103, Linux 107."""
@@ -45,7 +47,8 @@ def folders(uid: int | None = None) -> list[str]:
         uid = os.getuid()
         runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
         temporary = (os.environ.get("TMPDIR") or "/tmp").rstrip("/")
-        places = [f"{runtime}/mlxtop", f"{temporary}/mlxtop-{uid}"]
+        agreed = os.environ.get(boot.SOCKETS)
+        places = [*([agreed] if agreed else []), f"{runtime}/mlxtop", f"{temporary}/mlxtop-{uid}"]
     return list(dict.fromkeys([*places, f"/tmp/mlxtop-{uid}"]))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import platformdirs
 
-from mlxtop.agent import boot
+from mlxtop.agent import boot, place
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.limits import Knob
 from mlxtop.session.tail import Tail
@@ -175,6 +175,9 @@ def environment(run: str, log: Path | None) -> dict[str, str]:
     env[boot.RUN] = run
     if log is not None:
         env[boot.LOG] = str(log)
+    # Without one the agents say why there is none.
+    with suppress(OSError):
+        env[boot.SOCKETS] = place.folder()
     rest = env.get("PYTHONPATH")
     env["PYTHONPATH"] = f"{boot.BOOTSTRAP}{os.pathsep}{rest}" if rest else boot.BOOTSTRAP
     return env
