@@ -68,8 +68,9 @@ def _tell(error: Exception) -> None:
     """Leaves a line for the viewer: the program itself must not notice."""
     try:
         from mlxtop.agent import place
+        from mlxtop.core.errors import MlxtopError
 
-        place.leave_word(f"{type(error).__name__}: {error}")
+        place.leave_word(str(error) if isinstance(error, MlxtopError) else f"{type(error).__name__}: {error}")
     except Exception:
         pass
 

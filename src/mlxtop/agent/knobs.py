@@ -7,12 +7,16 @@ from mlxtop.agent.news import News
 from mlxtop.core.event import Kind
 from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.probe import allocator
+from mlxtop.probe import allocator, backend
 from mlxtop.probe.limits import Call, Change, Watch, defaults
 
 Standing = tuple[int | None, str, int | None]
 """A limit's value, who set it, and MLX's default; `None` is what nobody knows."""
 NOT_KNOWN: Standing = None, "", None
+WIRED_STAYS = (
+    "The wired limit of a running program cannot be changed safely: start the program with "
+    "mlxtop run --wired-limit SIZE."
+)
 
 
 class Knobs:
@@ -63,7 +67,7 @@ class Knobs:
             if size.isdecimal():
                 for known in KNOBS:
                     if known == knob:
-                        self.set_limit(known, int(size), "flag")
+                        self._set(known, int(size), "flag")
 
     # Wherever it is safe
 
@@ -76,22 +80,39 @@ class Knobs:
             found = self._watch.ask()
         finally:
             sys.setswitchinterval(switch)
+        known = defaults(fresh=False)
+        if found["memory"] == found["cache"]:
+            # Both begin with the same odd number, which MLX does not tell everywhere.
+            known = {"memory": found["memory"], "cache": found["cache"], **known}
         for knob, value in found.items():
             if knob not in self._standing:
-                default = defaults()[knob]
-                self._found(knob, value, MLX_DEFAULT if value == default else "program", default)
+                default = known.get(knob)
+                who = "" if default is None else MLX_DEFAULT if value == default else "program"
+                self._found(knob, value, who, default)
 
     def set_limit(self, knob: Knob, value: int, who: str) -> None:
-        """Sets a limit; when MLX refuses, tells that and what stands instead."""
+        """Sets a limit of a program that runs; tells when that is refused, and what stands instead.
+
+        The wired limit must not change while MLX has work queued on any stream, which nobody can know here.
+        """
+        if knob == "wired" and backend.no_wiring() is None:
+            self._refuse(knob, value, WIRED_STAYS)
+        else:
+            self._set(knob, value, who)
+
+    def _set(self, knob: Knob, value: int, who: str) -> None:
         self._asked = value
         try:
             self._watch.set(knob, value, who)
         except Exception as error:
-            now, by, _ = self._standing.get(knob, NOT_KNOWN)
-            self._news.emit(Kind.ERROR, message=f"MLX refused the {knob} limit: {error}.", phase="limit")
-            self._news.emit(Kind.LIMIT, knob=knob, old=now, new=now, who=by, asked=value)
+            self._refuse(knob, value, f"MLX refused the {knob} limit: {error}.")
         finally:
             self._asked = None
+
+    def _refuse(self, knob: Knob, value: int, why: str) -> None:
+        now, by, _ = self._standing.get(knob, NOT_KNOWN)
+        self._news.emit(Kind.ERROR, message=why, phase="limit")
+        self._news.emit(Kind.LIMIT, knob=knob, old=now, new=now, who=by, asked=value)
 
     def clear_cache(self, who: str) -> None:
         """Gives the cached buffers back, in the name of `who`."""
@@ -141,6 +162,6 @@ class Knobs:
         else:
             self._news.emit_often((Kind.LIMIT, knob, who), Kind.LIMIT, **told)
 
-    def _found(self, knob: Knob, value: int, who: str, default: int) -> None:
+    def _found(self, knob: Knob, value: int, who: str, default: int | None) -> None:
         self._standing[knob] = value, who, default
         self._news.emit(Kind.LIMIT, knob=knob, old=value, new=value, who=who)

@@ -12,6 +12,8 @@ from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.terminal import terminal
 
 CLOSE_WITHIN = 0.5
+LOOK_EVERY = 0.25
+"""Seconds between two looks at whether the run can go on."""
 
 
 def run_dashboard(run: Run) -> NoReturn:
@@ -25,6 +27,12 @@ def run_dashboard(run: Run) -> NoReturn:
     def opened() -> None:
         session.open()
         guard.start()
+        app.set_interval(LOOK_EVERY, leave_the_dead)
+
+    def leave_the_dead() -> None:
+        """Nothing more can come of a run whose own threads failed."""
+        if session.failure is not None:
+            app.exit()
 
     with terminal(lambda text: session.transcript.write("log", text), run.took_stdin):
         app = MlxtopApp(session, opened)

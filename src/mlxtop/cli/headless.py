@@ -25,6 +25,8 @@ from mlxtop.session.protocol import Session
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 CLOSE_WITHIN = 0.8
+LOOK_EVERY = 0.25
+"""Seconds of silence after which the run's own threads are looked after."""
 
 
 class _Ended(Exception):
@@ -35,9 +37,12 @@ class _Ended(Exception):
         self.cause = cause
 
 
+Line = Event | Sample | _Ended
+
+
 def run_headless(run: Run, as_json: bool) -> NoReturn:
     """Runs to the end of the workload, Ctrl-C, SIGTERM or a closed pipe, and ends the process."""
-    lines: queue.SimpleQueue[Event | Sample | _Ended] = queue.SimpleQueue()
+    lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
     recording = recorder(run.record, run.record_text)
     session = LocalSession(run.options, run.interval, sink=lines.put)
     if recording is not None:
@@ -64,7 +69,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         if as_json:
             _print_json(_session_line(session, run))
         while True:
-            item = lines.get()
+            item = _next(lines, session)
             if isinstance(item, _Ended):
                 code, ended = item.code, item.cause
                 break
@@ -93,6 +98,17 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
     session.close(CLOSE_WITHIN)
     end_recording(recording, ended)
     leave(code)
+
+
+def _next(lines: "queue.SimpleQueue[Line]", session: LocalSession) -> "Line":
+    """What happens next; where whoever should say so is dead, that."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            item = lines.get(timeout=LOOK_EVERY)
+            if not isinstance(item, Sample) or session.failure is None:
+                return item
+        if session.failure is not None and lines.empty():
+            return Event(session.now(), Kind.ERROR, {"message": str(session.failure), "phase": "engine"})
 
 
 def _is_last(event: Event) -> bool:

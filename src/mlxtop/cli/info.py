@@ -40,7 +40,7 @@ def collect() -> dict[str, Any]:
 
     facts = device.facts()
     del facts["argv"], facts["pid"], facts["cgroup_limit"]
-    limits = Watch(lambda _: None).ask()
+    limits = Watch(lambda _: None).ask(fresh=True)
     now = allocator.snapshot()
     machine = system.reader(os.getpid(), facts["unified"])(True)
     return {

@@ -16,11 +16,9 @@ def facts(packages: bool = True) -> dict[str, Any]:
     """
     mx = backend.load()
     installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    device = mx.default_device()
-    info = dict(mx.device_info(device)) if device.type == mx.gpu else dict(mx.device_info())
-    name = backend.name()
+    info, name = backend.device_info(), backend.name()
     return {
-        "device": str(info.get("device_name") or info.get("architecture") or device),
+        "device": str(info.get("device_name") or info.get("architecture") or os.uname().machine),
         "backend": name,
         "unified": name != "CUDA",
         "architecture": info.get("architecture"),
@@ -59,7 +57,7 @@ def room(facts: Mapping[str, Any]) -> int:
         free = system.available()
         return most if free is None else min(most, free + (footprint.reader()() or 0))
     mx = backend.load()
-    free = mx.device_info().get("free_memory")
+    free = backend.device_info().get("free_memory")
     return most if free is None else min(most, int(free) + mx.get_active_memory() + mx.get_cache_memory())
 
 

@@ -5,6 +5,7 @@ MLX keeps a peak of active memory only, so these are sampled: what is shorter th
 
 import threading
 
+from mlxtop.core.errors import MlxtopError, fatal
 from mlxtop.probe import allocator, footprint
 from mlxtop.probe.sampler import Sampler
 
@@ -20,7 +21,8 @@ class HighWater:
         self._read = allocator.reader()
         self._footprint = footprint.reader()
         self._lock = threading.Lock()
-        self._sampler = Sampler(INTERVAL, self._tick)
+        self._sampler = Sampler(INTERVAL, self._tick, failed=self._fail)
+        self._failure: MlxtopError | None = None
         self._total = self._most = self._ticks = 0
 
     def start(self) -> None:
@@ -30,12 +32,20 @@ class HighWater:
         self._sampler.stop()
 
     def take(self) -> tuple[int, int | None]:
-        """The highest active + cache and the highest footprint, in bytes; `None` where it cannot be read."""
+        """The highest active + cache and the highest footprint, in bytes; `None` where it cannot be read.
+
+        Raises `MlxtopError` when sampling failed meanwhile: what was not seen must not count as small.
+        """
+        if self._failure is not None:
+            raise self._failure
         self._tick(0.0, last=True)
         with self._lock:
             total, most = self._total, self._most
             self._total = self._most = 0
         return total, most or None
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = fatal("Sampling", error)
 
     def _tick(self, _now: float, last: bool = False) -> None:
         active, cache, _ = self._read()

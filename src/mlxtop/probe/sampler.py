@@ -16,16 +16,21 @@ class Sampler(threading.Thread):
 
     `late(n)` is told of `n` grid points that passed before their tick could run. An interval below
     `HURRIED` lowers this process's `sys.setswitchinterval` to a quarter of it, and has the thread ask the
-    system for the shortest slice.
+    system for the shortest slice. What `tick` raises ends it, and goes to `failed`.
     """
 
     def __init__(
-        self, interval: float, tick: Callable[[float], None], late: Callable[[int], None] | None = None
+        self,
+        interval: float,
+        tick: Callable[[float], None],
+        late: Callable[[int], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         super().__init__(name="mlxtop-sampler", daemon=True)
         self._interval = interval
         self._tick = tick
         self._late = late
+        self._failed = failed
         # A lock's timed acquire is the cheapest sleep that another thread can end.
         self._stop_lock = threading.Lock()
         self._stop_lock.acquire()
@@ -33,6 +38,14 @@ class Sampler(threading.Thread):
         self.skipped = 0
 
     def run(self) -> None:
+        try:
+            self._sample()
+        except BaseException as error:
+            if self._failed is None:
+                raise
+            self._failed(error)
+
+    def _sample(self) -> None:
         if self._interval < HURRIED:
             # A tick waits for whoever runs: other Python code, by default for five milliseconds, and on the
             # cores, which MLX keeps busy, for a slice of about as long.

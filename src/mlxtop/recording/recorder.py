@@ -170,15 +170,22 @@ class Recorder(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.wait(COMMIT_EVERY):
+            try:
+                self._collect()
+                if time.monotonic() >= self._retry_at:
+                    self._commit()
+            except Exception as error:
+                # Were it to end here, what comes in would pile up, and nobody would know.
+                self._fail(error)
+        try:
             self._collect()
-            if time.monotonic() >= self._retry_at:
-                self._commit()
-        self._collect()
-        if self._cause:
-            for track in self._tracks:
-                track.end(self._cause)
-        self._commit(last=True)
-        self._close()
+            if self._cause:
+                for track in self._tracks:
+                    track.end(self._cause)
+            self._commit(last=True)
+            self._close()
+        except Exception as error:
+            self._fail(error)
 
     def _open(self) -> sqlite3.Connection:
         # Made by us first, so that nobody else's file is ever opened, and only its owner may read it.

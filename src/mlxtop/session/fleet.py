@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from mlxtop.agent import place, wire
 from mlxtop.agent.place import Address
+from mlxtop.core.errors import fatal
 from mlxtop.core.transcript import Transcript
 from mlxtop.probe import footprint
 from mlxtop.session.protocol import Stranger
@@ -136,6 +137,20 @@ class AgentFleet(threading.Thread):
             os.write(self._wake_write, b"!")
 
     def run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:
+            # A picture that stands still must not look like a program that does.
+            self.problem = str(fatal("Watching", error))
+            with suppress(Exception):
+                for member in self._members:
+                    if member.ended is None:
+                        member.end(self.problem)
+        finally:
+            self._close()
+            self.changed.set()
+
+    def _serve(self) -> None:
         look_at = find_at = 0.0
         while not self._stopping:
             now = time.monotonic()
@@ -161,6 +176,9 @@ class AgentFleet(threading.Thread):
         self.look()
         for link in self._links.values():
             link.flush()
+
+    def _close(self) -> None:
+        for link in self._links.values():
             link.socket.close()
         self._selector.close()
         # A session may still nudge us.

@@ -6,11 +6,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TypeGuard
 
 from mlxtop.agent import place
 from mlxtop.core.budget import Action, Ask, Budget, Standing, level, reach, resolve, telling
-from mlxtop.core.errors import UsageError
+from mlxtop.core.errors import UsageError, fatal
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.system import System
@@ -54,10 +55,22 @@ class Guard(threading.Thread):
         self._watches: dict[Session, _Watch] = {}
         self._running: list[tuple[Session, subprocess.Popen[bytes]]] = []
         self._over = threading.Event()
+        self._failure: str | None = None
 
     def run(self) -> None:
         while not self._over.wait(LOOK_EVERY):
-            self.look()
+            try:
+                self.look()
+            except Exception as error:
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """A budget that is not watched is told of, once."""
+        why, self._failure = self._failure, str(fatal("Watching the budget", error))
+        if why is None:
+            with suppress(Exception):
+                for session in self._sessions():
+                    session.happen(Kind.ERROR, message=self._failure, phase="budget")
 
     def stop(self) -> None:
         """Ends the thread. Commands that were started go on."""

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from mlxtop.core.errors import MlxtopError
+from mlxtop.core.errors import MlxtopError, fatal
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import History
 from mlxtop.core.limits import Knob
@@ -62,6 +63,7 @@ class LocalSession:
         self._engine = Engine(options, self._emit, self.transcript.write)
         self._opener = threading.Thread(target=self._watch, name="mlxtop-open", daemon=True)
         self._closed = self._finished = False
+        self._failure: MlxtopError | None = None
         self._unlisten: Callable[[], None] = lambda: None
 
     # Life
@@ -76,14 +78,27 @@ class LocalSession:
 
     def _watch(self) -> None:
         self._engine.wait_ready()
+        try:
+            self._sample()
+        except BaseException as error:
+            self._fail(error)
+
+    def _sample(self) -> None:
         with self._lock:
             if self._engine.failure is not None or self._closed:
                 return
             self._read = allocator.reader()
             self._tick(time.monotonic())
             self.mark("start", "mlxtop")
-            self._sampler = Sampler(self.interval, self._tick, self._late)
+            self._sampler = Sampler(self.interval, self._tick, self._late, self._fail)
             self._sampler.start()
+
+    def _fail(self, error: BaseException) -> None:
+        """No more samples: a picture that stands still while the model works would lie."""
+        self._failure = fatal("Sampling", error)
+        # Whoever listens may be what failed.
+        with suppress(BaseException):
+            self._emit(Kind.ERROR, message=str(self._failure), phase="sampling")
 
     def finish(self) -> None:
         """Takes the last sample; none follow it."""
@@ -111,8 +126,8 @@ class LocalSession:
 
     @property
     def failure(self) -> MlxtopError | None:
-        """Why MLX could not even be started, if so."""
-        return self._engine.failure
+        """Why the run is over before its end: the thread that owns MLX, or the one that samples, failed."""
+        return self._engine.failure or self._failure
 
     # What happens
 

@@ -22,6 +22,8 @@ WHO = "sweep"
 INTERVAL = 0.01
 """Seconds between samples. Each takes the interpreter from the model for some microseconds."""
 CLOSE_WITHIN = 5.0
+LOOK_EVERY = 0.5
+"""Seconds of silence after which the engine is looked after."""
 ARGUMENTS = {"kv-bits": "kv_bits", "max-kv-size": "max_kv_size", "prefill-step-size": "prefill_step_size"}
 """Knobs that are options of a generation. The cache limit is the allocator's."""
 
@@ -81,7 +83,7 @@ class ModelBench:
         self.session.open()
         self._idle()
         if self.session.state.phase == "failed":
-            raise self.session.failure or MlxtopError(self._watch.message)
+            raise MlxtopError(self._watch.message)
         # What is loaded by now stays: collecting what a cell leaves need not look at it again.
         gc.collect()
         gc.freeze()
@@ -133,9 +135,15 @@ class ModelBench:
         return tuple((ARGUMENTS[knob.name], value) for knob, value in pairs if knob.name in ARGUMENTS)
 
     def _idle(self) -> None:
-        """Waits until the engine has nothing to do."""
-        while (phase := self._watch.news.get()) is not None:
-            if phase in ("idle", "failed"):
+        """Waits until the engine has nothing to do. Raises what ended it for good."""
+        while True:
+            try:
+                phase = self._watch.news.get(timeout=LOOK_EVERY)
+            except queue.Empty:
+                phase = ""
+            if self.session.failure is not None:
+                raise self.session.failure
+            if phase in (None, "idle", "failed"):
                 return
 
 

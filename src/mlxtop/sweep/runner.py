@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from mlxtop.core.errors import MlxtopError
+from mlxtop.core.errors import MlxtopError, fatal
 from mlxtop.sweep.bench import Bench, CellFailedError, Measured, Stopped
 from mlxtop.sweep.outcome import Summary, is_disturbed, summarize
 from mlxtop.sweep.plan import Cell, Plan
@@ -74,8 +74,8 @@ class Sweep:
                 self._round(number)
         except Stopped:
             stage = "stopped"
-        except MlxtopError as error:
-            self.failure, stage = error, "failed"
+        except BaseException as error:
+            self.failure, stage = fatal("The sweep", error), "failed"
         finally:
             self._bench.close()
             self._show(stage)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from mlxtop.core.errors import MlxtopError
+from mlxtop.core.errors import MlxtopError, fatal
 from mlxtop.core.event import Kind
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.probe import allocator, backend, breakdown, device, own
@@ -89,6 +89,11 @@ class Engine(threading.Thread):
         self._model: Any = None
         self._tokenizer: Any = None
         self._measured = 0.0
+        self._at_work = False
+        self._at_rest: list[SetLimit] = []
+        """Limits that are set when the present generation is over."""
+        self._mx: Any = None
+        self._knobs: Any = None
 
     def send(self, command: Command) -> None:
         """Asks for `command`; returns at once."""
@@ -99,24 +104,25 @@ class Engine(threading.Thread):
         return self._ready.wait(timeout)
 
     def run(self) -> None:
-        try:
-            self._begin()
-        except MlxtopError as error:
-            self.failure = error
-            self._emit(Kind.ERROR, message=str(error), phase="load")
-            self._emit(Kind.PHASE, phase="failed")
-            self._ready.set()
-            return
-        try:
-            while not self._quit and not self._attempt("load", self._load):
-                self._pause("failed")
-            self._work()
-        except _Interrupted:
-            pass
-        finally:
-            self._end()
+        """Whatever ends this thread but a wish to quit is in `failure`, and told."""
+        for stage in (self._begin, self._live, self._end):
+            try:
+                stage()
+            except BaseException as error:
+                self._fail(error)
+        self._ready.set()
 
     # Life
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is not None:
+            # What came first is the cause.
+            return
+        self.failure = fatal("The thread that runs MLX", error)
+        # Whoever listens may be what failed.
+        with suppress(BaseException):
+            self._emit(Kind.ERROR, message=str(self.failure), phase="engine")
+            self._emit(Kind.PHASE, phase="failed")
 
     def _begin(self) -> None:
         self._emit(Kind.PHASE, phase="load")
@@ -127,12 +133,24 @@ class Engine(threading.Thread):
         for knob, size in self.options.limits.items():
             self._knobs.set_limit(SetLimit(knob, size, "flag"))
 
+    def _live(self) -> None:
+        """From loading to the wish to quit."""
+        with suppress(_Interrupted):
+            while not self._over() and not self._attempt("load", self._load):
+                self._pause("failed")
+            self._work()
+
+    def _over(self) -> bool:
+        return self._quit or self.failure is not None
+
     def _end(self) -> None:
         """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of ours."""
         self._conversation = self._model = self._tokenizer = None
-        self._knobs.close()
-        self._mx.synchronize()
-        self._mx.clear_streams()
+        if self._knobs is not None:
+            self._knobs.close()
+        if self._mx is not None:
+            self._mx.synchronize()
+            self._mx.clear_streams()
 
     def _load(self) -> None:
         self._emit(Kind.PHASE, phase="load")
@@ -161,10 +179,14 @@ class Engine(threading.Thread):
     # Work
 
     def _work(self) -> None:
-        while not self._quit:
+        while not self._over():
             wanted = self._next()
             if wanted is not None:
+                self._at_work = True
                 self._attempt("generation", partial(self._generate, wanted.prompt, wanted.options))
+                self._at_work = False
+                while self._at_rest:
+                    self._knobs.set_limit(self._at_rest.pop(0))
 
     def _next(self) -> Generate | None:
         """What is generated next: what somebody asked for, else what the workload wants; waits while there is
@@ -280,6 +302,9 @@ class Engine(threading.Thread):
     def _obey(self, command: Command) -> bool:
         """Carries out one command; True when the present work, or the present rest, ends with it."""
         match command:
+            case SetLimit(knob="wired") if self._at_work:
+                # Not under work that is queued; and mlx-lm would put back what it found after us.
+                self._at_rest.append(command)
             case SetLimit():
                 self._knobs.set_limit(command)
             case Clear(who):

@@ -24,7 +24,7 @@ class Knobs:
         """Seconds for the next census."""
         self._watch = Watch(self._noticed)
         self._watch.install()
-        self._defaults = self._watch.ask()
+        self._defaults = self._watch.ask(fresh=True)
         self._stand: dict[Knob, tuple[int, str]] = {}
         for knob in KNOBS:
             value = self._defaults[knob]
