@@ -30,6 +30,8 @@ FORM = re.compile(
     rf"=======\nStarting memory\n{MEMORY}\n=======\nEnding memory\n{MEMORY}\n=======\nGrowth\n{MEMORY}\n"
     r"=======\nSpeed\nGenerations:         (\d+) \((\d+) tokens in \S+\)\n"
     r"Tokens/s:            (\d+\.\d)\nTime to first token: \d+\.\d{3} s\n"
+    # A run may be over before the machine is looked at.
+    rf"(?:\n=======\nMachine\nPressure:  (?:\w+ at worst|—)\nSwap:      {SIZE} at most, {SIZE} at the start\n)?"
 )
 
 
@@ -228,6 +230,7 @@ SUMMARY = {
     "tokens_per_second": 41.25,
     "time_to_first_token": 0.5,
     "seconds": 14.2,
+    "machine": None,
 }
 
 
@@ -268,6 +271,17 @@ def test_steps_of_a_program_say_what_their_rate_is_of() -> None:
     told = describe({**SUMMARY, "steps_are": "evals"})
     assert "Evals:    512 in 14.2s from start to end\n" in told
     assert told.endswith("Evals/s:  41.2 while at work, from one to the next")
+
+
+def test_how_the_machine_stood_is_told_where_it_is_known() -> None:
+    machine = {"pressure": "warning", "swap_used": 3 * 2**30, "thermal": "heavy", "start": {"swap_used": 0}}
+    assert describe({**SUMMARY, "machine": machine}).endswith(
+        "\n\n=======\nMachine\nPressure:  warning at worst\nSwap:      3.00 GiB at most, 0 B at the start\nThermal:   heavy"
+    )
+    unknown = {**machine, "pressure": None, "swap_used": None, "thermal": None, "start": {}}
+    assert describe({**SUMMARY, "machine": unknown}).endswith(
+        "\nPressure:  —\nSwap:      — at most, — at the start"
+    )
 
 
 def test_what_was_never_measured_is_a_dash() -> None:

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.process import mlxtop
 FOUND = {
     "device": "Apple M3 Max",
     "backend": "Metal",
+    "os": "macOS 15.5 (24F74)",
     "platform": "Darwin arm64",
     "python": "3.12.1",
     "mlxtop": "0.1.0",
@@ -24,6 +26,8 @@ FOUND = {
         "swap_used": 2**30,
         "swap_total": 2**31,
         "pressure": "warning",
+        "gpu": 0.97,
+        "wired_limit": 24_000 * 2**20,
         "cgroup_limit": None,
         "pss": None,
     },
@@ -37,6 +41,11 @@ def test_info_as_json_has_device_versions_limits_and_counters() -> None:
     assert found["backend"] in ("CPU", "CUDA", "Metal")
     assert set(found["limits"]) == {"cache", "memory", "wired"}
     assert found["limits"]["memory"] > 2**28
+    assert found["os"].startswith(("Linux ", "macOS "))
+    if sys.platform == "linux":
+        # Every Linux tells these; the rest is a matter of its kernel and its hardware.
+        assert found["system"]["available"] > 0
+        assert found["system"]["swap_used"] <= found["system"]["swap_total"]
     assert set(found["counters"]) == {"active", "cache", "peak"}
     assert found["footprint"]["bytes"] > 2**20
 
@@ -45,6 +54,9 @@ def test_what_this_machine_has_of_its_own_takes_a_row_and_what_it_has_not_none()
     lines = describe(FOUND).splitlines()
     assert any(line.startswith("swap used ") and "1.00 GiB" in line for line in lines)
     assert any(line.startswith("pressure ") and line.endswith("warning") for line in lines)
+    assert any(line.startswith("GPU ") and line.endswith(" 97%") for line in lines)
+    assert any(line.startswith("GPU wired limit ") and "23.44 GiB" in line for line in lines)
+    assert any(line.startswith("os ") and line.endswith("macOS 15.5 (24F74)") for line in lines)
     assert not any(line.startswith(("cgroup", "PSS", "device used")) for line in lines)
 
 
@@ -52,14 +64,14 @@ def test_info_for_a_person_shows_the_same_in_lines() -> None:
     done = mlxtop("info")
     assert (done.returncode, done.stderr) == (0, "")
     names = [line.split("  ")[0].strip() for line in done.stdout.splitlines()]
-    assert names[:3] == ["device", "platform", "versions"]
+    assert names[:3] == ["device", "os", "platform"]
     assert {"cache limit", "memory limit", "wired limit", "active", "cache", "peak"} <= set(names)
     assert "None" not in done.stdout
 
 
 def test_sizes_come_with_the_exact_bytes_and_columns_line_up() -> None:
     lines = describe(FOUND).splitlines()
-    assert "cache limit     60.00 GiB  (64424509440)" in lines
+    assert "cache limit      60.00 GiB  (64424509440)" in lines
     assert len({line.index("(") for line in lines if line.endswith(")") and "Metal" not in line}) == 1
 
 

@@ -1,16 +1,19 @@
 """The machine's own memory, from files as real machines wrote them, and from this machine."""
 
+import ctypes
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from mlxtop.core.system import System
-from mlxtop.probe import nvml, sysctl, system
+from mlxtop.core.system import LEVELS, System
+from mlxtop.probe import iokit, mach, nvml, psi, sysctl, system, thermal
+from tests.probe.darwin import PAGE, Mac
 
 GIB = 2**30
 
@@ -107,7 +110,11 @@ def test_files_that_go_away_or_say_nonsense_are_not_known(tmp_path: Path) -> Non
 def test_this_machine_can_be_read() -> None:
     found = system.reader(os.getpid(), unified=True)(True)
     assert isinstance(found, System)
-    assert found.pressure is None
+    pressure, meminfo = Path("/proc/pressure/memory"), system._meminfo()
+    assert (found.pressure in LEVELS) == pressure.exists()
+    assert found.pressure is None or 0 <= found.stalled <= 1
+    assert (found.swap_total, found.swap_used) == (meminfo["SwapTotal"], psutil.swap_memory().used)
+    assert found.available == pytest.approx(system.available(), abs=GIB // 4)
     rss = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     assert 0 < found.pss <= rss
     assert found.pss == pytest.approx(psutil.Process().memory_full_info().pss, rel=0.05)
@@ -116,7 +123,6 @@ def test_this_machine_can_be_read() -> None:
     if group is not None:
         assert group.limit is None or group.limit > 0
         assert group.used is None or group.used > 0
-    assert (system.swap() is None) == ("SwapTotal:             0 kB" in Path("/proc/meminfo").read_text())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -129,47 +135,154 @@ def test_another_process_can_be_read_and_one_that_is_gone_is_not_known() -> None
     assert system.reader(child.pid, unified=True)(True).pss is None
 
 
-def test_swap_as_linux_tells_it() -> None:
-    text = "MemTotal:       24683840 kB\nSwapCached:            0 kB\nSwapTotal:       8388604 kB\nSwapFree:        8380412 kB\n"
-    assert system._linux_swap(text) == (8192 * 1024, 8388604 * 1024)
-    assert system._linux_swap("") is None
+def test_meminfo_as_linux_tells_it() -> None:
+    text = (
+        "MemTotal:       24683840 kB\nSwapFree:        8380412 kB\nHugePages_Total:       0\nZswap:  x kB\n"
+    )
+    assert system._meminfo(text) == {"MemTotal": 24683840 * 1024, "SwapFree": 8380412 * 1024}
+    assert system._meminfo("") == {}
 
 
-class Libc:
-    """sysctlbyname(3) of a Mac under pressure."""
-
-    def __init__(self, known: bool = True) -> None:
-        self.known = known
-        self.sysctlbyname = Function(self)
+STALLS = "some avg10={} avg60=0.00 avg300=0.00 total=1\nfull avg10={} avg60=0.00 avg300=0.00 total=1\n"
 
 
-class Function:
-    def __init__(self, libc: Libc) -> None:
-        self.libc = libc
-
-    def __call__(self, name, into, size, new, length) -> int:
-        assert (new, length) == (None, 0)
-        if not self.libc.known:
-            return -1
-        target, room = into._obj, size._obj.value
-        if name == b"vm.swapusage":
-            assert room == 8 * 3 + 4 * 2
-            target.total, target.avail, target.used, target.pagesize = 3 * GIB, GIB, 2 * GIB, 16384
-        else:
-            assert (name, room) == (b"kern.memorystatus_vm_pressure_level", 4)
-            target.value = 4
-        return 0
+@pytest.mark.parametrize(
+    ("some", "full", "level"),
+    [("0.00", "0.00", "normal"), ("9.99", "9.98", "normal"), ("12.50", "9.00", "warning"), ("99.00", "10.00", "critical")],
+)  # fmt: skip
+def test_pressure_as_linux_tells_it(some: str, full: str, level: str) -> None:
+    found = psi.parse(STALLS.format(some, full))
+    assert found == (float(some) / 100, float(full) / 100)
+    assert psi.level(*found) == level
 
 
-def test_the_mac_readers_ask_for_what_the_headers_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Nobody of us has run it on a Mac: this is only what the headers promise.
-    libc = Libc()
-    monkeypatch.setattr(sysctl.ctypes, "CDLL", lambda _: libc)
-    monkeypatch.setattr(system.sys, "platform", "darwin")
-    assert system.swap() == (2 * GIB, 3 * GIB)
-    assert system.pressure() == "critical"
-    libc.known = False
-    assert (system.swap(), system.pressure()) == (None, None)
+@pytest.mark.parametrize("text", ["", "some avg10=1.00 avg60=0\n", "some avg10=x\nfull avg10=y\n"])
+def test_pressure_that_is_off_or_cut_short_is_not_known(text: str) -> None:
+    assert psi.parse(text) is None
+
+
+def test_in_a_container_with_a_limit_its_own_pressure_counts(tmp_path: Path) -> None:
+    files = {
+        "sys/fs/cgroup/memory.max": f"{GIB}\n",
+        "sys/fs/cgroup/memory.pressure": STALLS.format("50.00", "0.00"),
+    }
+    found = system._linux(system.cgroup(root=machine(tmp_path, "0::/\n", V2_MOUNTS, files)))()
+    assert (found.pressure, found.stalled) == ("warning", 0.5)
+
+
+@pytest.fixture
+def mac(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mac]:
+    """Makes this process find a Mac's libraries."""
+
+    def make(*without: str) -> Mac:
+        found = Mac(*without)
+        for module in (sysctl, mach, iokit, thermal):
+            monkeypatch.setattr(module.ctypes, "CDLL", found.library)
+        for module in (mach, iokit, thermal):
+            module.reader.cache_clear()
+        monkeypatch.setattr(mach.os, "sysconf", lambda _: found.page)
+        monkeypatch.setattr(system.sys, "platform", "darwin")
+        return found
+
+    yield make
+    for module in (mach, iokit, thermal):
+        module.reader.cache_clear()
+
+
+def test_a_mac_tells_all_of_it_and_what_it_lends_is_given_back(mac) -> None:
+    it = mac()
+    read = system.reader(os.getpid(), unified=True)
+    found = [read(False) for _ in range(3)][-1]
+    assert found._replace(cgroup_limit=None, cgroup_used=None) == System(
+        pressure="critical", available=4_000 * PAGE, swap_used=2 * GIB, swap_total=3 * GIB,
+        compressed=5_000 * PAGE, wired=4_000 * PAGE, wired_limit=24_000 * 2**20, gpu=0.97, thermal="heavy",
+    )  # fmt: skip
+    assert system.version() == "macOS 15.5 (24F74)"
+    # Held for the life of the process: two names, nothing of the reads. A port and a token once.
+    assert sorted(it.held.values()) == [b"Device Utilization %", b"PerformanceStatistics"]
+    assert (it.hosts, it.registered) == (1, 1)
+
+
+ALL = {
+    "pressure",
+    "available",
+    "swap_used",
+    "swap_total",
+    "compressed",
+    "wired",
+    "wired_limit",
+    "gpu",
+    "thermal",
+}
+
+
+@pytest.mark.parametrize(
+    ("lacks", "unknown"),
+    [
+        (("IOKit",), {"gpu"}),
+        (("CFNumberGetValue",), {"gpu"}),
+        (("CoreFoundation",), {"gpu"}),
+        (("host_statistics64",), {"available", "compressed", "wired"}),
+        (("notify_get_state",), {"thermal"}),
+        (("iogpu.wired_limit_mb",), {"wired_limit"}),
+        (("vm.swapusage", "kern.memorystatus_vm_pressure_level"), {"swap_used", "swap_total", "pressure"}),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mac_that_lacks_a_call_lacks_its_numbers_and_no_others(mac, lacks, unknown) -> None:
+    mac(*lacks)
+    told = system.reader(os.getpid(), unified=True)(False).told()
+    assert ALL - told.keys() == unknown
+
+
+@pytest.mark.parametrize(
+    ("changes", "unknown"),
+    [
+        ({"gpus": {}}, {"gpu"}),
+        ({"gpus": {0x10B: None}}, {"gpu"}),
+        ({"gpus": {0x10B: 101}}, {"gpu"}),
+        ({"kinds": {"dictionary": 7, "number": 22}}, {"gpu"}),
+        ({"kinds": {"dictionary": 18, "number": 7}}, {"gpu"}),
+        ({"count": 40}, {"available", "compressed", "wired"}),
+        ({"thermal": 9}, {"thermal"}),
+        ({"sysctls": {}}, {"swap_used", "swap_total", "pressure", "wired_limit"}),
+    ],
+    ids=str,
+)
+def test_a_mac_that_answers_otherwise_than_its_headers_say_is_not_believed(mac, changes, unknown) -> None:
+    it = mac()
+    for name, value in changes.items():
+        setattr(it, name, value)
+    told = system.reader(os.getpid(), unified=True)(False).told()
+    assert ALL - told.keys() == unknown
+
+
+def test_a_mac_without_a_limit_of_its_own_or_with_a_wider_one(mac) -> None:
+    it = mac("kern.osproductversion")
+    it.sysctls[b"iogpu.wired_limit_mb"] = bytes(4)
+    assert sysctl.wired_limit() is None
+    it.sysctls[b"iogpu.wired_limit_mb"] = (30_000).to_bytes(8, "little")
+    assert sysctl.wired_limit() == 30_000 * 2**20
+    # No swap file yet is no swap, not an unknown one.
+    it.sysctls[b"vm.swapusage"] = bytes(32)
+    assert sysctl.swap() == (0, 0)
+    assert sysctl.version() is None
+    assert system.version() == f"{os.uname().sysname} {os.uname().release}"
+
+
+def test_the_busiest_of_several_gpus_is_told(mac) -> None:
+    mac().gpus = {0x10B: 3, 0x20C: 55, 0x30D: None}
+    assert system.reader(os.getpid(), unified=True)(False).gpu == 0.55
+
+
+def test_the_structures_have_the_layout_of_the_headers() -> None:
+    # <sys/sysctl.h>: 32 bytes. <mach/vm_statistics.h>: HOST_VM_INFO64_REV1_COUNT is 38 numbers of 4 bytes.
+    assert ctypes.sizeof(sysctl.XswUsage) == 32
+    assert ctypes.sizeof(mach.VmStatistics64) == 38 * 4
+    offsets = {name: getattr(mach.VmStatistics64, name).offset for name, _ in mach.VmStatistics64._fields_}
+    assert (offsets["wire_count"], offsets["zero_fill_count"], offsets["purgeable_count"]) == (12, 16, 88)
+    assert (offsets["decompressions"], offsets["compressor_page_count"]) == (96, 128)
+    assert offsets["total_uncompressed_pages_in_compressor"] == 144
 
 
 def test_without_an_nvidia_driver_there_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +301,15 @@ def test_one_device_is_read_and_several_are_not_guessed_among(monkeypatch, devic
         memory._obj.total, memory._obj.free, memory._obj.used = 80 * GIB, 60 * GIB, 19 * GIB
         return 0
 
+    def busy(_device, use) -> int:
+        use._obj.gpu, use._obj.memory = 87, 12
+        return 0
+
+    def hot(_device, reasons) -> int:
+        # The power cap alone is no heat.
+        reasons._obj.value = 0x4 | 0x40
+        return 0
+
     def count(into) -> int:
         into._obj.value = devices
         return 0
@@ -197,13 +319,19 @@ def test_one_device_is_read_and_several_are_not_guessed_among(monkeypatch, devic
         nvmlDeviceGetCount_v2=count,
         nvmlDeviceGetHandleByIndex_v2=lambda *_: 0,
         nvmlDeviceGetMemoryInfo=fill,
+        nvmlDeviceGetUtilizationRates=busy,
+        nvmlDeviceGetCurrentClocksThrottleReasons=hot,
     )
     nvml.reader.cache_clear()
     monkeypatch.setattr(nvml.ctypes, "CDLL", lambda _: fake)
     read = nvml.reader()
     assert (read is not None) == known
     if read:
-        assert read() == (20 * GIB, 80 * GIB)
+        assert read() == (20 * GIB, 80 * GIB, 0.87, "slowed")
+        fake.nvmlDeviceGetUtilizationRates = lambda *_: 3
+        del fake.nvmlDeviceGetCurrentClocksThrottleReasons
+        nvml.reader.cache_clear()
+        assert nvml.reader()() == (20 * GIB, 80 * GIB, None, None)
         found = system.reader(os.getpid(), unified=False)(False)
         assert (found.device_used, found.device_total, found.pss) == (20 * GIB, 80 * GIB, None)
         assert system.reader(os.getpid(), unified=True)(False).device_used is None

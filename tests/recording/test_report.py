@@ -56,6 +56,26 @@ def text_of(html: str) -> str:
 # What it says
 
 
+def test_it_tells_how_the_machine_stood_where_that_was_told(tmp_path: Path, real: str) -> None:
+    session = Session()
+    session.state.facts = {"os": "macOS 15.5 (24F74)"}
+    readings = [
+        {"pressure": "normal", "swap_used": 0, "thermal": "nominal"},
+        {"pressure": "critical", "swap_used": 3 * 2**30, "thermal": "heavy"},
+        {"pressure": "warning", "swap_used": 2**30, "thermal": "nominal", "wired": 7 * MIB},
+    ]
+    told = [Event(float(at), Kind.SYSTEM, reading) for at, reading in enumerate(readings)]
+    said = text_of(made(tmp_path / "mac.mlxtop", [Sample(0.0, 1, 2, 3, 3), *told], session))
+    assert "pressure normal warning critical" in said
+    assert "swap used 0 B 1.00 GiB 3.00 GiB" in said
+    assert "thermal nominal nominal heavy" in said
+    assert "wired — 7.0 MiB 7.0 MiB" in said
+    assert "system macOS 15.5 (24F74)" in said
+    assert "available" not in said
+    # A recording of before has none of it.
+    assert "pressure" not in text_of(real)
+
+
 def test_it_tells_the_run_the_machine_and_the_versions(real: str) -> None:
     said = text_of(real)
     for word in ("demo", "mlxtop --model demo", "AMD EPYC, CPU", "mlx 0.32.4, mlx-lm 0.32.2", "Linux x86_64"):

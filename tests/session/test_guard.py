@@ -10,8 +10,9 @@ import pytest
 
 from mlxtop.core.budget import Budget, parse_action, telling
 from mlxtop.core.event import Kind
+from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.core.system import System
+from mlxtop.core.system import System, from_told
 from mlxtop.session import guard as module
 from mlxtop.session.guard import Guard, is_here, set_budget, usage
 from tests.tui.recorded import RecordedSession
@@ -181,6 +182,44 @@ def test_what_is_dear_is_read_seldom(session, monkeypatch) -> None:
         guard.look()
     assert reads == [True, False, False, False]
     assert session.state.system.pss == 7, "the last one known stays"
+
+
+def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom(
+    session, monkeypatch
+) -> None:
+    calm, tight = System(pressure="normal", available=9), System(pressure="warning", available=5)
+    hot = tight._replace(thermal="heavy")
+    readings = iter([calm, calm._replace(available=8), tight, tight._replace(available=4), hot, hot, hot])
+    monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
+    monkeypatch.setattr(module.system, "reader", lambda pid, unified: lambda dear: next(readings))
+    session.state.facts = {**session.state.facts, "pid": os.getpid()}
+    guard = Guard(lambda: (session,))
+    for _ in range(6):
+        guard.look()
+    told = session.timeline.between(Kind.SYSTEM, 0, 10**9)
+    assert [event.data for event in told] == [each.told() for each in (calm, tight, hot)]
+    assert session.state.system._replace(pss_age=0.0) == hot
+    # Nothing has changed, so there is nothing to tell, however long ago.
+    monkeypatch.setattr(module, "TELL_EVERY", 0.0)
+    guard.look()
+    assert session.timeline.count(Kind.SYSTEM) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_this_machine_tells_is_an_event_like_any_other(session) -> None:
+    session.state.facts = {**session.state.facts, "pid": os.getpid()}
+    Guard(lambda: (session,)).look()
+    told = session.timeline.latest(Kind.SYSTEM)
+    assert told.data["available"] > 0
+    assert from_told(told.data)._replace(pss_age=0.0) == session.state.system._replace(pss_age=0.0)
+
+
+def test_over_a_recording_this_machine_is_not_read(session) -> None:
+    session.state.facts = {**session.state.facts, "pid": os.getpid()}
+    session.playhead = Playhead(10.0)
+    Guard(lambda: (session,)).look()
+    assert session.state.system is None
+    assert session.timeline.count(Kind.SYSTEM) == 0
 
 
 def wait_for(condition) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.event import Kind
+from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import Sample
+from mlxtop.core.system import System
 from mlxtop.recording.recorder import Recorder
 from mlxtop.session.replay import ReplayFleet, ReplaySession
 from tests.recording.source import PATIENCE, Session, add
@@ -71,6 +72,16 @@ def test_a_moment_is_as_it_was(replay):
     assert replay.state.limits == then.state.limits
     assert [mark.name for mark in replay.state.marks] == [mark.name for mark in then.state.marks]
     assert replay.timeline.latest(Kind.GENERATION) == then.timeline.latest(Kind.GENERATION)
+
+
+def test_the_machine_is_as_it_was_and_unknown_before_it_was_told_of(tmp_path):
+    calm, tight = System(pressure="normal", swap_used=0), System(pressure="critical", swap_used=2**30)
+    told = [Event(at, Kind.SYSTEM, each.told()) for at, each in ((5.0, calm), (15.0, tight))]
+    odd = Event(16.0, Kind.SYSTEM, {"pressure": "splendid"})
+    (replay,) = ReplayFleet(record(tmp_path / "run.mlxtop", more=[*told, odd])).members()
+    for at, expected in ((20.0, tight), (14.0, calm), (4.0, None), (26.0, tight)):
+        replay.playhead.seek(at)
+        assert replay.state.system == expected, at
 
 
 def test_going_back_undoes_what_happened_since(replay):

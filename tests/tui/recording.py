@@ -1,6 +1,7 @@
 """The trace of a real run as a recording, written by the recorder as any session is."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlxtop.core.event import Event, Kind
@@ -11,8 +12,8 @@ from tests.tui.recorded import TRACE, RecordedSession
 STARTED = 1_790_000_000.0
 
 
-def record(path: Path, until: float = 26.0, text: bool = True) -> Path:
-    """Records the trace up to `until` seconds into `path`; returns it."""
+def record(path: Path, until: float = 26.0, text: bool = True, more: Sequence[Event] = ()) -> Path:
+    """Records the trace up to `until` seconds, and `more` events, into `path`; returns it."""
     session = RecordedSession(until)
     recorder = Recorder(path, text)
     sink = recorder.add(session, ["mlxtop"], started=STARTED, pid=4242, label="4242")
@@ -27,6 +28,8 @@ def record(path: Path, until: float = 26.0, text: bool = True) -> Path:
             )
         elif kind == "event":
             sink(Event(time, Kind(line.pop("kind")), line))
+    for event in more:
+        sink(event)
     recorder.start()
     recorder.stop()
     return path

@@ -39,3 +39,16 @@ def test_a_long_prefill_shows_the_last_generation_s_speed() -> None:
     shown = {paused(session, now) for now in silent} - {None}
     assert shown
     assert all(any(speed == pytest.approx(tps) for tps in told) for speed in shown)
+
+
+def test_the_machine_of_a_paused_view_is_that_of_its_moment() -> None:
+    session = RecordedSession(LAST)
+    for at, pressure in ((5.0, "normal"), (15.0, "critical")):
+        session.happen(Kind.SYSTEM, at, pressure=pressure)
+
+    def pressure(now: float, paused: bool) -> str | None:
+        view = View(paused=paused)
+        return gather(session, view, Own(), cut(session, view, 80, now), now).machine.pressure
+
+    assert [pressure(now, paused=True) for now in (4.0, 10.0, 20.0)] == [None, "normal", "critical"]
+    assert pressure(10.0, paused=False) == "critical"

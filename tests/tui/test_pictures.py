@@ -139,8 +139,49 @@ def spend(session: RecordedSession, level: int, reach: float | None) -> None:
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
 def test_a_budget_with_room(snap_compare, app, session, size):
     spend(session, 40, None)
-    session.state.system = System(2**30, 2**32, None, 2**34, 2**33, pss=119 * 2**20, pss_age=12.0)
+    session.state.system = System(
+        swap_used=2**30,
+        swap_total=2**32,
+        cgroup_limit=2**34,
+        cgroup_used=2**33,
+        pss=119 * 2**20,
+        pss_age=12.0,
+    )
     assert snap_compare(app, terminal_size=size, run_before=settle)
+
+
+MAC = System(
+    available=3 * 2**30, swap_used=5 * 2**28, swap_total=2**31, compressed=4 * 2**30, wired=11 * 2**30,
+    gpu=0.97, thermal="nominal",
+)  # fmt: skip
+
+
+def on_a_mac(session: RecordedSession, pressure: str, **more: object) -> None:
+    """Gives the session a Mac whose GPU's working set is 64 MiB."""
+    session.happen(Kind.FACTS, **{**session.state.facts, "backend": "Metal", "working_set": 64 * 2**20})
+    session.happen(Kind.SYSTEM, **MAC._replace(pressure=pressure, **more).told())
+
+
+@pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
+def test_the_machine(snap_compare, app, session, size):
+    on_a_mac(session, "warning", thermal="heavy", wired_limit=96 * 2**20)
+    assert snap_compare(app, terminal_size=size, run_before=settle)
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "NO_COLOR"])
+@pytest.mark.parametrize("pressure", ["normal", "critical"])
+def test_pressure_has_three_colours(snap_compare, session, pressure, theme, monkeypatch):
+    if theme == "NO_COLOR":
+        monkeypatch.setenv("NO_COLOR", "1")
+    session.pass_time(1, active=60 * 2**20, cache=2**20, total=61 * 2**20)
+    on_a_mac(session, pressure)
+
+    async def act(pilot):
+        if theme == "light":
+            await pilot.press("t")
+        await settle(pilot)
+
+    assert snap_compare(MlxtopApp(session), terminal_size=SMALL, run_before=act)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

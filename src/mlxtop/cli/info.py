@@ -10,9 +10,16 @@ from mlxtop.core.limits import KNOBS
 from mlxtop.core.units import format_size
 
 _SYSTEM = {
+    "pressure": "pressure",
+    "stalled": "stalled",
+    "available": "available",
     "swap_used": "swap used",
     "swap_total": "swap",
-    "pressure": "pressure",
+    "compressed": "compressed",
+    "wired": "wired",
+    "wired_limit": "GPU wired limit",
+    "gpu": "GPU",
+    "thermal": "thermal",
     "cgroup_limit": "cgroup limit",
     "cgroup_used": "cgroup used",
     "device_used": "device used",
@@ -56,6 +63,7 @@ def describe(found: dict[str, Any]) -> str:
     """The same for a person: a name and a value a line."""
     rows = [
         ("device", f"{found['device']} ({found['backend']})"),
+        ("os", found["os"]),
         ("platform", f"{found['platform']}, Python {found['python']}"),
         ("versions", f"mlxtop {found['mlxtop']}, mlx {found['mlx']}, mlx-lm {found['mlx_lm'] or '—'}"),
     ]
@@ -64,13 +72,16 @@ def describe(found: dict[str, Any]) -> str:
     rows += [(name, _size(size)) for name, size in found["counters"].items()]
     rows.append((found["footprint"]["kind"], _size(found["footprint"]["bytes"])))
     # What this machine does not have takes no row.
-    rows += [
-        (_SYSTEM[name], value if isinstance(value, str) else _size(value))
-        for name, value in found["system"].items()
-        if value is not None
-    ]
+    rows += [(_SYSTEM[name], _reading(value)) for name, value in found["system"].items() if value is not None]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _reading(value: str | float | int) -> str:
+    """A word, a share, or bytes."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.0%}" if isinstance(value, float) else _size(value)
 
 
 def _size(size: int | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlxtop.core.event import Kind
 from mlxtop.core.snapshot import Snapshot
+from mlxtop.core.system import course, from_told
 from mlxtop.core.units import format_size, format_span
 from mlxtop.session.protocol import Session
 
@@ -35,8 +36,20 @@ def summarize(session: Session) -> dict[str, Any]:
         "time_to_first_token": statistics.median(ttft) if ttft else None,
         "samples": session.history.count,
         "late": session.state.late,
+        "machine": _machine(session),
         "seconds": session.now(),
     }  # fmt: skip
+
+
+def _machine(session: Session) -> dict[str, Any] | None:
+    """The worst of the machine's numbers over the run, and all of them at its start and its end."""
+    readings = [from_told(event.data) for event in session.timeline.between(Kind.SYSTEM, 0, inf)]
+    now = session.state.system
+    found = course(readings if now is None else [*readings, now])
+    if found is None:
+        return None
+    worst = {name: getattr(found, name) for name in ("pressure", "swap_used", "compressed", "thermal")}
+    return {**worst, "start": found.first.told(), "end": found.last.told()}
 
 
 def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
@@ -57,7 +70,20 @@ def describe(summary: dict[str, Any]) -> str:
         body = str(Snapshot(**fields)) if fields else "—"
         parts.append(f"=======\n{title}\n{body}")
     parts.append("=======\nSpeed\n" + _speed(summary))
+    if summary["machine"] is not None:
+        parts.append("=======\nMachine\n" + _worst(summary["machine"]))
     return "\n\n".join(parts)
+
+
+def _worst(machine: dict[str, Any]) -> str:
+    swap, begin = machine["swap_used"], machine["start"].get("swap_used")
+    rows = [
+        ("Pressure", f"{machine['pressure']} at worst" if machine["pressure"] else "—"),
+        ("Swap", f"{format_size(swap)} at most, {format_size(begin)} at the start"),
+    ]
+    if machine["thermal"] is not None:
+        rows.append(("Thermal", machine["thermal"]))
+    return "\n".join(f"{name + ':':<10} {value}" for name, value in rows)
 
 
 def _speed(summary: dict[str, Any]) -> str:

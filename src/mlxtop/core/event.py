@@ -22,6 +22,7 @@ class Kind(StrEnum):
     MARK = "mark"  # name, who, active, cache, peak, tokens
     GENERATION = "generation"  # tokens, prompt_tokens, context (before it), ttft, tps, prompt_tps, reason
     BUDGET = "budget"  # budget, source, against; level, was, used of an alarm: see `core/budget.py`
+    SYSTEM = "system"  # what the machine said of its memory: the known fields of `core/system.py`
     ERROR = "error"  # message; phase it happened in
     LATE = "late"  # ticks skipped
     DONE = "done"  # the workload has nothing left to do

@@ -9,7 +9,7 @@ from mlxtop.core.census import Census
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import KNOBS, Knob, Limit
 from mlxtop.core.snapshot import Snapshot
-from mlxtop.core.system import System
+from mlxtop.core.system import System, from_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class State:
     standing: Standing | None = None
     """How it stands to its budget; no event tells it, `session/guard.py` does."""
     system: System | None = None
-    """The machine's own memory, as the guard read it; `None` where the machine is not this one."""
+    """The machine's own memory, as the guard read it last, or as a recording tells; `None` where the machine
+    is not this one."""
 
     def apply(self, event: Event) -> None:
         """Takes `event` in."""
@@ -94,5 +95,7 @@ class State:
                 if budget != self.budget:
                     self.standing = None
                 self.budget, self.alarm = budget, data["level"]
+            case Kind.SYSTEM:
+                self.system = from_told(data)
             case Kind.DONE:
                 self.done = True

@@ -27,6 +27,7 @@ def facts(packages: bool = True) -> dict[str, Any]:
         "max_buffer": info.get("max_buffer_length"),
         "system_memory": installed,
         "cgroup_limit": system.cgroup_limit(),
+        "os": system.version(),
         "platform": f"{os.uname().sysname} {os.uname().machine}",
         "python": sys.version.split()[0],
         "mlx": mx.__version__,

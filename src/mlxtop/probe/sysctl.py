@@ -1,11 +1,13 @@
-"""macOS's swap and memory pressure by sysctlbyname(3).
+"""macOS's swap, memory pressure, GPU limit and version by sysctlbyname(3).
 
 vm.swapusage is `struct xsw_usage` of <sys/sysctl.h>. kern.memorystatus_vm_pressure_level answers with the
 values of <dispatch/source.h>: xnu's bsd/kern/kern_memorystatus_notify.c turns its own levels into them.
+iogpu.wired_limit_mb is of no header: MiB that the GPU may wire, 0 for what macOS thinks best.
 Never run by us on a Mac yet.
 """
 
 import ctypes
+import sys
 
 PRESSURE = {1: "normal", 2: "warning", 4: "critical"}
 
@@ -25,17 +27,45 @@ class XswUsage(ctypes.Structure):
 def swap() -> tuple[int, int] | None:
     """Bytes of swap in use, and of swap there is at this moment: macOS makes more when it needs it."""
     usage = XswUsage()
-    return (int(usage.used), int(usage.total)) if _fill(b"vm.swapusage", usage) else None
+    whole = _read(b"vm.swapusage", usage) == ctypes.sizeof(usage)
+    return (int(usage.used), int(usage.total)) if whole else None
 
 
 def pressure() -> str | None:
     """`normal`, `warning` or `critical`."""
-    now = ctypes.c_int()
-    return PRESSURE.get(now.value) if _fill(b"kern.memorystatus_vm_pressure_level", now) else None
+    return PRESSURE.get(_number(b"kern.memorystatus_vm_pressure_level") or 0)
 
 
-def _fill(name: bytes, into: ctypes.Structure | ctypes.c_int) -> bool:
-    """Whether the system knew `name` and filled `into`."""
+def wired_limit() -> int | None:
+    """Bytes of memory that the GPU may wire, where somebody set that; `None` for macOS's own choice."""
+    return (_number(b"iogpu.wired_limit_mb") or 0) * 2**20 or None
+
+
+def version() -> str | None:
+    """`macOS 15.5 (24F74)`."""
+    product, build = _text(b"kern.osproductversion"), _text(b"kern.osversion")
+    return f"macOS {product}" + (f" ({build})" if build else "") if product else None
+
+
+def _number(name: bytes) -> int | None:
+    """A number of 4 or 8 bytes: some grew from one to the other."""
+    found = _bytes(name, 8)
+    return int.from_bytes(found, sys.byteorder, signed=True) if found and len(found) in (4, 8) else None
+
+
+def _text(name: bytes) -> str | None:
+    found = _bytes(name, 256)
+    return found.split(b"\0")[0].decode(errors="replace").strip() or None if found else None
+
+
+def _bytes(name: bytes, most: int) -> bytes | None:
+    buffer = (ctypes.c_char * most)()
+    size = _read(name, buffer)
+    return None if size is None else buffer.raw[:size]
+
+
+def _read(name: bytes, into: ctypes.Structure | ctypes.Array[ctypes.c_char]) -> int | None:
+    """How many bytes the system filled in; `None` when it does not know `name`, or has more to say."""
     call = ctypes.CDLL(None).sysctlbyname
     call.argtypes = [
         ctypes.c_char_p,
@@ -44,5 +74,6 @@ def _fill(name: bytes, into: ctypes.Structure | ctypes.c_int) -> bool:
         ctypes.c_void_p,
         ctypes.c_size_t,
     ]
+    call.restype = ctypes.c_int
     size = ctypes.c_size_t(ctypes.sizeof(into))
-    return bool(call(name, ctypes.byref(into), ctypes.byref(size), None, 0) == 0)
+    return int(size.value) if call(name, ctypes.byref(into), ctypes.byref(size), None, 0) == 0 else None

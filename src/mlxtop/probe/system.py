@@ -1,7 +1,7 @@
 """What the machine says of its own memory. Each function returns `None` where there is nothing to read.
 
-Linux: cgroups(7) in both versions, proc_pid_smaps_rollup(5), proc_meminfo(5). macOS: `sysctl.py`, never run
-on a Mac. A GPU with memory of its own: `nvml.py`.
+Linux: cgroups(7) in both versions, proc_pid_smaps_rollup(5), proc_meminfo(5), `psi.py`. macOS: `sysctl.py`,
+`mach.py`, `iokit.py`, `thermal.py`, never run on a Mac. A GPU with memory of its own: `nvml.py`.
 """
 
 import os
@@ -17,9 +17,13 @@ NO_LIMIT = 2**62
 class Cgroup:
     """The memory group of one process: the files that tell its limit and what is charged to it."""
 
-    def __init__(self, limits: list[str], used: str, stat: str, reclaimable: bytes, path: str) -> None:
+    def __init__(
+        self, limits: list[str], used: str, stat: str, reclaimable: bytes, path: str, pressure: str
+    ) -> None:
         self._limits, self._used, self._stat, self._reclaimable = limits, used, stat, reclaimable
         self.path = path
+        self.pressure = pressure
+        """The file with the group's own pressure, which version 1 does not have."""
 
     @property
     def limit(self) -> int | None:
@@ -65,7 +69,9 @@ def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
             else ("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file ")
         )
         limits = [f"{folder}/{limit}" for folder in folders]
-        return Cgroup(limits, f"{here}/{used}", f"{here}/memory.stat", reclaimable, path)
+        return Cgroup(
+            limits, f"{here}/{used}", f"{here}/memory.stat", reclaimable, path, f"{here}/memory.pressure"
+        )
     return None
 
 
@@ -87,43 +93,16 @@ def cgroup_limit() -> int | None:
     return found.limit if found else None
 
 
-def swap() -> tuple[int, int] | None:
-    """Swap in use and swap there is, in bytes; `None` where there is none."""
-    if sys.platform == "darwin":
-        from mlxtop.probe import sysctl
-
-        found = sysctl.swap()
-    else:
-        found = _linux_swap(_text("/proc/meminfo"))
-    return found if found and found[1] else None
-
-
-def _linux_swap(text: str) -> tuple[int, int] | None:
-    fields = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        if name in ("SwapTotal", "SwapFree"):
-            fields[name] = int(value.split()[0]) * 1024
-    if len(fields) < 2:
-        return None
-    return fields["SwapTotal"] - fields["SwapFree"], fields["SwapTotal"]
-
-
 def available() -> int | None:
     """Linux: what can be had without swapping, in bytes."""
-    for line in _text("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
+    return _meminfo().get("MemAvailable")
 
 
-def pressure() -> str | None:
-    """macOS's memory pressure: `normal`, `warning` or `critical`, as Activity Monitor colours it."""
-    if sys.platform != "darwin":
-        return None
-    from mlxtop.probe import sysctl
-
-    return sysctl.pressure()
+def _meminfo(text: str | None = None) -> dict[str, int]:
+    """Linux: the sizes of proc_meminfo(5) in bytes."""
+    lines = (_text("/proc/meminfo") if text is None else text).splitlines()
+    words = [line.split() for line in lines if line.endswith(" kB")]
+    return {name.rstrip(":"): int(value) * 1024 for name, value, *_ in words if value.isdigit()}
 
 
 def pss(pid: int | str = "self") -> int | None:
@@ -138,30 +117,85 @@ def pss(pid: int | str = "self") -> int | None:
     return None
 
 
+def version() -> str:
+    """The operating system's name and version: `macOS 15.5 (24F74)`, `Linux 6.12.3`."""
+    if sys.platform == "darwin":
+        from mlxtop.probe import sysctl
+
+        if found := sysctl.version():
+            return found
+    return f"{os.uname().sysname} {os.uname().release}"
+
+
 def reader(pid: int, unified: bool) -> Callable[[bool], System]:
     """A function that reads all of it for a process on this machine; given True, what is dear too.
 
     `unified` says that the device has no memory of its own.
     """
     group = cgroup(pid)
-    device = None
+    machine = _mac if sys.platform == "darwin" else _linux(group)
+    gpu = None
     if not unified:
         from mlxtop.probe import nvml
 
-        device = nvml.reader()
+        gpu = nvml.reader()
 
     def read(dear: bool) -> System:
-        swap_used, swap_total = swap() or (None, None)
-        device_used, device_total = (device() if device else None) or (None, None)
+        found = machine()._replace(
+            cgroup_limit=group.limit if group else None,
+            cgroup_used=group.used if group else None,
+            pss=pss(pid) if dear else None,
+        )
+        if gpu is None:
+            return found
+        device = gpu()
+        return found._replace(
+            device_used=device.used, device_total=device.total, gpu=device.busy, thermal=device.thermal
+        )
+
+    return read
+
+
+def _mac() -> System:
+    """What a Mac tells of itself. Each source that fails leaves its numbers unknown, and only those."""
+    from mlxtop.probe import iokit, mach, sysctl, thermal
+
+    swap_used, swap_total = sysctl.swap() or (None, None)
+    pages = (mach.reader() or _nothing)()
+    return System(
+        pressure=sysctl.pressure(),
+        available=pages and pages.available,
+        swap_used=swap_used,
+        swap_total=swap_total,
+        compressed=pages and pages.compressed,
+        wired=pages and pages.wired,
+        wired_limit=sysctl.wired_limit(),
+        gpu=(iokit.reader() or _nothing)(),
+        thermal=(thermal.reader() or _nothing)(),
+    )
+
+
+def _nothing() -> None:
+    """Reads what is not there."""
+
+
+def _linux(group: Cgroup | None) -> Callable[[], System]:
+    """Reads a Linux machine; pressure is that of the process's container, where its memory is limited."""
+    from mlxtop.probe import psi
+
+    own = _text(group.pressure) if group is not None and group.limit is not None else ""
+    pressure = group.pressure if group is not None and psi.parse(own) else "/proc/pressure/memory"
+
+    def read() -> System:
+        fields, stalls = _meminfo(), psi.parse(_text(pressure))
+        total, free = fields.get("SwapTotal"), fields.get("SwapFree")
         return System(
-            swap_used,
-            swap_total,
-            pressure(),
-            group.limit if group else None,
-            group.used if group else None,
-            device_used,
-            device_total,
-            pss(pid) if dear else None,
+            pressure=psi.level(*stalls) if stalls else None,
+            stalled=stalls[0] if stalls else None,
+            available=fields.get("MemAvailable"),
+            swap_used=None if total is None or free is None else total - free,
+            swap_total=total,
+            compressed=fields.get("Zswap"),
         )
 
     return read

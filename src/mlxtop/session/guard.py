@@ -21,6 +21,8 @@ from mlxtop.session.protocol import Session
 
 LOOK_EVERY = 0.25
 SYSTEM_EVERY = 2.0
+TELL_EVERY = 10.0
+"""Seconds between readings of the machine that are recorded; sooner when its pressure or its heat changes."""
 WINDOW = 180.0
 """Seconds of usage that the slope is taken from."""
 POINTS = 45
@@ -139,6 +141,7 @@ class _Watch:
         self._read: Callable[[bool], System] | None = None
         self._found = False
         self._pss: int | None = None
+        self._told, self._told_at = System(), 0.0
         self._due = self._dear_due = self._pss_at = 0.0
 
     def look(self, several: bool = False) -> bool:
@@ -162,7 +165,8 @@ class _Watch:
 
     def _look_at_system(self) -> None:
         now = time.monotonic()
-        if now < self._due:
+        # A recording tells of its own machine, and of another time.
+        if now < self._due or self._session.playhead is not None:
             return
         self._due = now + SYSTEM_EVERY
         if not self._found:
@@ -178,7 +182,17 @@ class _Watch:
         if dear:
             self._dear_due = now + max(DEAR_EVERY, DEAR_SHARE * (time.monotonic() - now))
             self._pss, self._pss_at = found.pss, now
-        self._session.state.system = found._replace(pss=self._pss, pss_age=now - self._pss_at)
+        found = found._replace(pss=self._pss, pss_age=now - self._pss_at)
+        self._session.state.system = found
+        self._tell_of(found, now)
+
+    def _tell_of(self, found: System, now: float) -> None:
+        """Has the session's stream know the machine's numbers: seldom, for they are many."""
+        told = found._replace(pss_age=0.0)
+        turned = (told.pressure, told.thermal) != (self._told.pressure, self._told.thermal)
+        if told != self._told and (turned or now - self._told_at >= TELL_EVERY):
+            self._told, self._told_at = told, now
+            self._session.happen(Kind.SYSTEM, **told.told())
 
     def _reach(self, budget: Budget, used: int) -> float | None:
         now, points = self._session.now(), self._points

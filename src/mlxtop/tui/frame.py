@@ -8,6 +8,7 @@ from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
+from mlxtop.core.system import System, from_told
 from mlxtop.core.units import Units, format_delta, format_size
 from mlxtop.core.verdicts import Diagnosis
 from mlxtop.core.work import Use
@@ -67,6 +68,8 @@ class Frame:
     """What the run looks like as a whole, as far as somebody has asked."""
     uses: Sequence[Use] = ()
     """The cache limits of the run, compared."""
+    machine: System = System()  # noqa: RUF009 - it is immutable
+    """What the machine told of itself at the moment shown; nothing known where it is not this one."""
 
     def size(self, value: int | None) -> str:
         return format_size(None if value == UNKNOWN else value, self.view.units)
@@ -137,7 +140,15 @@ def gather(
     sample = session.history.at(now) if view.paused else session.history.latest
     rate = _rate(session, sample, now)
     ticks = _ticks(session, columns, now)
-    return Frame(session, session.state, view, own, now, sample, columns, rate, ticks, diagnosis, uses)
+    state, machine = session.state, _machine(session, view, now)
+    return Frame(session, state, view, own, now, sample, columns, rate, ticks, diagnosis, uses, machine)
+
+
+def _machine(session: Session, view: View, now: float) -> System:
+    if not view.paused:
+        return session.state.system or System()
+    told = session.timeline.latest(Kind.SYSTEM, lambda event: event.time <= now)
+    return from_told(told.data) if told is not None else System()
 
 
 def _rate(session: Session, sample: Sample | None, now: float) -> float | None:

@@ -160,6 +160,7 @@ def _session(each: Story, several: bool) -> Safe:
             class_="pair"),
         sections.census(each),
         tag("h2", "Events"), sections.events(each),
+        sections.machine(each),
         tag("h2", "Program and machine"), sections.facts(each),
     ]  # fmt: skip
     return tag("section", *parts, id=f"session-{each.about.id}", class_="session")

@@ -9,6 +9,7 @@ from mlxtop.core.census import PARTS
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import KNOBS, MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.system import System, course, from_told
 from mlxtop.core.units import format_clock, format_delta, format_size, format_span
 from mlxtop.recording.report.markup import Safe, delta, joined, moment, number, size, table, tag
 from mlxtop.recording.report.story import LOADED, Story, Stretch
@@ -17,7 +18,7 @@ from mlxtop.recording.report.trace import often, settled
 GAINS = ("active", "cache", "total", "peak", "footprint")
 MOST_EVENTS = 40
 """Of each kind in the table: the first quarter and the last three."""
-UNLISTED = (Kind.PHASE, Kind.PROGRESS, Kind.FACTS, Kind.CENSUS)
+UNLISTED = (Kind.PHASE, Kind.PROGRESS, Kind.FACTS, Kind.CENSUS, Kind.SYSTEM)
 MOST_HOLDINGS = 10
 PACKAGES = ("mlx", "mlx-lm", "mlxtop")
 NAMES = {
@@ -279,6 +280,7 @@ def facts(story: Story) -> Safe:
         "process": [_with("pid ", about.pid), _with("rank ", about.rank)],
         "device": [f.get("device"), f.get("backend")],
         "memory": _memory(f),
+        "system": [f.get("os")],
         "platform": [f.get("platform"), _with("Python ", f.get("python"))],
         "versions": [_with(f"{name} ", f.get(name.replace("-", "_"))) for name in PACKAGES],
         "began": [clock(about.started)],
@@ -288,6 +290,31 @@ def facts(story: Story) -> Safe:
     rows = {name: ", ".join(str(part) for part in those if part) for name, those in parts.items()}
     cells = (tag("dt", name) + tag("dd", value) for name, value in rows.items() if value)
     return tag("dl", *cells, class_="facts")
+
+
+def machine(story: Story) -> Safe:
+    """The machine's own memory over the recording, where it was told: first, last, worst."""
+    found = course(from_told(event.data) for event in story.events if event.kind is Kind.SYSTEM)
+    if found is None:
+        return Safe()
+    rows = [
+        [tag("th", name.replace("_", " "), scope="row"), *(_told(each, name) for each in found[:2]), worst]
+        for name, worst in (
+            ("pressure", found.pressure or "—"),
+            ("swap_used", size(found.swap_used)),
+            ("available", size(found.available)),
+            ("compressed", size(found.compressed)),
+            ("wired", size(found.wired)),
+            ("thermal", found.thermal or "—"),
+        )
+        if getattr(found.first, name) is not None or getattr(found.last, name) is not None
+    ]
+    return tag("h2", "Machine") + table(["", "first", "last", "worst"], rows) if rows else Safe()
+
+
+def _told(reading: System, name: str) -> str | Safe:
+    value = getattr(reading, name)
+    return value if isinstance(value, str) else size(value)
 
 
 def _with(word: str, value: Any) -> str | None:

@@ -33,6 +33,7 @@ from mlxtop.tui.widgets.compared import Compared
 from mlxtop.tui.widgets.header import Header
 from mlxtop.tui.widgets.keys import Keys
 from mlxtop.tui.widgets.limits import Limits
+from mlxtop.tui.widgets.machine import Machine
 from mlxtop.tui.widgets.output import Output
 from mlxtop.tui.widgets.prompt import PromptLine
 from mlxtop.tui.widgets.run import RunFigures
@@ -116,6 +117,7 @@ class Dashboard(Screen[None], Ground):
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
+        yield Machine(id="machine")
         yield Chart("active", id="active")
         yield CacheChart("cache", id="cache")
         yield PeakChart("peak", id="peak")

@@ -3,7 +3,6 @@
 from textual.strip import Strip
 
 from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob, Limit
-from mlxtop.core.system import System
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_span
 from mlxtop.tui.canvas import Canvas, Part
@@ -74,7 +73,7 @@ Ceiling = tuple[str, str, str, str]
 
 def ceilings(frame: Frame) -> list[Ceiling]:
     """What bounds the program beside MLX's limits, as far as it exists; what matters most first."""
-    facts, machine, budget = frame.state.facts, frame.state.system or System(), frame.state.budget
+    facts, machine, budget = frame.state.facts, frame.machine, frame.state.budget
     rows: list[Ceiling] = []
     if budget is not None:
         rows.append(("budget", frame.size(budget.bytes), one_line(budget.source), "budget"))
@@ -84,13 +83,10 @@ def ceilings(frame: Frame) -> list[Ceiling]:
     if limit is not None:
         used = "" if machine.cgroup_used is None else f"{frame.size(machine.cgroup_used)} used"
         rows.append(("container", frame.size(limit), used, "dim"))
-    if machine.pressure is not None:
-        rows.append(("pressure", machine.pressure, "", "dim" if machine.pressure == "normal" else "alarm"))
-    if machine.swap_used:
-        rows.append(("swap", frame.size(machine.swap_used), f"of {frame.size(machine.swap_total)}", "dim"))
     in_use = "" if machine.device_used is None else f"{frame.size(machine.device_used)} used"
     rows.append(("device", frame.size(facts.get("memory")), in_use, "dim"))
-    rows.append(("working set", frame.size(facts.get("working_set")), "", "dim"))
+    chosen = "" if machine.wired_limit is None else "iogpu.wired_limit_mb"
+    rows.append(("working set", frame.size(machine.wired_limit or facts.get("working_set")), chosen, "dim"))
     return rows
 
 

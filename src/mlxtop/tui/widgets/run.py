@@ -16,12 +16,12 @@ class RunFigures(Canvas):
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         late = f", {frame.state.late:,} late" if frame.state.late else ""
-        machine = frame.state.system
+        machine = frame.machine
         rows = (
             *(self._model(frame) if frame.session.steps_are == "tokens" else self._program(frame)),
             ("run peak", frame.size(frame.run_peak) if frame.sample else "—"),
             (frame.session.footprint_kind, frame.size(frame.sample and frame.sample.footprint)),
-            *((("PSS", self._pss(frame, machine)),) if machine is not None and machine.pss else ()),
+            *((("PSS", self._pss(frame, machine)),) if machine.pss else ()),
             ("samples", f"{frame.session.history.count:,}{late}"),
         )
         return [

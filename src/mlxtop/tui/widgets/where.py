@@ -50,9 +50,7 @@ class Where(Canvas):
         title: list[Part] = [(" where it goes ", self.style("title"))]
         if frame.sample is None:
             return [self.row(title, width), self.row([(" waiting for MLX …", self.style("dim"))], width)]
-        machine = frame.state.system
-        device_used = machine.device_used if machine is not None and not frame.view.paused else None
-        parts = split(frame.sample, frame.state.facts.get("unified", True), device_used)
+        parts = split(frame.sample, frame.state.facts.get("unified", True), frame.machine.device_used)
         sizes = {name: max(0, size or 0) for name, size in parts.items()}
         whole = sum(sizes.values())
         bar = self._bar(sizes, whole, width - 16)
