@@ -13,12 +13,16 @@ def _run() -> int:
     try:
         import click
 
+        from mlxtop.cli import streams
         from mlxtop.cli.main import cli
         from mlxtop.core.errors import MlxtopError
     except KeyboardInterrupt:
         return 130
+    streams.open_closed()
     try:
-        return int(cli.main(prog_name="mlxtop", standalone_mode=False) or 0)
+        code = int(cli.main(prog_name="mlxtop", standalone_mode=False) or 0)
+        streams.flush()
+        return code
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -9,7 +9,7 @@ from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.session.guard import Guard
 from mlxtop.session.local import LocalSession
 from mlxtop.tui.app import MlxtopApp
-from mlxtop.tui.terminal import terminal
+from mlxtop.tui.terminal import check, terminal
 
 CLOSE_WITHIN = 0.5
 LOOK_EVERY = 0.25
@@ -18,6 +18,7 @@ LOOK_EVERY = 0.25
 
 def run_dashboard(run: Run) -> NoReturn:
     """Shows the dashboard until it is left, and ends the process with its exit code."""
+    check()
     recording = recorder(run.record, run.record_text)
     session = LocalSession(run.options, run.interval)
     if recording is not None:

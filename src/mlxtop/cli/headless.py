@@ -12,11 +12,13 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import leave, tell
 from mlxtop.cli.params import Run
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
+from mlxtop.cli.signals import catch
 from mlxtop.cli.summary import describe, summarize
 from mlxtop.core.event import Event, Kind
+from mlxtop.core.files import OutputError
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.units import format_size
 from mlxtop.session.guard import Guard
@@ -51,8 +53,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
     def interrupt(number: int, _frame: FrameType | None) -> None:
         lines.put(_Ended(128 + number, cause(128 + number)))
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    catch(interrupt)
     # Python would only notice a closed pipe as an exception in whatever print comes next; so do we.
     code, ended = 0, "the workload was done"
 
@@ -95,6 +96,9 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         with contextlib.suppress(OSError):
             click.echo(describe(summarize(session)), err=True)
+    except OutputError as error:
+        code, ended = error.exit_code, "ended because its output could not be written"
+        tell(str(error))
     session.close(CLOSE_WITHIN)
     end_recording(recording, ended)
     leave(code)

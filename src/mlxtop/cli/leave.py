@@ -1,11 +1,13 @@
 """The last act of a command that ran MLX."""
 
 import os
-import sys
 from contextlib import suppress
 from typing import NoReturn
 
 import click
+
+from mlxtop.cli.streams import flush
+from mlxtop.core.files import OutputError
 
 
 def leave(code: int) -> NoReturn:
@@ -14,10 +16,14 @@ def leave(code: int) -> NoReturn:
     MLX may be in the middle of a step that nothing can end, and even when it is not, an interpreter that
     tears down gigabytes of a GPU's memory takes seconds that the system needs none of.
     """
-    for file in (sys.stdout, sys.stderr):
+    try:
+        flush()
+    except OutputError as error:
+        tell(str(error))
+        code = code or error.exit_code
+    except (OSError, ValueError):
         # The terminal may be gone.
-        with suppress(OSError, ValueError):
-            file.flush()
+        pass
     os._exit(code)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 
+from mlxtop.cli import streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Ceiling, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
+from mlxtop.cli.signals import catch
 from mlxtop.session.guard import Guard
 from mlxtop.session.program import CannotStartError, Program
 from mlxtop.session.protocol import Session
@@ -58,8 +60,14 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
         check()
     recording = recorder(values["record"], values["record_text"])
     place = Foreground() if headless else None
+
+    def first() -> None:
+        if place is not None:
+            place.take()
+        streams.close_again(given=(1, 2) if log is not None and headless else ())
+
     try:
-        program = Program(command, screen=not headless, log=log, first=place.take if place else None)
+        program = Program(command, screen=not headless, log=log, first=first)
     except CannotStartError:
         if place is not None:
             place.back()
@@ -148,8 +156,7 @@ def end(app: Any, fleet: RunFleet) -> int:
 def run_headless(fleet: RunFleet, guard: Guard, place: Foreground) -> int:
     """Leaves the terminal to the program, forwards signals, and prints a summary of each session at the end."""
     program = fleet.program
-    for number in FORWARDED:
-        signal.signal(number, lambda n, _frame: program.signal(n))
+    catch(lambda number, _frame: program.signal(number), FORWARDED)
     fleet.start()
     guard.start()
     place.wait(program)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from mlxtop.cli.leave import leave, tell
+from mlxtop.cli.signals import catch
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.units import format_span
 from mlxtop.sweep import store, table
@@ -118,8 +119,7 @@ def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, out
         signals.append(number)
         sweep.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    catch(interrupt)
     sweep.run()
     finish(sweep, outputs, 128 + signals[0] if signals else 0)
 

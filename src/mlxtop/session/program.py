@@ -5,17 +5,15 @@ import secrets
 import signal
 import stat
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from mlxtop.agent import boot, place
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.limits import Knob
+from mlxtop.session import logs
 from mlxtop.session.tail import Tail
 
 PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
@@ -72,15 +70,18 @@ class Program:
         self.pid = self._process.pid
 
     def _open_log(self, log: Path | None) -> int:
-        path = log or _log_folder() / time.strftime(f"%Y%m%d-%H%M%S-{self.run}.log")
+        path = log
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            into = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            if path is None:
+                path, into = logs.new(self.run)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                into = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             if stat.S_ISREG(os.fstat(into).st_mode):
                 self.output = Tail(path)
         except OSError as error:
             raise UsageError(
-                f"The log {path} cannot be written: {error.strerror}; choose another with --log."
+                f"The log {path or ''} cannot be written: {error.strerror}; choose another with --log."
             ) from error
         self.log = path.absolute()
         return into
@@ -181,10 +182,6 @@ def environment(run: str, log: Path | None) -> dict[str, str]:
     rest = env.get("PYTHONPATH")
     env["PYTHONPATH"] = f"{boot.BOOTSTRAP}{os.pathsep}{rest}" if rest else boot.BOOTSTRAP
     return env
-
-
-def _log_folder() -> Path:
-    return Path(platformdirs.user_log_path("mlxtop"))
 
 
 def _cannot_start(name: str, error: OSError) -> CannotStartError:

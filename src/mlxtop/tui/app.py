@@ -93,7 +93,9 @@ class MlxtopApp(App[None]):
         self.theme = theme.DARK.name
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, self._take_signal, number)
+            # What nohup or a shell has us ignore stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._take_signal, number)
         if self._session is not None:
             self.push_screen(Dashboard(self._session))
         if self.fleet is not None:

@@ -70,6 +70,10 @@ def check() -> None:
 
 
 def _open_terminal() -> int:
+    if os.environ.get("TERM") == "dumb":
+        raise UsageError(
+            "This terminal says that it cannot show a screen (TERM=dumb): use another, or --headless."
+        )
     for fd in (1, 2):
         if os.isatty(fd):
             try:
