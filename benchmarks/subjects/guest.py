@@ -18,16 +18,15 @@ from benchmarks.subjects import PROMPT, tell
 from mlxtop.agent import agent
 from mlxtop.workload import demo
 
-THREAD = "mlxtop-agent"
 BATCH = 20_000
 
 
 def watch(seconds: float) -> None:
     """By the clock of the agent's thread, which is exact to the microsecond."""
-    thread = next(thread for thread in threading.enumerate() if thread.name == THREAD)
     assert agent._agent is not None
-    assert thread.ident is not None
-    ring, clock = agent._agent.ring, time.pthread_getcpuclockid(thread.ident)
+    ident = agent._agent._server.thread.ident
+    assert ident is not None
+    ring, clock = agent._agent.ring, time.pthread_getcpuclockid(ident)
     while True:
         then, cpu, ticks = time.monotonic(), time.clock_gettime(clock), ring.end
         time.sleep(seconds)

@@ -419,3 +419,39 @@ def test_a_thousand_viewers_come_and_go_and_leave_nothing(start: Start) -> None:
     assert rss() - memory <= 64
     viewer.close()
     assert subject.end() == (0, "")
+
+
+ALL_JOINED = """
+import faulthandler, gc, multiprocessing, tempfile, threading
+from concurrent.futures import ThreadPoolExecutor
+sys.stdin.readline()
+threading.Thread(target=time.sleep, args=(0.05,)).start()
+for thread in threading.enumerate():
+    if thread is not threading.main_thread(): thread.join()
+while threading.active_count() > 1: time.sleep(0.01)
+with tempfile.TemporaryFile() as file: faulthandler.dump_traceback(file)
+executor = ThreadPoolExecutor(2)
+print(list(executor.map(abs, [-1, -2])))
+with multiprocessing.get_context("fork").Pool(1) as pool: print(pool.map(abs, [-3]))
+print(threading._active.keys() == {threading.main_thread().ident, *(t.ident for t in threading.enumerate())})
+"""
+"""A program that waits for all its threads, once a line has come."""
+
+
+@linux
+def test_a_program_that_joins_all_its_threads_ends(start: Start) -> None:
+    subject = start(MX + "print('up', flush=True)\n" + ALL_JOINED)
+    assert subject.line() == "up"
+    viewer = subject.connect()
+    # Each is carried out in the agent's thread: nothing of it may call itself a thread of `threading`.
+    for wish in ("limit", "clear", "census", "mark", "collect"):
+        viewer.say(
+            wish, **{"limit": {"knob": "cache", "bytes": 5}, "mark": {"name": "m"}}.get(wish, {}), who="k"
+        )
+    for kind in ("limit", "clear", "census", "mark", "collect"):
+        viewer.event(kind)
+    subject.say()
+    assert subject.line() == "[1, 2]"
+    assert subject.line() == "[3]"
+    assert subject.line() == "True"
+    assert subject.end() == (0, "")

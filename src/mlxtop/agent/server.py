@@ -6,12 +6,12 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mlxtop.agent import place, wire
+from mlxtop.agent.thread import RawThread
 
 if TYPE_CHECKING:
     from mlxtop.agent.agent import Agent
@@ -83,11 +83,11 @@ class Client:
                 self.since = time.monotonic()
 
 
-class Server(threading.Thread):
+class Server:
     """Serves `agent` until it is stopped. A client that misbehaves is dropped, and nobody else notices."""
 
     def __init__(self, agent: "Agent") -> None:
-        super().__init__(name="mlxtop-agent", daemon=True)
+        self.thread = RawThread(self._run)
         self._agent = agent
         self._clients: dict[int, Client] = {}
         self._poll = select.poll()
@@ -123,6 +123,10 @@ class Server(threading.Thread):
         self._poll.register(self._wake[0], select.POLLIN)
         self._ours = [(sock, _what(sock.fileno())) for sock in (self._listener, *self._wake)]
 
+    def start(self) -> None:
+        """Starts the thread. Raises `RuntimeError` where the system gives none."""
+        self.thread.start()
+
     def wake(self) -> None:
         """Something happened that viewers should hear of now."""
         if self._clients:
@@ -139,7 +143,7 @@ class Server(threading.Thread):
         """Ends the thread; waits for it `timeout` seconds at most."""
         self._stopping = True
         self._nudge()
-        self.join(timeout)
+        self.thread.wait(timeout)
 
     def forget(self) -> None:
         """Closes what a fork left in the child, so that the parent's viewers see the parent's end."""
@@ -151,7 +155,7 @@ class Server(threading.Thread):
             _close(sock, what)
         self._clients, self._listener, self._wake, self._ours = {}, None, (), []
 
-    def run(self) -> None:
+    def _run(self) -> None:
         try:
             # A signal that lands here would not wake the program from its own waiting.
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
