@@ -258,3 +258,12 @@ def test_the_environment_lets_agents_in(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_each_run_has_a_name_of_its_own(run: Callable[..., Program]) -> None:
     assert run("true").run != run("true").run
+
+
+def test_a_stop_is_told_once_and_an_end_is_not_lost(run: Callable[..., Program]) -> None:
+    program = run("sh", "-c", "kill -STOP $$; exit 7")
+    until(program.stopped)
+    assert not program.stopped()
+    program.signal(signal.SIGCONT)
+    until(lambda: not program.stopped() and program.code is not None)
+    assert program.exit_code == 7

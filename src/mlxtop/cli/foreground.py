@@ -1,10 +1,15 @@
 """A program that has the terminal: job control, as a shell does it."""
 
 import os
+import select
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from mlxtop.session.program import Program
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at a program even if no signal says that it changed."""
 
 
 class Foreground:
@@ -22,14 +27,13 @@ class Foreground:
 
     def wait(self, program: Program) -> None:
         """Waits until `program` has ended. When it is stopped (Ctrl-Z) so are we, and with us it goes on."""
-        while program.code is None:
-            with suppress(ChildProcessError):
-                info = os.waitid(os.P_PID, program.pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
-                if info is not None and info.si_code == os.CLD_STOPPED:
-                    os.waitid(os.P_PID, program.pid, os.WSTOPPED)
+        with _signals() as arrived:
+            while program.code is None:
+                if program.stopped():
                     self._stop_with_it(program)
-                    continue
-            program.wait()
+                elif program.code is None and select.select([arrived], [], [], LOOK_EVERY)[0]:
+                    with suppress(OSError):
+                        os.read(arrived, 4096)
 
     def back(self) -> None:
         """Has the terminal again."""
@@ -40,6 +44,26 @@ class Foreground:
         os.kill(os.getpid(), signal.SIGSTOP)
         _give(self._tty, program.pid)
         program.signal(signal.SIGCONT)
+
+
+@contextmanager
+def _signals() -> Iterator[int]:
+    """A descriptor that is readable once a signal came, a child's change too. On the main thread only.
+
+    The kernel's own wait for a stop without taking the end (`waitid`) is not in macOS's Python before 3.13.
+    """
+    arrived, into = os.pipe()
+    os.set_blocking(arrived, False)
+    os.set_blocking(into, False)
+    handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+    before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
+    try:
+        yield arrived
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGCHLD, handler)
+        os.close(arrived)
+        os.close(into)
 
 
 def _terminal() -> int | None:

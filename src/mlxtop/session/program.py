@@ -5,6 +5,8 @@ import secrets
 import signal
 import stat
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +52,8 @@ class Program:
         self.argv = list(argv)
         self._limits = limits or {}
         self._spoken_to = spoken_to
+        # Held again by a handler of signals that comes in between.
+        self._waiting = threading.RLock()
         self.run = secrets.token_hex(4)
         """Tells the agents of this run from all others."""
         self.log: Path | None = None
@@ -110,7 +114,22 @@ class Program:
     @property
     def code(self) -> int | None:
         """Its exit code, negative for a signal; `None` while it runs."""
-        return self._process.poll()
+        with self._waiting:
+            return self._process.poll()
+
+    def stopped(self) -> bool:
+        """Whether it was stopped (Ctrl-Z) since this was last asked.
+
+        No other thread may be in a `wait` without a time-out.
+        """
+        with self._waiting:
+            if self._process.returncode is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+                if pid and os.WIFSTOPPED(status):
+                    return True
+                if pid:
+                    self._process.returncode = os.waitstatus_to_exitcode(status)
+        return False
 
     @property
     def exit_code(self) -> int:
@@ -120,10 +139,16 @@ class Program:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits for its end; whether it came."""
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
+        if timeout is None:
+            self._process.wait()
+            return True
+        end, pause = time.monotonic() + timeout, 0.0005
+        while self.code is None:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            pause = min(pause * 2, left, 0.05)
+            time.sleep(pause)
         return True
 
     def how(self) -> str:
