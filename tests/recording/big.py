@@ -5,10 +5,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mlxtop.core.columns import Row
 from mlxtop.core.sample import Sample
-from mlxtop.recording import codec
+from mlxtop.recording import codec, schema
 from mlxtop.recording.recorder import LEVEL_ROWS, MERGE_ROWS, Recorder
 from mlxtop.recording.rollup import LEVELS, roll, row
 from tests.recording.source import Session, add, busy_run, end
@@ -28,10 +29,12 @@ def write(path: Path, samples: int, rate: int = 100) -> None:
     first = [row(sample) for sample in block]
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("BEGIN")
+    after: float | None = None
     for n, data in enumerate(_blocks(block, seconds, samples // PERIOD)):
         start = block[0].time + n * seconds
-        values = (1, 0, start, start + block[-1].time - block[0].time, PERIOD, data)
-        database.execute("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", values)
+        last = start + block[-1].time - block[0].time
+        _insert(database, 1, 0, start, last, PERIOD, data, after)
+        after = last
     rows: list[Row] = []
     for level in LEVELS:
         if level <= 3:
@@ -45,6 +48,7 @@ def write(path: Path, samples: int, rate: int = 100) -> None:
             rows = [*done, begun]
         for i in range(0, len(rows), LEVEL_ROWS):
             _level(database, level, rows[i : i + LEVEL_ROWS])
+    database.execute("UPDATE session SET until = ?, crc = NULL", (after,))
     database.execute("COMMIT")
     database.close()
 
@@ -54,8 +58,12 @@ def _level(database: sqlite3.Connection, level: int, rows: list[Row]) -> None:
         c for part in ("lo", "hi", "last") for c in zip(*(getattr(r, part) for r in rows), strict=True)
     ]
     data = codec.pack([[round(r.time * 1e6) for r in rows], *columns])
-    values = (1, level, rows[0].time, rows[-1].time, len(rows), data)
-    database.execute("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?)", values)
+    _insert(database, 1, level, rows[0].time, rows[-1].time, len(rows), data, None)
+
+
+def _insert(database: sqlite3.Connection, *values: Any) -> None:
+    row = (*values, schema.checksum(values))
+    database.execute("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def _blocks(block: list[Sample], seconds: float, count: int) -> Iterator[bytes]:

@@ -100,11 +100,16 @@ def put_until(
     return told
 
 
+def begun(recorder: Recorder) -> bool:
+    """Whether there are samples in the file: a commit may have come before the session did."""
+    return recorder._tracks[0].written.until is not None and recorder.size > 50_000
+
+
 def test_a_full_disk_is_told_and_when_there_is_room_again_nothing_was_lost(disk: Disk) -> None:
     path, session, samples = disk.folder / "run.mlxtop", Session(interval=0.01), run()
     with recording(path) as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: path.exists() and recorder.size > 50_000)
+        told = put_until(put, samples, lambda: begun(recorder))
         disk.fill()
         told += put_until(put, samples, lambda: session.warnings)
         (warning,) = session.warnings
@@ -139,7 +144,7 @@ def test_of_a_long_time_without_room_the_end_is_kept_and_the_loss_is_counted(
     path, session, samples = disk.folder / "run.mlxtop", Session(interval=0.01), run()
     with recording(path) as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: path.exists() and recorder.size > 50_000)
+        told = put_until(put, samples, lambda: begun(recorder))
         disk.fill()
         told += put_until(put, samples, lambda: session.warnings)
         told += put_many(put, samples, 5_000)
@@ -162,7 +167,7 @@ def test_a_session_that_ends_on_a_full_disk_leaves_what_there_was(disk: Disk) ->
     path, session, samples = disk.folder / "run.mlxtop", Session(interval=0.01), run()
     with recording(path) as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: path.exists() and recorder.size > 50_000)
+        told = put_until(put, samples, lambda: begun(recorder))
         disk.fill()
         told += put_until(put, samples, lambda: session.warnings)
     found = samples_of(path)
@@ -188,7 +193,7 @@ def test_a_file_that_is_removed_is_begun_anew(tmp_path: Path) -> None:
     session.phases.append("decode")
     with recording(path) as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: recorder.size > 50_000)
+        told = put_until(put, samples, lambda: begun(recorder))
         path.unlink()
         told += put_until(put, samples, lambda: session.warnings)
         told += put_until(put, samples, lambda: path.exists() and recorder.size)
@@ -205,7 +210,7 @@ def test_a_file_that_is_moved_takes_along_what_was_recorded(tmp_path: Path) -> N
     path, session, samples = tmp_path / "run.mlxtop", Session(), run()
     with recording(path) as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: recorder.size > 50_000)
+        told = put_until(put, samples, lambda: begun(recorder))
         moved = path.rename(tmp_path / "moved.mlxtop")
         told += put_until(put, samples, lambda: session.warnings)
     before, after = (samples_of(part) for part in (moved, path))
@@ -219,7 +224,7 @@ def test_a_file_that_somebody_else_put_there_is_left_alone(tmp_path: Path) -> No
     other = Session("other")
     with recording(path) as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: recorder.size > 50_000)
+        told = put_until(put, samples, lambda: begun(recorder))
         path.with_name("moved.mlxtop").hardlink_to(path)
         # Another mlxtop has begun to record under this name, and what it has is not in the file itself yet.
         with recording(tmp_path / "other.mlxtop") as second:
@@ -248,7 +253,7 @@ def test_a_folder_that_is_made_read_only_meanwhile_does_no_harm(tmp_path: Path) 
     path = folder / "run.mlxtop"
     with recording(path) as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: recorder.size > 20_000)
+        told = put_until(put, samples, lambda: begun(recorder))
         folder.chmod(0o555)
         os.seteuid(65534 if os.geteuid() == 0 else os.geteuid())
         try:
@@ -265,7 +270,7 @@ def test_a_folder_that_is_removed_is_told(tmp_path: Path) -> None:
     folder.mkdir()
     with recording(folder / "run.mlxtop") as recorder:
         put = add(recorder, session)
-        told = put_until(put, samples, lambda: recorder.size)
+        told = put_until(put, samples, lambda: begun(recorder))
         shutil.rmtree(folder)
         told += put_until(put, samples, lambda: session.warnings)
         assert "Nothing is recorded since" in str(session.warnings[-1])

@@ -224,7 +224,7 @@ def test_events_that_make_no_sense_are_passed_over_and_counted(path: Path, kind:
     change(path, "DELETE FROM event")
     rows = [(n, 1, float(n), kind.value, json.dumps(data)) for n, data in enumerate(EVENTS)]
     with sqlite3.connect(path) as database:
-        database.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", rows)
+        database.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, NULL)", rows)
     read = read_all(path)
     again = Recording(path)
     assert len(again.events(1)) + again.damaged == len(EVENTS)
@@ -233,7 +233,7 @@ def test_events_that_make_no_sense_are_passed_over_and_counted(path: Path, kind:
 
 def test_events_of_an_unknown_kind_are_passed_over(path: Path) -> None:
     before = len(Recording(path).events(1))
-    change(path, "INSERT INTO event VALUES (NULL, 1, 1.0, 'surprise', '{}')")
+    change(path, "INSERT INTO event VALUES (NULL, 1, 1.0, 'surprise', '{}', NULL)")
     read = Recording(path)
     assert (len(read.events(1)), read.damaged) == (before, 1)
 

@@ -22,6 +22,7 @@ from mlxtop.recording.history import RecordedHistory
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
 from mlxtop.recording.rollup import LEVELS, roll, row
+from mlxtop.recording.table import BlockRow, Table
 from mlxtop.tui.timeaxis import WIDTHS as ZOOMS
 from mlxtop.tui.timeaxis import TimeAxis
 from tests.recording.source import Session, add, commit, end, let_go, record, recording, until
@@ -262,15 +263,15 @@ def test_a_commit_in_the_middle_of_a_question_leaves_no_hole(
     put = add(recorder, Session())
     commit(recorder, run[:599], put)
 
-    def asked(self: Recording, query: str, *values: object) -> Iterator[tuple[object, ...]]:
-        answer = list(ask(self, query, *values))
+    def asked(self: Table, session: int, level: int, start: float, end: float) -> Iterator[BlockRow]:
+        answer = list(ask(self, session, level, start, end))
         if recorder._tracks[0].written.samples[-1:] != run[-1:]:
             commit(recorder, run[599:], put)
         yield from answer
 
     read = Recording(tmp_path / "run.mlxtop")
-    ask = Recording._ask
-    monkeypatch.setattr(Recording, "_ask", asked)
+    ask = Table.blocks
+    monkeypatch.setattr(Table, "blocks", asked)
     found = rows(read.rows(1, 1, 0.0, float("inf")))
     assert found in (buckets(run[:599], 1.0), buckets(run, 1.0))
     read.close()

@@ -45,10 +45,10 @@ def export(file: Path, form: str, out: Path) -> int:
         return BROKEN_PIPE
     except OSError as error:
         raise cannot_write(out, error) from error
-    finally:
-        recording.close()
+    recording.check()
     tell_damage(recording)
-    return 0
+    recording.close()
+    return 1 if recording.holes else 0
 
 
 def _write(recording: "Recording", form: str, out: Path) -> None:
@@ -76,6 +76,9 @@ def spare(file: Path, out: Path) -> None:
 
 
 def tell_damage(recording: "Recording") -> None:
-    """Says on standard error that parts of a recording could not be read, where that is so."""
-    if recording.damaged:
-        click.echo(f"mlxtop: {recording.damaged} damaged parts of {recording.path} are left out.", err=True)
+    """Says on standard error what of a recording could not be read, where that is so."""
+    from mlxtop.cli.leave import tell
+
+    damage = recording.damage()
+    if damage is not None:
+        tell(damage)

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import leave, tell
 
 
 @click.command(epilog="Try: mlxtop replay overnight.mlxtop")
@@ -25,4 +25,6 @@ def replay(file: Path) -> NoReturn:
     with terminal(lambda _: None, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet)
         app.run()
+    if fleet.damage is not None:
+        tell(fleet.damage)
     leave(app.return_code or 0)

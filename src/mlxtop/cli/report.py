@@ -30,6 +30,7 @@ def report(file: Path, out: Path | None) -> None:
     spare(file, target)
     if out is None and not _ours(target):
         raise UsageError(f"{target} is no report of mlxtop's: name the page with -o.")
+    recording.check()
     text = page(recording)
     recording.close()
     put(target, text, tell)

@@ -5,7 +5,7 @@ import sqlite3
 import stat
 from array import array
 from bisect import bisect_right
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
@@ -18,14 +18,17 @@ from mlxtop.core.history import WIDTHS
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.state import State
 from mlxtop.core.text import one_line
+from mlxtop.core.units import format_clock
 from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.rollup import roll
+from mlxtop.recording.table import BlockRow, Table
 
 SAMPLE_COLUMNS = 1 + len(GAUGES) + len(COUNTERS)
 BUCKET_COLUMNS = 1 + 2 * len(GAUGES) + len(COUNTERS)
 BLOCKS_KEPT = 64
 UNBOUNDED = 2**62
+HOLES_TOLD = 5
 
 
 class About(NamedTuple):
@@ -44,6 +47,17 @@ class About(NamedTuple):
     facts: dict[str, Any]
 
 
+SESSION = f"{', '.join(About._fields[1:])}, until"
+
+
+class Hole(NamedTuple):
+    """Samples of a session that are in the file no more: from after `start` to before `end`, in seconds."""
+
+    session: int
+    start: float
+    end: float
+
+
 class Said(NamedTuple):
     """A line that was recorded as text."""
 
@@ -55,19 +69,30 @@ class Said(NamedTuple):
 class Recording:
     """A recording at `path`, open for reading. Raises `RecordingError` for a file that is none.
 
-    Blocks that are damaged are passed over and counted in `damaged`. Used by one thread.
+    What is damaged is passed over and counted in `damaged`; `check` says which samples are missing. Used by
+    one thread.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
+        self.holes: list[Hole] = []
+        """What `check` found to be missing."""
+        self._spoiled: set[tuple[Any, ...]] = set()
         self._blocks: OrderedDict[tuple[int, int, float], Level] = OrderedDict()
-        self._database = _open(path)
-        self.about = dict(self._ask("SELECT name, value FROM about"))
-        try:
-            self.sessions = [_about(line) for line in self._ask("SELECT * FROM session ORDER BY id")]
-        except (ValueError, TypeError, RecursionError) as error:
-            raise _damaged(path, error) from error
+        self._database, self._version = _open(path)
+        self._table = Table(self._database, self._version, self._spoil, lambda e: _damaged(path, e))
+        self.about = dict(self._table.all("about", "name, value"))
+        self.sessions: list[About] = []
+        problem: Exception | None = None
+        for *line, _until in self._table.by_id("session", SESSION):
+            try:
+                self.sessions.append(_about(tuple(line)))
+            except (ValueError, TypeError, RecursionError) as error:
+                problem = error
+                self._spoil("session", line[0])
+        if problem is not None and not self.sessions:
+            raise _damaged(path, problem) from problem
         if not self.sessions:
             raise RecordingError(f"{path} holds no session: mlxtop was stopped before anything happened.")
 
@@ -78,8 +103,7 @@ class Recording:
 
     def count(self, session: int) -> int:
         """How many samples there are."""
-        found = self._ask("SELECT sum(rows) FROM block WHERE session = ? AND level = 0", session)
-        return _number(next(found, (0,))[0], int)
+        return _number(self._table.count(session), int)
 
     def first(self, session: int) -> Sample | None:
         return next(self.samples(session), None)
@@ -92,11 +116,8 @@ class Recording:
         """The last sample at or before `time`."""
         # A float of the file is a rounded one: a hair later still counts.
         time += 5e-7
-        where = "session = ? AND level = 0 AND start <= ? ORDER BY start DESC LIMIT 2"
-        for start, rows, data in self._ask(
-            f"SELECT start, rows, data FROM block WHERE {where}", session, time
-        ):
-            block = self._block(session, 0, start, rows, data)
+        for row in self._table.blocks_before(session, time):
+            block = self._block(session, 0, row)
             i = bisect_right(block.time, time) - 1 if block is not None else -1
             if block is not None and i >= 0:
                 return _sample(block, i)
@@ -127,8 +148,7 @@ class Recording:
 
     def _complete(self, found: Level, session: int, level: int, start: float, end: float) -> None:
         """The buckets after the last block of a level are made of the rows of the level below."""
-        query = "SELECT max(end) FROM block WHERE session = ? AND level = ?"
-        (last,) = next(self._ask(query, session, level), (None,))
+        last = self._table.last_end(session, level)
         width = WIDTHS[level - 1]
         begin = start // width * width
         if isinstance(last, float):
@@ -141,27 +161,24 @@ class Recording:
             found.append(each)
 
     def _level(self, session: int, level: int, start: float, end: float) -> Iterator[Level]:
-        before = "SELECT max(start) FROM block WHERE session = ?1 AND level = ?2 AND start <= ?3"
-        query = (
-            "SELECT start, rows, data FROM block WHERE session = ?1 AND level = ?2 AND end >= ?3 "
-            f"AND start < ?4 AND start >= coalesce(({before}), 0) ORDER BY start"
-        )
-        for begin, rows, data in self._ask(query, session, level, start, end):
-            block = self._block(session, level, begin, rows, data)
+        for row in self._table.blocks(session, level, start, end):
+            block = self._block(session, level, row)
             if block is not None:
                 yield block
 
-    def _block(self, session: int, level: int, start: float, rows: int, data: bytes) -> Level | None:
+    def _block(self, session: int, level: int, row: BlockRow) -> Level | None:
         # A block may have been merged with others since it was read: its length tells.
-        key = session, level, start
+        key = session, level, row.start
         kept = self._blocks.get(key)
-        if kept is not None and len(kept.time) == rows:
+        if kept is not None and len(kept.time) == row.rows:
             self._blocks.move_to_end(key)
             return kept
         try:
-            columns = codec.unpack(data, BUCKET_COLUMNS if level else SAMPLE_COLUMNS, rows)
+            if not row.is_whole(session, level):
+                raise codec.DamagedError("another checksum")
+            columns = codec.unpack(row.data, BUCKET_COLUMNS if level else SAMPLE_COLUMNS, row.rows)
         except (codec.DamagedError, TypeError):
-            self.damaged += 1
+            self._spoil("block", *key)
             return None
         block = _as_level(columns, level)
         self._blocks[key] = block
@@ -169,35 +186,93 @@ class Recording:
             self._blocks.popitem(last=False)
         return block
 
+    # Damage
+
+    def _spoil(self, *what: Any) -> None:
+        if what not in self._spoiled:
+            self._spoiled.add(what)
+            self.damaged += 1
+
+    def check(self) -> None:
+        """Looks at all blocks of samples and notes in `holes` which are missing. Reads the file once."""
+        with self._at_one_moment():
+            until = {line[0]: line[-1] for line in self._table.by_id("session", SESSION)}
+            self.holes = [
+                hole for about in self.sessions for hole in self._check(about.id, until.get(about.id))
+            ]
+
+    def _check(self, session: int, until: Any) -> Iterator[Hole]:
+        before, chained = None, self._version >= 2
+        for row in self._table.blocks(session, 0, float("-inf"), float("inf")):
+            if not self._is_readable(session, row):
+                self._spoil("block", session, 0, row.start)
+                if not chained:
+                    yield Hole(session, _number(row.start, float), _number(row.end, float))
+                continue
+            if chained and row.after != before:
+                yield Hole(session, before or 0.0, row.start)
+            before = row.end
+        if isinstance(until, float) and isfinite(until) and (before is None or before < until):
+            yield Hole(session, before or 0.0, until)
+
+    def _is_readable(self, session: int, row: BlockRow) -> bool:
+        if not all(isinstance(time, float) and isfinite(time) for time in (row.start, row.end)):
+            return False
+        if row.crc is not None:
+            return row.is_whole(session, 0)
+        try:
+            codec.unpack(row.data, SAMPLE_COLUMNS, row.rows)
+        except (codec.DamagedError, TypeError):
+            return False
+        return True
+
+    def damage(self) -> str | None:
+        """What cannot be read of it, in one sentence, as far as it was read; `None` when it is whole."""
+        if not self.damaged and not self.holes:
+            return None
+        if not self.holes:
+            return f"{self.damaged} damaged parts of {self.path} are left out."
+        several = len(self.sessions) > 1
+        names = {about.id: f" of {one_line(about.label)}" if several else "" for about in self.sessions}
+        told = [
+            f"samples{names[hole.session]} between {format_clock(hole.start)} and {format_clock(hole.end)}"
+            for hole in self.holes[:HOLES_TOLD]
+        ]
+        more = len(self.holes) - len(told)
+        rest = f", and {more} more stretches" if more else ""
+        return f"{self.path} is damaged: {', '.join(told)}{rest} are lost; the rest was read."
+
     # The rest
 
     def phases(self, session: int) -> list[str]:
         return [
-            str(name)
-            for (name,) in self._ask("SELECT name FROM phase WHERE session = ? ORDER BY number", session)
+            str(name) for of, _, name in self._table.all("phase", "session, number, name") if of == session
         ]
 
     def events(self, session: int) -> list[Event]:
         """All events in order of time; one that makes no sense is passed over."""
         found, state = [], State()
-        for time, kind, data in self._ask(
-            "SELECT time, kind, data FROM event WHERE session = ? ORDER BY time, id", session
-        ):
+        lines = [
+            line for line in self._table.by_id("event", "session, time, kind, data") if line[1] == session
+        ]
+        lines.sort(key=_when)
+        for number, _, time, kind, data in lines:
             try:
                 event = Event(_finite(time), Kind(kind), _mapping(json.loads(data)))
                 event.describe()
                 state.apply(event)
             except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError):
-                self.damaged += 1
+                self._spoil("event", number)
             else:
                 found.append(event)
         return found
 
     def said(self, session: int) -> list[Said]:
         """What was recorded as text."""
-        query = "SELECT time, who, text FROM text WHERE session = ? ORDER BY id"
         return [
-            Said(_number(time, float), str(who), str(text)) for time, who, text in self._ask(query, session)
+            Said(_number(time, float), str(who), str(text))
+            for _, of, time, who, text in self._table.by_id("text", "session, time, who, text")
+            if of == session
         ]
 
     @contextmanager
@@ -206,20 +281,14 @@ class Recording:
         if self._database.in_transaction:
             yield
             return
-        deque(self._ask("BEGIN"))
+        self._table.begin()
         try:
             yield
         finally:
-            deque(self._ask("COMMIT"))
-
-    def _ask(self, query: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-        try:
-            yield from self._database.execute(query, values)
-        except sqlite3.Error as error:
-            raise _damaged(self.path, error) from error
+            self._table.end()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> tuple[sqlite3.Connection, int]:
     try:
         # Nobody waits for a pipe.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -249,10 +318,10 @@ def _open(path: Path) -> sqlite3.Connection:
     if version > schema.VERSION:
         raise RecordingError(f"{path} was made by a newer mlxtop: upgrade mlxtop to read it.")
     try:
-        schema.check(database)
+        schema.check(database, version)
     except (sqlite3.Error, ValueError) as error:
         raise _damaged(path, error) from error
-    return database
+    return database, version
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
@@ -272,6 +341,11 @@ def _about(line: tuple[Any, ...]) -> About:
     if _finite(about.interval) <= 0 or not isfinite(about.started):
         raise ValueError("a session at no time")
     return about._replace(command=command, facts=facts)
+
+
+def _when(line: tuple[Any, ...]) -> float:
+    """The time of an event's line, for sorting."""
+    return line[2] if isinstance(line[2], float) else float("inf")
 
 
 def _mapping(data: Any) -> dict[str, Any]:

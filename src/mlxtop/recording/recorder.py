@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +64,10 @@ class _Written:
 
     phases: int = 0
     text: int = 0
+    until: float | None = None
+    """The time of the last sample."""
+    after: float | None = None
+    """The time of the last sample before those of the blocks that are yet to be merged."""
     samples: list[Sample] = field(default_factory=list)
     """Those of the blocks that are yet to be merged into one."""
     begun: dict[int, Row] = field(default_factory=dict)
@@ -73,7 +77,7 @@ class _Written:
 
     def copy(self) -> "_Written":
         buckets = {level: list(rows) for level, rows in self.buckets.items()}
-        return _Written(self.phases, self.text, list(self.samples), dict(self.begun), buckets)
+        return replace(self, samples=list(self.samples), begun=dict(self.begun), buckets=buckets)
 
 
 class _Track:
@@ -194,8 +198,9 @@ class Recorder(threading.Thread):
             self._inode = self.path.stat().st_ino
             database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=1.0)
             schema.create(database)
-            about = {"mlxtop": __version__, "created": time.time()}
-            database.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+            about = [("mlxtop", __version__), ("created", str(time.time()))]
+            rows = [(*row, schema.checksum(row)) for row in about]
+            database.executemany("INSERT INTO about VALUES (?, ?, ?)", rows)
         except BaseException:
             for part in _parts(self.path):
                 part.unlink(missing_ok=True)
@@ -309,39 +314,43 @@ class Recorder(threading.Thread):
     def _write(self, track: _Track, last: bool) -> _Written:
         """Writes what waits; returns how far that brings the session, once it is committed."""
         session, number, written = track.session, track.number, track.written.copy()
-        self._write_session(track)
         for name in session.phases[written.phases :]:
             self._insert("phase", number, written.phases, name)
             written.phases += 1
         samples = [item for item in track.waiting if isinstance(item, Sample)]
         for item in track.waiting:
             if isinstance(item, Event) and item.kind is not Kind.PROGRESS:
-                self._insert("event", None, number, item.time, item.kind.value, _json(item.data))
+                self._insert("event", None, number, float(item.time), item.kind.value, _json(item.data))
         if samples:
             self._write_samples(number, written, samples)
         self._roll_up(number, written, samples, last)
         if self._text:
             self._write_text(track, written, last)
+        self._write_session(track, written.until)
         return written
 
-    def _write_session(self, track: _Track) -> None:
+    def _write_session(self, track: _Track, until: float | None) -> None:
         session, about = track.session, track.about
+        label = about.get("label", session.title)
         self._insert(
-            "session", track.number, about["started"], session.title, about.get("label", session.title),
-            about.get("pid"), about.get("rank"), _json(about["command"]), session.interval, session.steps_are,
-            session.footprint_kind, _json(session.state.facts), or_replace=True,
+            "session", track.number, float(about["started"]), session.title, label, about.get("pid"),
+            about.get("rank"), _json(about["command"]), float(session.interval),
+            session.steps_are, session.footprint_kind, _json(session.state.facts), until, or_replace=True,
         )  # fmt: skip
 
     def _write_samples(self, number: int, written: _Written, samples: list[Sample]) -> None:
         """One block for what came since the last commit; every so often one for all since the last merge."""
         first = (written.samples or samples)[0].time
+        if not written.samples:
+            written.after = written.until
+        after, written.until = written.until, round(samples[-1].time * 1e6) / 1e6
         written.samples += samples
         if len(written.samples) >= MERGE_ROWS or samples[-1].time - first >= MERGE_SECONDS:
             where = "session = ? AND level = 0 AND start >= ?"
             self._database.execute(f"DELETE FROM block WHERE {where}", (number, first))
-            samples, written.samples = written.samples, []
+            samples, written.samples, after = written.samples, [], written.after
         times = [round(sample.time * 1e6) for sample in samples]
-        self._insert_block(number, 0, times, list(zip(*samples, strict=True))[1:])
+        self._insert_block(number, 0, times, list(zip(*samples, strict=True))[1:], after)
 
     def _roll_up(self, number: int, written: _Written, samples: list[Sample], last: bool) -> None:
         """Buckets that are over wait until there is a block of them; at the end all are written."""
@@ -367,21 +376,25 @@ class Recorder(threading.Thread):
         lines = track.session.transcript.since(written.text)
         if lines and lines[0].number > written.text:
             gone = f"… {lines[0].number - written.text:,} lines left out: they came too fast to be recorded …"
-            self._insert("text", None, track.number, track.session.now(), "log", gone)
+            self._insert("text", None, track.number, float(track.session.now()), "log", gone)
         for line in lines if last else lines[:-1]:
-            self._insert("text", None, track.number, track.session.now(), line.who, line.text)
+            self._insert("text", None, track.number, float(track.session.now()), line.who, line.text)
             written.text = line.number + 1
 
-    def _insert_block(self, number: int, level: int, times: list[int], columns: Sequence[Any]) -> None:
+    def _insert_block(
+        self, number: int, level: int, times: list[int], columns: Sequence[Any], after: float | None = None
+    ) -> None:
         data = codec.pack([times, *columns])
         start, end = times[0] / 1e6, times[-1] / 1e6
-        self._insert("block", number, level, start, end, len(times), data, or_replace=True)
+        self._insert("block", number, level, start, end, len(times), data, after, or_replace=True)
 
     def _insert(self, table: str, *values: Any, or_replace: bool = False) -> None:
-        holes = ", ".join("?" * len(values))
+        holes = ", ".join("?" * (len(values) + 1))
         verb = "INSERT OR REPLACE" if or_replace else "INSERT"
         able = [_unicode(value) if isinstance(value, str) else value for value in values]
-        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", able)
+        # A number that SQLite gives the row is none of ours.
+        crc = schema.checksum(able[1:] if able[0] is None else able)
+        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", [*able, crc])
 
 
 def _parts(path: Path) -> list[Path]:

@@ -1,45 +1,53 @@
 """The form of a recording: a SQLite database in WAL mode, which any SQLite tool can open.
 
     about    name, value: `mlxtop` (version that wrote it), `created` (seconds since the epoch)
-    session  one row for each process: who it was, when its clock began, device and versions (`facts`, JSON)
+    session  one row for each process: who it was, when its clock began, device and versions (`facts`, JSON);
+             `until`: the time of its last sample
     phase    the names of a session's phases; a sample's phase is a number into them
     event    what happened: see `core.event.Kind`; `data` is JSON
     block    samples (level 0) and their extremes in buckets of 1, 10, 60 and 600 s (levels 1 to 4), packed
              by `codec.py`: at level 0 the columns are those of `core.sample.Sample`, above it the bucket's
-             begin, the lowest and the highest of each gauge, and the last of each counter
+             begin, the lowest and the highest of each gauge, and the last of each counter. `after`:
+             at level 0 the time of the sample before the first, which tells when a block is missing
     text     prompts, replies and output, only where the person asked for them
 
-Times are seconds since the session began; sizes are bytes. `PRAGMA application_id` is 'mlxt',
-`PRAGMA user_version` the number of this form.
+Every row ends in `crc`, the `checksum` of its other values. Times are seconds since the session began; sizes
+are bytes. `PRAGMA application_id` is 'mlxt', `PRAGMA user_version` the number of this form: 1 had neither
+`until`, nor `after`, nor `crc`, and is read as ever.
 """
 
 import sqlite3
+import zlib
+from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
 APPLICATION = int.from_bytes(b"mlxt")
-VERSION = 1
+VERSION = 2
+SINCE_2 = ("until", "after", "crc")
 
 TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT, crc INTEGER) WITHOUT ROWID;
 CREATE TABLE session (
     id INTEGER PRIMARY KEY, started REAL NOT NULL, title TEXT NOT NULL, label TEXT NOT NULL, pid INTEGER,
     rank INTEGER, command TEXT NOT NULL, interval REAL NOT NULL, steps_are TEXT NOT NULL,
-    footprint_kind TEXT NOT NULL, facts TEXT NOT NULL
+    footprint_kind TEXT NOT NULL, facts TEXT NOT NULL, until REAL, crc INTEGER
 );
 CREATE TABLE phase (
-    session INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (session, number)
+    session INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, crc INTEGER,
+    PRIMARY KEY (session, number)
 ) WITHOUT ROWID;
 CREATE TABLE event (
     id INTEGER PRIMARY KEY, session INTEGER NOT NULL, time REAL NOT NULL,
-    kind TEXT NOT NULL, data TEXT NOT NULL
+    kind TEXT NOT NULL, data TEXT NOT NULL, crc INTEGER
 );
 CREATE TABLE block (
     session INTEGER NOT NULL, level INTEGER NOT NULL, start REAL NOT NULL, end REAL NOT NULL,
-    rows INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (session, level, start)
+    rows INTEGER NOT NULL, data BLOB NOT NULL, after REAL, crc INTEGER, PRIMARY KEY (session, level, start)
 ) WITHOUT ROWID;
 CREATE TABLE text (
     id INTEGER PRIMARY KEY, session INTEGER NOT NULL, time REAL NOT NULL,
-    who TEXT NOT NULL, text TEXT NOT NULL
+    who TEXT NOT NULL, text TEXT NOT NULL, crc INTEGER
 );
 """
 
@@ -54,11 +62,23 @@ def create(database: sqlite3.Connection) -> None:
     )
 
 
-def check(database: sqlite3.Connection) -> None:
+def checksum(values: Sequence[Any]) -> int:
+    """The CRC-32 of a row's values as SQLite gives them back."""
+    crc = 0
+    for value in values:
+        crc = zlib.crc32(value if isinstance(value, bytes) else repr(value).encode(), crc)
+    return crc
+
+
+def check(database: sqlite3.Connection, version: int) -> None:
     """Raises `ValueError` unless the tables are there: a view in their place might never end."""
     with closing(sqlite3.connect(":memory:")) as model:
         create(model)
         expected = _columns(model)
+    if version < VERSION:
+        expected = {
+            table: [name for name in columns if name not in SINCE_2] for table, columns in expected.items()
+        }
     found = _columns(database)
     wrong = [name for name, columns in expected.items() if found.get(name) != columns]
     if wrong:

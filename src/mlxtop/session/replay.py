@@ -1,11 +1,14 @@
 """A recording as a session again: everything as it was at the moment the playhead stands at."""
 
 import bisect
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Any, cast
 
+from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.limits import Knob
 from mlxtop.core.playhead import Playhead
@@ -69,6 +72,7 @@ class ReplaySession:
         self._clock = Clock(playhead, begin)
         self.history = RecordedHistory(recording, about, self._clock)
         self._events = recording.events(about.id)
+        self._warning: str | None = None
         self._marks: list[Mark] = []
         """Those of the person who looks."""
         self.timeline: Timeline = ReplayTimeline(self._events, self._clock)
@@ -98,6 +102,7 @@ class ReplaySession:
                 self._state.apply(event)
             self._recorded, self._applied = len(self._state.marks), end
         self._state.marks = [*self._state.marks[: self._recorded], *self._marks]
+        self._state.warning = self._warning
         sample = self.history.latest
         if sample is not None:
             self._state.run_peak = max(self._state.run_peak, sample.peak)
@@ -139,7 +144,8 @@ class ReplaySession:
 
     def census(self) -> None: ...
 
-    def warn(self, message: str | None) -> None: ...
+    def warn(self, message: str | None) -> None:
+        self._warning = message
 
     def control(self, on: bool) -> None: ...
 
@@ -168,6 +174,20 @@ class ReplayFleet:
         ]
         self.playhead.end = max(member.begin + member.end for member in self._members)
         self.playhead.seek(self.playhead.end)
+        self.damage: str | None = None
+        """What of the recording cannot be read, once that is known."""
+        # All of a long one takes a while to look at.
+        self.checker = threading.Thread(target=self._check, name="mlxtop-check", daemon=True)
+        self.checker.start()
+
+    def _check(self) -> None:
+        with suppress(MlxtopError):
+            recording = Recording(self.recording.path)
+            recording.check()
+            recording.close()
+            self.damage = recording.damage()
+            for member in self._members:
+                member.warn(self.damage)
 
     def members(self) -> list[ReplaySession]:
         return self._members
@@ -176,8 +196,7 @@ class ReplayFleet:
         return ()
 
     def news(self) -> str:
-        damaged = self.recording.damaged
-        return f"{damaged} damaged parts of {self.title} were passed over." if damaged else ""
+        return self.damage or self.recording.damage() or ""
 
     def say(self, text: str) -> None: ...
 

@@ -1,0 +1,170 @@
+"""What of a damaged recording is read, and that the rest is told with its times, never left out in silence."""
+
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from mlxtop.core.sample import Sample
+from mlxtop.recording.errors import RecordingError
+from mlxtop.recording.reader import Recording
+from mlxtop.session.replay import ReplayFleet
+from tests.process import mlxtop
+from tests.recording.source import busy_run, record
+
+PAGE = 4_096
+RUN = list(busy_run(2, 600))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten minutes at two samples a second."""
+    path = tmp_path_factory.mktemp("whole") / "run.mlxtop"
+    record(path, RUN, every=5)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path, whole: Path) -> Path:
+    return Path(shutil.copy(whole, tmp_path / "run.mlxtop"))
+
+
+def read(path: Path) -> tuple[list[Sample], Recording] | None:
+    """All samples that can be had, and what is known of the rest; `None` for a file that is refused."""
+    try:
+        recording = Recording(path)
+    except RecordingError:
+        return None
+    found = list(recording.samples(1))
+    recording.check()
+    recording.close()
+    return found, recording
+
+
+def is_told(missing: list[Sample], recording: Recording) -> bool:
+    return all(any(hole.start <= sample.time <= hole.end for hole in recording.holes) for sample in missing)
+
+
+def test_a_whole_recording_has_no_holes(path: Path) -> None:
+    found = read(path)
+    assert found is not None
+    assert found[0] == RUN
+    assert (found[1].holes, found[1].damaged, found[1].damage()) == ([], 0, None)
+
+
+def test_a_flipped_bit_makes_nothing_short_or_other_in_silence(path: Path) -> None:
+    data, chance, short, refused = path.read_bytes(), random.Random(8), 0, 0
+    kept = set(RUN)
+    for _ in range(60):
+        hurt = bytearray(data)
+        hurt[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        path.write_bytes(hurt)
+        result = read(path)
+        if result is None:
+            refused += 1
+            continue
+        found, recording = result
+        assert kept.issuperset(found), "a sample that was never there"
+        missing = sorted(kept.difference(found))
+        short += bool(missing)
+        assert is_told(missing, recording)
+        assert len(missing) <= len(RUN) // 2
+    assert short > 5
+    assert refused < 8
+
+
+def test_of_every_page_that_cannot_be_read_the_others_are(path: Path) -> None:
+    data, refused, least = path.read_bytes(), [], len(RUN)
+    pages = len(data) // PAGE
+    for page in range(1, pages):
+        path.write_bytes(data[: page * PAGE] + b"\xa5" * PAGE + data[(page + 1) * PAGE :])
+        result = read(path)
+        if result is None:
+            refused.append(page)
+            continue
+        found, recording = result
+        kept = set(found)
+        assert found == [sample for sample in RUN if sample in kept]
+        assert is_told(sorted(set(RUN) - kept), recording)
+        last = recording_at_end(path)
+        assert last is None or last in RUN
+        least = min(least, len(found))
+    print(
+        f"{pages} pages, {len(refused)} of which are needed for anything; {least} of {len(RUN)} samples at least"
+    )
+    # What says who the session was.
+    assert len(refused) <= 2
+
+
+def recording_at_end(path: Path) -> Sample | None:
+    recording = Recording(path)
+    try:
+        assert recording.count(1) >= 0
+        recording.rows(1, 1, 0.0, 700.0)
+        return recording.last(1)
+    finally:
+        recording.close()
+
+
+def test_a_block_that_is_gone_is_missed(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM block WHERE level = 0 AND start BETWEEN 100 AND 200")
+    found = read(path)
+    assert found is not None
+    (hole,) = found[1].holes
+    before, after = (
+        max(s.time for s in found[0] if s.time < 150),
+        min(s.time for s in found[0] if s.time > 150),
+    )
+    assert hole == (1, before, after)
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM block WHERE level = 0 AND start > 400")
+    found = read(path)
+    assert found is not None
+    assert found[1].holes[-1] == (1, found[0][-1].time, RUN[-1].time)
+
+
+def test_export_report_and_replay_tell_what_is_missing(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        start, end = database.execute(
+            "SELECT start, end FROM block WHERE level = 0 AND start > 200 LIMIT 1"
+        ).fetchone()
+        database.execute("UPDATE block SET data = x'00' WHERE level = 0 AND start = ?", (start,))
+    told = f"mlxtop: {path} is damaged: samples between 0:0{int(start // 60)}:"
+    done = mlxtop("export", str(path), "--format", "csv", "-o", str(path.with_suffix(".csv")))
+    assert done.returncode == 1, "a script must not take it for the whole"
+    assert done.stderr.startswith(told)
+    assert done.stderr.endswith(" are lost; the rest was read.\n")
+    lines = path.with_suffix(".csv").read_text().splitlines()
+    assert len(lines) - 1 == sum(not start <= sample.time <= end for sample in RUN)
+    done = mlxtop("report", str(path))
+    assert done.returncode == 0
+    assert done.stderr.startswith(told)
+    assert "is damaged: samples between 0:0" in path.with_suffix(".html").read_text()
+    fleet = ReplayFleet(path)
+    fleet.checker.join(30)
+    assert fleet.damage is not None
+    assert f"mlxtop: {fleet.damage}".startswith(told)
+    assert fleet.members()[0].state.warning == fleet.damage
+
+
+def test_a_recording_of_the_first_form_is_read_as_ever(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        for table in ("about", "session", "phase", "event", "block", "text"):
+            database.execute(f"ALTER TABLE {table} DROP COLUMN crc")
+        database.execute("ALTER TABLE block DROP COLUMN after")
+        database.execute("ALTER TABLE session DROP COLUMN until")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    found = read(path)
+    assert found is not None
+    assert found[0] == RUN
+    assert found[1].damage() is None
+    with sqlite3.connect(path) as database:
+        (start,) = database.execute("SELECT start FROM block WHERE level = 0 AND start > 200").fetchone()
+        database.execute("UPDATE block SET data = x'00' WHERE start = ?", (start,))
+    found = read(path)
+    assert found is not None
+    assert is_told(sorted(set(RUN).difference(found[0])), found[1])
