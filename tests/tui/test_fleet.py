@@ -8,12 +8,13 @@ from textual.events import MouseScrollDown
 
 from mlxtop.core.history import History
 from mlxtop.core.sample import Sample
+from mlxtop.core.system import Room, System
 from mlxtop.tui import app as tui_app
 from mlxtop.tui import theme
 from mlxtop.tui.heights import ROOM_FOR_OUTPUT, heights
 from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.widgets.lanes import gutter, squeeze, stack, table
-from mlxtop.tui.widgets.lineup import Candidate, find_outlier, growth
+from mlxtop.tui.widgets.lineup import Candidate, find_outlier, growth, together
 from mlxtop.tui.widgets.trace import Trace, add
 from tests.tui.fleet import MIB, RecordedFleet, RecordedMember
 
@@ -132,7 +133,7 @@ def test_hostile_names(snap_compare, size):
         (["down", "j"], 4002),
         (["end", "up"], 9000),
         (["end", "k", "k"], 4063),
-        (["pagedown"], 4021),
+        (["pagedown"], 4020),
         (["pagedown", "pageup"], 4000),
         (["end", "home"], 4000),
         (["up"], 4000),
@@ -363,6 +364,36 @@ def test_kept_columns_are_as_if_asked_for_anew(width):
 def test_adding_traces():
     assert add([[1, -1, -1], [2, 5, -1]], 3) == [3, 5, -1]
     assert add([], 2) == [-1, -1]
+
+
+# The machine
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize("size", [STRIP, SMALL, MEDIUM, LARGE], ids=NAME.get)
+def test_the_machine_has_its_row(snap_compare, size):
+    fleet = RecordedFleet(2)
+    for member in fleet.list:
+        member.state.facts = {"unified": True, "memory": 32 * GIB, "working_set": 21 * GIB}
+        member.state.system = System(pressure="warning", swap_used=GIB, swap_total=2 * GIB, gpu=0.5)
+    assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=settle)
+
+
+def test_members_of_one_machine_share_its_room_and_others_do_not_count():
+    fleet = RecordedFleet(4)
+    here, also, elsewhere, over = fleet.list
+    assert together(fleet.list) == (System(), Room("memory"))
+    for member in (here, also, over):
+        member.state.facts = {"unified": True, "memory": 32 * GIB, "working_set": 21 * GIB}
+        member.state.system = System(pressure="critical")
+    over.ended = "killed"
+    machine, bound = together(fleet.list)
+    held = here.history.latest.total + also.history.latest.total
+    assert machine.pressure == "critical"
+    assert bound == Room("working set", 21 * GIB, 21 * GIB - held, "normal")
+    assert elsewhere.state.system is None
 
 
 # Layout

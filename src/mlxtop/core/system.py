@@ -72,10 +72,10 @@ class Room(NamedTuple):
     """What bounds the program's memory first, and how much of it is left."""
 
     what: str
-    size: int | None
-    left: int | None
+    size: int | None = None
+    left: int | None = None
     """Less than nothing beyond it."""
-    level: str | None
+    level: str | None = None
     """One of `LEVELS`; MLX's cache counts as left, since MLX gives it back when it needs it."""
 
 

@@ -20,6 +20,7 @@ class Heights(NamedTuple):
     sum: int
     strangers: int
     status: int
+    machine: int
     rest: int
     """For what the program prints, or blank."""
 
@@ -33,7 +34,9 @@ def heights(room: int, members: int, strangers: int, prints: bool) -> Heights:
     room -= 2 + status + below + int(prints)
     if not members:
         lanes = min(room, WAITING)
-        return Heights(1, lanes, 0, below, status, room - lanes)
+        return Heights(1, lanes, 0, below, status, 0, room - lanes)
+    machine = status
+    room -= machine
     least = LEAST_OUTPUT if prints else 0
     for rows in range(MOST_ROWS if prints else MOST_ROWS_ALONE, 0, -1):
         names, total = min(rows, 2), min(rows, 3) if members > 1 else 0
@@ -42,4 +45,4 @@ def heights(room: int, members: int, strangers: int, prints: bool) -> Heights:
         if spare >= 0:
             break
     lanes = max(names + 1, names + rows * members + min(0, spare))
-    return Heights(rows, lanes, total, below, status, least + max(0, spare))
+    return Heights(rows, lanes, total, below, status, machine, least + max(0, spare))

@@ -18,7 +18,7 @@ from mlxtop.tui.heights import ROOM_FOR_OUTPUT, Heights, heights
 from mlxtop.tui.meter import Meter
 from mlxtop.tui.screens.help import PROSE, SIGNS, Manual
 from mlxtop.tui.stack import is_seen
-from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetStatus
+from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetMachine, FleetStatus
 from mlxtop.tui.widgets.lanes import ABOVE, BELOW, ENDED, FleetCanvas, gutter
 from mlxtop.tui.widgets.lineup import (
     RATE,
@@ -31,6 +31,7 @@ from mlxtop.tui.widgets.lineup import (
     growth,
     lane,
     lately,
+    together,
 )
 from mlxtop.tui.widgets.multiples import Multiples, Picker, Strangers, Sum, Times
 from mlxtop.tui.widgets.output import Output
@@ -115,6 +116,7 @@ class FleetScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield FleetHeader(id="header")
+        yield FleetMachine(id="machine")
         yield Multiples(id="lanes")
         yield Sum(id="sum")
         yield Times(id="times")
@@ -168,6 +170,7 @@ class FleetScreen(Screen[None]):
         self._keep_selection([*(m.pid for m in members), *(s.pid for s in strangers)])
         actives = add([list(lane.actives) for lane in lanes], count)
         totals = add([list(lane.totals) for lane in lanes], count)
+        machine, bound = together(members)
         rates = {RATE.get(member.steps_are, "steps/s") for member in members}
         return Lineup(
             title=self.fleet.title,
@@ -183,6 +186,8 @@ class FleetScreen(Screen[None]):
             selected=self._selected,
             outlier=self._outlier,
             sum=add_up(lanes, actives, totals),
+            machine=machine,
+            bound=bound,
         )
 
     def now(self, members: Sequence[Member]) -> float:
@@ -229,7 +234,13 @@ class FleetScreen(Screen[None]):
         if given == self._heights:
             return
         self._heights = given
-        rows = {"lanes": given.lanes, "sum": given.sum, "strangers": given.strangers, "status": given.status}
+        rows = {
+            "lanes": given.lanes,
+            "sum": given.sum,
+            "strangers": given.strangers,
+            "status": given.status,
+            "machine": given.machine,
+        }
         rows["times"] = int(bool(frame.lanes))
         if prints:
             room = self.size.height >= ROOM_FOR_OUTPUT

@@ -18,6 +18,9 @@ WORDS = (
     ("peak", "the most that active has been since the last reset; it leaves out the cache"),
     ("speed", "tokens a second; for a program under watch, its calls of mx.eval a second"),
     ("total", "active + cache: what MLX holds"),
+    ("left", "of the GPU's working set, of its own memory, of the container, or of the machine's memory"),
+    ("pressure", "macOS's; on Linux a warning when some tasks wait for memory, critical when all do"),
+    ("stalled", "Linux: how much of the last ten seconds some task waited for memory"),
     ("beyond", "what the system charges the process on top of that: Python, libraries, mlxtop"),
 )
 SIGNS = (

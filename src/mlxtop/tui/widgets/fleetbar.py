@@ -1,4 +1,4 @@
-"""The fleet's first row and its status row."""
+"""The fleet's first row, the machine's row and its status row."""
 
 from rich.cells import cell_len
 from textual.strip import Strip
@@ -7,6 +7,7 @@ from mlxtop.tui.canvas import Part
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.widgets.lanes import ABOVE, BELOW, NARROW, FleetCanvas, head, squeeze
 from mlxtop.tui.widgets.lineup import Lineup
+from mlxtop.tui.widgets.machine import row
 
 
 class FleetHeader(FleetCanvas):
@@ -46,6 +47,14 @@ class FleetHeader(FleetCanvas):
             # It reads what a lineup has as well: what mlxtop costs, and the units.
             parts.append((f"{own_cost(frame)} ", dim))  # type: ignore[arg-type]
         return parts
+
+
+class FleetMachine(FleetCanvas):
+    """How this machine stands, and what is left of what the members that run on it share."""
+
+    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+        told = row(frame.bound, frame.machine, frame.size, width)
+        return [self.row([(text, self.style(colour)) for text, colour in told], width)]
 
 
 class FleetStatus(FleetCanvas):

@@ -6,6 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 from mlxtop.core.sample import UNKNOWN, Sample, speed
+from mlxtop.core.system import Room, System, room
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_delta, format_size
 from mlxtop.session.protocol import Member, Stranger
@@ -84,9 +85,24 @@ class Lineup:
     selected: int | None
     outlier: Outlier | None
     sum: Lane = field(default_factory=lambda: Lane("sum"))
+    machine: System = System()  # noqa: RUF009 - it is immutable
+    """What the machine told of itself, where a member runs on this one."""
+    bound: Room = Room("memory")  # noqa: RUF009
+    """What bounds the members of this machine together."""
 
     def size(self, value: int | None) -> str:
         return format_size(value, self.view.units)
+
+
+def together(members: Sequence[Member]) -> tuple[System, Room]:
+    """How this machine stands, and what is left of what its members share."""
+    here = [member for member in members if member.state.system is not None and member.ended is None]
+    if not here:
+        return System(), Room("memory")
+    machine = here[-1].state.system or System()
+    samples = [sample for member in here if (sample := member.history.latest) is not None]
+    held, cache = sum(sample.total for sample in samples), sum(sample.cache for sample in samples)
+    return machine, room(here[-1].state.facts, machine, held if samples else None, cache)
 
 
 def known(value: int) -> int | None:

@@ -1,18 +1,30 @@
 """The machine in one row, at every size: room, pressure and swap first, then what there is room for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from textual.strip import Strip
 
-from mlxtop.core.system import room
+from mlxtop.core.system import Room, System, room
 from mlxtop.core.text import one_line
-from mlxtop.tui.canvas import Canvas, Part
+from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.frame import Frame
 
 NARROW = 76
 """Below so many columns the names are short, and only the first three numbers are there."""
-Field = tuple[str, str, int, str]
-"""Name, value, the value's width (negative: it begins at the left), colour."""
+Named = tuple[str, str]
+"""Text, and the name of its colour."""
+
+
+class _Field(NamedTuple):
+    """A number at its place, which has the same width always. A word begins at its left, a size ends at its
+    right."""
+
+    name: str
+    value: str
+    width: int
+    colour: str
+    word: bool = False
 
 
 class Machine(Canvas):
@@ -21,43 +33,59 @@ class Machine(Canvas):
     for memory, and compressed memory."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
-        narrow, parts, room_left = width < NARROW, list[Part](), width
-        for name, value, size, colour in _fields(frame, narrow):
-            label = f"{'' if narrow or not parts else ' '} {name}{' ' if name else ''}"
-            # Each at its place, whatever it says: what does not fit as a whole is not there.
-            if len(label) + abs(size) <= room_left:
-                text = f"{value:>{size}}" if size > 0 else f"{value:<{-size}.{-size}}"
-                parts += [(label, self.style("dim")), (text, self.style(colour))]
-                room_left -= len(label) + abs(size)
-        return [self.row(parts, width)]
+        sample = frame.sample
+        held, cache = (sample.total, sample.cache) if sample is not None else (None, 0)
+        bound = room(frame.state.facts, frame.machine, held, cache)
+        told = row(bound, frame.machine, frame.size, width)
+        return [self.row([(text, self.style(colour)) for text, colour in told], width)]
 
 
-def _fields(frame: Frame, narrow: bool) -> Iterator[Field]:
-    sample, machine = frame.sample, frame.machine
-    held, cache = (sample.total, sample.cache) if sample is not None else (None, 0)
-    bound = room(frame.state.facts, machine, held, cache)
-    level = f"pressure-{bound.level}" if bound.level not in (None, "normal") else "text"
-    pressure = (
-        ("—", "dim") if machine.pressure is None else (machine.pressure, f"pressure-{machine.pressure}")
+def row(bound: Room, machine: System, size: Callable[[int | None], str], width: int) -> list[Named]:
+    """The fields that fit into `width` columns as a whole, each at its place."""
+    parts: list[Named] = []
+    fields = _narrow if width < NARROW else _wide
+    for field in fields(bound, machine, size):
+        if len(field.name) + field.width <= width:
+            side = "<" if field.word else ">"
+            parts += [(field.name, "dim"), (f"{field.value:{side}{field.width}.{field.width}}", field.colour)]
+            width -= len(field.name) + field.width
+    return parts
+
+
+def _narrow(bound: Room, machine: System, size: Callable[[int | None], str]) -> Iterator[_Field]:
+    yield _Field(" left ", size(bound.left), 9, _ink(bound.level))
+    yield _Field(
+        " ", machine.pressure or "—", 8, f"pressure-{machine.pressure}" if machine.pressure else "dim", True
     )
-    swap = (frame.size(machine.swap_used), 9, "text" if machine.swap_used else "dim")
-    if narrow:
-        yield "left", frame.size(bound.left), 9, level
-        yield "", pressure[0], -8, pressure[1]
-        yield "swap", *swap
-        return
-    yield f"{bound.what:<11}", f"{frame.size(bound.left):>9} left of {frame.size(bound.size):>9}", 27, level
-    yield "pressure", pressure[0], -8, pressure[1]
-    yield "swap", *swap
-    yield "GPU", _percent(machine.gpu), 4, "text"
+    yield _Field(" swap ", size(machine.swap_used), 9, "text" if machine.swap_used else "dim")
+
+
+def _wide(bound: Room, machine: System, size: Callable[[int | None], str]) -> Iterator[_Field]:
+    yield _Field(f" {bound.what:<11} ", size(bound.left), 9, _ink(bound.level))
+    yield _Field(" left of ", size(bound.size), 9, "dim")
+    _, pressure, swap = _narrow(bound, machine, size)
+    yield pressure._replace(name="  pressure ")
+    yield swap._replace(name="  swap ")
+    yield _share("GPU", machine.gpu)
     hot = machine.thermal not in (None, "nominal")
-    yield "thermal", one_line(machine.thermal or "—"), -8, "pressure-warning" if hot else "dim"
+    yield _Field(
+        "  thermal ", one_line(machine.thermal or "—"), 8, "pressure-warning" if hot else "dim", True
+    )
+    # macOS has the one, Linux the other.
     if machine.stalled is None:
-        yield "wired", frame.size(machine.wired), 9, "text" if machine.wired else "dim"
+        yield _bytes("wired", machine.wired, size)
     else:
-        yield "stalled", _percent(machine.stalled), 4, "text" if machine.stalled else "dim"
-    yield "compressed", frame.size(machine.compressed), 9, "text" if machine.compressed else "dim"
+        yield _share("stalled", machine.stalled)
+    yield _bytes("compressed", machine.compressed, size)
 
 
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{share:.0%}"
+def _ink(level: str | None) -> str:
+    return "text" if level in (None, "normal") else f"pressure-{level}"
+
+
+def _share(name: str, share: float | None) -> _Field:
+    return _Field(f"  {name} ", "—" if share is None else f"{share:.0%}", 4, "text" if share else "dim")
+
+
+def _bytes(name: str, value: int | None, size: Callable[[int | None], str]) -> _Field:
+    return _Field(f"  {name} ", size(value), 9, "text" if value else "dim")
