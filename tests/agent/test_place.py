@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,3 +142,25 @@ def test_a_word_that_cannot_be_left_is_not_left(home: Path) -> None:
     home.write_text("in the way")
     place.leave_word("nobody hears")
     assert list(place.words("1")) == []
+
+
+def test_what_processes_left_is_removed_and_what_listens_stays(home: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    place.folder()
+    left, elsewhere = home / f"{gone.pid}.sock", home / f"{gone.pid}-abcd.sock"
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(str(left))
+    old, new = home / "1-abcd.failed", home / "2-abcd.failed"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (1, 1))
+    # A container's process has a number that is nobody's here, but it listens.
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(elsewhere))
+        listener.listen()
+        place.tidy()
+    assert not left.exists()
+    assert elsewhere.exists()
+    assert not old.exists()
+    assert new.exists()

@@ -560,7 +560,43 @@ def test_a_run_that_never_used_mlx(start: Start, tmp_path: Path, open_fleet: Cal
     assert program.wait(20)
     until(lambda: len(fleet.transcript.since(0)) == 3)
     assert [line.text for line in fleet.transcript.since(0)][:2] == ["out", "err"]
-    assert fleet.news().endswith("ended with exit code 4; mlxtop saw no MLX in it")
+    assert fleet.news().endswith("ended with exit code 4; no Python that mlxtop can watch was started in it")
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("pass", "mlxtop saw no MLX in it"),
+        ("import mlx.core, time; time.sleep(1)", "it imported MLX and allocated nothing"),
+        (
+            "import mlx.core, os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "it imported MLX and was killed before mlxtop could look",
+        ),
+    ],
+)
+def test_why_no_memory_was_seen(code: str, why: str, start: Start, open_fleet: Callable[..., Any]) -> None:
+    program = Program([sys.executable, "-c", code], False)
+    fleet = RunFleet(program)
+    if "kill" in code:
+        # Nobody looks until it has ended.
+        assert program.wait(20)
+    fleet = open_fleet(fleet)
+    assert program.wait(20)
+    fleet.settle()
+    assert fleet.news().endswith(f"; {why}")
+    assert list(place.addresses(program.run)) == []
+    assert not place.took_part(program.run)
+
+
+def test_a_program_nobody_can_watch_is_told_of(
+    open_fleet: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "folders", lambda *_: ["/nowhere/at/all"])
+    program = Program(["true"], False)
+    fleet = open_fleet(RunFleet(program))
+    assert program.wait(20)
+    fleet.settle()
+    assert "no folder for sockets that only this user may enter" in fleet.news()
 
 
 def test_an_agent_that_could_not_start_is_told_of(start: Start, open_fleet: Callable[..., Any]) -> None:

@@ -21,6 +21,8 @@ LIMITS = "MLXTOP_LIMITS"
 """Environment variable: limits in bytes to set as MLX is imported: `cache=20971520 memory=8589934592`."""
 SOCKETS = "MLXTOP_SOCKETS"
 """Environment variable: the folder in which the viewer looks for sockets, whatever TMPDIR the program has."""
+STARTED = ".started"
+"""The ending of the file that says that a Python of a run was started under watch."""
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap")
 
 _waits = False
@@ -35,6 +37,7 @@ def wait() -> None:
     try:
         _tidy()
         _flow()
+        _sign_in()
         if "mlx.core" in sys.modules:
             start(late=True)
         else:
@@ -94,6 +97,13 @@ def _tidy() -> None:
 
 def _ours(entry: str) -> bool:
     return entry.replace(os.sep, "/").endswith("mlxtop/agent/bootstrap")
+
+
+def _sign_in() -> None:
+    """Leaves an empty file for the viewer of `mlxtop run`: a Python was started that it can watch."""
+    folder, run = os.environ.get(SOCKETS), os.environ.get(RUN, "")
+    if folder and run != "1":
+        os.close(os.open(f"{folder}/{run}{STARTED}", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
 
 
 def _flow() -> None:

@@ -71,12 +71,21 @@ class News:
             pass
 
     def since(self, number: int) -> list[tuple[int, bytes]]:
-        """Up to a hundred messages from `number` on, with their numbers; none is older than what is kept."""
+        """Up to a hundred messages from `number` on, with their numbers. Where some are no longer kept, the
+        first message says how many."""
         if number >= self._count:
             return []
         events = self._events
-        first = max(0, len(events) - (self._count - number))
+        oldest = events[0][0]
+        if number < oldest:
+            return [(oldest - 1, self._gap(oldest - number))]
+        first = number - oldest
         return [events[i] for i in range(first, min(len(events), first + 100))]
+
+    def _gap(self, lost: int) -> bytes:
+        text = f"{lost:,} events are missing here: the agent keeps the last {KEPT:,}."
+        data = {"message": text, "phase": "agent"}
+        return wire.line("event", time=round(self.now(), 6), kind=Kind.ERROR, data=data)
 
 
 class _Repeat:

@@ -6,6 +6,7 @@ Plain `os` instead of `pathlib`: this is read in every watched program.
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from mlxtop.agent import boot
 SUFFIX, WORD = ".sock", ".failed"
 LONGEST = 100
 """Bytes of a socket's path: macOS takes 103, Linux 107."""
+DAY = 86_400.0
+"""Seconds for which a word that nobody heard is kept."""
 WORD_MOST = 2000
 """Bytes of what an agent leaves for a viewer."""
 
@@ -94,6 +97,44 @@ def leave_word(text: str) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.write(fd, text.encode(errors="replace")[:WORD_MOST])
         os.close(fd)
+
+
+def tidy() -> None:
+    """Removes what processes that are gone have left: sockets on which nobody listens, old words and signs.
+
+    A process that lives elsewhere, in a container that shares the folder, has another number here: so a
+    socket has to be silent as well.
+    """
+    for address in addresses():
+        if not _exists(address.pid) and not listens(address):
+            with suppress(OSError):
+                os.unlink(address.path)
+    oldest = time.time() - DAY
+    for suffix in (WORD, boot.STARTED):
+        for _, path in _entries(suffix):
+            with suppress(OSError):
+                if os.lstat(path).st_mtime < oldest:
+                    os.unlink(path)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
+
+
+def took_part(run: str) -> bool:
+    """Whether a Python of that run was started under watch. Asked once: what says so is removed."""
+    found = False
+    for _, path in _entries(f"{run}{boot.STARTED}"):
+        with suppress(OSError):
+            os.unlink(path)
+            found = True
+    return found
 
 
 def words(run: str) -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def everyone() -> list[int]:
             pid for pid, files in _listed("-u", str(os.geteuid())).items() if any(map(_MLX.search, files))
         )
     found, me = [], os.geteuid()
-    with os.scandir("/proc") as entries:
+    with suppress(OSError), os.scandir("/proc") as entries:
         for entry in entries:
             try:
                 if entry.name.isdigit() and entry.stat().st_uid == me and _MLX.search(_maps(int(entry.name))):

@@ -33,10 +33,12 @@ def ps(as_json: bool) -> None:
 def collect() -> list[dict[str, Any]]:
     """A row for each process; a size nobody knows is `None`. `watched` is `yes` by a viewer, `ready` with an
     agent and no viewer, `no` without an agent."""
+    from mlxtop.agent import place
     from mlxtop.session.fleet import everyone, remove_stale
     from mlxtop.session.remote import command
     from mlxtop.session.top import strangers
 
+    place.tidy()
     rows = []
     for address in everyone():
         hello = _ask(address.path)

@@ -11,11 +11,13 @@ from mlxtop.cli.leave import leave
 @click.command(epilog="Try: mlxtop top, then Enter on a program")
 def top() -> NoReturn:
     """All MLX programs on this machine side by side; Enter opens one."""
+    from mlxtop.agent import place
     from mlxtop.session.top import TopFleet
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 
     check()
+    place.tidy()
     fleet = TopFleet()
     with terminal(lambda _: None, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet, opened=fleet.start, alone=False)

@@ -15,22 +15,27 @@ class Load:
 
     def __init__(self) -> None:
         self._processors = os.cpu_count() or 1
-        self._me = psutil.Process()
         self._then = self._read()
 
     def others(self) -> float | None:
-        """From 0 to 1; `None` when too little time went by for the system's clock to tell."""
-        (then, all_then, own_then), (now, all_now, own_now) = self._then, self._read()
-        self._then = now, all_now, own_now
+        """From 0 to 1; `None` when too little time went by for the system's clock to tell, or it does not."""
+        before, after = self._then, self._read()
+        self._then = after
+        if before is None or after is None:
+            return None
+        (then, all_then, own_then), (now, all_now, own_now) = before, after
         room = (now - then) * self._processors
         # The system counts in hundredths of a second on each processor.
         if now - then < 0.05:
             return None
         return min(1.0, max(0.0, (all_now - all_then) - (own_now - own_then)) / room)
 
-    def _read(self) -> tuple[float, float, float]:
-        times = psutil.cpu_times()._asdict()
+    def _read(self) -> tuple[float, float, float] | None:
+        try:
+            times, mine = psutil.cpu_times()._asdict(), psutil.Process().cpu_times()
+        except (psutil.Error, OSError):
+            # Linux without /proc.
+            return None
         used = sum(value for name, value in times.items() if name not in (*IDLE, *PARTS_OF_OTHERS))
-        mine = self._me.cpu_times()
         own = sum(mine[:4])  # user and system, ours and that of children that have ended
         return time.monotonic(), used, own

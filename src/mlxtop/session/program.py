@@ -56,6 +56,8 @@ class Program:
         self._waiting = threading.RLock()
         self.run = secrets.token_hex(4)
         """Tells the agents of this run from all others."""
+        self.sockets = _sockets()
+        """The folder in which its agents open their sockets; `None` where none is safe to use."""
         self.log: Path | None = None
         self._kept = log is not None
         self.output: Tail | None = None
@@ -105,6 +107,8 @@ class Program:
         # terminal's Ctrl-C alone.
         own: dict[str, Any] = {"start_new_session": True} if screen else {"process_group": 0}
         env = environment(self.run, self.log)
+        if self.sockets is not None:
+            env[boot.SOCKETS] = self.sockets
         if self._limits:
             env[boot.LIMITS] = " ".join(f"{knob}={size}" for knob, size in self._limits.items())
         return subprocess.Popen(self.argv, env=env, preexec_fn=first, **streams, **own)
@@ -201,12 +205,16 @@ def environment(run: str, log: Path | None) -> dict[str, str]:
     env[boot.RUN] = run
     if log is not None:
         env[boot.LOG] = str(log)
-    # Without one the agents say why there is none.
-    with suppress(OSError):
-        env[boot.SOCKETS] = place.folder()
     rest = env.get("PYTHONPATH")
     env["PYTHONPATH"] = f"{boot.BOOTSTRAP}{os.pathsep}{rest}" if rest else boot.BOOTSTRAP
     return env
+
+
+def _sockets() -> str | None:
+    try:
+        return place.folder()
+    except OSError:
+        return None
 
 
 def _cannot_start(name: str, error: OSError) -> CannotStartError:

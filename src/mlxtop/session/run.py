@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlxtop.agent import place
+from mlxtop.agent.place import Address
 from mlxtop.core.transcript import Transcript
 from mlxtop.session.fleet import AgentFleet
 from mlxtop.session.program import Program
@@ -14,13 +15,17 @@ class RunFleet(AgentFleet):
     """All processes of `program` that use MLX."""
 
     def __init__(self, program: Program, joined: Callable[[RemoteSession], None] | None = None) -> None:
+        place.tidy()
+        self.program = program
+        self._met = False
+        """Whether there ever was a socket of this run."""
+        self._unseen: str | None = None
         super().__init__(
             command(program.argv),
-            lambda: list(place.addresses(program.run)),
+            self._addresses,
             transcript=Transcript() if program.log is not None else None,
             joined=joined,
         )
-        self.program = program
         self._told = False
         if program.output is None and program.log is not None:
             self.log(f"the program's output goes to {program.log} and is not shown here")
@@ -38,6 +43,29 @@ class RunFleet(AgentFleet):
         """Something of ours has a line to say."""
         if self.transcript is not None:
             self.transcript.write("log", text)
+
+    def _addresses(self) -> list[Address]:
+        found = list(place.addresses(self.program.run))
+        self._met = self._met or bool(found)
+        return found
+
+    def unseen(self) -> str:
+        """Why no memory of MLX was seen in a program that has ended: what is known of it, and no more."""
+        if self._unseen is None:
+            self._unseen = self._why_unseen()
+        return self._unseen
+
+    def _why_unseen(self) -> str:
+        started = place.took_part(self.program.run)
+        if self.program.sockets is None:
+            return "mlxtop could not watch it: there is no folder for sockets that only this user may enter"
+        if self._members:
+            return "it imported MLX and allocated nothing"
+        if self._addresses() or self._met:
+            return "it imported MLX and was killed before mlxtop could look"
+        if started:
+            return "mlxtop saw no MLX in it"
+        return "no Python that mlxtop can watch was started in it"
 
     def look_for_new(self) -> None:
         super().look_for_new()
@@ -60,7 +88,7 @@ class RunFleet(AgentFleet):
 
     def news(self) -> str:
         if self.program.code is not None:
-            never = "" if self.members() or self.problem else "; mlxtop saw no MLX in it"
+            never = "" if self.members() or self.problem else f"; {self.unseen()}"
             return f"{self.title} {self.program.how()}{never}"
         if self.problem:
             return self.problem

@@ -74,7 +74,7 @@ class CommandBench:
         if fleet.members():
             self._learn(fleet.members()[0])
         elif not self.facts:
-            raise MlxtopError(f"mlxtop saw no MLX in {fleet.title}: it uses none, or ended too soon.")
+            raise MlxtopError(f"{fleet.title} cannot be measured: {fleet.unseen()}.")
         values = {"seconds": seconds, **self._metric(output)}
         for session in fleet.members():
             for name, size in highest[session].sizes().items():
