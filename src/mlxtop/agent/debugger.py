@@ -1,60 +1,52 @@
-"""Getting one line run inside another process with a debugger: gdb on Linux, lldb on macOS.
+"""What attaching by gdb and by lldb have in common: what is refused, and what became of the target."""
 
-What gdb does there is in `in_gdb.py`. It is a process of its own with a session of its own, so it finishes
-and lets the target go whatever becomes of mlxtop. macOS: written to lldb's documented interface, never run.
-"""
-
-import json
-import os
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
+
+import psutil
 
 from mlxtop.core.errors import MlxtopError
 
 _CAP_SYS_PTRACE = 19
 _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
-_INSIDE = Path(__file__).with_name("in_gdb.py")
+_DIES_WITHIN = 0.5
+"""Seconds that a program harmed by a call takes to end, as a rule."""
 
 
-def missing() -> str | None:
-    """Why no debugger can be used here, as a sentence, or `None`."""
-    if sys.platform == "darwin":
-        name, how = "lldb", "`xcode-select --install` brings it"
-    else:
-        name, how = "gdb", "install the package `gdb`"
-    if shutil.which(name):
-        return None
-    return f"Attaching to this program needs {name}, which is not here: {how}, or start it with `mlxtop run`."
+class Refusal(MlxtopError):
+    """This way does not lead into the target. Nothing was done to it, and another way may be tried."""
 
 
-def plant(pid: int, source: str, end: float) -> None:
-    """Has process `pid` execute the Python text `source`, ASCII, in a new thread, at its next opportunity.
+def pending_line(source: str) -> str:
+    """Python for a pending call, ASCII: a new thread that executes `source` with fresh globals.
 
-    `end` is a `time.monotonic()`: the debugger begins nothing in the target after it. Raises `MlxtopError`.
+    The target runs it in `__main__`: no name is set there, and none but `__import__` relied upon. `threading`
+    takes the thread that imports it first for the main thread, so that has to be the main thread.
     """
-    if why := missing():
-        raise MlxtopError(why)
-    if sys.platform == "darwin":
-        _lldb(pid, source, end)
-    else:
-        _allowed(pid)
-        _gdb(pid, source, end)
+    return (
+        "try:\n __import__('threading')\n"
+        f" __import__('_thread').start_new_thread(__import__('builtins').exec, ({source!a}, {{}}))\n"
+        "except: pass\n"
+    )
 
 
-def _allowed(pid: int) -> None:
-    """Raises the sentence for what the kernel would refuse; what a container refuses shows when gdb tries."""
-    ours, theirs = _status("self"), _status(str(pid))
+def allowed(pid: int) -> None:
+    """Raises the sentence for what the kernel would refuse; what a container refuses shows when tried."""
+    if sys.platform != "linux":
+        return
+    ours, theirs = status("self"), status(str(pid))
     if not theirs:
         raise MlxtopError(f"Process {pid} has ended.")
     if (tracer := theirs.get("TracerPid", "0")) != "0":
         raise MlxtopError(
             f"Process {pid} is being debugged by process {tracer}: attach again when that has let go of it."
+        )
+    if "shstk" in theirs.get("x86_Thread_features", ""):
+        raise MlxtopError(
+            f"Process {pid} has a shadow stack, so that a debugger's call would end it: "
+            "start the program with `mlxtop run`."
         )
     if int(ours.get("CapEff", "0"), 16) >> _CAP_SYS_PTRACE & 1:
         return
@@ -72,7 +64,7 @@ def _allowed(pid: int) -> None:
         )
 
 
-def _status(pid: str) -> dict[str, str]:
+def status(pid: str) -> dict[str, str]:
     """proc_pid_status(5), empty for a process that is gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
@@ -81,122 +73,46 @@ def _status(pid: str) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def _gdb(pid: int, source: str, end: float) -> None:
-    left = end - time.monotonic()
-    environment = {
-        **os.environ,
-        "MLXTOP_PID": str(pid),
-        "MLXTOP_SOURCE": source,
-        "MLXTOP_UNTIL": str(time.time() + left),
-        "LC_ALL": "C",
-    }
-    # A file takes what gdb says even when nobody is left to read it; a pipe would not.
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        command = ["gdb", "-nx", "-batch", "-x", str(_INSIDE)]
-        gdb = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            gdb.wait(left)
-        except subprocess.TimeoutExpired:
-            _give_up(pid, gdb, _read(output))
-        _judge(pid, _read(output))
-
-
-def _read(output: IO[str]) -> str:
-    # gdb writes at the place where we read, so go by position without moving it.
-    return os.pread(output.fileno(), 1 << 16, 0).decode(errors="replace")
-
-
-def _give_up(pid: int, gdb: subprocess.Popen[bytes], said: str) -> NoReturn:
-    """gdb took too long. Raises the sentence for it; stops gdb where that is safe.
-
-    Inside a call it is not: the target would go on in the middle of it. There gdb only waits for the target
-    to give up the GIL, and lets go of it by itself.
-    """
-    if "mlxtop: calling" in said:
-        raise MlxtopError(
-            f"Process {pid} is in one long call that lets no other Python run: gdb (process {gdb.pid}) "
-            "waits for it and then lets go; attach again when that is over."
-        )
-    gdb.terminate()
+def lives(pid: int) -> bool:
+    """Whether process `pid` is there and has not ended."""
     try:
-        gdb.wait(2)
-    except subprocess.TimeoutExpired:
-        gdb.kill()
-        gdb.wait()
-    # A tracer that is killed while it attaches can leave its stop behind. The target was not stopped before.
-    if _status(str(pid)).get("State", "").startswith(("T", "t")):
-        os.kill(pid, signal.SIGCONT)
-    raise MlxtopError(
-        f"gdb took too long to look at process {pid}: try again, or start the program with `mlxtop run`."
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.Error:
+        return False
+
+
+def still_lives(pid: int, debugger: str, why: str, called: bool) -> None:
+    """Raises the sentence for a target that has ended. `called`: a call into it was begun, and failed."""
+    end = time.monotonic() + (_DIES_WITHIN if called else 0)
+    while alive := lives(pid):
+        if time.monotonic() >= end:
+            return
+        time.sleep(0.02)
+    if not alive and called:
+        raise MlxtopError(
+            f"Process {pid} ended during the attempt to attach by {debugger}, "
+            f"and the attempt may have ended it ({why}): start it again with `mlxtop run`."
+        )
+    raise MlxtopError(f"Process {pid} ended before mlxtop had come in.")
+
+
+def kept_out(pid: int, debugger: str) -> Refusal:
+    """For a system that does not let a debugger trace."""
+    return Refusal(
+        f"The system does not let {debugger} into process {pid} (a container without SYS_PTRACE, or a "
+        "security policy): attach from outside it as root, or start the program with `mlxtop run`."
     )
 
 
-def _judge(pid: int, said: str) -> None:
-    """Raises the sentence for what gdb reported, if it did not get the line in."""
-    words = [line.removeprefix("mlxtop: ") for line in said.splitlines() if line.startswith("mlxtop: ")]
-    if "pending" in words or "started" in words:
-        return
-    why = next((word.removeprefix("failed ") for word in words if word.startswith("failed ")), "")
-    if (
-        not _status(str(pid))
-        or _status(str(pid)).get("State", "").startswith(("Z", "X"))
-        or "No such process" in why
-    ):
-        raise MlxtopError(f"Process {pid} ended before mlxtop had come in.")
-    if "not permitted" in why:
-        raise MlxtopError(
-            f"The system does not let gdb into process {pid} (a container without SYS_PTRACE, or a "
-            "security policy): attach from outside it as root, or start the program with `mlxtop run`."
-        )
-    if "Python scripting is not supported" in said or "Scripting in the" in said:
-        raise MlxtopError("This gdb was built without Python: install the full `gdb`, or use `mlxtop run`.")
-    if 'No symbol "Py' in why:
-        raise MlxtopError(
-            f"Process {pid} hides Python's functions from gdb: start the program with `mlxtop run`."
-        )
-    why = why or " ".join(said.split())[-200:] or "gdb said nothing"
-    raise MlxtopError(f"gdb could not get into process {pid}: {why}; start the program with `mlxtop run`.")
+def hidden(pid: int, debugger: str) -> Refusal:
+    """For a Python whose C API has no symbols."""
+    return Refusal(
+        f"Process {pid} hides Python's functions from {debugger}: start the program with `mlxtop run`."
+    )
 
 
-def _lldb(pid: int, source: str, end: float) -> None:
-    """Never run. One expression: Py_AddPendingCall of the line, in memory that mmap gives."""
-    line = (
-        "try:\n __import__('threading')\n"
-        f" __import__('_thread').start_new_thread(__import__('builtins').exec, ({source!a}, {{}}))\n"
-        "except: pass\n"
-    )
-    size = len(line) + 1
-    steps = (
-        # PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON as macOS numbers them.
-        "expr char *$page = (char *)((void *(*)(void *, unsigned long, int, int, int, long long))mmap)"
-        f"((void *)0, {size}, 3, 0x1002, -1, 0)",
-        # JSON's escapes are C's, for ASCII. lldb takes its own copy of the text away with it.
-        "expr (void)((void *(*)(void *, const void *, unsigned long))memcpy)"
-        f"($page, {json.dumps(line)}, {size})",
-        "expr ((int (*)(void *, void *))Py_AddPendingCall)((void *)PyRun_SimpleString, $page)",
-        "detach",
-    )
-    command = [
-        "lldb",
-        "--no-lldbinit",
-        "--batch",
-        "-p",
-        str(pid),
-        *(word for step in steps for word in ("-o", step)),
-    ]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=end - time.monotonic(), start_new_session=True,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise MlxtopError(f"lldb took too long to look at process {pid}: use `mlxtop run`.") from None
-    if "error:" in done.stderr or "error:" in done.stdout:
-        why = " ".join((done.stdout + done.stderr).partition("error:")[2].split())[:200]
-        raise MlxtopError(
-            f"lldb could not get into process {pid} ({why}): let this terminal debug with "
-            "`sudo DevToolsSecurity -enable`, or start the program with `mlxtop run`."
-        )
+def read(output: IO[str]) -> str:
+    """What a debugger has written to a file so far, without moving its place in it."""
+    output.flush()
+    with open(output.name, errors="replace") as file:
+        return file.read(1 << 16)

@@ -4,7 +4,8 @@ Not imported by mlxtop, and gdb may bring another Python than ours (3.7 or newer
 
 In, as environment: `MLXTOP_PID`; `MLXTOP_SOURCE`, ASCII, what a new Python thread of the target is to
 execute; `MLXTOP_UNTIL`, the `time.time()` after which nothing is begun. Out, each on a line after `mlxtop: `:
-`attached`, `calling`, then `pending` or `started` or `failed REASON`, at last `detached`.
+`attached`, `calling`, then `pending` or `started` or `failed REASON`, at last `detached`. What fails before
+`calling` has changed nothing in the target.
 
 Two ways, chosen by where the main thread stands:
 
@@ -15,6 +16,11 @@ Two ways, chosen by where the main thread stands:
   thread starts the thread itself, between two bytecodes.
 
 No debug symbols are assumed: every function is called through a cast.
+
+gdb's own calls end with writing the floating-point registers back. Where it cannot (gdb before 14 on a CPU
+with AMX: its buffer is too small, the kernel answers EFAULT) the function has run and `$orig_rax` stays -1:
+so a restart code of the kernel reaches the program as the result of its system call. This is tried before
+the first call, by a change to a status flag; there the calls are made by `Registers`.
 """
 
 from __future__ import annotations
@@ -23,9 +29,12 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gdb  # type: ignore[import-untyped]
+
+Call = Callable[..., int]
 
 POINTER, INT, SIZE, VOID = "void *", "int", "unsigned long", "void"
 
@@ -38,7 +47,11 @@ IDLE = set(
 # C++ waits like this for its work, mx.eval for one, but Python itself for the GIL.
 CONDITION = {"pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait"}
 
-RESTART_BLOCK, RESTART_UNLESS_HANDLED, EINTR = 516, 514, 4
+RESTARTS = RESTART, RESTART_ALWAYS, RESTART_UNLESS_HANDLED, RESTART_BLOCK = 512, 513, 514, 516
+EINTR = 4
+GENERAL = """rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip eflags fs_base gs_base
+    orig_rax""".split()  # noqa: SIM905
+"""The last one last: gdb clears it where it writes another one for a call."""
 
 
 def main() -> None:
@@ -81,17 +94,21 @@ def plant(source: str, until: float) -> str:
     )
     if time.time() > until:
         return "failed gdb was too slow"
-    say("calling")
     caller.switch()
+    call = call_by_gdb if writes_floats() else Registers(caller)
+    found = registers()
+    say("calling")
     try:
         if idle and call("PyGILState_GetThisThreadState", POINTER) and not call("PyGILState_Check", INT):
-            return start_thread(source)
-        return leave_pending(source)
+            return start_thread(call, source)
+        return leave_pending(call, source)
     finally:
-        mend(caller, name if caller is main_thread else "")
+        caller.switch()
+        put_back(found)
+        mend(found, name if caller is main_thread else "")
 
 
-def leave_pending(source: str) -> str:
+def leave_pending(call: Call, source: str) -> str:
     # The target runs this in __main__: no name is set there, and none but __import__ relied upon. `threading`
     # takes the thread that imports it first for the main thread, so that has to be the main thread.
     line = (
@@ -99,22 +116,24 @@ def leave_pending(source: str) -> str:
         f" __import__('_thread').start_new_thread(__import__('builtins').exec, ({source!a}, {{}}))\n"
         "except: pass\n"
     )
-    (place,), _ = write(line)
+    (place,), _ = write(call, line)
     run = int(gdb.parse_and_eval("(unsigned long)&PyRun_SimpleString"))
     if call("Py_AddPendingCall", INT, (POINTER, run), (POINTER, place)) != 0:
         return "failed the target's queue of pending calls is full"
     return "pending"
 
 
-def start_thread(source: str) -> str:
-    places, size = write("threading", "_thread", "start_new_thread", "builtins", "exec", "O(sN)", source)
+def start_thread(call: Call, source: str) -> str:
+    places, size = write(
+        call, "threading", "_thread", "start_new_thread", "builtins", "exec", "O(sN)", source
+    )
     threading, thread, start_new_thread, builtins, execute, form, text = ((POINTER, at) for at in places)
     state = call("PyGILState_Ensure", INT)
     try:
         # As in leave_pending: first imported here. It was imported long ago, as a rule.
         imported = call("PyImport_ImportModule", POINTER, threading)
-        start = attribute(thread, start_new_thread)
-        run = attribute(builtins, execute)
+        start = attribute(call, thread, start_new_thread)
+        run = attribute(call, builtins, execute)
         started = 0
         if imported and start and run:
             fresh = call("PyDict_New", POINTER)
@@ -130,7 +149,7 @@ def start_thread(source: str) -> str:
     return "started" if started else "failed the target could not start a thread"
 
 
-def attribute(module: tuple[str, int], name: tuple[str, int]) -> int:
+def attribute(call: Call, module: tuple[str, int], name: tuple[str, int]) -> int:
     found = call("PyImport_AddModule", POINTER, module)
     return call("PyObject_GetAttrString", POINTER, (POINTER, found), name) if found else 0
 
@@ -156,7 +175,7 @@ def library_of(frame: Any) -> str:
     return (gdb.solib_name(frame.pc()) or "").rpartition("/")[2] if frame else ""
 
 
-def write(*texts: str) -> tuple[list[int], int]:
+def write(call: Call, *texts: str) -> tuple[list[int], int]:
     """Puts C strings into fresh memory of the target: the address of each, and the size of it all."""
     blob = b"".join(text.encode("ascii") + b"\0" for text in texts)
     size = (len(blob) + 4095) // 4096 * 4096
@@ -168,7 +187,7 @@ def write(*texts: str) -> tuple[list[int], int]:
     return [page + sum(len(text) + 1 for text in texts[:i]) for i in range(len(texts))], size
 
 
-def call(function: str, result: str, *arguments: tuple[str, int]) -> int:
+def call_by_gdb(function: str, result: str, *arguments: tuple[str, int]) -> int:
     """Calls `function` on the selected thread; the others run meanwhile. Arguments are C type and number."""
     types = ", ".join(kind for kind, _ in arguments) or VOID
     values = ", ".join(f"({kind}){value}" for kind, value in arguments)
@@ -176,20 +195,121 @@ def call(function: str, result: str, *arguments: tuple[str, int]) -> int:
     return 0 if result == VOID else int(value)
 
 
-def mend(thread: Any, name: str) -> None:
+class Registers:
+    """Calls functions as gdb does, but keeps the floating-point registers by ptrace(2) itself. x86-64 only.
+
+    gdb's Python runs on the thread of gdb that is the tracer. Raises `gdb.error`, with nothing done to the
+    target, where those registers cannot be written in this way either.
+    """
+
+    GET, SET, XSTATE = 0x4204, 0x4205, 0x202
+    ARGUMENTS = "rdi", "rsi", "rdx", "rcx", "r8", "r9"
+    RED_ZONE = 128
+
+    def __init__(self, thread: Any) -> None:
+        try:
+            import ctypes
+
+            self._ptrace = ctypes.CDLL(None).ptrace
+        except (ImportError, OSError, AttributeError):
+            raise gdb.error(NO_FLOATS) from None
+        self._ptrace.argtypes = ctypes.c_long, ctypes.c_long, ctypes.c_long, ctypes.c_void_p
+        self._ptrace.restype = ctypes.c_long
+        self._ctypes, self._thread = ctypes, thread
+        # The kernel says how much it has; with AMX it is 11 KiB.
+        self._floats = ctypes.create_string_buffer(1 << 16)
+        self._size = self._transfer(self.GET, len(self._floats))
+        self._transfer(self.SET, self._size)
+        self._entry = entry(thread.ptid[0])
+
+    def __call__(self, function: str, result: str, *arguments: tuple[str, int]) -> int:
+        at = int(gdb.parse_and_eval(f"(unsigned long)&{function}"))
+        before = registers()
+        stack = ((before["rsp"] - self.RED_ZONE) & ~15) - 8
+        gdb.selected_inferior().write_memory(stack, self._entry.to_bytes(8, "little"))
+        fresh = dict(zip(self.ARGUMENTS, (value for _, value in arguments)))  # noqa: B905
+        back = gdb.Breakpoint(f"*{self._entry}", internal=True)
+        back.thread, back.silent = self._thread.num, True
+        try:
+            put_back({**before, **fresh, "rax": 0, "rsp": stack, "rip": at, "orig_rax": -1})
+            gdb.execute("continue", to_string=True)
+            self._thread.switch()
+            after = registers()
+            if after["rip"] != self._entry:
+                raise gdb.error(f"{function} did not return")
+        finally:
+            back.delete()
+            self._thread.switch()
+            put_back(before)
+            self._transfer(self.SET, self._size)
+        value = after["rax"]
+        return (value + 2**31) % 2**32 - 2**31 if result == INT else value % 2**64
+
+    def _transfer(self, request: int, size: int) -> int:
+        """Reads or writes the floating-point registers; how many bytes they take."""
+        where = (self._ctypes.c_size_t * 2)(self._ctypes.addressof(self._floats), size)
+        if self._ptrace(request, self._thread.ptid[1], self.XSTATE, self._ctypes.addressof(where)):
+            raise gdb.error(NO_FLOATS)
+        return int(where[1])
+
+
+NO_FLOATS = "this gdb cannot write the floating-point registers of this CPU"
+
+
+def entry(pid: int) -> int:
+    """Where process `pid` began to run: no thread comes there again, so it is where our calls return to."""
+    with open(f"/proc/{pid}/auxv", "rb") as file:
+        words = memoryview(file.read()).cast("L").tolist()
+    AT_ENTRY = 9
+    return next(value for key, value in zip(words[::2], words[1::2]) if key == AT_ENTRY)  # noqa: B905
+
+
+def writes_floats() -> bool:
+    """Whether gdb can write floating-point registers, tried with the flag for an inexact result."""
+    try:
+        status = int(gdb.parse_and_eval("$mxcsr"))
+    except (gdb.error, ValueError):
+        return True  # not x86-64
+    try:
+        gdb.execute(f"set var $mxcsr = {status ^ 0x20}")
+    except gdb.error:
+        return False
+    gdb.execute(f"set var $mxcsr = {status}")
+    return True
+
+
+def registers() -> dict[str, int]:
+    """The general registers of the selected thread; none where this is not x86-64."""
+    try:
+        gdb.newest_frame().select()
+        return {name: int(gdb.parse_and_eval("$" + name)) for name in GENERAL}
+    except (gdb.error, ValueError):
+        return {}
+
+
+def put_back(wanted: dict[str, int]) -> None:
+    """Writes those general registers of the selected thread that are not as wanted."""
+    have = registers()
+    for name, value in wanted.items():
+        if have[name] != value or (name == "orig_rax" and have != wanted):
+            # Writing $rsp may have gdb select another frame.
+            gdb.newest_frame().select()
+            gdb.execute(f"set var ${name} = {value}")
+
+
+def mend(found: dict[str, int], name: str) -> None:
     """Lets a timed wait end early with EINTR where going on would go wrong; Python then goes on.
 
     The kernel keeps one restart block for each thread, which a wait inside our call may have overwritten; and
-    select goes on with the time that was left, however long it has been stopped.
+    select goes on with the time that was left, however long it has been stopped. The others of the kernel's
+    restart codes begin the system call again, as long as `$orig_rax` says which it was.
     """
-    thread.switch()
-    try:
-        result = -int(gdb.parse_and_eval("(long)$rax"))
-        if result == RESTART_BLOCK or (result == RESTART_UNLESS_HANDLED and name in ("select", "pselect")):
-            gdb.execute(f"set var $rax = -{EINTR}")
-            gdb.execute("set var $orig_rax = -1")
-    except gdb.error:
-        pass  # not x86-64
+    code = -found.get("rax", 0)
+    if code not in RESTARTS or found["orig_rax"] < 0:
+        return
+    if code == RESTART_BLOCK or (code == RESTART_UNLESS_HANDLED and name in ("select", "pselect")):
+        gdb.execute(f"set var $rax = -{EINTR}")
+        gdb.execute("set var $orig_rax = -1")
 
 
 def try_all(*commands: str) -> None:
