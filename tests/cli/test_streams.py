@@ -63,6 +63,17 @@ def test_a_program_finds_closed_what_was_closed() -> None:
     assert shell(f"run --headless -- {bare}", "").returncode == 10
 
 
+def test_a_log_on_standard_error_or_into_a_fifo(tmp_path: Path) -> None:
+    program = "-- sh -c 'echo out; exit 3'"
+    done = shell(f"run --headless --log /dev/stderr {program}", f"2>{tmp_path}/errors")
+    assert done.returncode == 3
+    said = (tmp_path / "errors").read_text()
+    assert said.startswith("out\nmlxtop: sh -c")
+    os.mkfifo(tmp_path / "fifo")
+    done = shell(f"run --headless --log {tmp_path}/fifo {program}", f"& cat {tmp_path}/fifo; wait $!")
+    assert (done.returncode, done.stdout) == (3, "out\n")
+
+
 def test_a_closed_standard_error_stops_no_run() -> None:
     done = shell("--headless --repeat 1 --max-tokens 2", "2>&-")
     assert done.returncode == 0

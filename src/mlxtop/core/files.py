@@ -73,6 +73,18 @@ def is_regular(path: Path) -> bool:
     return True
 
 
+def append(path: Path) -> int:
+    """A descriptor that adds to `path`, made if need be: a file, a device, a FIFO once somebody reads it.
+
+    `/dev/stderr` is our own standard error: opened anew, a file behind it would be written twice at the same
+    place. Raises `OSError`.
+    """
+    number, target = _follow(path)
+    if number is not None:
+        return os.dup(number)
+    return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
 def _follow(path: Path) -> tuple[int | None, Path]:
     """Where the links at `path` lead: to a descriptor of ours, or to a place.
 

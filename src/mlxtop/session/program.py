@@ -14,6 +14,7 @@ from typing import Any
 
 from mlxtop.agent import boot, place
 from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.files import append
 from mlxtop.core.limits import Knob
 from mlxtop.session import logs
 from mlxtop.session.tail import Tail
@@ -82,7 +83,7 @@ class Program:
                 path, into = logs.new(self.run)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                into = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                into = append(path)
             if stat.S_ISREG(os.fstat(into).st_mode):
                 self.output = Tail(path)
         except OSError as error:
