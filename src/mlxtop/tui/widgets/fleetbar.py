@@ -7,7 +7,7 @@ from mlxtop.tui.canvas import Part
 from mlxtop.tui.widgets.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.widgets.lanes import ABOVE, BELOW, NARROW, FleetCanvas, head, squeeze
 from mlxtop.tui.widgets.lineup import Lineup
-from mlxtop.tui.widgets.machine import row
+from mlxtop.tui.widgets.machine import painted, row
 
 
 class FleetHeader(FleetCanvas):
@@ -53,8 +53,7 @@ class FleetMachine(FleetCanvas):
     """How this machine stands, and what is left of what the members that run on it share."""
 
     def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
-        told = row(frame.bound, frame.machine, frame.size, width)
-        return [self.row([(text, self.style(colour)) for text, colour in told], width)]
+        return [painted(self, row(frame.bound, frame.machine, frame.size, width), width)]
 
 
 class FleetStatus(FleetCanvas):

@@ -1,6 +1,6 @@
 """The machine in one row, at every size: room, pressure and swap first, then what there is room for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from textual.strip import Strip
@@ -36,8 +36,14 @@ class Machine(Canvas):
         sample = frame.sample
         held, cache = (sample.total, sample.cache) if sample is not None else (None, 0)
         bound = room(frame.state.facts, frame.machine, held, cache)
-        told = row(bound, frame.machine, frame.size, width)
-        return [self.row([(text, self.style(colour)) for text, colour in told], width)]
+        return [painted(self, row(bound, frame.machine, frame.size, width), width)]
+
+
+def painted(panel: Canvas, told: Iterable[Named], width: int) -> Strip:
+    """The row in the theme's colours; without their hue what is worst would be the darkest."""
+    plain = {"pressure-normal": "text", "pressure-warning": "title", "pressure-critical": "title"}
+    looks = plain if panel.app.no_color else {}
+    return panel.row([(text, panel.style(looks.get(colour, colour))) for text, colour in told], width)
 
 
 def row(bound: Room, machine: System, size: Callable[[int | None], str], width: int) -> list[Named]:
