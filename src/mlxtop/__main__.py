@@ -1,5 +1,6 @@
 """`python -m mlxtop`, and what the installed `mlxtop` calls."""
 
+import io
 import sys
 
 
@@ -14,6 +15,7 @@ def _run() -> int:
         import click
 
         from mlxtop.cli import streams
+        from mlxtop.cli.leave import show, tell
         from mlxtop.cli.main import cli
         from mlxtop.core.errors import MlxtopError
     except KeyboardInterrupt:
@@ -24,10 +26,13 @@ def _run() -> int:
         streams.flush()
         return code
     except click.ClickException as error:
-        error.show()
+        # Beside its usage, click repeats what was typed.
+        shown = io.StringIO()
+        error.show(shown)
+        show(shown.getvalue())
         return error.exit_code
     except MlxtopError as error:
-        click.echo(f"mlxtop: {error}", err=True)
+        tell(str(error))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130

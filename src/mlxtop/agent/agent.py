@@ -24,6 +24,7 @@ from mlxtop.agent.steps import Steps
 from mlxtop.agent.wishes import Wishes
 from mlxtop.core.event import Kind
 from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.parsing import whole
 from mlxtop.probe import allocator, device, footprint, program
 
 INTERVAL, SHORTEST = 0.1, 0.01
@@ -244,6 +245,7 @@ def _argv() -> list[str]:
 def _rank() -> int | None:
     """The rank that `mlx.launch` or MPI gave this process."""
     for name in ("MLX_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
+        rank = whole(os.environ.get(name, ""))
+        if rank is not None:
+            return rank
     return None

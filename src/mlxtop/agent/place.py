@@ -74,7 +74,7 @@ def addresses(run: str | None = None, uid: int | None = None) -> Iterator[Addres
     """All sockets of this user, or those of one run, or those of user `uid`, for root. Some may be stale."""
     for name, path in _entries(SUFFIX, uid):
         pid, _, of = name.removesuffix(SUFFIX).partition("-")
-        if pid.isdigit() and (run is None or run == of):
+        if pid.isascii() and pid.isdecimal() and (run is None or run == of):
             yield Address(int(pid), of, path)
 
 

@@ -26,6 +26,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mlxtop import __version__
+from mlxtop.core.parsing import parse_json
 
 PROTOCOL = 1
 LONGEST_WISH = 4_096
@@ -47,10 +48,7 @@ def samples(cpu: float, rows: Iterable[tuple[Any, ...]]) -> bytes:
 
 def read(text: bytes | bytearray) -> dict[str, Any]:
     """One line → one message. Raises `ValueError` for anything that is none."""
-    try:
-        message = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("too deep") from error
+    message = parse_json(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ValueError("not a message")
     return message

@@ -11,6 +11,7 @@ import click
 from mlxtop.cli.leave import leave
 from mlxtop.cli.params import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
+from mlxtop.cli.values import NAME
 from mlxtop.core.event import Kind
 from mlxtop.core.units import format_size
 
@@ -29,7 +30,7 @@ Try:
 """
 )
 @watch_options("now, at its next safe point")
-@click.argument("which", metavar="PID|SOCKET...", nargs=-1, required=True)
+@click.argument("which", metavar="PID|SOCKET...", type=NAME, nargs=-1, required=True)
 def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     """Watch programs that already run, by process id or by their agents' sockets.
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import click
 
+from mlxtop.cli.values import COUNT
 from mlxtop.doctor.finding import Finding
 
 
 @click.command(epilog="Try: mlxtop doctor > doctor.txt")
-@click.argument("pid", metavar="[PID]", type=click.IntRange(min=1), required=False)
+@click.argument("pid", metavar="[PID]", type=COUNT, required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def doctor(ctx: click.Context, pid: int | None, as_json: bool) -> None:

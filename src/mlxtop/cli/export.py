@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlxtop.cli.values import FILE
 from mlxtop.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ STANDARD_OUTPUT = Path("-")
 
 
 @click.command(epilog="Try: mlxtop export overnight.mlxtop --format csv -o overnight.csv")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option(
     "--format", "form", type=click.Choice(("csv", "jsonl", "parquet")), required=True,
     help="csv and parquet: one row a sample; jsonl: what mlxtop --json prints, events too.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", "out", type=click.Path(path_type=Path), default=STANDARD_OUTPUT, metavar="OUT",
+    "-o", "--output", "out", type=FILE, default=STANDARD_OUTPUT, metavar="OUT",
     help="Where to; - is standard output, which parquet does not go to.",
 )  # fmt: skip
 def export(file: Path, form: str, out: Path) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlxtop.cli.leave import leave, tell
-from mlxtop.cli.params import SIZE, BudgetParam
+from mlxtop.cli.values import COUNT, FILE, NAME, SEED, SIZE, BudgetParam, ContextsParam, SecondsParam
 from mlxtop.core.budget import Ask, Budget, resolve
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.files import put
@@ -20,23 +20,6 @@ if TYPE_CHECKING:
     from mlxtop.fit.measure import Settings
 
 INTERRUPTED = 130
-
-
-class ContextsParam(click.ParamType[tuple[int, ...]]):
-    """`4096,32768`: context lengths in tokens; `32k` is 32,768."""
-
-    name = "contexts"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        lengths = []
-        for word in str(value).lower().split(","):
-            number, times = (word.strip().removesuffix("k"), 1024 if word.strip().endswith("k") else 1)
-            if not number.isdecimal() or not 0 < int(number) * times <= 2**30:
-                self.fail(f"'{word}' is no context length: write 4096,32768 or 4k,32k.", param, ctx)
-            lengths.append(int(number) * times)
-        return tuple(lengths)
 
 
 @click.command(
@@ -52,6 +35,7 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
 )
 @click.option(
     "--model",
+    type=NAME,
     required=True,
     metavar="REPO_OR_PATH",
     help="A Hub repository, of which only config and tokenizer are fetched, or a directory with a config.json.",
@@ -77,7 +61,7 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
 )
 @click.option(
     "--max-kv-size",
-    type=click.IntRange(min=1),
+    type=COUNT,
     metavar="N",
     help="Longest KV cache in tokens; older ones are dropped.",
 )
@@ -86,7 +70,7 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
 )
 @click.option(
     "--prefill-step-size",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=2048,
     show_default=True,
     metavar="N",
@@ -94,7 +78,7 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
 )
 @click.option(
     "--max-tokens",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=16,
     show_default=True,
     metavar="N",
@@ -102,19 +86,17 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
 )
 @click.option(
     "--within",
-    type=click.FloatRange(min=1),
+    type=SecondsParam(1),
     default=300,
     show_default=True,
     metavar="SECONDS",
     help="Time for all contexts; what is not run by then is extrapolated.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the weights and the tokens."
+    "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Seed of the weights and the tokens."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, sizes in bytes.")
-@click.option(
-    "--markdown", type=click.Path(path_type=Path), metavar="OUT", help="Write the answer as Markdown, too."
-)
+@click.option("--markdown", type=FILE, metavar="OUT", help="Write the answer as Markdown, too.")
 def fit(
     model: str,
     budget: Ask | None,

@@ -8,6 +8,7 @@ import click
 
 from mlxtop.cli.streams import flush
 from mlxtop.core.files import OutputError
+from mlxtop.core.text import block
 
 
 def leave(code: int) -> NoReturn:
@@ -28,6 +29,11 @@ def leave(code: int) -> NoReturn:
 
 
 def tell(sentence: str) -> None:
-    """Says something of ours on standard error, where there is one."""
+    """Says something of ours on standard error, where there is one. Names in it may be foreign text."""
+    show(f"mlxtop: {sentence}\n")
+
+
+def show(text: str) -> None:
+    """Prints lines on standard error, with nothing in them that a terminal would obey."""
     with suppress(OSError, ValueError):
-        click.echo(f"mlxtop: {sentence}", err=True)
+        click.echo(block(text), nl=False, err=True)

@@ -1,4 +1,4 @@
-"""How the command line's own kinds of value are read, and the options a run takes."""
+"""The options that several commands take, and what they come to."""
 
 import sys
 from collections.abc import Callable
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from mlxtop.cli.record import record_member, record_options
-from mlxtop.core.budget import Action, Ask, parse_action, parse_budget, resolve
+from mlxtop.cli.values import COUNT, NAME, SEED, SIZE, ActionParam, BudgetParam, RepeatParam, SecondsParam
+from mlxtop.core.budget import Action, Ask, resolve
 from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import KNOBS, Knob
-from mlxtop.core.units import UNLIMITED, Size, parse_size
+from mlxtop.core.units import UNLIMITED, Size
 from mlxtop.probe import system
 from mlxtop.workload.options import FOREVER, Options, Workload
 
@@ -24,59 +25,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEMO_TOKENS, MODEL_TOKENS = 96, 256
 
-
-class SizeParam(click.ParamType[Size]):
-    """`20M`, `1.5GiB`, `500MB`, `default`, `unlimited`: see `core.units.parse_size`."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
-        try:
-            return parse_size(str(value))
-        except UsageError as error:
-            return self.fail(str(error), param, ctx)
-
-
-class RepeatParam(click.ParamType[int]):
-    """A count from 1, or `forever`."""
-
-    name = "repeat"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if value in ("forever", FOREVER):
-            return FOREVER
-        if str(value).isdigit() and int(value) > 0:
-            return int(value)
-        return self.fail(f"'{value}' is neither a count from 1 nor forever.", param, ctx)
-
-
-class BudgetParam(click.ParamType[Ask]):
-    """A size, `cgroup`, `device` or `none`: see `core.budget.parse_budget`."""
-
-    name = "budget"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ask:
-        try:
-            return parse_budget(str(value))
-        except UsageError as error:
-            return self.fail(str(error), param, ctx)
-
-
-class ActionParam(click.ParamType[Action]):
-    """`mark`, `clear`, `limit:SIZE`, `stop` or `exec:CMD`: see `core.budget.parse_action`."""
-
-    name = "action"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Action:
-        if isinstance(value, Action):
-            return value
-        try:
-            return parse_action(str(value))
-        except UsageError as error:
-            return self.fail(str(error), param, ctx)
-
-
-SIZE = SizeParam()
 
 _BUDGET = (
     click.option(
@@ -98,7 +46,7 @@ _BUDGET = (
 )  # fmt: skip
 
 _OPTIONS = (
-    click.option("--model", metavar="REPO_OR_PATH", help="A Hub repository or a local directory. [default: the demo model]"),
+    click.option("--model", type=NAME, metavar="REPO_OR_PATH", help="A Hub repository or a local directory. [default: the demo model]"),
     click.option("--random-weights", is_flag=True, help="Build the model from its config with random weights: its memory without its download."),
     click.option("--prompt", metavar="TEXT", help="The prompt; - reads it from standard input."),
     click.option(
@@ -107,27 +55,27 @@ _OPTIONS = (
         metavar="FILE",
         help="Read the prompt from FILE; - is standard input.",
     ),
-    click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Tokens per generation. [default: 256, demo 96]"),
+    click.option("--max-tokens", type=COUNT, metavar="N", help="Tokens per generation. [default: 256, demo 96]"),
     click.option("--repeat", type=RepeatParam(), metavar="N|forever", help="Generations (loop) or walks (ramp). [default: forever, headless 1]"),
     click.option(
         "--workload",
         type=click.Choice(["chat", "loop", "ramp"]),
         help="chat waits for prompts, loop repeats one, ramp walks through distinct lengths. [default: ramp for the demo, else chat]",
     ),
-    click.option("--interval", type=click.FloatRange(min=0.001, max=60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples."),
+    click.option("--interval", type=SecondsParam(0.001, 60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples."),
     click.option("--cache-limit", type=SIZE, metavar="SIZE", help="MLX's cache limit: 0, 20M, 500MB, default, unlimited."),
     click.option("--memory-limit", type=SIZE, metavar="SIZE", help="MLX's memory limit."),
     click.option("--wired-limit", type=SIZE, metavar="SIZE", help="MLX's wired limit (Metal only)."),
     *_BUDGET,
-    click.option("--max-kv-size", type=click.IntRange(min=1), metavar="N", help="Longest KV cache in tokens; older ones are dropped."),
+    click.option("--max-kv-size", type=COUNT, metavar="N", help="Longest KV cache in tokens; older ones are dropped."),
     click.option("--kv-bits", type=click.Choice(["2", "3", "4", "6", "8"]), metavar="N", help="Quantize the KV cache to N bits, from the first token."),
-    click.option("--prefill-step-size", type=click.IntRange(min=1), default=2048, show_default=True, metavar="N", help="Tokens of a prompt per step."),
-    click.option("--adapter-path", type=click.Path(path_type=str), metavar="PATH", help="LoRA adapters to load on top."),
-    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the demo's weights and of sampling."),
+    click.option("--prefill-step-size", type=COUNT, default=2048, show_default=True, metavar="N", help="Tokens of a prompt per step."),
+    click.option("--adapter-path", type=NAME, metavar="PATH", help="LoRA adapters to load on top."),
+    click.option("--seed", type=SEED, default=0, show_default=True, metavar="N", help="Seed of the demo's weights and of sampling."),
 )  # fmt: skip
 
 
-_INTERVAL = click.option("--interval", type=click.FloatRange(min=0.01, max=60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples.")  # fmt: skip
+_INTERVAL = click.option("--interval", type=SecondsParam(0.01, 60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples.")  # fmt: skip
 
 
 def watch_options(when: str) -> Callable[[F], F]:
@@ -205,8 +153,6 @@ class Run:
 
 def parse_run(values: dict[str, Any], headless: bool) -> Run:
     """Run options as click read them → what to run. Raises `UsageError`."""
-    if values["model"] == "":
-        raise UsageError("--model is empty: give a Hub repository or a directory.")
     if values["random_weights"] and (not values["model"] or values["adapter_path"]):
         raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
     prompt, took_stdin = _prompt(values["prompt"], values["prompt_file"])
@@ -237,8 +183,6 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
         raise UsageError(
             "--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
         )
-    if values["interval"] != values["interval"]:
-        raise UsageError("--interval must be a number of seconds.")
     return Run(
         options,
         values["interval"],

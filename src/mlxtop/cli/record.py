@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mlxtop.cli.leave import tell
+from mlxtop.cli.values import FILE
 
 if TYPE_CHECKING:
     from mlxtop.recording.recorder import Recorder
@@ -23,7 +24,7 @@ def record_options(command: F) -> F:
     text = click.option("--record-text", is_flag=True, help="Record prompts, replies and output too.")
     file = click.option(
         "--record",
-        type=click.Path(path_type=Path),
+        type=FILE,
         metavar="FILE",
         help="Record the session in FILE, for mlxtop replay.",
     )

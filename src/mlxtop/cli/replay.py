@@ -7,10 +7,11 @@ from typing import NoReturn
 import click
 
 from mlxtop.cli.leave import leave, tell
+from mlxtop.cli.values import FILE
 
 
 @click.command(epilog="Try: mlxtop replay overnight.mlxtop")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 def replay(file: Path) -> NoReturn:
     """Show a recording: play and pause with space, go through it with the arrow keys.
 

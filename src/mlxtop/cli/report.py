@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from mlxtop.cli.values import FILE
 from mlxtop.core.errors import UsageError
 
 
 @click.command(epilog="Try: mlxtop report overnight.mlxtop && open overnight.html")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option(
-    "-o", "--output", "out", type=click.Path(path_type=Path), metavar="OUT.html",
+    "-o", "--output", "out", type=FILE, metavar="OUT.html",
     help="Where to; default: beside FILE, with its name.",
 )  # fmt: skip
 def report(file: Path, out: Path | None) -> None:

@@ -18,6 +18,7 @@ from mlxtop.cli.leave import leave
 from mlxtop.cli.params import Ceiling, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
+from mlxtop.cli.values import FILE
 from mlxtop.session.guard import Guard
 from mlxtop.session.program import CannotStartError, Program
 from mlxtop.session.protocol import Session
@@ -39,7 +40,7 @@ Try:
 @watch_options("when it imports MLX")
 @click.option(
     "--log",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Keep the program's output in FILE.",
 )

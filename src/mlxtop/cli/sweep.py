@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlxtop.cli.values import FILE, NAME, SEED, CountParam
 from mlxtop.core.errors import UsageError
+from mlxtop.core.parsing import whole
+from mlxtop.core.text import shortened
 
 if TYPE_CHECKING:
     from mlxtop.sweep.plan import Plan
@@ -20,7 +23,6 @@ MODEL = ((128, 2048), 128)
 """Prompt lengths and tokens of a generation."""
 ROUNDS = 10
 RANDOM = ("random weights",)
-FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 
 
 class _Command(click.Command):
@@ -45,7 +47,10 @@ Try:
 """,
 )
 @click.option(
-    "--model", metavar="REPO_OR_PATH", help="A Hub repository or a local directory. [default: the demo model]"
+    "--model",
+    type=NAME,
+    metavar="REPO_OR_PATH",
+    help="A Hub repository or a local directory. [default: the demo model]",
 )
 @click.option("--limits", metavar="SIZE,…", help=f"Cache limits to compare. [default: {LIMITS}]")
 @click.option(
@@ -62,13 +67,13 @@ Try:
 )
 @click.option(
     "--max-tokens",
-    type=click.IntRange(min=2),
+    type=CountParam(2),
     metavar="N",
     help="Tokens per generation. [default: 128, demo 64]",
 )
 @click.option(
     "--repeats",
-    type=click.IntRange(min=1, max=10_000),
+    type=CountParam(1, 10_000),
     default=ROUNDS,
     show_default=True,
     metavar="N",
@@ -81,7 +86,7 @@ Try:
     metavar="PERCENT",
     help="The loss of speed you do not mind.",
 )
-@click.option("--adapter-path", metavar="PATH", help="LoRA adapters to load on top.")
+@click.option("--adapter-path", type=NAME, metavar="PATH", help="LoRA adapters to load on top.")
 @click.option(
     "--random-weights",
     is_flag=True,
@@ -89,7 +94,7 @@ Try:
 )
 @click.option(
     "--seed",
-    type=int,
+    type=SEED,
     default=0,
     show_default=True,
     metavar="N",
@@ -121,7 +126,7 @@ Try:
 )
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Go on with the sweep in FILE, a --json, under its own options; --repeats and --tolerance may be others. "
     "It is written on unless --json names another.",
@@ -184,8 +189,6 @@ def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
         return Plan(shlex.join(command), **common, **_of_command(values, knobs), extra=tuple(command))
     if values["metric"] is not None or values["lower_is_better"]:
         raise UsageError("--metric and --lower-is-better are for a command's output: give one after --.")
-    if values["model"] == "":
-        raise UsageError("--model is empty: give a Hub repository or a directory.")
     lengths, tokens = MODEL if values["model"] else DEMO
     only_prefill = [knob.name for knob in knobs] == ["prefill-step-size"]
     return Plan(
@@ -271,15 +274,17 @@ def _tolerance(text: str) -> float:
     except ValueError:
         share = 0.0
     if not 0.0005 <= share <= 0.5:
-        raise UsageError(f"--tolerance {text} is not a loss in percent between 0.05 and 50.")
+        raise UsageError(f"--tolerance {shortened(text)} is not a loss in percent between 0.05 and 50.")
     return share
 
 
 def _lengths(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
-    lengths = tuple(int(word) for word in words if word.isascii() and word.isdigit() and len(word) < 9)
-    if len(lengths) < len(words) or 0 in lengths or len(set(lengths)) < len(lengths):
-        raise UsageError(f"--prompt-tokens {text} is no list of different lengths from 1, such as 128,2048.")
+    lengths = tuple(n for word in words if 0 < (n := whole(word) or 0) < 10**8)
+    if len(lengths) < len(words) or len(set(lengths)) < len(lengths):
+        raise UsageError(
+            f"--prompt-tokens {shortened(text)} is no list of different lengths from 1, such as 128,2048."
+        )
     return lengths
 
 

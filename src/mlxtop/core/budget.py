@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from mlxtop.core.errors import UsageError
+from mlxtop.core.text import shortened
 from mlxtop.core.units import DEFAULT, UNLIMITED, Size, parse_size
 
 Against = Literal["footprint", "device", "cgroup"]
@@ -54,7 +55,9 @@ def parse_budget(text: str) -> Ask:
     try:
         size = parse_size(text)
     except UsageError as error:
-        raise UsageError(f"'{text}' is no budget: write 500M, 12GiB, cgroup, device or none.") from error
+        raise UsageError(
+            f"'{shortened(text)}' is no budget: write 500M, 12GiB, cgroup, device or none."
+        ) from error
     if size in (DEFAULT, UNLIMITED):
         return "none"
     if size == 0:
@@ -129,7 +132,9 @@ def parse_action(text: str) -> Action:
         return Action("exec", command=rest)
     if word in ("mark", "clear", "stop") and not colon:
         return Action(cast(Literal["mark", "clear", "stop"], word))
-    raise UsageError(f"'{text}' is nothing to do: write mark, clear, limit:SIZE, stop or exec:COMMAND.")
+    raise UsageError(
+        f"'{shortened(text)}' is nothing to do: write mark, clear, limit:SIZE, stop or exec:COMMAND."
+    )
 
 
 # How it is told, as the data of a `Kind.BUDGET` event

@@ -33,6 +33,12 @@ def block(text: str) -> str:
     return _settle(text.replace("\r\n", "\n").replace("\r", "\n").translate(_BLOCK))
 
 
+def shortened(value: object, most: int = 40) -> str:
+    """What somebody typed, in as many letters as fit into a sentence."""
+    text = str(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def _settle(text: str) -> str:
     """Drops lone surrogates and unassigned code points, whose width terminals disagree about."""
     if text.isascii():

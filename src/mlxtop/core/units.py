@@ -4,6 +4,7 @@ import re
 from typing import Final, Literal
 
 from mlxtop.core.errors import UsageError
+from mlxtop.core.text import shortened
 
 Units = Literal["binary", "decimal"]
 
@@ -16,7 +17,7 @@ DEFAULT: Final = "default"
 Size = int | Literal["default"]
 
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(?:([KMGTP]?)(iB|B)?)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(?:([KMGTP]?)(iB|B)?)", re.IGNORECASE | re.ASCII)
 _NAMES: dict[Units, tuple[str, ...]] = {
     "binary": ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"),
     "decimal": ("B", "kB", "MB", "GB", "TB", "PB", "EB"),
@@ -35,12 +36,14 @@ def parse_size(text: str) -> Size:
         return UNLIMITED
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"'{text}' is not a size: write 0, 20M, 1.5GiB, 500MB, default or unlimited.")
+        raise UsageError(
+            f"'{shortened(text)}' is not a size: write 0, 20M, 1.5GiB, 500MB, default or unlimited."
+        )
     number, prefix, suffix = match[1], (match[2] or "").upper(), (match[3] or "").lower()
     unit: int = (1000 if suffix == "b" and prefix else 1024) ** _POWER[prefix]
     size = int(number) * unit if number.isdigit() else round(float(number) * unit)
     if size > UNLIMITED:
-        raise UsageError(f"'{text}' is more than any machine has: write unlimited.")
+        raise UsageError(f"'{shortened(text)}' is more than any machine has: write unlimited.")
     return size
 
 

@@ -28,7 +28,7 @@ class Cgroup:
     @property
     def limit(self) -> int | None:
         """The least limit of the group and those around it in bytes; `None` for no limit at all."""
-        found = [int(text) for file in self._limits if (text := _text(file).strip()).isdigit()]
+        found = [int(text) for file in self._limits if (text := _text(file).strip()).isdecimal()]
         least = min(found, default=NO_LIMIT)
         return least if least < NO_LIMIT else None
 
@@ -36,7 +36,7 @@ class Cgroup:
     def used(self) -> int | None:
         """Bytes charged, but for file pages nobody used lately, which the kernel drops before it kills."""
         text = _text(self._used).strip()
-        if not text.isdigit():
+        if not text.isdecimal():
             return None
         for line in _text(self._stat).encode().splitlines():
             if line.startswith(self._reclaimable):

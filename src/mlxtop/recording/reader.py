@@ -1,6 +1,5 @@
 """Reads a recording, also while it is being written: any stretch of it, at the level that fits."""
 
-import json
 import sqlite3
 import stat
 from array import array
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from mlxtop.core.columns import Level, Row
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import WIDTHS
+from mlxtop.core.parsing import parse_json
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.state import State
 from mlxtop.core.text import one_line
@@ -258,7 +258,7 @@ class Recording:
         lines.sort(key=_when)
         for number, _, time, kind, data in lines:
             try:
-                event = Event(_finite(time), Kind(kind), _mapping(json.loads(data)))
+                event = Event(_finite(time), Kind(kind), _mapping(parse_json(data)))
                 event.describe()
                 state.apply(event)
             except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError):
@@ -333,8 +333,8 @@ def _damaged(path: Path, error: Exception) -> RecordingError:
 def _about(line: tuple[Any, ...]) -> About:
     """Raises `ValueError` or `TypeError` for what is no session."""
     about = About(*line)
-    command = json.loads(about.command)  # type: ignore[arg-type]  # JSON still
-    facts = _mapping(json.loads(about.facts))  # type: ignore[arg-type]
+    command = parse_json(about.command)  # type: ignore[arg-type]  # JSON still
+    facts = _mapping(parse_json(about.facts))  # type: ignore[arg-type]
     texts = (about.title, about.label, about.steps_are, about.footprint_kind)
     if not isinstance(command, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("a session that is none")

@@ -12,6 +12,8 @@ from mlxtop.agent import boot, place, target
 from mlxtop.agent.inject import inject
 from mlxtop.agent.place import Address
 from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.parsing import whole
+from mlxtop.core.text import shortened
 from mlxtop.session.fleet import AgentFleet, Link
 from mlxtop.session.remote import RemoteSession
 from mlxtop.session.tail import Tail
@@ -68,7 +70,9 @@ def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None 
 
     Raises `MlxtopError`, one sentence each, when one of them cannot be watched.
     """
-    addresses = [_process(int(name)) if name.isdigit() else _socket(name) for name in dict.fromkeys(which)]
+    addresses = [
+        _socket(name) if (pid := whole(name)) is None else _process(pid) for name in dict.fromkeys(which)
+    ]
     fleet = AttachFleet(addresses, joined)
     fleet.start()
     end = time.monotonic() + ANSWER_WITHIN
@@ -87,12 +91,18 @@ def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None 
 def check(which: Sequence[str]) -> None:
     """Raises `UsageError` when one of `which` is nothing to watch. Nothing is done to any of them yet."""
     for name in which:
-        _look(int(name)) if name.isdigit() else _socket(name)
+        if (pid := whole(name)) is None:
+            _socket(name)
+        else:
+            _look(pid)
 
 
 def _socket(path: str) -> Address:
-    if not Path(path).exists():
-        raise UsageError(f"{path} is neither a process id nor an agent's socket: mlxtop ps lists both.")
+    # As `os` has it: a name that is too long is none, too.
+    if not os.path.exists(path):  # noqa: PTH110
+        raise UsageError(
+            f"{shortened(path, 200)} is neither a process id nor an agent's socket: mlxtop ps lists both."
+        )
     return Address(0, "", path)
 
 

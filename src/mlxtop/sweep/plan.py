@@ -7,6 +7,8 @@ from itertools import product
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from mlxtop.core.errors import UsageError
+from mlxtop.core.parsing import whole
+from mlxtop.core.text import shortened
 from mlxtop.core.units import DEFAULT, UNLIMITED, Size, format_size, parse_size
 
 Name = Literal["cache-limit", "kv-bits", "max-kv-size", "prefill-step-size"]
@@ -106,8 +108,18 @@ class Plan:
     def from_json(cls, data: dict[str, Any]) -> "Plan":
         """Raises `KeyError`, `TypeError` or `ValueError` for what is no plan."""
         knobs = tuple(Knob(_name(k["name"]), tuple(map(_value, k["values"]))) for k in data["knobs"])
-        more = {**data, "knobs": knobs, "lengths": tuple(map(int, data["lengths"]))}
-        return cls(**{**more, "extra": tuple(map(str, data["extra"]))})
+        more = {**data, "knobs": knobs, "lengths": tuple(map(_count, data["lengths"]))}
+        plan = cls(**{**more, "extra": tuple(map(str, data["extra"]))})
+        for number in (plan.max_tokens, plan.rounds):
+            _count(number)
+        if type(plan.seed) is not int:
+            raise ValueError("a seed must be a whole number")
+        texts = (plan.subject, plan.metric, plan.pattern)
+        if not all(isinstance(text, str) for text in texts) or type(plan.lower_is_better) is not bool:
+            raise ValueError("a plan's names must be text")
+        if type(plan.tolerance) is not float or not 0 < plan.tolerance <= 1:
+            raise ValueError("a tolerance must be a share")
+        return plan
 
     def differs(self, other: "Plan") -> str | None:
         """In which the readings of the two cannot be put together, in words; `None` if they can.
@@ -128,6 +140,12 @@ def _name(text: str) -> Name:
     raise ValueError(f"{text!r} is no knob")
 
 
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= UNLIMITED:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
 def _value(value: Any) -> Size:
     if value == DEFAULT:
         return DEFAULT
@@ -140,21 +158,23 @@ def parse_knob(text: str) -> Knob:
     """`cache-limit=0,20M,default`, `kv-bits=4,8,default`. Raises `UsageError`."""
     name, sign, values = text.partition("=")
     if not sign or name not in NAMES:
-        raise UsageError(f"'{text}' is no knob: write NAME=V,V,… with one of {', '.join(NAMES)}.")
+        raise UsageError(f"'{shortened(text)}' is no knob: write NAME=V,V,… with one of {', '.join(NAMES)}.")
     knob = Knob(_name(name), tuple(_parse_value(name, word.strip()) for word in values.split(",")))
     if len(set(knob.values)) < len(knob.values):
-        raise UsageError(f"'{text}' names a value twice: a comparison with itself tells nothing.")
+        raise UsageError(f"'{shortened(text)}' names a value twice: a comparison with itself tells nothing.")
     return knob
 
 
 def _parse_value(name: str, text: str) -> Size:
     if name == "cache-limit" or text == DEFAULT:
         return parse_size(text)
-    value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    value = whole(text) or 0
     if name == "kv-bits" and value not in KV_BITS:
-        raise UsageError(f"'{text}' is not for kv-bits: take {', '.join(map(str, KV_BITS))} or default.")
-    if value < 1:
-        raise UsageError(f"'{text}' is not for {name}: take a count from 1, or default.")
+        raise UsageError(
+            f"'{shortened(text)}' is not for kv-bits: take {', '.join(map(str, KV_BITS))} or default."
+        )
+    if not 0 < value < 2**31:
+        raise UsageError(f"'{shortened(text)}' is not for {name}: take a count from 1, or default.")
     return value
 
 

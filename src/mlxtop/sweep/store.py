@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from mlxtop import __version__
 from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.parsing import parse_json
 from mlxtop.sweep.outcome import Summary
 from mlxtop.sweep.plan import Plan
 from mlxtop.sweep.reading import METRICS, Reading
@@ -81,7 +82,7 @@ def read(path: Path) -> Stored:
             found = file.read(MOST_BYTES + 1)
         if len(found) > MOST_BYTES:
             raise SweepFileError(f"{path} is no sweep's --json file: it is too long for one.")
-        data = json.loads(found.decode())
+        data = parse_json(found.decode())
     except OSError as error:
         raise SweepFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:

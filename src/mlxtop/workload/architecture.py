@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlxtop.core.errors import MlxtopError
+from mlxtop.core.parsing import parse_json
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 from mlxtop.probe import breakdown, device
@@ -115,7 +116,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ArchitectureError(f"{file} is not JSON: {error.msg} at {where}.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ArchitectureError(f"{file} is nested too deep to be a model's config.") from error
+    except (OSError, ValueError) as error:
         raise ArchitectureError(f"{file} cannot be read: {error}.") from error
     except AttributeError:
         config = None
@@ -227,7 +230,7 @@ def _choose(model: Any, quantization: dict[str, Any], names: Collection[str]) ->
 def _names(folder: Path) -> frozenset[str]:
     """What the weights are called, from the checkpoint's index; none where there is no index."""
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = parse_json((folder / INDEX).read_text(encoding="utf-8"))
         return frozenset(index["weight_map"])
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()

@@ -1,0 +1,165 @@
+"""How the command line's own kinds of value are read. Every option is of one of these kinds or a choice."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from mlxtop.core.budget import Action, Ask, parse_action, parse_budget
+from mlxtop.core.errors import UsageError
+from mlxtop.core.parsing import whole
+from mlxtop.core.text import shortened
+from mlxtop.core.units import Size, parse_size
+from mlxtop.workload.options import FOREVER
+
+MOST = 2**31 - 1
+"""The largest count: a token's position in MLX has 32 bits."""
+LONGEST = 10 * 365 * 86_400.0
+"""Seconds: the longest time that can be asked for."""
+
+
+class CountParam(click.ParamType[int]):
+    """A whole number from `least` to `most`, in plain digits."""
+
+    name = "count"
+
+    def __init__(self, least: int = 1, most: int = MOST) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number = value if type(value) is int else whole(str(value).strip())
+        if number is None or not self.least <= number <= self.most:
+            most = f" to {self.most:,}" if self.most < MOST else ""
+            return self.fail(
+                f"'{shortened(value)}' is not a whole number from {self.least}{most}.", param, ctx
+            )
+        return number
+
+
+class SecondsParam(click.ParamType[float]):
+    """A time from `least` to `most` seconds: finite, and a number."""
+
+    name = "seconds"
+
+    def __init__(self, least: float, most: float = LONGEST) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except (ValueError, OverflowError):
+            seconds = math.nan
+        if not self.least <= seconds <= self.most:
+            most = f" to {self.most:g}" if self.most < LONGEST else ""
+            return self.fail(
+                f"'{shortened(value)}' is not a time from {self.least:g}{most} seconds.", param, ctx
+            )
+        return seconds
+
+
+class FileParam(click.ParamType[Path]):
+    """A path that names something: an empty one is not the current directory. `folder`: it may be one."""
+
+    name = "path"
+
+    def __init__(self, folder: bool = False) -> None:
+        self.folder = folder
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        text = os.fspath(value)
+        if not text.strip() or "\0" in text:
+            return self.fail("the path is empty: name a file.", param, ctx)
+        if not self.folder and Path(text).is_dir():
+            return self.fail(f"'{text}' is a directory: name a file.", param, ctx)
+        return Path(text)
+
+
+class NameParam(click.ParamType[str]):
+    """A name or a path that is handed on as it is, and is not empty."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        return text if text.strip() else self.fail("it is empty: name one, or leave it out.", param, ctx)
+
+
+class SizeParam(click.ParamType[Size]):
+    """`20M`, `1.5GiB`, `500MB`, `default`, `unlimited`: see `core.units.parse_size`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Size:
+        try:
+            return parse_size(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+class RepeatParam(click.ParamType[int]):
+    """A count from 1, or `forever`."""
+
+    name = "repeat"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value in ("forever", FOREVER):
+            return FOREVER
+        number = whole(str(value))
+        if number is None or not 0 < number <= MOST:
+            return self.fail(f"'{shortened(value)}' is neither a count from 1 nor forever.", param, ctx)
+        return number
+
+
+class BudgetParam(click.ParamType[Ask]):
+    """A size, `cgroup`, `device` or `none`: see `core.budget.parse_budget`."""
+
+    name = "budget"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ask:
+        try:
+            return parse_budget(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+class ActionParam(click.ParamType[Action]):
+    """`mark`, `clear`, `limit:SIZE`, `stop` or `exec:CMD`: see `core.budget.parse_action`."""
+
+    name = "action"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Action:
+        if isinstance(value, Action):
+            return value
+        try:
+            return parse_action(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+class ContextsParam(click.ParamType[tuple[int, ...]]):
+    """`4096,32768`: context lengths in tokens; `32k` is 32,768."""
+
+    name = "contexts"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return cast(tuple[int, ...], value)
+        lengths = []
+        for word in str(value).lower().split(","):
+            number = whole(word.strip().removesuffix("k")) or 0
+            length = number * (1024 if word.strip().endswith("k") else 1)
+            if not 0 < length <= 2**30:
+                self.fail(f"'{shortened(word)}' is no context length: write 4k,32768.", param, ctx)
+            lengths.append(length)
+        return tuple(lengths)
+
+
+SIZE = SizeParam()
+COUNT = CountParam()
+SEED = CountParam(0)
+FILE = FileParam()
+NAME = NameParam()
