@@ -75,8 +75,17 @@ class _Raw(io.FileIO):
         return size
 
 
+def _is_over(stream: TextIO, fd: int) -> bool:
+    try:
+        return stream.fileno() == fd
+    except (OSError, ValueError):
+        return False
+
+
 def _stream(fd: int, old: TextIO | None, what: str | None) -> TextIO:
-    """A text stream over `fd` that behaves as `old` did."""
+    """A text stream over `fd` that behaves as `old` did; `old` itself where that is over something else."""
+    if old is not None and not _is_over(old, fd):
+        return old
     if old is not None:
         with suppress(OSError, ValueError):
             old.flush()
