@@ -10,6 +10,10 @@ from tests.e2e.screen import Screen
 
 pytestmark = pytest.mark.e2e
 
+AMOUNT = r"(?:\d+(?:\.\d+)? (?:[KMGT]i)?B|—)"
+LEVEL = r"(?:normal|warning|critical|—) +"
+PRESSURE = rf"pressure {LEVEL}"
+
 
 def running(screen: Screen) -> None:
     """Waits until the demo decodes and its speed is known."""
@@ -28,6 +32,12 @@ def test_everything_is_there(spawn: Spawn, measured: Measured, columns: int, row
     screen.wait_for(lambda text: re.search(r"^ speed +\d+\.\d /s", text, re.MULTILINE))
     settled(screen)
     assert screen.unreadable() == ""
+    # Room, pressure and swap stand under the first row, at every size.
+    screen.wait_for(
+        lambda text: re.search(
+            rf"^ \w[\w ]+ {AMOUNT} left of +{AMOUNT}  {PRESSURE}  swap +{AMOUNT}", text, re.M
+        )
+    )
     # The prompt line waits over the keys, the model's words stand over the prompt line.
     assert screen.row(rows - 2).strip().startswith("i: type the next prompt")
     for key in ("set", "clear", "mark", "pause", "quit", "help"):
@@ -42,6 +52,7 @@ def test_resize_to_a_strip_and_back(spawn: Spawn) -> None:
     running(screen)
     screen.resize(40, 12)
     screen.wait_for(lambda text: re.search(r"^ active +.*\n.*\n cache ", text, re.MULTILINE))
+    screen.wait_for(lambda text: re.search(rf"^ left +{AMOUNT} {LEVEL} swap +{AMOUNT}", text, re.MULTILINE))
     # What was on its way when the window shrank may still be too long.
     screen.overruns.clear()
     for name in ("active", "cache", "peak", "speed"):

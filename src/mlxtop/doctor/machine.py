@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+from mlxtop.core.system import System
 from mlxtop.core.units import format_size
 from mlxtop.doctor.finding import Finding, Section
 from mlxtop.probe import footprint, nvml, system
@@ -19,13 +20,30 @@ def check(section: Section) -> Iterator[Finding]:
             "PSS", _size(machine.pss), "The kernel gives no smaps_rollup: RSS is shown instead."
         )
         yield section.ok("cgroup limit", _size(machine.cgroup_limit) or "none")
-    yield section.ok(
-        "swap",
-        f"{_size(machine.swap_used)} of {_size(machine.swap_total)} used" if machine.swap_total else "none",
-    )
-    yield section.known("pressure", machine.pressure, "This system does not tell its memory pressure.")
+    yield section.known("swap", _swap(machine), "The system does not tell its swap.")
+    yield section.known("pressure", machine.pressure, "The system does not tell its memory pressure.")
     if sys.platform == "linux":
         yield _gpu(section)
+    else:
+        yield from _mac(section, machine)
+
+
+def _swap(machine: System) -> str | None:
+    if machine.swap_used is None or machine.swap_total is None:
+        return None
+    return f"{_size(machine.swap_used)} of {_size(machine.swap_total)} used" if machine.swap_total else "none"
+
+
+def _mac(section: Section, machine: System) -> Iterator[Finding]:
+    yield section.ok("iogpu.wired_limit_mb", _size(machine.wired_limit) or "not set")
+    busy = None if machine.gpu is None else f"{machine.gpu:.0%}"
+    for name, value, source in (
+        ("wired", _size(machine.wired), "host_statistics64"),
+        ("compressed", _size(machine.compressed), "host_statistics64"),
+        ("GPU use", busy, "IOAccelerator's PerformanceStatistics"),
+        ("thermal pressure", machine.thermal, "com.apple.system.thermalpressurelevel"),
+    ):
+        yield section.known(name, value, f"{source} does not tell it: the screen shows a dash.")
 
 
 def _gpu(section: Section) -> Finding:
@@ -33,7 +51,7 @@ def _gpu(section: Section) -> Finding:
     found = read() if read else None
     if found is None:
         return section.ok("GPU", "none, or several")
-    return section.ok("GPU", f"{_size(found[0])} of {_size(found[1])} used")
+    return section.ok("GPU", f"{_size(found.used) or '—'} of {_size(found.total) or '—'} used")
 
 
 def _size(size: int | None) -> str | None:
