@@ -9,8 +9,8 @@ from mlxtop.core.census import LARGEST, LONGEST, PARTS, Census, Holding
 
 CENSUS = Census(
     active=1000,
-    parts={"weights": 600, "kv": 200, "optimizer": 100, "other": 50},
-    counts={"weights": 3, "kv": 2, "optimizer": 1, "other": 1},
+    parts={"weights": 600, "kv": 200, "optimizer": 100, "other": 50, "garbage": 0},
+    counts={"weights": 3, "kv": 2, "optimizer": 1, "other": 1, "garbage": 0},
     holdings=(
         Holding("weights", 600, (10, 15), "float32", "Model: layers.0.weight"),
         Holding("other", 50, (), "int8", "—"),

@@ -427,9 +427,147 @@ found = census.take(10)
 print(json.dumps([found.whole, dict(found.counts)]))
 """
     )
-    assert said == [False, {"weights": 2, "kv": 0, "optimizer": 0, "other": 0}]
+    assert said == [False, {"weights": 2, "kv": 0, "optimizer": 0, "other": 0, "garbage": 0}]
 
 
 def test_it_takes_its_time_from_the_wall():
     before = time.time()
     assert before <= census.take().time <= time.time()
+
+
+def test_a_deep_graph_is_left_alone_and_its_holder_is_named():
+    said = python(
+        SETUP
+        + """
+total = mx.zeros((4,)); mx.eval(total)
+for _ in range(150_000): total = total + 1
+def look():
+    census.take(10)
+    began = time.thread_time(); found.append(census.take()); found.append(time.thread_time() - began)
+found = []
+threading.stack_size(256 * 1024)  # musl and macOS give threads little
+thread = threading.Thread(target=look, daemon=True); thread.start(); thread.join()
+lazy = [[h.holder, h.computed] for h in found[0].holdings if not h.computed]
+print(json.dumps([found[0].lazy_count, found[0].lazy, lazy, found[1], found[0].lazy_known, found[0].whole]))
+"""
+    )
+    count, size, lazy, took, known, whole = said
+    assert (count, size, known, whole) == (1, 16, True, True)
+    assert lazy == [["total in __main__", False]]
+    assert took < census.BUDGET
+
+
+def test_where_mlx_cannot_tell_what_is_computed_that_is_said():
+    said = python(
+        SETUP
+        + """
+del mx.get_array_buffer_size
+lazy = mx.ones((3, 3)) + 1
+found = census.take(10)
+print(json.dumps([found.lazy_known, found.lazy_count, found.counts["other"]]))
+"""
+    )
+    assert said[:2] == [False, 0]
+    assert said[2] >= 1
+
+
+ALIVE = """
+import collections, contextvars, ctypes, functools, types
+class Thing: pass
+def ring(n):
+    thing = Thing(); thing.me = thing; thing.held = mx.zeros((1, n)); mx.eval(thing.held)
+    return thing
+def generator(thing):
+    yield thing
+def trap(thing):
+    error = ValueError(); error.thing = thing
+    try: raise error
+    except ValueError as caught: return caught
+hidden = ring(114); gc.collect(); gc.freeze(); hidden.late = ring(113)
+variable = contextvars.ContextVar("variable"); variable.set(ring(101))
+partial = functools.partial(print, ring(102))
+running = generator(ring(103)); next(running)
+pointer = ctypes.py_object(ring(104))
+table = collections.deque([{1: (ring(105),)}])
+closure = (lambda thing: lambda: thing)(ring(106))
+failed = trap(ring(107))
+class Holder: shared = ring(108)
+kept_class = Holder
+local = threading.local(); local.thing = ring(109)
+other = types.ModuleType("other"); other.deep = [ring(110)]; sys.modules["other"] = other; del other
+frozen = [ring(111)]; iterator = iter(frozen); del frozen
+ready, stop = threading.Event(), threading.Event()
+def work():
+    mine = ring(112); ready.set(); stop.wait()
+thread = threading.Thread(target=work, daemon=True); thread.start(); ready.wait()
+mapping = weakref.WeakKeyDictionary(); mapping[kept_class] = ring(115)
+"""
+GARBAGE = """
+gc.collect(); gc.disable()
+ring(1)
+def model():
+    net = nn.Sequential(nn.Linear(2, 3, bias=False)); mx.eval(net.parameters()); net.me = net
+model()
+box = {"array": mx.zeros((1, 4))}; box["me"] = box; mx.eval(box["array"]); del box
+def closed():
+    array = mx.zeros((1, 5)); mx.eval(array)
+    def again(): return again, array
+closed()
+thing = ring(6); thing.below = ring(7); thing.of = ring(108); thing = None
+"""
+
+
+def test_garbage_is_told_from_what_is_alive():
+    said = census_of(
+        ALIVE
+        + GARBAGE
+        + """
+found = census.take(20); stop.set()
+assert found.whole, found
+said = [sorted(h.shape[::-1] for h in found.holdings if h.part == "garbage"),
+        sorted(h.shape[1] for h in found.holdings if h.part != "garbage" and h.shape[0] == 1 and h.shape[1] > 100),
+        [h.holder for h in found.holdings if h.shape == (1, 1)], found.parts["garbage"]]
+"""
+    )
+    garbage, alive, named, size = said
+    assert garbage == [[1, 1], [2, 3], [4, 1], [5, 1], [6, 1], [7, 1], [108, 1]]
+    assert set(range(101, 114)) <= set(alive)
+    assert named == ["Thing.held"]
+    assert size == 4 * (1 + 6 + 4 + 5 + 6 + 7 + 108)
+
+
+def test_the_collector_is_held_off_and_stays_the_programs():
+    said = python(
+        SETUP
+        + """
+class Node: pass
+def garbage():
+    node = Node(); node.me = node; node.kv = mx.zeros((256, 256)); mx.eval(node.kv)
+ran, said = [], []
+gc.collect()
+for _ in range(4): garbage()
+gc.callbacks.append(lambda phase, info: ran.append(1))
+junk = [[i] for i in range(gc.get_threshold()[0] - gc.get_count()[0] - 60)]
+real = survey.Survey.run
+found = census.take(10); said.append([len(ran), found.active >> 18, found.counts["garbage"], gc.get_threshold()])
+def meddle(self, objects): gc.set_threshold(1234, 5, 6); gc.disable()
+survey.Survey.run = meddle; census.take(); said.append([gc.get_threshold()[:2], gc.isenabled()])
+def stop(self, objects): raise KeyboardInterrupt
+survey.Survey.run = stop
+try: census.take()
+except KeyboardInterrupt: said.append(gc.get_threshold()[:2])
+def fork(self, objects):
+    import os
+    child = os.fork()
+    if child == 0: os._exit(int(gc.get_threshold()[0] != 1234))
+    said.append(os.waitpid(child, 0)[1])
+survey.Survey.run = fork; census.take(); said.append(gc.get_threshold()[:2])
+print(json.dumps(said))
+"""
+    )
+    (ran, active, garbage, thresholds), meddled, interrupted, child, after = said
+    assert (ran, active, garbage) == (0, 4, 4)
+    assert thresholds[0] < 10_000
+    assert meddled == [[1234, 5], False]
+    assert interrupted == after == [1234, 5]
+    assert child == 0

@@ -29,8 +29,8 @@ REST = [
 ]  # fmt: skip
 CENSUS = Census(
     active=5400 * MiB,
-    parts={"weights": 4586 * MiB, "kv": 512 * MiB, "optimizer": 128 * MiB, "other": 90 * MiB},
-    counts={"weights": 291, "kv": 64, "optimizer": 1, "other": 1042},
+    parts={"weights": 4586 * MiB, "kv": 512 * MiB, "optimizer": 128 * MiB, "other": 90 * MiB, "garbage": 0},
+    counts={"weights": 291, "kv": 64, "optimizer": 1, "other": 1042, "garbage": 0},
     holdings=tuple(WEIGHTS + REST),
     seconds=0.1234,
     time=1_700_000_000.0,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-Part = Literal["weights", "kv", "optimizer", "other"]
+Part = Literal["weights", "kv", "optimizer", "other", "garbage"]
+"""`garbage`: only objects hold it that nothing reaches any more; Python's collector frees it."""
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 LARGEST = 100
@@ -25,6 +26,8 @@ class Holding(NamedTuple):
     dtype: str
     holder: str
     """`Model: layers.0.weight`, `KVCache 3 of 6: keys`, `x in train.py:88 step()`, or `—`: nobody knows."""
+    computed: bool = True
+    """False when it has no memory yet: then it counts in no part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Census:
     """Bytes of the arrays that are not computed yet, once they are."""
     lazy_count: int = 0
     """How many those are."""
+    lazy_known: bool = True
+    """False where MLX (before 0.32.3) cannot tell them apart: then they count in the parts."""
 
     @property
     def explained(self) -> float | None:
@@ -68,6 +73,7 @@ class Census:
             "counts": dict(self.counts),
             "lazy": self.lazy,
             "lazy_count": self.lazy_count,
+            "lazy_known": self.lazy_known,
             "holdings": [{**holding._asdict(), "shape": list(holding.shape)} for holding in self.holdings],
             "whole": self.whole,
             "seconds": self.seconds,
@@ -84,9 +90,6 @@ class Census:
         holdings = census.get("holdings", [])
         if not isinstance(holdings, list) or len(holdings) > LARGEST:
             raise ValueError(f"holdings must be a list of at most {LARGEST}")
-        whole = census.get("whole", True)
-        if not isinstance(whole, bool):
-            raise ValueError("whole must be true or false")
         return cls(
             active=_count(census.get("active")),
             parts=_by_part(census.get("parts", {})),
@@ -94,7 +97,8 @@ class Census:
             lazy=_count(census.get("lazy", 0)),
             lazy_count=_count(census.get("lazy_count", 0)),
             holdings=tuple(_holding(entry) for entry in holdings),
-            whole=whole,
+            lazy_known=_truth(census.get("lazy_known", True)),
+            whole=_truth(census.get("whole", True)),
             seconds=_seconds(census.get("seconds", 0.0)),
             time=_seconds(census.get("time", 0.0)),
         )
@@ -113,6 +117,7 @@ def _holding(data: object) -> Holding:
         shape=tuple(map(_count, shape)),
         dtype=_text(entry.get("dtype")),
         holder=_text(entry.get("holder")),
+        computed=_truth(entry.get("computed", True)),
     )
 
 
@@ -130,6 +135,12 @@ def _by_part(data: object) -> dict[Part, int]:
 def _count(data: object) -> int:
     if not isinstance(data, int) or isinstance(data, bool) or not 0 <= data <= _MOST:
         raise ValueError("a size or a number of arrays must be a whole number from 0 to 2⁶³ - 1")
+    return data
+
+
+def _truth(data: object) -> bool:
+    if not isinstance(data, bool):
+        raise ValueError("whole and the like must be true or false")
     return data
 
 

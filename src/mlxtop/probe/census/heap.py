@@ -1,17 +1,15 @@
 """The heap: what the garbage collector knows, what is inside of it, and what refers to what."""
 
 import gc
-import re
 import sys
 import time
 import types
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from io import StringIO
 from typing import Any, Literal, get_args
 
 from mlxtop.probe.census.foreign import (
+    GLOBALS,
     MEMBERS,
     MRO,
     Found,
@@ -37,13 +35,14 @@ DEEP = 12
 """How far down containers are opened from something with a name."""
 CHUNK = 512
 """Objects between two looks at the clock."""
-SCAN = 0.6
+SEARCH = 0.8
+"""The share of the time after which what was found is told."""
+SCAN = 0.5
 """The share of the time that finding the arrays, modules, caches and optimizers may take."""
 
 CONTAINERS: tuple[Kind, ...] = ("dict", "list", "tuple")
 _TELLING: tuple[Kind, ...] = ("array", "module", "optimizer", "cache", "like a cache")
 _CACHES = "mlx_lm.models.cache"
-_COMPUTED = re.compile(r'-> "mlxtop(\d+)"')
 _BUILT_IN: tuple[tuple[Kind, type], ...] = (
     ("dict", dict),
     ("list", list),
@@ -77,14 +76,15 @@ class TimeUp(Exception):
 class Heap:
     """The objects of this process by their kind, read for `budget` seconds of this thread's processor time.
 
-    Whatever takes long raises `TimeUp` when they are over; `scan` returns, at its share of them.
+    Whatever takes long raises `TimeUp` at its share of them; `scan` returns.
     """
 
     def __init__(self, array: type, budget: float) -> None:
         began = time.thread_time()
-        self._deadline = began + budget
+        self._deadline, self._end = began + SEARCH * budget, began + budget
         self._scan_until = began + SCAN * budget
         self._array = array
+        self._buffer_size = GLOBALS.__get__(sys.modules["mlx.core"]).get("get_array_buffer_size")
         self._module = class_of("mlx.nn", "Module")
         self._optimizer = class_of("mlx.optimizers", "Optimizer")
         self._kinds: dict[int, Kind] = {}
@@ -235,24 +235,33 @@ class Heap:
         """A property of an array, by MLX's own descriptor."""
         return MEMBERS.__get__(self._array)[name].__get__(array)
 
-    def lazy(self) -> set[int]:
-        """The ids of the arrays that are not computed yet: those that something in MLX's graph computes.
+    def computed(self, array: Any) -> bool | None:
+        """Whether an array has memory; `None` where this MLX cannot tell.
 
-        No array has a status in Python; the graph of them all is drawn once, each under its own name.
+        `get_array_buffer_size` (MLX 0.32.3) reads the array's own state: it evaluates nothing, waits for
+        nothing, and refuses what is not computed. Whatever else tells walks the graph, which recurses.
         """
-        born = {}
-        for key, array in self.arrays.items():
-            with suppress(Exception):  # made by `__new__` alone: there is no array in it
-                self.read(array, "ndim")
-                born[f"mlxtop{key}"] = array
-        drawn = StringIO()
+        if self._buffer_size is None:
+            return None
         try:
-            sys.modules["mlx.core"].export_to_dot(drawn, **born)
-        except Exception:
-            return set()
-        return {int(key) for key in _COMPUTED.findall(drawn.getvalue())}
+            self._buffer_size(array)
+        except ValueError:
+            return False
+        return True
+
+    def is_opened(self, thing: Any) -> bool:
+        """Whether what is inside of it is looked at."""
+        kind = self.kind(thing)
+        for name, built_in in _BUILT_IN[:4]:
+            if kind == name:
+                return bool(MEMBERS.__get__(built_in)["__len__"](thing) <= LONG)
+        return kind not in ("leaf", "array") and not derives(type(thing), type)
 
     def tick(self) -> None:
-        """Raises `TimeUp` when the time is over."""
+        """Raises `TimeUp` when the time is over, but for what telling of it takes."""
         if time.thread_time() > self._deadline:
             raise TimeUp
+
+    def is_over(self) -> bool:
+        """Whether all the time is over."""
+        return time.thread_time() > self._end

@@ -18,6 +18,7 @@ from mlxtop.probe.census.foreign import (
     numbered,
 )
 from mlxtop.probe.census.frames import FRAMES, frames, place_of, variables_of
+from mlxtop.probe.census.garbage import only_garbage, reached
 from mlxtop.probe.census.heap import CHUNK, CONTAINERS, Heap, TimeUp
 
 LEVELS = 8
@@ -35,6 +36,16 @@ class _Trail(NamedTuple):
     outline: str  # what to say if nothing with a name is reached: `list of 12 in dict of 3`
 
 
+class _Row(NamedTuple):
+    """An array as it is told of."""
+
+    nbytes: int
+    part: Part
+    holder: str
+    key: int
+    computed: bool
+
+
 class Survey:
     """One look at the heap. Dropped as a whole afterwards: it may hold no reference to itself."""
 
@@ -42,6 +53,7 @@ class Survey:
         self._heap = Heap(array, budget)
         self._claims: dict[int, tuple[Part, str]] = {}
         self._placed = False
+        self._garbage: set[int] = set()
 
     def run(self, objects: list[Any]) -> None:
         """Finds, places and names, the most telling first. Raises `TimeUp`."""
@@ -56,43 +68,52 @@ class Survey:
         self._heap.sort(objects)
         self._number_caches()
         self._search()
+        self._find_garbage(objects)
 
     def result(self) -> Census:
         """Bytes and arrays of each part, and the largest holdings; of the rest of a census nothing."""
         sizes, counts = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
-        rows = []
+        rows: list[_Row] = []
         unknown: tuple[Part, str] = ("other", NOBODY)
-        lazy = self._heap.lazy()
-        waiting = [0, 0]
-        for key, array in self._heap.arrays.items():
+        waiting, waiting_count, known, whole = 0, 0, True, True
+        for i, (key, array) in enumerate(self._heap.arrays.items()):
+            if i % CHUNK == 0 and self._heap.is_over():
+                whole = False
+                break
             if key not in self._claims and not self._placed:
                 continue
             part, holder = self._claims.get(key, unknown)
+            if key in self._garbage:
+                part = "garbage"
             try:
                 nbytes = int(self._heap.read(array, "nbytes"))
+                computed = self._heap.computed(array)
             except Exception:
                 continue  # made by `__new__` alone: there is no array in it
-            if key in lazy:
-                waiting = [waiting[0] + nbytes, waiting[1] + 1]
+            rows.append(_Row(nbytes, part, holder, key, computed is not False))
+            if computed is False:
+                waiting, waiting_count = waiting + nbytes, waiting_count + 1
                 continue
+            known = known and computed is not None
             sizes[part] += nbytes
             counts[part] += 1
-            rows.append((nbytes, part, holder, key))
-        largest = heapq.nlargest(LARGEST, rows, key=lambda row: row[0])
+        largest = heapq.nlargest(LARGEST, rows, key=lambda row: row.nbytes)
         return Census(
             active=0,
             parts=sizes,
             counts=counts,
-            lazy=waiting[0],
-            lazy_count=waiting[1],
-            holdings=tuple(self._holding(*row) for row in largest),
+            lazy=waiting,
+            lazy_count=waiting_count,
+            lazy_known=known,
+            holdings=tuple(map(self._holding, largest)),
+            whole=whole,
         )
 
-    def _holding(self, nbytes: int, part: Part, holder: str, key: int) -> Holding:
-        array = self._heap.arrays[key]
+    def _holding(self, row: _Row) -> Holding:
+        array = self._heap.arrays[row.key]
         shape = tuple(int(size) for size in self._heap.read(array, "shape"))
         dtype = str(self._heap.read(array, "dtype")).rpartition(".")[2]
-        return Holding(part, nbytes, shape, dtype, holder[:LONGEST])
+        return Holding(row.part, row.nbytes, shape, dtype, row.holder[:LONGEST], row.computed)
 
     def _claim(self, part: Part, array: Any, holder: str) -> None:
         """The first part that claims an array has it; that part may still find a better name."""
@@ -188,6 +209,24 @@ class Survey:
                     self._name(trails, *self._holder(owner, child))
             self._closures(cells)
             sought = {**above, **cells}
+
+    def _find_garbage(self, objects: list[Any]) -> None:
+        """Tells what no variable leads to, and nothing that one leads to, from the rest."""
+        left = set(self._heap.arrays)
+        for roots in (self._variable_roots(), self._module_roots()):
+            if left:
+                left -= reached(self._heap, roots, left)
+        if left:
+            self._garbage = only_garbage(self._heap, objects, left)
+
+    def _variable_roots(self) -> list[Any]:
+        main = sys.modules.get("__main__")
+        names = [GLOBALS.__get__(main)] if derives(type(main), types.ModuleType) else []
+        return [*names, *(variables_of(frame) for frame in frames())]
+
+    def _module_roots(self) -> list[Any]:
+        modules = (module for module in dict.copy(sys.modules).values())
+        return [GLOBALS.__get__(module) for module in modules if derives(type(module), types.ModuleType)]
 
     def _holder(self, owner: Any, child: Any) -> tuple[str, str]:
         """What to call `child` in an owner that can be named, and the place of a variable."""

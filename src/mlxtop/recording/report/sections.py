@@ -170,7 +170,15 @@ def census(story: Story) -> Safe:
     parts = [
         [tag("th", part, scope="row"), size(found.parts[part]), number(f"{found.counts[part]:,}")]
         for part in PARTS
+        if part != "garbage" or found.counts[part]
     ]
+    if not found.lazy_known:
+        parts.append(
+            [
+                tag("th", "not computed: not known before MLX 0.32.3, counted", scope="row"),
+                *2 * [tag("td", "—", class_="n")],
+            ]
+        )
     if found.lazy_count:
         parts.append(
             [
@@ -180,7 +188,13 @@ def census(story: Story) -> Safe:
             ]
         )
     largest = [
-        [size(h.nbytes), h.part, "×".join(map(str, h.shape)) or "scalar", h.dtype, h.holder]
+        [
+            size(h.nbytes),
+            h.part if h.computed else f"{h.part}, not computed",
+            "×".join(map(str, h.shape)) or "scalar",
+            h.dtype,
+            h.holder,
+        ]
         for h in found.holdings[:MOST_HOLDINGS]
     ]
     note = "" if found.whole else " It ran out of time: the parts are a lower bound."

@@ -25,6 +25,7 @@ NAMES: Final[dict[Part, tuple[str, str]]] = {
     "kv": ("KV cache", "kv"),
     "optimizer": ("optimizer", "own"),
     "other": ("other", "other"),
+    "garbage": ("only garbage", "limit"),
 }
 SIZE, PART, DTYPE = 9, 9, 9
 WIDEST_SHAPE = 20
@@ -34,7 +35,8 @@ MANUAL = Manual(
         ("weights", "arrays of modules (nn.Module)"),
         ("KV cache", "keys and values of the tokens so far"),
         ("optimizer", "an optimizer's state"),
-        ("other", "any other array that can be reached"),
+        ("other", "any other array"),
+        ("only garbage", "arrays that no variable leads to any more: G collects them"),
         ("held by", "the way to the array from what holds it"),
     ),
     signs=(
@@ -113,7 +115,7 @@ class CensusScreen(Screen[None]):
             [
                 self._headline(width),
                 self._bar(width),
-                *map(self._part, PARTS),
+                *(self._part(part) for part in PARTS if part != "garbage" or self._census.counts[part]),
                 self._rest(),
                 *self._lazy(),
                 Text(),
@@ -153,7 +155,7 @@ class CensusScreen(Screen[None]):
         census = self._census
         size, count = census.parts[part], census.counts[part]
         share = _share(size / census.active if census.active else None)
-        arrays = _arrays(count)
+        arrays = _arrays(count) + ("   G collects it" if part == "garbage" else "")
         return Text.assemble(
             self._ink(" ■ ", colour),
             self._ink(f"{name:<14}{format_size(size, self._units):>{SIZE}}", "text"),
@@ -178,6 +180,10 @@ class CensusScreen(Screen[None]):
     def _lazy(self) -> list[Text]:
         """What is not computed yet, if anything: it is no part of `active`."""
         census = self._census
+        if not census.lazy_known:
+            text = f"{'not computed':<14}{'—':>{SIZE}}"
+            more = f"  {'':5}   not known before MLX 0.32.3: counted above"
+            return [Text.assemble(self._ink(" □ ", "faint"), self._ink(text, "text"), self._ink(more, "dim"))]
         if not census.lazy_count:
             return []
         text = f"{'not computed':<14}{format_size(census.lazy, self._units):>{SIZE}}"
@@ -194,7 +200,7 @@ class CensusScreen(Screen[None]):
         part, shape, holder = columns
         return Text.assemble(
             self._ink(f" {format_size(holding.nbytes, self._units):>{SIZE}}  ", "text"),
-            self._ink("■ ", colour),
+            self._ink("■ " if holding.computed else "□ ", colour),
             self._ink(f"{name:<{part}.{part}}", "dim"),
             self._ink(set_cell_size(_fit(_shape(holding), shape), shape) + "  ", "text"),
             self._ink(set_cell_size(_fit(one_line(holding.dtype), DTYPE), DTYPE) + "  ", "dim"),
