@@ -27,7 +27,7 @@ def test_a_healthy_machine() -> None:
         "set to 16.0 MiB and back" in found["MLX", "cache limit"].value
         or "CPU" not in found["MLX", "backend"].value
     )
-    for section in ("Versions", "Machine", "Timer", "Sockets", "Terminal"):
+    for section in ("Versions", "Machine", "Timer", "Sockets", "Attaching", "Terminal"):
         assert any(key[0] == section for key in found)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from mlxtop.doctor import isolated, machine, sockets, terminal, timer, versions
+from mlxtop.doctor import attaching, isolated, machine, sockets, terminal, timer, versions
 from mlxtop.doctor.finding import Check, Finding, Verdict, run
 
 CHECKS: tuple[tuple[str, Check], ...] = (
@@ -11,6 +11,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Machine", machine.check),
     ("Timer", timer.check),
     ("Sockets", sockets.check),
+    ("Attaching", attaching.check),
     ("Terminal", terminal.check),
 )
 
