@@ -11,21 +11,22 @@ from mlxtop.doctor.finding import Finding
 
 @click.command(epilog="Try: mlxtop doctor > doctor.txt")
 @click.argument("pid", metavar="[PID]", type=COUNT, required=False)
+@click.option("--keys", "press_keys", is_flag=True, help="Press each of mlxtop's keys, to see which arrive.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
-def doctor(ctx: click.Context, pid: int | None, as_json: bool) -> None:
+def doctor(ctx: click.Context, pid: int | None, press_keys: bool, as_json: bool) -> None:
     """Tries what mlxtop needs here: MLX, limits, sockets, debuggers, terminal, timer.
 
     Each line is ok, missing (with what to do) or wrong (please report it). It starts processes of its own and
-    leaves every other program alone; given a PID it also tries to look into that program. The exit code is 1
-    if anything is wrong, else 0.
+    leaves every other program alone. Given a PID it also attaches to that program, as mlxtop attach does.
+    The exit code is 1 if anything is wrong, else 0.
     """
     from mlxtop.doctor import report
 
     found: list[Finding] = []
 
     def kept() -> Iterator[Finding]:
-        for finding in report.examine():
+        for finding in report.examine(pid, press_keys):
             found.append(finding)
             yield finding
 

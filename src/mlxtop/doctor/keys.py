@@ -6,6 +6,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.events import Key
+from textual.keys import format_key
 from textual.widgets import Static
 
 from mlxtop.doctor.finding import Finding, Section
@@ -22,8 +23,9 @@ def keys() -> dict[str, str]:
     for owner in (MlxtopApp, Dashboard, Replay):
         for binding in owner.BINDINGS:
             if isinstance(binding, Binding):
-                for name in binding.key.split(","):
-                    found[name] = binding.key_display or name if binding.key.startswith(name) else name
+                first, *others = binding.key.split(",")
+                found[first] = binding.key_display or format_key(first)
+                found.update((name, format_key(name)) for name in others)
     return found
 
 
@@ -41,7 +43,7 @@ def check(section: Section) -> Iterator[Finding]:
         yield section.ok("keys", "all arrived")
 
 
-class KeyCheck(App[frozenset[str]]):
+class KeyCheck(App[frozenset[str]], inherit_bindings=False):
     """Lists the keys; each turns green when it arrives. Ctrl-C ends it with those that did."""
 
     ENABLE_COMMAND_PALETTE = False

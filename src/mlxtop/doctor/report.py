@@ -16,9 +16,19 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-def examine() -> Iterator[Finding]:
-    """The findings of every check, each as soon as it is there."""
-    for title, check in CHECKS:
+def examine(pid: int | None, press_keys: bool) -> Iterator[Finding]:
+    """The findings of every check, each as soon as it is there; of process `pid` last. `press_keys`: a person
+    presses each key."""
+    checks = list(CHECKS)
+    if press_keys:
+        from mlxtop.doctor import keys
+
+        checks.append(("Keys", keys.check))
+    if pid is not None:
+        from mlxtop.doctor import process
+
+        checks.append((f"Process {pid}", process.checking(pid)))
+    for title, check in checks:
         yield from run(title, check)
 
 

@@ -1,0 +1,65 @@
+"""A program that already runs: what it is, whether an agent is in it or can be, and what that one tells."""
+
+import time
+from collections.abc import Iterator
+
+from mlxtop.agent import target
+from mlxtop.core.limits import KNOBS
+from mlxtop.core.units import format_size
+from mlxtop.doctor.finding import Check, Finding, Section
+from mlxtop.session.attach import attach
+from mlxtop.session.remote import RemoteSession
+
+WITHIN = 5.0
+"""Seconds for the agent's first sample, and for the limits, which are asked for at the next safe point."""
+
+
+def checking(pid: int) -> Check:
+    """The check of process `pid`. It attaches as `mlxtop attach` does, and the agent stays in the program."""
+
+    def check(section: Section) -> Iterator[Finding]:
+        found = target.look(pid)
+        yield section.ok("command", found.command)
+        yield section.ok("user", found.user)
+        python = ".".join(map(str, found.python)) if found.python else None
+        yield section.known("Python", python, "Its version cannot be read from outside.")
+        began = time.monotonic()
+        fleet = attach([str(pid)])
+        try:
+            yield section.ok("agent", f"answered after {time.monotonic() - began:.2f} s")
+            yield from _told(section, fleet.everyone[0])
+        finally:
+            fleet.stop()
+
+    return check
+
+
+def _told(section: Section, session: RemoteSession) -> Iterator[Finding]:
+    # Older samples come first.
+    began, end = session.now(), time.monotonic() + WITHIN
+    while not _is_known(session, began) and time.monotonic() < end:
+        time.sleep(0.02)
+    latest, facts = session.history.latest, session.state.facts
+    if latest is None:
+        yield section.wrong("samples", f"none within {WITHIN:g} s")
+        return
+    yield section.ok("MLX", f"{facts.get('mlx', '—')} on {facts.get('backend', '—')}")
+    for name in ("active", "cache", "peak", "footprint"):
+        size = getattr(latest, name)
+        yield section.known(name, format_size(size) if size >= 0 else None, "The agent cannot read it there.")
+    for knob in KNOBS:
+        limit = session.state.limits.get(knob)
+        size = limit.value if limit is not None else None
+        advice = "It is known once the program has come by a safe point, if MLX tells it."
+        yield section.known(f"{knob} limit", None if size is None else format_size(size), advice)
+
+
+def _is_known(session: RemoteSession, began: float) -> bool:
+    latest, limits = session.history.latest, session.state.limits.values()
+    return (
+        latest is not None
+        and latest.time >= began
+        and bool(session.state.facts)
+        and len(limits) == len(KNOBS)
+        and all(limit.value is not None for limit in limits)
+    )
