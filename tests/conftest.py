@@ -19,11 +19,11 @@ from tests.checkpoint import write_checkpoint
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW = ("agent", "cli", "doctor", "fit", "recording", "session", "soak", "workload")
+SLOW = ("agent", "cli", "doctor", "fit", "mac", "recording", "session", "soak", "workload")
 """Folders whose tests start processes or take real models through their paces: `make fast` leaves them out."""
 
 
-SHARED = ("agent", "cli", "e2e", "session", "tui")
+SHARED = ("agent", "cli", "e2e", "mac", "session", "tui")
 """Folders whose tests wait for other processes or for a screen, several at once on a machine that others use
 too: what fails is tried once more, and told of as `R`."""
 

@@ -1,5 +1,6 @@
 import ctypes
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.probe import footprint, rusage
+from mlxtop.probe.process import is_alive
+from tests.agent.subject import until
 from tests.process import python
 
 
@@ -99,3 +102,21 @@ def test_the_recent_footprint_is_read_four_times_a_second(monkeypatch: pytest.Mo
     assert recent.bytes == UNKNOWN
     assert [recent.at(now) for now in (10.0, 10.2, 10.25, 10.3, 10.5)] == [7, 7, UNKNOWN, UNKNOWN, 9]
     assert recent.bytes == 9
+
+
+def test_another_process_and_one_that_is_over() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert is_alive(child.pid)
+        assert footprint.of(child.pid) > 0
+        child.kill()
+        # Nobody has taken its exit code: it is a zombie, which `kill(pid, 0)` finds.
+        until(lambda: not is_alive(child.pid))
+        os.kill(child.pid, 0)
+        assert footprint.of(child.pid) is None
+    finally:
+        child.kill()
+        child.wait()
+    assert not is_alive(child.pid)
+    assert footprint.of(child.pid) is None
+    assert not is_alive(2**70)

@@ -1,7 +1,10 @@
+import re
 import threading
 import time
+from pathlib import Path
 
-from mlxtop.probe import own
+import mlxtop
+from mlxtop.probe import own, thread_clock
 from mlxtop.probe.sampler import Sampler
 
 
@@ -23,7 +26,6 @@ def test_time_that_the_sampler_uses_is_counted() -> None:
     before, mine = own.cpu(), time.thread_time()
     sampler.start()
     assert once.wait(30)
-    # The clock of a thread that has ended is gone: it is read while the sampler waits.
     used = own.cpu() - before - (time.thread_time() - mine)
     sampler.stop()
     assert used >= 0.04
@@ -35,8 +37,30 @@ def test_time_that_the_model_uses_is_not() -> None:
     before, mine = own.cpu(), time.thread_time()
     engine.start()
     assert done.wait(30)
-    # While it lives: a thread that has ended is counted nowhere.
     used = own.cpu() - before - (time.thread_time() - mine)
     over.set()
     engine.join()
     assert used < 0.05
+
+
+def test_a_thread_that_has_ended_stays_counted_and_its_clock_is_not_asked() -> None:
+    before, mine = own.cpu(), time.thread_time()
+    thread = threading.Thread(target=own.counted()(burn), args=(0.05,))
+    thread.start()
+    thread.join()
+    assert 0.04 <= own.cpu() - before - (time.thread_time() - mine) < 0.5
+    assert thread_clock.seconds(thread.ident, thread.native_id) is None
+
+
+def test_no_thread_of_ours_is_forgotten() -> None:
+    """Those of the recorder, the output and the sweep were missing from a list of names."""
+    here = Path(mlxtop.__file__).parent
+    # The program's own work, and one that only ends a program.
+    others = {"workload/engine.py", "sweep/command.py", "cli/run.py", "cli/doctor.py", "doctor"}
+    sources = {str(path.relative_to(here)): path.read_text(encoding="utf-8") for path in here.rglob("*.py")}
+    starts = {name for name, text in sources.items() if re.search(r"threading\.Thread\)?[(:]", text)}
+    assert "recording/recorder.py" in starts
+    forgotten = {name for name in starts if "own.counted()" not in sources[name]}
+    assert {
+        name for name in forgotten if name not in others and not name.startswith(("doctor/", "agent/"))
+    } == set()

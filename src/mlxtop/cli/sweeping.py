@@ -19,6 +19,7 @@ from mlxtop.cli.leave import leave, tell
 from mlxtop.cli.signals import catch
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.units import format_span
+from mlxtop.probe import own
 from mlxtop.sweep import store, table
 from mlxtop.sweep.advice import too_few
 from mlxtop.sweep.bench import Bench, ModelBench
@@ -151,7 +152,7 @@ def run_screen(plan: Plan, options: dict[str, Any], stored: Stored | None, outpu
         sweep = make(plan, options, keep=outputs.keep, stored=stored)
         screen = SweepScreen(sweep)
         sweep.changed = screen.changed
-        thread = threading.Thread(target=sweep.run, name="mlxtop-sweep", daemon=True)
+        thread = threading.Thread(target=own.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
         app = MlxtopApp(first=screen, opened=thread.start)
         app.run()
     code = app.return_code or 0

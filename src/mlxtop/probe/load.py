@@ -32,10 +32,11 @@ class Load:
 
     def _read(self) -> tuple[float, float, float] | None:
         try:
-            times, mine = psutil.cpu_times()._asdict(), psutil.Process().cpu_times()
+            times = psutil.cpu_times()._asdict()
         except (psutil.Error, OSError):
             # Linux without /proc.
             return None
         used = sum(value for name, value in times.items() if name not in (*IDLE, *PARTS_OF_OTHERS))
-        own = sum(mine[:4])  # user and system, ours and that of children that have ended
+        mine = os.times()  # psutil has no times of children on macOS
+        own = mine.user + mine.system + mine.children_user + mine.children_system
         return time.monotonic(), used, own

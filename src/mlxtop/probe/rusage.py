@@ -26,14 +26,17 @@ class _RusageInfoV0(ctypes.Structure):
     ]
 
 
-def reader() -> Callable[[], int | None]:
-    """A function that returns this process's `phys_footprint` in bytes, `None` when it cannot be read."""
+def reader(pid: int | None = None) -> Callable[[], int | None]:
+    """A function that returns `phys_footprint` in bytes, `None` when it cannot be read.
+
+    Of this process, or of another of this user's: that needs no root.
+    """
     rusage = ctypes.CDLL(None).proc_pid_rusage
     rusage.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.POINTER(_RusageInfoV0)]
     rusage.restype = ctypes.c_int
-    info, pid = _RusageInfoV0(), os.getpid()
+    info, of = _RusageInfoV0(), os.getpid() if pid is None else pid
 
     def read() -> int | None:
-        return int(info.phys_footprint) if rusage(pid, _RUSAGE_INFO_V0, ctypes.byref(info)) == 0 else None
+        return int(info.phys_footprint) if rusage(of, _RUSAGE_INFO_V0, ctypes.byref(info)) == 0 else None
 
     return read

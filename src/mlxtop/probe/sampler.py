@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from mlxtop.probe import timeslice
+from mlxtop.probe import own, timeslice
 
 HURRIED = 0.02
 """Seconds: at shorter intervals whoever runs just then makes many a tick late."""
@@ -37,6 +37,7 @@ class Sampler(threading.Thread):
         self.ticks = 0
         self.skipped = 0
 
+    @own.counted()
     def run(self) -> None:
         try:
             self._sample()

@@ -20,6 +20,7 @@ from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
 from mlxtop.core.transcript import Transcript
+from mlxtop.probe import own
 from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.rollup import LEVELS, roll, row
@@ -172,6 +173,7 @@ class Recorder(threading.Thread):
 
     # On the recorder's thread
 
+    @own.counted()
     def run(self) -> None:
         while not self._stopping.wait(COMMIT_EVERY):
             try:

@@ -14,7 +14,8 @@ from mlxtop.agent import place, wire
 from mlxtop.agent.place import Address
 from mlxtop.core.errors import fatal
 from mlxtop.core.transcript import Transcript
-from mlxtop.probe import footprint
+from mlxtop.probe import footprint, own
+from mlxtop.probe.process import is_alive
 from mlxtop.session.protocol import Stranger
 from mlxtop.session.remote import RemoteSession
 
@@ -136,6 +137,7 @@ class AgentFleet(threading.Thread):
         with suppress(OSError):
             os.write(self._wake_write, b"!")
 
+    @own.counted()
     def run(self) -> None:
         try:
             self._serve()
@@ -295,14 +297,14 @@ class AgentFleet(threading.Thread):
         """What is known of the end of a process that is not our child."""
         if session.bye:
             return f"process {session.pid} ended"
-        if _is_alive(session.pid):
+        if is_alive(session.pid):
             return f"the agent in process {session.pid} is gone; the program itself goes on"
         return f"process {session.pid} ended without a word: it was killed, or ended by os._exit"
 
 
 def remove_stale(address: Address) -> None:
     """Removes a socket that no process listens on."""
-    if not _is_alive(address.pid) or address.pid == os.getpid():
+    if not is_alive(address.pid) or address.pid == os.getpid():
         with suppress(OSError):
             Path(address.path).unlink()
 
@@ -314,17 +316,3 @@ def everyone() -> Iterable[Address]:
 
 def _order(session: RemoteSession) -> tuple[Any, ...]:
     return (session.rank is None, session.rank or 0, session.started)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    # A zombie still has its number; one on its way there (PF_EXITING) has closed its sockets first.
-    with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-        state, *fields = file.read().rpartition(")")[2].split()
-        return state != "Z" and not int(fields[5]) & 4
-    return True

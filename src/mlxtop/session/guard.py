@@ -16,7 +16,7 @@ from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.system import System
 from mlxtop.core.units import Size
-from mlxtop.probe import system
+from mlxtop.probe import own, system
 from mlxtop.session.protocol import Session
 
 LOOK_EVERY = 0.25
@@ -59,6 +59,7 @@ class Guard(threading.Thread):
         self._over = threading.Event()
         self._failure: str | None = None
 
+    @own.counted()
     def run(self) -> None:
         while not self._over.wait(LOOK_EVERY):
             try:

@@ -17,7 +17,7 @@ from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT, Size
-from mlxtop.probe import allocator, footprint, program
+from mlxtop.probe import allocator, footprint, own, program
 from mlxtop.probe.sampler import Sampler
 from mlxtop.session.protocol import Wish
 from mlxtop.workload import commands
@@ -76,6 +76,7 @@ class LocalSession:
         self._engine.start()
         self._opener.start()
 
+    @own.counted()
     def _watch(self) -> None:
         self._engine.wait_ready()
         try:

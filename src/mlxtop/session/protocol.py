@@ -105,8 +105,8 @@ class Stranger(NamedTuple):
 
     pid: int
     command: str
-    footprint: int
-    """Bytes."""
+    footprint: int | None
+    """Bytes; `None` when it cannot be read."""
 
 
 class Fleet(Protocol):

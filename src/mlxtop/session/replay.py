@@ -17,6 +17,7 @@ from mlxtop.core.state import Mark, State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript, Who
 from mlxtop.core.units import Size
+from mlxtop.probe import own
 from mlxtop.recording.history import LAST_WORDS, RecordedHistory
 from mlxtop.recording.reader import About, Recording, Said
 from mlxtop.session.protocol import Stranger, Wish
@@ -180,6 +181,7 @@ class ReplayFleet:
         self.checker = threading.Thread(target=self._check, name="mlxtop-check", daemon=True)
         self.checker.start()
 
+    @own.counted()
     def _check(self) -> None:
         with suppress(MlxtopError):
             recording = Recording(self.recording.path)

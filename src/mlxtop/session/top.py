@@ -6,6 +6,7 @@ import time
 import psutil
 
 from mlxtop.agent import place, target
+from mlxtop.probe import footprint
 from mlxtop.session.fleet import AgentFleet, everyone
 from mlxtop.session.protocol import Stranger
 from mlxtop.session.remote import command
@@ -46,8 +47,7 @@ def strangers() -> tuple[Stranger, ...]:
         if pid in known:
             continue
         try:
-            process = psutil.Process(pid)
-            found.append(Stranger(pid, command(process.cmdline()), process.memory_info().rss))
+            found.append(Stranger(pid, command(psutil.Process(pid).cmdline()), footprint.of(pid)))
         except psutil.Error:
             continue
     return tuple(found)

@@ -15,6 +15,7 @@ from typing import TextIO
 from textual.drivers.linux_driver import LinuxDriver
 
 from mlxtop.core.errors import UsageError
+from mlxtop.probe import own
 
 LONGEST = 2**16
 """Letters after which a line that does not end is taken as it is."""
@@ -87,6 +88,7 @@ def _open_terminal() -> int:
         raise UsageError("There is no terminal to draw on: start mlxtop in one.") from error
 
 
+@own.counted()
 def _read_lines(fd: int, write: Callable[[str], None]) -> None:
     with open(fd, encoding="utf-8", errors="replace", newline="\n") as lines:
         while line := lines.readline(LONGEST):
