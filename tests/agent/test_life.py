@@ -455,3 +455,37 @@ def test_a_program_that_joins_all_its_threads_ends(start: Start) -> None:
     assert subject.line() == "[3]"
     assert subject.line() == "True"
     assert subject.end() == (0, "")
+
+
+ORDERLY = """
+import atexit, os, sys
+atexit.register(print, "registered before MLX")
+before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+import mlx.core as mx
+atexit.register(print, "registered after MLX")
+files = [os.open("/dev/null", os.O_RDONLY) for _ in range(5)]
+print(before, files)
+os.closerange(3, 256)
+mx.eval(mx.ones(4) + 1)
+print(os.open("/dev/null", os.O_RDONLY), atexit._run_exitfuncs.__name__)
+import wave
+"""
+
+
+def test_order_warnings_and_descriptors_are_as_without_us(start: Start) -> None:
+    said = []
+    for run in (None, "1"):
+        subject = start([sys.executable, "-W", "error", "-X", "importtime", "-c", ORDERLY], run)
+        out, err = subject.process.communicate(timeout=30)
+        lines = err.decode().splitlines()
+        others = [line for line in lines if not line.startswith("import time:")]
+        said.append((subject.process.returncode, out.decode(), others, lines[-1].split("|")[-1]))
+    assert said[0] == said[1]
+    assert said[0][3].strip() == "wave"
+
+
+def test_a_program_that_closes_its_first_files_is_still_watched(start: Start) -> None:
+    subject = start.up("os.closerange(3, 200)")
+    viewer = subject.connect()
+    viewer.message("samples")
+    assert subject.end() == (0, "")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlxtop.agent import place, wire
 from mlxtop.agent.thread import RawThread
+from mlxtop.probe.descriptor import out_of_the_way
 
 if TYPE_CHECKING:
     from mlxtop.agent.agent import Agent
@@ -111,12 +112,12 @@ class Server:
         with suppress(FileNotFoundError):
             # A process with this number is no more, or it was ourselves before an exec.
             os.unlink(self._path)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener = _moved(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         self._listener.bind(self._path)
         os.chmod(self._path, 0o600)
         self._listener.listen(8)
         self._listener.setblocking(False)
-        self._wake = socket.socketpair()
+        self._wake = tuple(map(_moved, socket.socketpair()))
         for sock in self._wake:
             sock.setblocking(False)
         self._poll.register(self._listener, select.POLLIN)
@@ -374,6 +375,10 @@ def _what(fd: int) -> _What:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _moved(sock: socket.socket) -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, out_of_the_way(sock.detach()))
 
 
 def _close(sock: socket.socket, what: _What) -> None:

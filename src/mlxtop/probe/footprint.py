@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from mlxtop.core.sample import UNKNOWN
+from mlxtop.probe.descriptor import out_of_the_way
 
 KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
 """What `reader()` reads here."""
@@ -71,7 +72,7 @@ def _rss_reader(_pid: int) -> Callable[[], int | None]:
     # Once for each process: after a fork the open file is still the parent's.
     # psutil reads the same file in 17 µs; kept open it takes 2.
     try:
-        statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        statm = out_of_the_way(os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC))
     except OSError:
         return lambda: None
 
