@@ -310,9 +310,11 @@ def test_a_recording_that_failed_is_told_at_the_end_and_how_the_run_ended_is_in_
         for path, limit in zip(paths, (2**30, 60_000), strict=True)
     ]  # fmt: skip
     wal = Path(f"{paths[0]}-wal")
-    until(lambda: wal.exists() and wal.stat().st_size > 90_000)
-    for each in runs:
-        each.send_signal(signal.SIGTERM)
+    try:
+        until(lambda: wal.exists() and wal.stat().st_size > 90_000)
+    finally:
+        for each in runs:
+            each.send_signal(signal.SIGTERM)
     told = [each.communicate(timeout=60)[1] for each in runs]
     assert [each.returncode for each in runs] == [143, 143]
     assert told[0] == ""

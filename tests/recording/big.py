@@ -46,19 +46,21 @@ def write(path: Path, samples: int, rate: int = 100) -> None:
             done, begun = roll(level, None, rows)
             assert begun is not None
             rows = [*done, begun]
+        after = None
         for i in range(0, len(rows), LEVEL_ROWS):
-            _level(database, level, rows[i : i + LEVEL_ROWS])
-    database.execute("UPDATE session SET until = ?, crc = NULL", (after,))
+            _level(database, level, rows[i : i + LEVEL_ROWS], after)
+            after = rows[min(i + LEVEL_ROWS, len(rows)) - 1].time
+    database.execute("UPDATE session SET until = ?, crc = NULL", (last,))
     database.execute("COMMIT")
     database.close()
 
 
-def _level(database: sqlite3.Connection, level: int, rows: list[Row]) -> None:
+def _level(database: sqlite3.Connection, level: int, rows: list[Row], after: float | None) -> None:
     columns = [
         c for part in ("lo", "hi", "last") for c in zip(*(getattr(r, part) for r in rows), strict=True)
     ]
     data = codec.pack([[round(r.time * 1e6) for r in rows], *columns])
-    _insert(database, 1, level, rows[0].time, rows[-1].time, len(rows), data, None)
+    _insert(database, 1, level, rows[0].time, rows[-1].time, len(rows), data, after)
 
 
 def _insert(database: sqlite3.Connection, *values: Any) -> None:

@@ -10,9 +10,10 @@ import pytest
 from mlxtop.core.sample import Sample
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.reader import Recording
+from mlxtop.recording.recorder import Recorder
 from mlxtop.session.replay import ReplayFleet
 from tests.process import mlxtop
-from tests.recording.source import busy_run, record
+from tests.recording.source import Session, add, busy_run, commit, let_go, record
 
 PAGE = 4_096
 RUN = list(busy_run(2, 600))
@@ -126,6 +127,58 @@ def test_a_block_that_is_gone_is_missed(path: Path) -> None:
     assert found[1].holes[-1] == (1, found[0][-1].time, RUN[-1].time)
 
 
+def test_commits_that_a_killed_writers_log_lost_are_told(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "run.mlxtop")
+    put = add(recorder, Session())
+    for i in range(0, 100, 5):
+        commit(recorder, RUN[i : i + 5], put)
+    copy = tmp_path / "copy.mlxtop"
+    for end in ("", "-wal"):
+        shutil.copy(f"{recorder.path}{end}", f"{copy}{end}")
+    let_go(recorder)
+    wal = Path(f"{copy}-wal")
+    data, chance, short, unknown = wal.read_bytes(), random.Random(3), 0, 0
+    found = read(copy)
+    assert found is not None
+    assert (found[0], found[1].damage()) == (RUN[:100], None), "a kill alone damages nothing"
+    for _ in range(25):
+        hurt = bytearray(data)
+        hurt[chance.randrange(len(data) - 2 * (24 + PAGE))] ^= 1 << chance.randrange(8)
+        wal.write_bytes(hurt)
+        Path(f"{copy}-shm").unlink(missing_ok=True)
+        result = read(copy)
+        if result is None:
+            unknown += 1
+            continue
+        assert result[0] == RUN[: len(result[0])]
+        if len(result[0]) < 100:
+            short += 1
+            assert is_told(RUN[len(result[0]) : 100], result[1])
+            assert " after 0:0" in str(result[1].damage())
+    print(f"{short} short and told, {unknown} refused: all of it was in the log")
+    assert short > 5
+
+
+@pytest.mark.parametrize("how", ["flipped", "gone"])
+def test_a_bucket_that_is_lost_is_made_of_what_it_held(path: Path, how: str) -> None:
+    whole = Recording(path)
+    kept = whole.rows(1, 1, 0.0, 700.0)
+    whole.close()
+    with sqlite3.connect(path) as database:
+        where = "WHERE level = 1 AND start BETWEEN 100 AND 300"
+        if how == "gone":
+            database.execute(f"DELETE FROM block {where}")
+        else:
+            database.execute(f"UPDATE block SET rows = rows - 1 {where}")
+    found = Recording(path)
+    found.check()
+    assert found.damaged > 0
+    assert found.holes == []
+    read = found.rows(1, 1, 0.0, 700.0)
+    assert (read.time, read.lo, read.hi, read.last) == (kept.time, kept.lo, kept.hi, kept.last)
+    found.close()
+
+
 def test_export_report_and_replay_tell_what_is_missing(path: Path) -> None:
     with sqlite3.connect(path) as database:
         start, end = database.execute(
@@ -144,6 +197,7 @@ def test_export_report_and_replay_tell_what_is_missing(path: Path) -> None:
     assert done.stderr.startswith(told)
     assert "is damaged: samples between 0:0" in path.with_suffix(".html").read_text()
     fleet = ReplayFleet(path)
+    fleet.start_check()
     fleet.checker.join(30)
     assert fleet.damage is not None
     assert f"mlxtop: {fleet.damage}".startswith(told)

@@ -24,7 +24,7 @@ def replay(file: Path) -> NoReturn:
     fleet = ReplayFleet(file)
     check()
     with terminal(lambda _: None, not os.isatty(0)):
-        app = MlxtopApp(fleet=fleet)
+        app = MlxtopApp(fleet=fleet, opened=fleet.start_check)
         app.run()
     if fleet.damage is not None:
         tell(fleet.damage)

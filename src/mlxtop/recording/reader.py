@@ -21,7 +21,8 @@ from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock
 from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
-from mlxtop.recording.rollup import roll
+from mlxtop.recording.journal import loses_commits
+from mlxtop.recording.rollup import LEVELS, roll
 from mlxtop.recording.table import BlockRow, Table
 
 SAMPLE_COLUMNS = 1 + len(GAUGES) + len(COUNTERS)
@@ -56,6 +57,13 @@ class Hole(NamedTuple):
     session: int
     start: float
     end: float
+    """Infinite where nobody knows how far it went."""
+
+    def describe(self) -> str:
+        """When it is, in a few words."""
+        if not isfinite(self.end):
+            return f"after {format_clock(self.start)}"
+        return f"between {format_clock(self.start)} and {format_clock(self.end)}"
 
 
 class Said(NamedTuple):
@@ -78,6 +86,8 @@ class Recording:
         self.damaged = 0
         self.holes: list[Hole] = []
         """What `check` found to be missing."""
+        self.broken: frozenset[tuple[Any, ...]] = frozenset()
+        """Sessions and levels whose blocks are not all there."""
         self._spoiled: set[tuple[Any, ...]] = set()
         self._blocks: OrderedDict[tuple[int, int, float], Level] = OrderedDict()
         self._database, self._version = _open(path)
@@ -93,6 +103,10 @@ class Recording:
                 self._spoil("session", line[0])
         if problem is not None and not self.sessions:
             raise _damaged(path, problem) from problem
+        if not self.sessions and loses_commits(path):
+            raise RecordingError(
+                f"{path} cannot be read: {path.name}-wal, which holds all of it, is damaged."
+            )
         if not self.sessions:
             raise RecordingError(f"{path} holds no session: mlxtop was stopped before anything happened.")
 
@@ -140,15 +154,21 @@ class Recording:
         if level == 0:
             found.hi = found.lo
         width = WIDTHS[level - 1] if level else 0.0
-        for block in self._level(session, level, start - width, end):
-            _extend(found, block.slice(start - width, end))
-        if level > 0:
-            self._complete(found, session, level, start - width, end)
+        start -= width
+        for block in self._level(session, level, start, end):
+            _extend(found, block.slice(start, end))
+        if (session, level) in self.broken and level > 0:
+            # What is lost here may be there in full below.
+            found = Level(UNBOUNDED)
+            self._complete(found, session, level, start, end, None)
+        elif level > 0:
+            self._complete(found, session, level, start, end, self._table.last_end(session, level))
         return found
 
-    def _complete(self, found: Level, session: int, level: int, start: float, end: float) -> None:
-        """The buckets after the last block of a level are made of the rows of the level below."""
-        last = self._table.last_end(session, level)
+    def _complete(
+        self, found: Level, session: int, level: int, start: float, end: float, last: float | None
+    ) -> None:
+        """The buckets after `last`, which no block holds, are made of the rows of the level below."""
         width = WIDTHS[level - 1]
         begin = start // width * width
         if isinstance(last, float):
@@ -192,11 +212,17 @@ class Recording:
         if what not in self._spoiled:
             self._spoiled.add(what)
             self.damaged += 1
+            if "block" in what[:2]:
+                at = what.index("block")
+                self.broken |= {what[at + 1 : at + 3]}
 
     def check(self) -> None:
         """Looks at all blocks of samples and notes in `holes` which are missing. Reads the file once."""
         with self._at_one_moment():
             until = {line[0]: line[-1] for line in self._table.by_id("session", SESSION)}
+            if self._version >= 2:
+                for about in self.sessions:
+                    self._check_buckets(about.id)
             self.holes = [
                 hole for about in self.sessions for hole in self._check(about.id, until.get(about.id))
             ]
@@ -214,6 +240,16 @@ class Recording:
             before = row.end
         if isinstance(until, float) and isfinite(until) and (before is None or before < until):
             yield Hole(session, before or 0.0, until)
+        if loses_commits(self.path):
+            yield Hole(session, until or before or 0.0, float("inf"))
+
+    def _check_buckets(self, session: int) -> None:
+        for level in LEVELS:
+            before = None
+            for row in self._table.blocks(session, level, float("-inf"), float("inf")):
+                if not row.is_whole(session, level) or row.after != before:
+                    self._spoil("block", session, level, row.start)
+                before = row.end
 
     def _is_readable(self, session: int, row: BlockRow) -> bool:
         if not all(isinstance(time, float) and isfinite(time) for time in (row.start, row.end)):
@@ -227,17 +263,14 @@ class Recording:
         return True
 
     def damage(self) -> str | None:
-        """What cannot be read of it, in one sentence, as far as it was read; `None` when it is whole."""
+        """What cannot be read of it, once it was checked, in one sentence; `None` when it is whole."""
         if not self.damaged and not self.holes:
             return None
         if not self.holes:
-            return f"{self.damaged} damaged parts of {self.path} are left out."
+            return f"{self.path} is damaged: {self.damaged} parts of it cannot be read, none of them samples."
         several = len(self.sessions) > 1
         names = {about.id: f" of {one_line(about.label)}" if several else "" for about in self.sessions}
-        told = [
-            f"samples{names[hole.session]} between {format_clock(hole.start)} and {format_clock(hole.end)}"
-            for hole in self.holes[:HOLES_TOLD]
-        ]
+        told = [f"samples{names[hole.session]} {hole.describe()}" for hole in self.holes[:HOLES_TOLD]]
         more = len(self.holes) - len(told)
         rest = f", and {more} more stretches" if more else ""
         return f"{self.path} is damaged: {', '.join(told)}{rest} are lost; the rest was read."

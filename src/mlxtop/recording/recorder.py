@@ -75,10 +75,14 @@ class _Written:
     """The bucket of each level that is still being filled."""
     buckets: dict[int, list[Row]] = field(default_factory=dict)
     """Those of each level that wait until there is a block of them."""
+    ends: dict[int, float] = field(default_factory=dict)
+    """The last bucket of each level that is in a block."""
 
     def copy(self) -> "_Written":
         buckets = {level: list(rows) for level, rows in self.buckets.items()}
-        return replace(self, samples=list(self.samples), begun=dict(self.begun), buckets=buckets)
+        return replace(
+            self, samples=list(self.samples), begun=dict(self.begun), buckets=buckets, ends=dict(self.ends)
+        )
 
 
 class _Track:
@@ -91,6 +95,8 @@ class _Track:
         self.written = _Written()
         self.waiting: deque[Item] = deque()
         """What has come and is not committed yet."""
+        self.begun = False
+        """Whether it is in the file."""
         self.over = False
         """Whether the program's own end has been told."""
 
@@ -260,11 +266,22 @@ class Recorder(threading.Thread):
                 for _ in range(items):
                     self._lose(track.waiting.popleft())
             return
+        self._keep_first(tracks)
         for track, state, items in zip(tracks, written, count, strict=True):
             track.written = state
             for _ in range(items):
                 track.waiting.popleft()
         self._recover()
+
+    def _keep_first(self, tracks: Sequence[_Track]) -> None:
+        """What says which sessions there are goes into the database itself: of a log that is damaged all is
+        lost from there on."""
+        if all(track.begun for track in tracks):
+            return
+        with suppress(sqlite3.Error):
+            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        for track in tracks:
+            track.begun = True
 
     def _look_after_file(self) -> None:
         """A file that was moved or removed under us would be written on, unseen: a new one is begun."""
@@ -370,7 +387,9 @@ class Recorder(threading.Thread):
                     zip(*(getattr(r, part) for r in waiting), strict=True) for part in ("lo", "hi", "last")
                 )
                 columns = [column for part in parts for column in part]
-                self._insert_block(number, level, [round(r.time * 1e6) for r in waiting], columns)
+                times, after = [round(r.time * 1e6) for r in waiting], written.ends.get(level)
+                self._insert_block(number, level, times, columns, after)
+                written.ends[level] = times[-1] / 1e6
                 waiting.clear()
 
     def _write_text(self, track: _Track, written: _Written, last: bool) -> None:
@@ -384,7 +403,7 @@ class Recorder(threading.Thread):
             written.text = line.number + 1
 
     def _insert_block(
-        self, number: int, level: int, times: list[int], columns: Sequence[Any], after: float | None = None
+        self, number: int, level: int, times: list[int], columns: Sequence[Any], after: float | None
     ) -> None:
         data = codec.pack([times, *columns])
         start, end = times[0] / 1e6, times[-1] / 1e6

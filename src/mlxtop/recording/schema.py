@@ -8,7 +8,7 @@
     block    samples (level 0) and their extremes in buckets of 1, 10, 60 and 600 s (levels 1 to 4), packed
              by `codec.py`: at level 0 the columns are those of `core.sample.Sample`, above it the bucket's
              begin, the lowest and the highest of each gauge, and the last of each counter. `after`:
-             at level 0 the time of the sample before the first, which tells when a block is missing
+             the time of the row before the first, which tells when a block is missing
     text     prompts, replies and output, only where the person asked for them
 
 Every row ends in `crc`, the `checksum` of its other values. Times are seconds since the session began; sizes

@@ -7,6 +7,7 @@ found by asking for later and later ones.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import ceil
 from typing import Any, NamedTuple
 
 from mlxtop.recording import schema
@@ -86,6 +87,10 @@ class Table:
             try:
                 for *row, crc in self._database.execute(query, (at,)):
                     number = row[0]
+                    if number < at:
+                        # Pages are in each other's place: what was read would be read again.
+                        self._spoil(table, "out of order", number)
+                        continue
                     if not self._old and 0 <= last < number - 1:
                         self._spoil(table, "missing after", last)
                     last, at = number, number + 1
@@ -96,8 +101,8 @@ class Table:
                 return
             except sqlite3.Error as error:
                 self._pass_over(error, table, "after", last)
-                found = self._beyond(lambda id_: self._one(query, round(id_)), max(at, 0), LARGEST, 1, 1)
-                if found is None:
+                found = self._beyond(lambda id_: self._one(query, ceil(id_)), max(at, 0), LARGEST, 1, 1)
+                if found is None or found[0] <= at:
                     return
                 at = found[0]
 
@@ -106,18 +111,23 @@ class Table:
     def blocks(self, session: int, level: int, start: float, end: float) -> Iterator[BlockRow]:
         """The blocks with rows from `start` to `end`, in order."""
         query = self._blocks("start >= ? AND end >= ? AND start < ? ORDER BY start")
-        at = self._begin(session, level, start)
+        at, last = self._begin(session, level, start), BEGIN
         while True:
             try:
                 for row in self._database.execute(query, (session, level, at, start, end)):
                     block = BlockRow(*row)
+                    if isinstance(block.start, float):
+                        if block.start <= last:
+                            # Pages are in each other's place: what was read would be read again.
+                            self._spoil("block", session, level, "out of order", block.start)
+                            continue
+                        at = last = block.start
                     yield block
-                    at = block.start if isinstance(block.start, float) else at
                 return
             except sqlite3.Error as error:
                 self._pass_over(error, "block", session, level, at)
                 found = self._next(session, level, max(at, 0.0))
-                if found is None or found.start >= end:
+                if found is None or not at < found.start < end:
                     return
                 at = found.start
 

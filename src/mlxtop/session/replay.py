@@ -177,8 +177,10 @@ class ReplayFleet:
         self.playhead.seek(self.playhead.end)
         self.damage: str | None = None
         """What of the recording cannot be read, once that is known."""
-        # All of a long one takes a while to look at.
         self.checker = threading.Thread(target=self._check, name="mlxtop-check", daemon=True)
+
+    def start_check(self) -> None:
+        """Finds out what is damaged, on a thread: a long recording takes a while."""
         self.checker.start()
 
     @own.counted()
@@ -187,6 +189,7 @@ class ReplayFleet:
             recording = Recording(self.recording.path)
             recording.check()
             recording.close()
+            self.recording.broken |= recording.broken
             self.damage = recording.damage()
             for member in self._members:
                 member.warn(self.damage)
@@ -198,7 +201,7 @@ class ReplayFleet:
         return ()
 
     def news(self) -> str:
-        return self.damage or self.recording.damage() or ""
+        return self.damage or ""
 
     def say(self, text: str) -> None: ...
 
