@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mlxtop import __version__
 from mlxtop.agent import wire
+from mlxtop.session import messages
 from tests.agent.subject import Start
 
 plain = st.recursive(
@@ -55,21 +56,21 @@ def test_a_hello_fits_what_an_agent_reads() -> None:
 
 
 def test_a_newer_agent() -> None:
-    assert wire.disagreement({"protocol": wire.PROTOCOL + 1, "mlxtop": "9.1.0", "pid": 77}) == (
+    assert messages.disagreement({"protocol": wire.PROTOCOL + 1, "mlxtop": "9.1.0", "pid": 77}) == (
         f"Process 77 is watched by mlxtop 9.1.0, which is newer than this mlxtop {__version__}: upgrade mlxtop here."
     )
 
 
 @pytest.mark.parametrize("protocol", [0, -1, None, "1", [], 0.5])
 def test_an_older_agent_or_one_that_names_no_protocol(protocol: Any) -> None:
-    assert wire.disagreement({"protocol": protocol, "mlxtop": "0.0.1", "pid": 77}) == (
+    assert messages.disagreement({"protocol": protocol, "mlxtop": "0.0.1", "pid": 77}) == (
         f"Process 77 is watched by mlxtop 0.0.1, which is older than this mlxtop {__version__}: "
         "upgrade mlxtop in the program's environment and start it again."
     )
 
 
 def test_the_same_protocol_is_no_disagreement() -> None:
-    assert wire.disagreement(json.loads(wire.hello("watch"))) is None
+    assert messages.disagreement(json.loads(wire.hello("watch"))) is None
 
 
 def test_an_agent_lets_a_viewer_of_another_protocol_go(start: Start) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core.text import block, one_line
+from mlxtop.core.text import block, cell, one_line
 
 anything = st.text(st.characters(exclude_categories=()))
 BIDI = {*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A)), "\u200e", "\u200f"}
@@ -72,3 +72,17 @@ def test_hostile_text_is_seen_and_does_nothing(text: str, shown: str) -> None:
 def test_line_ends_of_all_systems_count_once() -> None:
     assert block("a\r\nb\rc\nd") == "a\nb\nc\nd"
     assert one_line("a\r\nb") == "a␍␊b"
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "@SUM(A1)", "+1", "-1", "\t=1", "\r=1", "  =1", "\u200b=1", "＝1", "\x00=cmd", "\n-1"]
+)
+def test_a_text_of_a_csv_file_is_no_formula(text: str) -> None:
+    shown = cell(text)
+    assert shown.lstrip()[0] not in "=+-@＝"
+    assert not any(ord(c) < 32 for c in shown)
+
+
+@pytest.mark.parametrize("text", ["", "decode", "a=b", "rank 0", "1-2", "—"])
+def test_any_other_text_of_a_csv_file_stays(text: str) -> None:
+    assert cell(text) == text

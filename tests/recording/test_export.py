@@ -142,7 +142,15 @@ def test_a_label_with_commas_quotes_and_line_ends_is_one_field(tmp_path: Path) -
     session = Session('a "b", c\nd')
     record(tmp_path / "run.mlxtop", [Sample(0.0, 1, 2, 3, 3)], session=session)
     (row,) = table(Recording(tmp_path / "run.mlxtop"))
-    assert row["session"] == 'a "b", c\nd'
+    assert row["session"] == 'a "b", c␊d'
+
+
+@pytest.mark.parametrize("label", ["=cmd|' /C calc'!A0", "\t@SUM(A1)", "-1+1", "\x1b[2J"])
+def test_a_label_is_neither_a_formula_nor_a_terminal_s_order(tmp_path: Path, label: str) -> None:
+    record(tmp_path / "run.mlxtop", [Sample(0.0, 1, 2, 3, 3)], session=Session(label))
+    (row,) = table(Recording(tmp_path / "run.mlxtop"))
+    assert row["session"].lstrip()[0] not in "=+-@\x1b"
+    assert (row["active_bytes"], row["time_seconds"]) == ("1", "0.000000")
 
 
 def test_sessions_that_share_a_label_are_told_apart(tmp_path: Path) -> None:

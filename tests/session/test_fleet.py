@@ -17,10 +17,14 @@ import pytest
 
 from mlxtop.agent import place, wire
 from mlxtop.agent.place import Address
+from mlxtop.cli.attach import terminate
+from mlxtop.core.budget import parse_action
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.event import Kind
-from mlxtop.session.attach import attach
+from mlxtop.session import messages
+from mlxtop.session.attach import AttachFleet, attach
 from mlxtop.session.fleet import AgentFleet, Role, everyone, remove_stale
+from mlxtop.session.guard import Guard, environment
 from mlxtop.session.program import Program
 from mlxtop.session.remote import RemoteSession
 from mlxtop.session.run import RunFleet
@@ -299,9 +303,9 @@ SAMPLE = wire.line("samples", cpu=0.0, rows=[[0.5, MIB, 0, MIB, -1, 0, 0, 0, 0, 
 
 
 @contextmanager
-def false_agent(*lines: bytes, stays: bool = True) -> Iterator[str]:
-    """Says `lines` to whoever comes; its address is that of this very process."""
-    path = place.address(os.getpid(), "")
+def false_agent(*lines: bytes, stays: bool = True, pid: int | None = None) -> Iterator[str]:
+    """Says `lines` to whoever comes; its address is that of this very process, or of `pid`."""
+    path = place.address(pid or os.getpid(), "")
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
     server.listen()
@@ -334,7 +338,6 @@ NONSENSE = {
     "no JSON": b"nonsense\n",
     "no object": b"[]\n",
     "no type": b"{}\n",
-    "an unknown kind of event": b'{"type": "event", "time": 1, "kind": "party", "data": {}}\n',
     "samples that are none": b'{"type": "samples", "cpu": 0, "rows": [[1, 2]]}\n',
     "too deep": b"[" * 100_000 + b"\n",
     "a line without end": b"x" * (wire.LONGEST_LINE + 2**19),
@@ -415,6 +418,50 @@ def test_an_agent_that_refuses(open_fleet: Callable[..., Any]) -> None:
         until(lambda: fleet.problem)
         assert str(fleet.problem).endswith("cannot be watched: it is already watched by mlxtop (process 5).")
         assert not member(fleet).controls
+
+
+def test_what_nobody_here_knows_is_passed_over(open_fleet: Callable[..., Any]) -> None:
+    unknown = b'{"type": "event", "time": 1, "kind": "party", "data": {}}\n{"type": "party"}\n'
+    mark = {"name": "after it", "who": "x", "active": 1, "cache": 1, "peak": 1, "tokens": 1}
+    with false_agent(say_hello(), SAMPLE, unknown, wire.line("event", time=1.0, kind="mark", data=mark)):
+        fleet = open_fleet(all_agents())
+        until(lambda: fleet.members() and "after it" in [m.name for m in member(fleet).state.marks])
+
+
+def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
+    start: Start, open_fleet: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The number of a local process, named by one who is not that process, gives no power over it."""
+    subject, log = start.up(), tmp_path / "secret"
+    log.write_text("a secret of this machine")
+    sample = wire.line("samples", cpu=0.0, rows=[[0.5, MIB, 0, MIB, MIB, 0, 0, 0, 0, -1, -1]])
+    with false_agent(say_hello(pid=subject.pid, log=str(log)), sample) as path:
+        fleet = open_fleet(AttachFleet([Address(0, "", path)]))
+        until(lambda: fleet.members())
+        (liar,) = fleet.everyone
+        assert (liar.pid, liar.process, liar.log) == (subject.pid, None, None)
+        liar.take(messages.Facts(1.0, {"pid": subject.pid}, {}))
+        guard = Guard(lambda: [liar], 1, [parse_action("stop")], terminate)
+        for _ in range(3):
+            guard.look()
+        assert "cannot be stopped from here" in str(liar.state.error)
+        assert liar.state.system is None
+        assert "MLXTOP_PID" not in environment(liar)
+        assert "secret" not in "".join(line.text for line in liar.transcript.since(0))
+        assert fleet.how_it_ended(liar) == "the connection to its agent ended"
+        assert subject.process.poll() is None
+    real = member(open_fleet(all_agents()))
+    assert (real.pid, real.process) == (subject.pid, subject.pid)
+    terminate(real)
+    subject.process.wait(10)
+
+
+def test_two_machines_may_name_the_same_process(open_fleet: Callable[..., Any]) -> None:
+    with false_agent(say_hello(pid=1), SAMPLE) as one, false_agent(say_hello(pid=1), SAMPLE, pid=1) as other:
+        fleet = open_fleet(AttachFleet([Address(0, "", one), Address(0, "", other)]))
+        until(lambda: len(fleet.members()) == 2)
+        assert [m.label for m in fleet.members()] == ["1", "1 (2)"]
+        assert len({m.pid for m in fleet.members()}) == 2
 
 
 # Attaching

@@ -14,7 +14,7 @@ from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.system import System, from_told
 from mlxtop.session import guard as module
-from mlxtop.session.guard import Guard, is_here, set_budget, usage
+from mlxtop.session.guard import Guard, set_budget, usage
 from tests.tui.recorded import RecordedSession
 
 MIB = 2**20
@@ -156,12 +156,9 @@ def test_the_machine_is_read_only_where_the_program_runs_on_it(session) -> None:
     guard.look()
     assert session.state.system is None
     here = Guarded()
-    here.state.facts = {**here.state.facts, "pid": os.getpid()}
+    here.process = os.getpid()
     Guard(lambda: (here,)).look()
     assert here.state.system.pss > 0 or sys.platform != "linux"
-    assert is_here(os.getpid())
-    assert not is_here(2**22 + 1)
-    assert not is_here(None)
 
 
 def test_what_is_dear_is_read_seldom(session, monkeypatch) -> None:
@@ -176,7 +173,7 @@ def test_what_is_dear_is_read_seldom(session, monkeypatch) -> None:
 
     monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
     monkeypatch.setattr(module.system, "reader", reader)
-    session.state.facts = {**session.state.facts, "pid": os.getpid()}
+    session.process = os.getpid()
     guard = Guard(lambda: (session,))
     for _ in range(4):
         guard.look()
@@ -192,7 +189,7 @@ def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom
     readings = iter([calm, calm._replace(available=8), tight, tight._replace(available=4), hot, hot, hot])
     monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
     monkeypatch.setattr(module.system, "reader", lambda pid, unified: lambda dear: next(readings))
-    session.state.facts = {**session.state.facts, "pid": os.getpid()}
+    session.process = os.getpid()
     guard = Guard(lambda: (session,))
     for _ in range(6):
         guard.look()
@@ -207,7 +204,7 @@ def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_this_machine_tells_is_an_event_like_any_other(session) -> None:
-    session.state.facts = {**session.state.facts, "pid": os.getpid()}
+    session.process = os.getpid()
     Guard(lambda: (session,)).look()
     told = session.timeline.latest(Kind.SYSTEM)
     assert told.data["available"] > 0
@@ -215,7 +212,7 @@ def test_what_this_machine_tells_is_an_event_like_any_other(session) -> None:
 
 
 def test_over_a_recording_this_machine_is_not_read(session) -> None:
-    session.state.facts = {**session.state.facts, "pid": os.getpid()}
+    session.process = os.getpid()
     session.playhead = Playhead(10.0)
     Guard(lambda: (session,)).look()
     assert session.state.system is None

@@ -22,6 +22,7 @@ class RecordedSession:
     """The session of `TRACE` up to `until` seconds, with its clock stopped there."""
 
     title = "demo"
+    process: int | None = None
     interval = 0.1
     footprint_kind = "RSS"
     steps_are = "tokens"

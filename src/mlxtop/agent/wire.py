@@ -57,19 +57,3 @@ def read(text: bytes | bytearray) -> dict[str, Any]:
 def hello(role: str) -> bytes:
     """What a viewer says first."""
     return line("hello", protocol=PROTOCOL, mlxtop=__version__, pid=os.getpid(), role=role)
-
-
-def disagreement(hello: dict[str, Any]) -> str | None:
-    """Why this viewer cannot talk to the agent that said `hello`, in one sentence; `None` if it can."""
-    theirs, version = hello.get("protocol"), hello.get("mlxtop")
-    if theirs == PROTOCOL:
-        return None
-    if isinstance(theirs, int) and theirs > PROTOCOL:
-        return (
-            f"Process {hello.get('pid')} is watched by mlxtop {version}, which is newer than this mlxtop "
-            f"{__version__}: upgrade mlxtop here."
-        )
-    return (
-        f"Process {hello.get('pid')} is watched by mlxtop {version}, which is older than this mlxtop "
-        f"{__version__}: upgrade mlxtop in the program's environment and start it again."
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import Printed, leave
 from mlxtop.cli.params import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
@@ -49,11 +49,13 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     fleet = session.attach(which, on_join(values, recording))
     guard = Guard(lambda: fleet.everyone, ceiling.ask, ceiling.actions, terminate)
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
-    with terminal(lambda text: fleet.everyone[0].transcript.write("log", text), not os.isatty(0)):
+    printed = Printed(lambda text: fleet.everyone[0].transcript.write("log", text))
+    with terminal(printed, not os.isatty(0)):
         app = MlxtopApp(alone, fleet=None if alone else fleet, ask=lambda: question(fleet.everyone))
         guard.start()
         app.run()
     guard.stop()
+    printed.tell(app.crashed)
     if app.answer == "restore":
         for watched in fleet.everyone:
             watched.put_back()
@@ -64,16 +66,13 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
 
 def terminate(session: "Session") -> None:
     """Asks an attached program to end. A program on another host is out of our reach."""
-    from mlxtop.session.guard import is_here
-
-    pid = session.state.facts.get("pid")
-    if is_here(pid):
+    if session.process is not None:
         with suppress(OSError):
-            os.kill(pid, signal.SIGTERM)
+            os.kill(session.process, signal.SIGTERM)
     else:
         session.happen(
             Kind.ERROR,
-            message="The program runs on another host and cannot be stopped from here.",
+            message="The program is not known to run on this machine and cannot be stopped from here.",
             phase="budget",
         )
 

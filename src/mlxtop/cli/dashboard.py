@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import leave, tell
 from mlxtop.cli.params import Run
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.session.guard import Guard
@@ -45,7 +45,7 @@ def run_dashboard(run: Run) -> NoReturn:
         logged = [line.text for line in session.transcript.since(0) if line.who == "log"]
         print("\n".join(logged), file=sys.stderr)
     if session.failure is not None:
-        print(f"mlxtop: {session.failure}", file=sys.stderr)
+        tell(str(session.failure))
         code = session.failure.exit_code
     session.close(CLOSE_WITHIN)
     end_recording(recording, cause(code))

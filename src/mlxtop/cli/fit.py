@@ -13,6 +13,7 @@ from mlxtop.cli.values import COUNT, FILE, NAME, SEED, SIZE, BudgetParam, Contex
 from mlxtop.core.budget import Ask, Budget, resolve
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.files import put
+from mlxtop.core.text import block
 from mlxtop.core.units import DEFAULT, Size, format_size
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def fit(
     if markdown is not None:
         put(markdown, answer.markdown(), tell)
     text = answer.text() if sys.stdout.isatty() else answer.text(None)
-    click.echo(json.dumps(answer.to_json(), indent=2) if as_json else text)
+    click.echo(json.dumps(answer.to_json(), indent=2) if as_json else block(text))
     leave(INTERRUPTED if answer.study.interrupted else 0 if answer.fits else 1)
 
 

@@ -59,7 +59,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
 
     def stop(session: Session) -> None:
         why = f"stopped at the budget of {format_size(session.state.budget and session.state.budget.bytes)}"
-        click.echo(f"mlxtop: {why}", err=True)
+        tell(why)
         session.stop()
         lines.put(_Ended(1, why))
 
@@ -75,7 +75,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
                 code, ended = item.code, item.cause
                 break
             if isinstance(item, Event) and item.kind is Kind.ERROR:
-                click.echo(f"mlxtop: {item.data['message']}", err=True)
+                tell(f"{item.data['message']}")
                 code, ended = session.failure.exit_code if session.failure else 1, "failed"
             if as_json:
                 _print_json(_line(item, session))

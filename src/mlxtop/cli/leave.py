@@ -1,6 +1,8 @@
 """The last act of a command that ran MLX."""
 
 import os
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -8,7 +10,7 @@ import click
 
 from mlxtop.cli.streams import flush
 from mlxtop.core.files import OutputError
-from mlxtop.core.text import block
+from mlxtop.core.text import block, plain
 
 
 def leave(code: int) -> NoReturn:
@@ -31,6 +33,25 @@ def leave(code: int) -> NoReturn:
 def tell(sentence: str) -> None:
     """Says something of ours on standard error, where there is one. Names in it may be foreign text."""
     show(f"mlxtop: {sentence}\n")
+
+
+class Printed:
+    """What was printed while a screen was up: it tells what the screen's own failure was."""
+
+    def __init__(self, write: Callable[[str], None] | None = None) -> None:
+        self._write = write
+        self._lines: deque[str] = deque(maxlen=500)
+
+    def __call__(self, line: str) -> None:
+        self._lines.append(line)
+        if self._write is not None:
+            self._write(line)
+
+    def tell(self, crashed: bool) -> None:
+        """After a crash, says that there was one, and what was printed."""
+        if crashed:
+            show("\n".join([*map(plain, self._lines), ""]))
+            tell("the screen failed; please report this.")
 
 
 def show(text: str) -> None:

@@ -4,14 +4,20 @@ import json
 import shutil
 import socket
 import sys
+import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 
+if TYPE_CHECKING:
+    from mlxtop.session.messages import Hello
+
+ANSWER_WITHIN = 1.0
+"""Seconds that an agent has to say who it is."""
 HEADS = ("pid", "active", "cache", "footprint", "watched", "command")
 
 
@@ -45,13 +51,12 @@ def collect() -> list[dict[str, Any]]:
         if hello is None:
             remove_stale(address)
             continue
-        counters = hello.get("counters") or {}
         rows.append(
             {
-                "pid": hello["pid"],
-                "command": command(hello["argv"]),
-                **{name: counters.get(name) for name in ("active", "cache", "peak", "footprint")},
-                "watched": "ready" if hello["watched"] is None else "yes",
+                "pid": hello.pid,
+                "command": command(list(hello.argv)),
+                **{name: hello.counters.get(name) for name in ("active", "cache", "peak", "footprint")},
+                "watched": "ready" if hello.watched is None else "yes",
                 "socket": address.path,
             }
         )
@@ -69,15 +74,23 @@ def collect() -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["pid"])
 
 
-def _ask(path: str) -> dict[str, Any] | None:
-    """What the agent at `path` says of itself, `None` when nobody answers."""
+def _ask(path: str) -> "Hello | None":
+    """What the agent at `path` says of itself, `None` when nobody answers in time."""
     from mlxtop.agent import wire
+    from mlxtop.session.messages import hello
 
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, suppress(OSError, ValueError, KeyError):
-        sock.settimeout(1.0)
+    end, text = time.monotonic() + ANSWER_WITHIN, b""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, suppress(OSError, ValueError):
+        sock.settimeout(ANSWER_WITHIN)
         sock.connect(path)
-        hello = wire.read(sock.makefile("rb").readline(wire.LONGEST_LINE))
-        return hello if {"pid", "argv", "watched"} <= hello.keys() else None
+        while b"\n" not in text and len(text) <= wire.LONGEST_LINE:
+            # One that sends a letter a second is not waited for any longer either.
+            sock.settimeout(max(0.001, end - time.monotonic()))
+            more = sock.recv(2**16)
+            if not more:
+                return None
+            text += more
+        return hello(wire.read(text.partition(b"\n")[0]))
     return None
 
 

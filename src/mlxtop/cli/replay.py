@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave, tell
+from mlxtop.cli.leave import Printed, leave, tell
 from mlxtop.cli.values import FILE
 
 
@@ -23,9 +23,11 @@ def replay(file: Path) -> NoReturn:
 
     fleet = ReplayFleet(file)
     check()
-    with terminal(lambda _: None, not os.isatty(0)):
+    printed = Printed()
+    with terminal(printed, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet, opened=fleet.start_check)
         app.run()
+    printed.tell(app.crashed)
     if fleet.damage is not None:
         tell(fleet.damage)
     leave(app.return_code or 0)

@@ -1,11 +1,13 @@
 """`mlxtop report`: a recording as one page, to be attached to a bug report."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from mlxtop.cli.values import FILE
 from mlxtop.core.errors import UsageError
+from mlxtop.core.text import one_line
 
 
 @click.command(epilog="Try: mlxtop report overnight.mlxtop && open overnight.html")
@@ -36,7 +38,8 @@ def report(file: Path, out: Path | None) -> None:
     recording.close()
     put(target, text, tell)
     tell_damage(recording)
-    click.echo(target)
+    # A path for a script is as it is; a terminal obeys nothing in it.
+    click.echo(one_line(str(target)) if sys.stdout.isatty() else target)
 
 
 def _ours(target: Path) -> bool:

@@ -14,7 +14,7 @@ import click
 from mlxtop.cli import streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import leave, show, tell
 from mlxtop.cli.params import Ceiling, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
@@ -146,10 +146,10 @@ def end(app: Any, fleet: RunFleet) -> int:
     if program.code is None:
         kept = f"; its output goes to {program.log}" if program.log else ""
         with contextlib.suppress(OSError):
-            click.echo(f"mlxtop: {fleet.title} goes on (mlxtop attach {program.pid}){kept}", err=True)
+            tell(f"{fleet.title} goes on (mlxtop attach {program.pid}){kept}")
         return int(app.return_code or 0)
     with contextlib.suppress(OSError):
-        click.echo(f"mlxtop: {fleet.title} {program.how()}", err=True)
+        tell(f"{fleet.title} {program.how()}")
     program.forget_log()
     return program.exit_code
 
@@ -164,8 +164,7 @@ def run_headless(fleet: RunFleet, guard: Guard, place: Foreground) -> int:
     place.back()
     guard.stop()
     fleet.settle()
-    with contextlib.suppress(BrokenPipeError):
-        click.echo(report(fleet), err=True)
+    show(report(fleet) + "\n")
     return program.exit_code
 
 

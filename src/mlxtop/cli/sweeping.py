@@ -18,6 +18,7 @@ import click
 from mlxtop.cli.leave import leave, tell
 from mlxtop.cli.signals import catch
 from mlxtop.core.files import OutputError, is_regular, put
+from mlxtop.core.text import block
 from mlxtop.core.units import format_span
 from mlxtop.probe import own
 from mlxtop.sweep import store, table
@@ -106,11 +107,11 @@ def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, out
         if line is not None and line != told[0]:
             told[0] = line
             with suppress(OSError):
-                click.echo(f"mlxtop: {line}", err=True)
+                tell(line)
 
     few = too_few(plan.rounds)
     if few is not None:
-        click.echo(f"mlxtop: {few}", err=True)
+        tell(few)
     sweep = make(plan, options, changed=changed, keep=outputs.keep, stored=stored)
     signals: list[int] = []
 
@@ -170,17 +171,17 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
     """Prints and writes the result, and ends the process."""
     try:
         if sweep.failure is not None:
-            click.echo(f"mlxtop: {sweep.failure}", err=True)
+            tell(f"{sweep.failure}")
             code = sweep.failure.exit_code
         elif sweep.progress.stage != "done":
-            click.echo(f"mlxtop: {interrupted(sweep, outputs.json)}", err=True)
+            tell(f"{interrupted(sweep, outputs.json)}")
         if any(reading.values for reading in sweep.readings):
             if not outputs.takes_stdout:
-                click.echo(report(sweep))
+                click.echo(block(report(sweep)))
             outputs.end(sweep)
         sys.stdout.flush()
     except OutputError as error:
-        click.echo(f"mlxtop: {error}", err=True)
+        tell(str(error))
         code = code or error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

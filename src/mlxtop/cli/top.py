@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave
+from mlxtop.cli.leave import Printed, leave
 
 
 @click.command(epilog="Try: mlxtop top, then Enter on a program")
@@ -19,8 +19,10 @@ def top() -> NoReturn:
     check()
     place.tidy()
     fleet = TopFleet()
-    with terminal(lambda _: None, not os.isatty(0)):
+    printed = Printed()
+    with terminal(printed, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet, opened=fleet.start, alone=False)
         app.run()
+    printed.tell(app.crashed)
     fleet.stop()
     leave(app.return_code or 0)

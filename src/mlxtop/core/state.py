@@ -11,6 +11,9 @@ from mlxtop.core.limits import KNOBS, Knob, Limit
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.system import System, from_told
 
+MARKS_KEPT = 4_096
+"""Marks that can still be measured from, beside the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -80,7 +83,8 @@ class State:
                 self.run_peak = max(self.run_peak, data["peak"])
             case Kind.MARK:
                 snapshot = Snapshot(data["active"], data["cache"], data["peak"], event.time)
-                self.marks = [*self.marks, Mark(data["name"], snapshot, data["tokens"])]
+                first, others = self.marks[:1], self.marks[1:][-MARKS_KEPT:]
+                self.marks = [*first, *others, Mark(data["name"], snapshot, data["tokens"])]
             case Kind.GENERATION:
                 self.generations += 1
                 self.generation = data

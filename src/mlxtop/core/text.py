@@ -18,6 +18,9 @@ _BLOCK = {**_LINE, 0x0A: "\n"}
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 
 
+FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
 def plain(text: str) -> str:
     """`text` without the escapes that colour it or move a cursor."""
     return _ESCAPES.sub("", text) if "\x1b" in text else text
@@ -31,6 +34,15 @@ def one_line(text: str) -> str:
 def block(text: str) -> str:
     """`text` with its line ends kept (CRLF and lone CR count as one) and nothing a terminal would obey."""
     return _settle(text.replace("\r\n", "\n").replace("\r", "\n").translate(_BLOCK))
+
+
+def cell(text: str) -> str:
+    """`text` as a cell of a CSV file: on one line, and no formula for the spreadsheet that opens it.
+
+    OWASP, "CSV Injection": an apostrophe before `=`, `+`, `-`, `@`, which tab and CR may not hide.
+    """
+    shown = one_line(text)
+    return f"'{shown}" if shown.lstrip()[:1] in FORMULAS else shown
 
 
 def shortened(value: object, most: int = 40) -> str:

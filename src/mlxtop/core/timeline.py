@@ -12,11 +12,22 @@ KEPT = 4_096
 """Events kept of each kind, so that a flood of one never drowns another."""
 
 
+CENSUSES_KEPT = 200
+"""A census is a hundred times as large as any other event."""
+
+
+def most(kind: Kind, kept: int) -> int:
+    """How many events of a kind are kept where `kept` are of the others."""
+    return min(kept, CENSUSES_KEPT) if kind is Kind.CENSUS else kept
+
+
 class Timeline:
     """Events by kind, in order of time. Any thread adds, any thread asks."""
 
     def __init__(self, kept: int | None = KEPT) -> None:
-        self._kinds: dict[Kind, deque[Event]] = {kind: deque(maxlen=kept) for kind in Kind}
+        self._kinds: dict[Kind, deque[Event]] = {
+            kind: deque(maxlen=kept and most(kind, kept)) for kind in Kind
+        }
         self._lock = Lock()
         self.routine: Counter[Kind] = Counter()
         """How many routine events there were of each kind: counted, not kept."""

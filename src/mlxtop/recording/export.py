@@ -12,6 +12,7 @@ from typing import IO, Any, BinaryIO
 from mlxtop.core.columns import Level
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
+from mlxtop.core.text import cell
 from mlxtop.recording.reader import About, Recording
 
 CHUNK_ROWS = 25_000
@@ -56,11 +57,12 @@ def labels(sessions: Sequence[About]) -> dict[int, str]:
 
 
 def write_csv(recording: Recording, out: IO[str]) -> None:
-    """One row a sample under `HEADER`; a number nobody knows is an empty field."""
+    """One row a sample under `HEADER`; a number nobody knows is an empty field, and no text a formula."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    for about, label in _each(recording):
-        names = recording.phases(about.id)
+    for about, name in _each(recording):
+        # A phase and a label may be any text: a spreadsheet must not run them.
+        names, label = list(map(cell, recording.phases(about.id))), cell(name)
         for chunk in chunks(recording, about.id):
             table = _table(chunk)
             writer.writerows(

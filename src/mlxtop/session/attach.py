@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from mlxtop.agent import boot, place, target
 from mlxtop.agent.inject import inject
@@ -15,6 +14,7 @@ from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
 from mlxtop.session.fleet import AgentFleet, Link
+from mlxtop.session.messages import Hello
 from mlxtop.session.remote import RemoteSession
 from mlxtop.session.tail import Tail
 
@@ -51,7 +51,7 @@ class AttachFleet(AgentFleet):
         found, self._waiting = self._waiting, []
         return found
 
-    def _greet(self, link: Link, hello: dict[str, Any]) -> None:
+    def _greet(self, link: Link, hello: Hello) -> None:
         super()._greet(link, hello)
         self.look()
 

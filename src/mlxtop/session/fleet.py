@@ -7,15 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 from mlxtop.agent import place, wire
 from mlxtop.agent.place import Address
 from mlxtop.core.errors import fatal
+from mlxtop.core.text import one_line, shortened
 from mlxtop.core.transcript import Transcript
 from mlxtop.probe import footprint, own
 from mlxtop.probe.process import is_alive
+from mlxtop.session import messages, peer
+from mlxtop.session.messages import Hello, Refused
 from mlxtop.session.protocol import Stranger
 from mlxtop.session.remote import RemoteSession
 
@@ -26,6 +30,7 @@ FIND_EVERY = 0.4
 thread does."""
 GATHER = 0.02
 """Seconds between two readings: what many agents say is taken in at one go."""
+OUTBOX_MOST = 2**20
 Role = Literal["look", "watch"]
 
 
@@ -52,6 +57,8 @@ class Link:
         if not data:
             return None
         self._inbox += data
+        if b"\n" not in data and len(self._inbox) <= wire.LONGEST_LINE:
+            return []
         *lines, rest = self._inbox.split(b"\n")
         if len(rest) > wire.LONGEST_LINE:
             raise ValueError("a line without end")
@@ -64,9 +71,10 @@ class Link:
         return bool(self._outbox)
 
     def put(self, data: bytes) -> None:
-        """Adds to what is to be sent."""
+        """Adds to what is to be sent; to one that reads nothing, no more than so much."""
         with self._lock:
-            self._outbox += data
+            if len(self._outbox) + len(data) <= OUTBOX_MOST:
+                self._outbox += data
 
     def flush(self) -> None:
         """Sends what can be sent without waiting."""
@@ -232,60 +240,77 @@ class AgentFleet(threading.Thread):
                 self._take(link, message)
         except Exception as error:
             # Whatever it was, it came from this agent: the others go on.
-            self._lose(link, f"its agent sent what mlxtop does not understand ({error})")
+            why = one_line(shortened(f"{type(error).__name__}: {error}", 120))
+            self._lose(link, f"its agent sent what mlxtop does not understand ({why})")
             return
         if messages is None:
             self._lose(link, None)
 
     def _take(self, link: Link, message: dict[str, Any]) -> None:
-        if message["type"] == "refused":
-            link.refused = self.problem = f"Process {link.address.pid} cannot be watched: {message['why']}."
+        if link.session is None and message["type"] == "hello":
+            why = messages.disagreement(message)
+            if why is not None:
+                link.refused = self.problem = why
+                self.changed.set()
+                return
+        found = messages.parse(message)
+        if isinstance(found, Refused):
+            link.refused = self.problem = f"{_name(link)} cannot be watched: {found.why}."
             if link.session is not None:
                 link.session.refuse(link.refused)
             self.changed.set()
-        elif link.session is not None:
-            link.session.take(message)
-        elif message["type"] == "hello":
-            self._greet(link, message)
+        elif link.session is not None and found is not None:
+            link.session.take(found)
+        elif isinstance(found, Hello):
+            self._greet(link, found)
 
-    def _greet(self, link: Link, hello: dict[str, Any]) -> None:
-        self.problem = wire.disagreement(hello) or self.problem
-        if wire.disagreement(hello):
-            link.refused = self.problem
-            self.changed.set()
-            return
+    def _greet(self, link: Link, hello: Hello) -> None:
 
         def send(data: bytes) -> None:
             link.put(data)
             self._nudge()
 
-        if self._role == "watch" and hello["watched"] is not None:
-            watcher = f"mlxtop (process {hello['watched']})"
+        if self._role == "watch" and hello.watched is not None:
+            watcher = f"mlxtop (process {hello.watched})"
             link.refused = self.problem = (
-                f"Process {hello['pid']} is already watched by {watcher}: leave that one first, "
+                f"Process {hello.pid} is already watched by {watcher}: leave that one first, "
                 "or look on with mlxtop top."
             )
             self.changed.set()
             return
-        link.session = self.session(hello, send)
+        link.session = self.session(hello, send, peer.process(link.socket, hello.pid))
+        self._tell_apart(link.session)
         send(wire.hello(self._role))
         self._members = tuple(sorted((*self._members, link.session), key=_order))
         if self._joined:
             self._joined(link.session)
         self.changed.set()
 
-    def session(self, hello: dict[str, Any], send: Callable[[bytes], None]) -> RemoteSession:
-        """A session for the agent that said `hello`."""
+    def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
+        """A session for the agent that said `hello`; `process` is it if it is one of this machine."""
         return RemoteSession(
-            hello, send, self.transcript, own_memory=self._own_memory, controls=self._role == "watch"
+            hello,
+            send,
+            self.transcript,
+            own_memory=self._own_memory,
+            controls=self._role == "watch",
+            process=process,
         )
+
+    def _tell_apart(self, session: RemoteSession) -> None:
+        """Gives a session another number where one that runs has it: on two machines they may be the same."""
+        taken = {member.pid for member in self._members}
+        if not any(member.ended is None and member.pid == session.pid for member in self._members):
+            return
+        number = next(n for n in count(2) if -n not in taken)
+        session.pid, session.label = -number, f"{session.label} ({number})"
 
     def _lose(self, link: Link, why: str | None) -> None:
         with suppress(KeyError, ValueError):
             self._selector.unregister(link.socket)
         link.socket.close()
         if why and link.session is None:
-            link.refused = self.problem = f"{link.address.path} cannot be watched: {why}."
+            link.refused = self.problem = f"{one_line(link.address.path)} cannot be watched: {why}."
         if link.session is not None and link.session.ended is None:
             link.session.end(why or self.how_it_ended(link.session))
         if not (why or link.refused):
@@ -296,7 +321,9 @@ class AgentFleet(threading.Thread):
     def how_it_ended(self, session: RemoteSession) -> str:
         """What is known of the end of a process that is not our child."""
         if session.bye:
-            return f"process {session.pid} ended"
+            return f"process {session.pid} ended" if session.process is not None else "its program ended"
+        if session.process is None:
+            return "the connection to its agent ended"
         if is_alive(session.pid):
             return f"the agent in process {session.pid} is gone; the program itself goes on"
         return f"process {session.pid} ended without a word: it was killed, or ended by os._exit"
@@ -312,6 +339,11 @@ def remove_stale(address: Address) -> None:
 def everyone() -> Iterable[Address]:
     """All agents of this user on this machine."""
     return list(place.addresses())
+
+
+def _name(link: Link) -> str:
+    """What to call an agent that was not heard of yet."""
+    return f"Process {link.address.pid}" if link.address.pid else one_line(link.address.path)
 
 
 def _order(session: RemoteSession) -> tuple[Any, ...]:

@@ -7,9 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TypeGuard
 
-from mlxtop.agent import place
 from mlxtop.core.budget import Action, Ask, Budget, Standing, level, reach, resolve, telling
 from mlxtop.core.errors import UsageError, fatal
 from mlxtop.core.event import Event, Kind
@@ -172,10 +170,9 @@ class _Watch:
         self._due = now + SYSTEM_EVERY
         if not self._found:
             self._found = True
-            facts = self._session.state.facts
-            pid = facts.get("pid")
-            if is_here(pid):
-                self._read = system.reader(pid, facts.get("unified", True))
+            pid = self._session.process
+            if pid is not None:
+                self._read = system.reader(pid, self._session.state.facts.get("unified", True))
         if self._read is None:
             return
         dear = now >= self._dear_due
@@ -237,17 +234,12 @@ def set_budget(session: Session, ask: Ask, who: str) -> None:
     session.happen(Kind.BUDGET, **telling(budget))
 
 
-def is_here(pid: object) -> TypeGuard[int]:
-    """Whether a process that says it has this id runs on this machine: a forwarded socket leads elsewhere."""
-    return isinstance(pid, int) and (pid == os.getpid() or any(a.pid == pid for a in place.addresses()))
-
-
 def environment(session: Session) -> dict[str, str]:
     """What a command learns of the session, in variables: sizes in bytes."""
     state = session.state
     budget, standing, sample = state.budget, state.standing, session.history.latest
     found: dict[str, Size | str | None] = {
-        "PID": state.facts.get("pid"),
+        "PID": session.process,
         "TITLE": session.title,
         "BUDGET": budget.bytes if budget else None,
         "AGAINST": budget.against if budget else None,

@@ -1,5 +1,6 @@
 """The session of a model that runs in this very process."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -39,6 +40,7 @@ class LocalSession:
     steps_are = "tokens"
     agent_cost: float | None = None
     playhead: Playhead | None = None
+    process: int | None = os.getpid()
     offers: frozenset[Wish] = frozenset(("say", "start", "forget", "collect", "census", "limits"))
 
     def __init__(self, options: Options, interval: float = 0.1, sink: Sink | None = None) -> None:

@@ -25,6 +25,9 @@ class Session(Protocol):
     """
 
     title: str
+    process: int | None
+    """The program's process where that is known to be one of this machine: only this may be signalled or
+    read. `None` behind a forwarded socket, and in a recording."""
     interval: float
     """Seconds between samples."""
     timeline: Timeline
@@ -88,6 +91,7 @@ class Member(Session, Protocol):
     """The session of one process among several."""
 
     pid: int
+    """What tells it from the others: its process id, if no other names the same. Never signalled nor read."""
     label: str
     """What tells it from the others in a few letters: `rank 0`, or its process id."""
     rank: int | None

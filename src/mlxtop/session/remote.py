@@ -1,22 +1,26 @@
 """The session of a program that mlxtop did not write: what its agent tells, and what it is asked for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlxtop.agent import wire
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.history import History
-from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.limits import Knob
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
+from mlxtop.core.text import one_line
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT, Size
+from mlxtop.session.messages import Bye, Facts, Found, Hello, Message, Phases, Samples
 from mlxtop.session.protocol import Wish
 
 COST_WINDOW = 5.0
+MOST_A_SECOND = 5_000
+"""Samples of a second that are kept."""
 SHORT = 200
 """Letters of a command that are kept."""
 
@@ -24,7 +28,7 @@ SHORT = 200
 class RemoteSession:
     """A member of a fleet: fed with an agent's messages by `take`, its wishes leave by `send`.
 
-    See `session.protocol.Member` for what a screen sees. Raises `ValueError` for a `hello` that is none.
+    See `session.protocol.Member` for what a screen sees. What comes in was checked by `session.messages`.
     """
 
     steps_are = "evals"
@@ -32,24 +36,28 @@ class RemoteSession:
 
     def __init__(
         self,
-        hello: dict[str, Any],
+        hello: Hello,
         send: Callable[[bytes], None],
         transcript: Transcript | None = None,
         say: Callable[[str], None] | None = None,
         own_memory: int | None = None,
         controls: bool = True,
+        process: int | None = None,
     ) -> None:
-        self.pid = int(_number(hello["pid"], 0))
-        self.rank: int | None = hello["rank"] if isinstance(hello["rank"], int) else None
-        self.started = _number(hello["started"], 0)
-        self.interval = max(0.001, _number(hello["interval"], 0))
-        self.command = [str(word) for word in hello["argv"]]
+        self.pid = hello.pid
+        """The process's number by its own word: it tells members apart, and is good for nothing else."""
+        self.process = process
+        self.rank = hello.rank
+        self.started = hello.started
+        self.interval = hello.interval
+        self.command = list(hello.argv)
         self.title = command(self.command)
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
-        self.watched: int | None = _count(hello["watched"], None)
+        self.watched = hello.watched
         """The process that watched it before us."""
-        self.log: str | None = hello["log"] if isinstance(hello["log"], str) else None
-        self.footprint_kind = str(hello["footprint"])
+        self.log = hello.log if process is not None else None
+        """Where the program's output goes: a path of this machine."""
+        self.footprint_kind = hello.footprint
         self.history = History(self.interval)
         self.timeline = Timeline()
         self.transcript = transcript or Transcript()
@@ -65,6 +73,7 @@ class RemoteSession:
         """Whether the program came to its end in order."""
         self.agent_cost: float | None = None
         self._cost_then = (0.0, 0.0)
+        self._second, self._in_second = -1, 0
         self.sink: Callable[[Event | Sample], None] | None = None
         """Told of every event and sample, on the fleet's thread."""
         self.found: dict[Knob, int] = {}
@@ -72,53 +81,48 @@ class RemoteSession:
         self.offers: frozenset[Wish] = frozenset(("collect", "census", "limits", *(("say",) if say else ())))
         self._say = say
         self._send = send
-        self._origin = time.monotonic() - _number(hello["now"], 0)
+        self._origin = time.monotonic() - hello.now
         self._ended_at = 0.0
 
     # What comes in
 
-    def take(self, message: dict[str, Any]) -> None:
-        """One message of the agent's. Raises `ValueError`, `KeyError` or `TypeError` when it is none."""
-        match message["type"]:
-            case "samples":
-                self._cost(_number(message["cpu"], 0))
-                for row in message["rows"]:
-                    self._sample(*row)
-            case "event":
-                kind, data = Kind(message["kind"]), message["data"]
-                self._happened(Event(_number(message["time"], 0), kind, _checked(kind, data)))
-            case "facts":
+    def take(self, message: Message) -> None:
+        """One message of the agent's. Raises `ValueError` when it does not go with those before it."""
+        match message:
+            case Samples(cpu, rows):
+                self._cost(cpu)
+                for sample in rows:
+                    self._sample(sample)
+            case Event():
+                self._happened(message)
+            case Facts(at, facts, limits):
                 # What was set since is told after it, though it happened before this comes here.
-                at = _number(message.get("time", self.now()), 0)
-                self._learn(at, message["facts"], message["limits"])
-            case "phases":
-                names = message["names"]
-                if not isinstance(names, list) or len(names) < len(self.phases):
+                self._learn(self.now() if at is None else at, facts, limits)
+            case Phases(names):
+                if len(names) < len(self.phases):
                     raise ValueError("phases are only added")
-                self.phases = [str(name) for name in names]
-            case "bye":
+                self.phases = list(names)
+            case Bye():
                 self.bye = True
 
-    def _sample(self, at: float, *row: int) -> None:
-        at = _number(at, 0)
-        if not all(type(value) is int and -1 <= value < 2**62 for value in row):
-            raise ValueError("a sample is made of whole numbers")
-        active, cache, peak, footprint, tokens, steps, decode, phase, weights, kv = row
-        if not 0 <= phase < len(self.phases):
+    def _sample(self, sample: Sample) -> None:
+        if sample.phase >= len(self.phases):
             raise ValueError("a phase that has no name")
         latest = self.history.latest
-        if latest is not None and at < latest.time:
+        if latest is not None and sample.time < latest.time:
             raise ValueError("time goes backwards")
-        total = active + cache
-        sample = Sample(
-            float(at), active, cache, peak, total, footprint, tokens, steps, decode, phase, weights, kv
-        )
+        # A second is kept as it came until the next begins: its samples are bounded.
+        second = int(sample.time)
+        self._in_second = self._in_second + 1 if second == self._second else 0
+        self._second = second
+        if self._in_second >= MOST_A_SECOND:
+            return
         self.history.add(sample)
         if self.sink:
             self.sink(sample)
         if latest is None:
             self._mark_begin(sample)
-        self.state.run_peak = max(self.state.run_peak, peak)
+        self.state.run_peak = max(self.state.run_peak, sample.peak)
 
     def _cost(self, cpu: float) -> None:
         """Seconds the agent's thread has used so far → its share of a core over the last while."""
@@ -141,29 +145,18 @@ class RemoteSession:
             self.sink(event)
 
     def _happened(self, event: Event) -> None:
-        # What cannot be told in words lacks something: it must not reach a screen.
-        event.describe()
         self.state.apply(event)
         self.timeline.add(event)
         if self.sink:
             self.sink(event)
 
-    def _learn(self, at: float, facts: dict[str, Any], limits: dict[str, Any]) -> None:
-        if not isinstance(facts, dict) or not isinstance(limits, dict):
-            raise ValueError("facts and limits have names")
+    def _learn(self, at: float, facts: Mapping[str, Any], limits: Mapping[Knob, Found]) -> None:
         self._happened(Event(at, Kind.FACTS, facts))
-        for knob in KNOBS:
-            if knob in limits:
-                value, who, default = limits[knob]
-                if not isinstance(who, str):
-                    raise ValueError("a limit is set by somebody")
-                value, default = _count(value, None), _count(default, None)
-                if value is None:
-                    continue
-                self.found.setdefault(knob, value)
-                found = {"knob": knob, "old": value, "new": value, "who": who, "found": True}
-                self._happened(Event(at, Kind.LIMIT, found))
-                self.state.limits[knob] = self.state.limits[knob]._replace(default=default)
+        for knob, limit in limits.items():
+            self.found.setdefault(knob, limit.value)
+            found = {"knob": knob, "old": limit.value, "new": limit.value, "who": limit.who, "found": True}
+            self._happened(Event(at, Kind.LIMIT, found))
+            self.state.limits[knob] = self.state.limits[knob]._replace(default=limit.default)
 
     def end(self, how: str) -> None:
         """The program is gone, or out of reach: the picture stands still from here on."""
@@ -247,43 +240,6 @@ class RemoteSession:
     def forget(self) -> None: ...
 
 
-MAY_BE_UNKNOWN = {"new", "old", "asked", "freed"}
-COUNTS = MAY_BE_UNKNOWN | {
-    "peak", "objects", "active", "cache", "tokens", "count", "done", "total", "ticks", "prompt_tokens",
-}  # fmt: skip
-SPANS = {"ttft", "tps", "prompt_tps"}
-TEXTS = {"knob", "who", "name", "message", "phase", "reason"}
-
-
-def _number(value: Any, least: float) -> float:
-    """A number of seconds or the like. Raises `ValueError` for what is none."""
-    if type(value) not in (int, float) or not least <= value <= 1e12:
-        raise ValueError(f"{str(value)[:20]} is no number that can be")
-    return float(value)
-
-
-def _count(value: Any, unknown: Any = 0) -> Any:
-    """A size or a count as it is, `None` only where `unknown` is. Raises `ValueError` for anything else."""
-    if (value is None and unknown is None) or (type(value) is int and -(2**63) <= value < 2**63):
-        return value
-    raise ValueError(f"{str(value)[:20]} is no size")
-
-
-def _checked(kind: Kind, data: Any) -> dict[str, Any]:
-    """The data of an event, each of its fields what it must be. Raises `ValueError`."""
-    if not isinstance(data, dict):
-        raise ValueError("an event has named data")
-    for name, value in data.items():
-        # A census looks at its own.
-        if name in COUNTS and kind is not Kind.CENSUS:
-            _count(value, None if name in MAY_BE_UNKNOWN else 0)
-        elif name in SPANS:
-            _number(value, 0)
-        elif name in TEXTS and not isinstance(value, str):
-            raise ValueError(f"{name} must be text")
-    return data
-
-
 def command(argv: Any) -> str:
     """A command line in few words on one line: the interpreter of a file, and paths, say nothing."""
     words = [str(word) for word in argv] if isinstance(argv, list) else []
@@ -293,13 +249,13 @@ def command(argv: Any) -> str:
             # These two take a word after them.
             words = words[2 if words[0] in ("-X", "-W") and len(words) > 2 else 1 :]
         if words[0] == "-c":
-            return " ".join(["python", "-c", *" ".join(words[1:]).split()])[:SHORT]
+            return one_line(" ".join(["python", "-c", *" ".join(words[1:]).split()])[:SHORT])
         if words[0] == "-m" and len(words) > 1:
             words = words[1:]
         break
     if words and "/bin/" in words[0]:
         words[0] = words[0].rpartition("/")[2]
-    return " ".join(" ".join(words).split())[:SHORT] or "a program"
+    return one_line(" ".join(" ".join(words).split())[:SHORT]) or "a program"
 
 
 def _is_python(word: str) -> bool:

@@ -51,6 +51,7 @@ class ReplayTimeline(Timeline):
 class ReplaySession:
     """One session of a recording. Wishes that change a program do nothing: it is over."""
 
+    process: int | None = None
     agent_cost: float | None = None
     own_memory: int | None = None
     ended: str | None = None

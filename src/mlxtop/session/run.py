@@ -1,12 +1,12 @@
 """The fleet of one program that was started here: its processes, what it prints, and how it ends."""
 
 from collections.abc import Callable
-from typing import Any
 
 from mlxtop.agent import place
 from mlxtop.agent.place import Address
 from mlxtop.core.transcript import Transcript
 from mlxtop.session.fleet import AgentFleet
+from mlxtop.session.messages import Hello
 from mlxtop.session.program import Program
 from mlxtop.session.remote import RemoteSession, command
 
@@ -30,9 +30,9 @@ class RunFleet(AgentFleet):
         if program.output is None and program.log is not None:
             self.log(f"the program's output goes to {program.log} and is not shown here")
 
-    def session(self, hello: dict[str, Any], send: Callable[[bytes], None]) -> RemoteSession:
+    def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
         say = self.say if self.program.listens else None
-        return RemoteSession(hello, send, self.transcript, say, self._own_memory)
+        return RemoteSession(hello, send, self.transcript, say, self._own_memory, process=process)
 
     def say(self, text: str) -> None:
         if self.transcript is not None:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any, Final
 
+from mlxtop.core.text import cell
 from mlxtop.core.units import format_size
 from mlxtop.sweep.advice import in_rounds
 from mlxtop.sweep.interval import Spread
@@ -140,7 +141,7 @@ def comma_separated(summary: Summary, readings: Sequence[Reading]) -> str:
         about = [
             "" if r.busy is None else round(r.busy, 4),
             disturbed,
-            r.error or "",
+            cell(r.error or ""),
             r.at,
             round(r.seconds, 4),
         ]

@@ -149,11 +149,13 @@ class MlxtopApp(App[None]):
 
     def open_member(self, pid: int) -> None:
         """Shows one member of the fleet in full."""
-        for member in self.fleet.members() if self.fleet is not None else ():
-            if member.pid == pid:
-                member.control(True)
-                self.push_screen(self._dashboard(member))
-                return
+        found = [m for m in (self.fleet.members() if self.fleet is not None else ()) if m.pid == pid]
+        if found:
+            # A process that became another program has two sessions: the one that runs is meant.
+            member = next((m for m in found if m.ended is None), found[-1])
+            member.control(True)
+            self.push_screen(self._dashboard(member))
+            return
         self.notify(f"Process {pid} has no agent: mlxtop attach {pid} puts one in.")
 
     def _dashboard(self, session: Session) -> Dashboard:

@@ -44,7 +44,7 @@ class Header(Canvas):
     def _left(self, frame: Frame, room: int) -> list[Part]:
         facts, dim = frame.state.facts, self.style("dim")
         model = one_line(frame.session.title)
-        device = one_line(f"{facts['device']} · {facts['backend']}") if facts else "…"
+        device = one_line(f"{facts.get('device', '—')} · {facts.get('backend', '—')}") if facts else "…"
         ceiling = frame.size(facts.get("memory"))
         parts: list[Part] = [(" mlxtop ", self._title(frame.state.alarm))]
         room -= 8

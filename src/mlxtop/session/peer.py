@@ -1,0 +1,30 @@
+"""Who is at the other end of a socket, by the kernel's word. What an agent says of itself may be a lie."""
+
+import os
+import socket
+import struct
+import sys
+
+from mlxtop.agent.server import peer_uid
+
+_SOL_LOCAL, _LOCAL_PEERPID = 0, 2  # <sys/un.h> of macOS
+
+
+def process(sock: socket.socket, claimed: int) -> int | None:
+    """`claimed` where that process of this machine opened the socket, and may be signalled and read by us.
+
+    `None` otherwise: behind a socket that ssh forwards is ssh, whatever number the agent names.
+    Linux: SO_PEERCRED, unix(7). macOS: LOCAL_PEERPID; never run there.
+    """
+    try:
+        pid, uid = _pid(sock), peer_uid(sock)
+    except (OSError, struct.error):
+        return None
+    ours = os.geteuid() in (0, uid)
+    return claimed if ours and pid == claimed and pid > 0 else None
+
+
+def _pid(sock: socket.socket) -> int:
+    if sys.platform == "darwin":
+        return int(struct.unpack("=i", sock.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID, 4))[0])
+    return int(struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
