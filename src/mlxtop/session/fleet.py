@@ -321,7 +321,7 @@ class AgentFleet(threading.Thread):
     def how_it_ended(self, session: RemoteSession) -> str:
         """What is known of the end of a process that is not our child."""
         if session.bye:
-            return f"process {session.pid} ended" if session.process is not None else "its program ended"
+            return f"process {session.pid} ended"
         if session.process is None:
             return "the connection to its agent ended"
         if is_alive(session.pid):
