@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import stat
 import struct
@@ -52,6 +53,31 @@ def test_whatever_the_programs_umask(start: Start, mask: int) -> None:
     path = Path(subject.path())
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.lstat().st_mode) & 0o077 == 0
+
+
+def test_a_socket_that_was_swept_away_is_opened_anew(start: Start) -> None:
+    """macOS removes what lies in a temporary folder for three days."""
+    hurry = "from mlxtop.agent import server; server.PATH_EVERY, server.TOUCH_EVERY = 0.05, 0.1\n"
+    subject = start(hurry + MX + "print('up', flush=True); sys.stdin.readline()")
+    assert subject.line() == "up"
+    path = Path(subject.path())
+    viewer = subject.connect("look")
+    viewer.message("hello")
+    os.utime(path, (1e9, 1e9))
+    until(lambda: path.stat().st_mtime > 1e9 + 1)
+    path.unlink()
+    until(path.exists)
+    shutil.rmtree(path.parent)
+    until(path.exists)
+    assert stat.S_IMODE(path.lstat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.lstat().st_mode) == 0o700
+    # Whoever was there has noticed nothing; whoever comes finds it.
+    newcomer = subject.connect("look")
+    newcomer.message("hello")
+    assert len(viewer.heard) > 0
+    assert viewer.hear(0.0)
+    newcomer.close()
+    viewer.close()
 
 
 def test_the_user_at_the_other_end() -> None:

@@ -137,3 +137,29 @@ def test_what_the_system_tells_of_threads_children_and_others(mac: Mac) -> None:
     assert not found["zombie alive"]
     assert found["another's"] > MORE
     assert found["nobody's"] is None
+
+
+def test_lsof_that_does_not_answer(mac: Mac) -> None:
+    code = """
+import json, time
+from mlxtop.agent import target
+from mlxtop.core.errors import UsageError
+from mlxtop.session import top
+target._LSOF_WITHIN = 0.2
+fleet = top.TopFleet()
+fleet._strangers = ("as it was",)
+fleet.look()
+waits = fleet._due - time.monotonic()
+try:
+    target.look(os.getpid())
+except UsageError as error:
+    print(json.dumps([fleet.strangers(), waits, str(error)]))
+"""
+    mac.env["MLXTOP_TESTS_LSOF_TAKES"] = "20"
+    done = mac.alone(sys.executable, "-c", "import os" + code)
+    assert done.returncode == 0, done.stderr
+    strangers, waits, said = json.loads(done.stdout)
+    assert strangers == ["as it was"]
+    # Whatever it took, twenty times as long passes before it is asked again.
+    assert waits > 3.5
+    assert "lsof did not answer within 0.2 s" in said

@@ -35,6 +35,11 @@ GATHER = 0.45
 screen draws its whole picture."""
 CLOSES_WITHIN = 0.2
 """Seconds after which a program that closes all descriptors has done so."""
+PATH_EVERY = 5.0
+"""Seconds between looks whether the socket's path is still there."""
+TOUCH_EVERY = 3600.0
+"""Seconds after which the path is touched: what lies unused in a temporary folder is swept, on macOS after
+three days."""
 _What = tuple[int, int] | None
 
 
@@ -100,6 +105,7 @@ class Server:
         self._deaf = False
         """Whether nobody is let in for a while."""
         self._tidy_at = 0.0
+        self._path_at = self._touch_at = 0.0
         self._wake: tuple[socket.socket, ...] = ()
         """What is sent into the second wakes the thread at the first. Not a pipe: what was sent to a socket
         never ends up in a file of the program's."""
@@ -108,15 +114,7 @@ class Server:
 
     def open(self) -> None:
         """Opens the socket. Raises `OSError` when there is no safe place for it."""
-        self._path = place.address(os.getpid(), self._agent.run)
-        with suppress(FileNotFoundError):
-            # A process with this number is no more, or it was ourselves before an exec.
-            os.unlink(self._path)
-        self._listener = _moved(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        self._listener.bind(self._path)
-        os.chmod(self._path, 0o600)
-        self._listener.listen(8)
-        self._listener.setblocking(False)
+        self._path, self._listener = _listen(self._agent.run)
         self._wake = tuple(map(_moved, socket.socketpair()))
         for sock in self._wake:
             sock.setblocking(False)
@@ -218,8 +216,27 @@ class Server:
         self._check()
         self._drop_the_silent(now)
         self._listen_again()
+        if now >= self._path_at:
+            self._path_at = now + PATH_EVERY
+            with suppress(OSError):
+                self._keep_path(now)
         self._agent.news.tell_repeats(now)
         self._agent.cpu = time.thread_time()
+
+    def _keep_path(self, now: float) -> None:
+        """Touches the socket's path seldom, and opens another where it is gone. Clients notice nothing."""
+        if not os.path.exists(self._path):
+            self._path, listener = _listen(self._agent.run)
+            (old, what), *others = self._ours
+            self._listener, self._deaf = listener, False
+            with suppress(KeyError, OSError):
+                self._poll.unregister(old)
+            _close(old, what)
+            self._poll.register(listener, select.POLLIN)
+            self._ours = [(listener, _what(listener.fileno())), *others]
+        elif now >= self._touch_at:
+            self._touch_at = now + TOUCH_EVERY
+            os.utime(self._path)
 
     def _check(self) -> None:
         """A program may close all descriptors it does not know of, as daemons do."""
@@ -366,6 +383,24 @@ class Server:
             with suppress(KeyError, OSError):
                 self._poll.unregister(fd)
             _close(client.socket, client.what)
+
+
+def _listen(run: str) -> tuple[str, socket.socket]:
+    """A new socket of this process and its path. Raises `OSError` when there is no safe place for it."""
+    path = place.address(os.getpid(), run)
+    with suppress(FileNotFoundError):
+        # A process with this number is no more, or it was ourselves before an exec.
+        os.unlink(path)
+    listener = _moved(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    try:
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        listener.listen(8)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return path, listener
 
 
 def _what(fd: int) -> _What:

@@ -60,6 +60,11 @@ def collect() -> list[dict[str, Any]]:
                 "socket": address.path,
             }
         )
+    try:
+        without_agent = strangers()
+    except OSError as error:
+        without_agent = ()
+        click.echo(f"mlxtop: programs without an agent are not listed: {error}.", err=True)
     rows += [
         {
             "pid": stranger.pid,
@@ -69,7 +74,7 @@ def collect() -> list[dict[str, Any]]:
             "watched": "no",
             "socket": None,
         }
-        for stranger in strangers()
+        for stranger in without_agent
     ]
     return sorted(rows, key=lambda row: row["pid"])
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -12,6 +13,9 @@ from mlxtop.session.protocol import Stranger
 from mlxtop.session.remote import command
 
 STRANGERS_EVERY = 2.0
+"""Seconds between looks for strangers; more where a look takes long, as on macOS."""
+SHARE = 20
+"""How many times as long as a look took nobody looks again."""
 
 
 class TopFleet(AgentFleet):
@@ -28,8 +32,11 @@ class TopFleet(AgentFleet):
     def look(self) -> None:
         now = time.monotonic()
         if now >= self._due:
-            self._due = now + STRANGERS_EVERY
-            self._strangers = strangers()
+            # What cannot be had just now is as it was.
+            with suppress(OSError):
+                self._strangers = strangers()
+            took = time.monotonic() - now
+            self._due = now + took + max(STRANGERS_EVERY, SHARE * took)
 
     def news(self) -> str:
         if self.problem:
@@ -40,7 +47,10 @@ class TopFleet(AgentFleet):
 
 
 def strangers() -> tuple[Stranger, ...]:
-    """The processes of this user that have MLX and no agent, our own aside."""
+    """The processes of this user that have MLX and no agent, our own aside.
+
+    Raises `OSError` where the system does not tell.
+    """
     known = {address.pid for address in place.addresses()} | {os.getpid()}
     found = []
     for pid in target.everyone():
