@@ -355,7 +355,8 @@ def test_headless_ctrl_c_reaches_the_program_once(place: Place) -> None:
         "bare": [sys.executable, script],
         "watched": [MLXTOP, "run", "--headless", "--", sys.executable, script],
     }.items():
-        screen = place.screen(command=command)
+        # High enough for the summary below what the program said.
+        screen = place.screen(command=command, rows=60)
         screen.wait_for("ready")
         screen.press("ctrl+c")
         codes[name] = screen.exit()

@@ -201,7 +201,8 @@ def test_export_report_and_replay_tell_what_is_missing(path: Path) -> None:
     fleet.checker.join(30)
     assert fleet.damage is not None
     assert f"mlxtop: {fleet.damage}".startswith(told)
-    assert fleet.members()[0].state.warning == fleet.damage
+    # Short enough for a small screen's row.
+    assert str(fleet.members()[0].state.warning).startswith("Damaged: samples between 0:0")
 
 
 def test_a_recording_of_the_first_form_is_read_as_ever(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 
 from mlxtop.agent import boot
@@ -36,7 +37,7 @@ def run() -> Iterator[Callable[..., Program]]:
 
 @pytest.fixture(autouse=True)
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(module, "_log_folder", lambda: tmp_path / "logs")
+    monkeypatch.setattr(platformdirs, "user_log_path", lambda _: tmp_path / "logs")
     return tmp_path / "logs"
 
 

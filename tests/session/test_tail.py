@@ -84,6 +84,20 @@ def test_a_look_is_short_whatever_was_printed(log: Path, data: bytes) -> None:
     assert "\x1b" not in "".join(texts(transcript))
 
 
+def test_a_log_of_ours_is_emptied_before_it_fills_the_disk(log: Path) -> None:
+    tail, transcript = Tail(log, most=2**20), Transcript()
+    with log.open("ab", buffering=0) as program:
+        for n in range(8):
+            program.write(LINE.encode() * 2_500 + f"end {n}\n".encode())
+            tail.look(transcript)
+            assert log.stat().st_size < 2**20 + 200_100
+            assert texts(transcript)[-1] == f"end {n}"
+    assert [text for text in texts(transcript) if text not in (LINE[:-1], "end 7")] == [], (
+        "only the last are kept"
+    )
+    assert transcript.left_out == 0
+
+
 @pytest.mark.parametrize("what", ["a FIFO", "/dev/zero", "a terminal", "a directory", "nothing"])
 def test_only_a_regular_file_is_followed_and_nobody_waits(tmp_path: Path, what: str) -> None:
     path = {"/dev/zero": Path("/dev/zero"), "a terminal": Path("/dev/ptmx")}.get(what, tmp_path / "x")

@@ -80,6 +80,6 @@ def tell_damage(recording: "Recording") -> None:
     """Says on standard error what of a recording could not be read, where that is so."""
     from mlxtop.cli.leave import tell
 
-    damage = recording.damage()
+    damage = recording.damage_sentence()
     if damage is not None:
         tell(damage)

@@ -263,17 +263,20 @@ class Recording:
         return True
 
     def damage(self) -> str | None:
-        """What cannot be read of it, once it was checked, in one sentence; `None` when it is whole."""
-        if not self.damaged and not self.holes:
-            return None
+        """What cannot be read of it, once it was checked, in a few words; `None` when it is whole."""
         if not self.holes:
-            return f"{self.path} is damaged: {self.damaged} parts of it cannot be read, none of them samples."
+            return f"{self.damaged} parts cannot be read, none of them samples" if self.damaged else None
         several = len(self.sessions) > 1
         names = {about.id: f" of {one_line(about.label)}" if several else "" for about in self.sessions}
         told = [f"samples{names[hole.session]} {hole.describe()}" for hole in self.holes[:HOLES_TOLD]]
         more = len(self.holes) - len(told)
         rest = f", and {more} more stretches" if more else ""
-        return f"{self.path} is damaged: {', '.join(told)}{rest} are lost; the rest was read."
+        return f"{', '.join(told)}{rest} are lost; the rest was read"
+
+    def damage_sentence(self) -> str | None:
+        """The same as a sentence that names the file."""
+        damage = self.damage()
+        return f"{self.path} is damaged: {damage}." if damage else None
 
     # The rest
 

@@ -22,6 +22,9 @@ from mlxtop.session.tail import Tail
 PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 """How a program is stopped: a signal, and seconds to wait before the next."""
 
+LOG_MOST = 2**28
+"""Bytes of a log that nobody asked for, at most: to be watched must not fill a program's disk."""
+
 
 class CannotStartError(MlxtopError):
     """The command could not be run. The exit codes are those of a shell."""
@@ -85,7 +88,7 @@ class Program:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 into = append(path)
             if stat.S_ISREG(os.fstat(into).st_mode):
-                self.output = Tail(path)
+                self.output = Tail(path, most=LOG_MOST if log is None else None)
         except OSError as error:
             raise UsageError(
                 f"The log {path or ''} cannot be written: {error.strerror}; choose another with --log."

@@ -191,9 +191,9 @@ class ReplayFleet:
             recording.check()
             recording.close()
             self.recording.broken |= recording.broken
-            self.damage = recording.damage()
+            self.damage = recording.damage_sentence()
             for member in self._members:
-                member.warn(self.damage)
+                member.warn(f"Damaged: {damage}." if (damage := recording.damage()) else None)
 
     def members(self) -> list[ReplaySession]:
         return self._members

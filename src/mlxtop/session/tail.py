@@ -16,12 +16,15 @@ READ_MOST = 2**18
 class Tail:
     """Follows the regular file `path` from its end on, or from `back` bytes before it.
 
-    Raises `OSError` when that fails, and for anything but a regular file: a pipe may have nothing to read
-    and a device no end.
+    With `most` the file is ours alone, and is emptied when it has grown beyond so many bytes. Raises
+    `OSError` when that fails, and for anything but a regular file: a pipe may have nothing to read and a
+    device no end.
     """
 
-    def __init__(self, path: Path, back: int = 0) -> None:
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    def __init__(self, path: Path, back: int = 0, most: int | None = None) -> None:
+        access = os.O_RDONLY if most is None else os.O_RDWR
+        self._file = os.open(path, access | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        self._most = most
         found = os.fstat(self._file)
         if not stat.S_ISREG(found.st_mode):
             os.close(self._file)
@@ -41,6 +44,10 @@ class Tail:
                 self._skip(transcript, left_out)
             data = os.pread(self._file, min(READ_MOST, size - self._at), self._at)
             self._at += len(data)
+            if self._most is not None and size > self._most:
+                # Whoever writes does so at the end, wherever that is.
+                os.ftruncate(self._file, 0)
+                self._at = 0
             transcript.behind = left_out > 0
             if text := self._decode(data):
                 transcript.write("out", text)

@@ -167,7 +167,7 @@ def _session(each: Story, several: bool) -> Safe:
 
 
 def _foot(recording: Recording) -> Safe:
-    damage = f"{found} " if (found := recording.damage()) else ""
+    damage = f"{found} " if (found := recording.damage_sentence()) else ""
     words = (
         "active: memory in live arrays. cache: freed buffers that MLX keeps for reuse. "
         "total: active + cache, what MLX holds. peak: the most active has been since the last reset. "
