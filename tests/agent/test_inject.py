@@ -42,6 +42,8 @@ PROGRAMS = {
     "while time.monotonic() < began + S: x = x * 1.0; mx.eval(x)\nassert mx.sum(x).item() == 4096",
     "runs a program": "import subprocess; subprocess.run(['sleep', str(S - 0.05)])",
     "computes": "while time.monotonic() < began + S: pass",
+    "joins a thread": "t = threading.Thread(target=time.sleep, args=(S,)); t.start(); t.join()",
+    "sleeps often": "while time.monotonic() < began + S: time.sleep(0.05)",
     "joins a thread that computes": "def f():\n while time.monotonic() < began + S: pass\n"
     "t = threading.Thread(target=f); t.start(); t.join()",
 }
@@ -339,6 +341,8 @@ def test_remote_exec_that_does_not_come_through(tmp_path: Path, monkeypatch: pyt
 
 GDB_SAYS = "cannot call functions on this CPU, so nothing was done"
 BROKEN = {
+    # Functions of libc that are static have no names then.
+    "gdb without debug symbols": ("", None),
     # gdb as it is on a CPU with AMX: it gets in all the same.
     "gdb without floats": ("", None),
     # The same, and no ctypes in gdb's Python: refused before the first call.
@@ -346,6 +350,8 @@ BROKEN = {
     # A gdb whose calls fail for a reason that is not known beforehand.
     "gdb whose calls fail": ("probe", "Couldn't write extended state status"),
 }
+WAITING = ["sleeps", "selects", "accepts", "waits for a lock"]
+"""Each leaves another of the kernel's restart codes behind."""
 LLDB = "lldb"
 """It leaves a pending call only, which a main thread that waits comes to late."""
 
@@ -364,7 +370,9 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "bin").mkdir()
     fake = tmp_path / "bin" / "gdb"
     before = Path(__file__).with_name("in_gdb_without_floats.py")
-    fake.write_text(f'#!/bin/sh\nexec {real} -nx -batch -x {before} "$@"\n')
+    no_symbols = "-iex 'set debug-file-directory /nowhere'"
+    how = no_symbols if "symbols" in name else f"-x {before}"
+    fake.write_text(f'#!/bin/sh\nexec {real} -nx -batch {how} "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
     monkeypatch.setenv("WITHOUT", BROKEN[name][0])
@@ -390,10 +398,18 @@ def unharmed(child: subprocess.Popen[str], seconds: float, late: float) -> None:
     assert seconds - 0.1 <= float(out.split()[0]) <= seconds + late
 
 
-@pytest.mark.parametrize("way", ["gdb", LLDB, *BROKEN], indirect=True)
-def test_every_way_leaves_every_program_unharmed(way: str, tmp_path: Path) -> None:
-    # They all wait in ways of their own; those that compute do not need to for long.
-    names = ["sleeps", "selects", "accepts", "waits for a lock", "computes"]
+@pytest.mark.parametrize(
+    ("way", "names"),
+    [
+        (LLDB, [*WAITING, "sleeps often"]),
+        ("gdb without debug symbols", ["sleeps", "joins a thread"]),
+        ("gdb without floats", [*WAITING, "joins a thread"]),
+        ("gdb without floats and ctypes", ["sleeps"]),
+        ("gdb whose calls fail", WAITING),
+    ],
+    indirect=["way"],
+)
+def test_every_way_leaves_programs_unharmed(way: str, names: list[str], tmp_path: Path) -> None:
     seconds = 12
     children = {name: start(f"S = {seconds}\n{PROGRAMS[name]}") for name in names}
     began = time.monotonic()
@@ -410,10 +426,11 @@ def test_every_way_leaves_every_program_unharmed(way: str, tmp_path: Path) -> No
     for name, said in tried:
         if BROKEN.get(way, ("", None))[1] is not None:
             assert BROKEN[way][1] in said or "ended" in said, name
-        elif way == LLDB and name != "computes":
+        elif way == LLDB and name in WAITING:
             assert said == "" or re.search("did not come back|lets go by itself|ended", said), name
         else:
-            assert said == "" or took > seconds - 1, name
+            # On a loaded machine gdb may need longer than the program runs.
+            assert said == "" or re.search("ended|too long|too slow", said), (name, said)
 
 
 @pytest.mark.parametrize("way", ["gdb", LLDB, *BROKEN], indirect=True)

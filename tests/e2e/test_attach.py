@@ -93,7 +93,13 @@ def test_root_attaches_to_another_users_program(place: Place, debugger: None) ->
         "import mlxtop.agent.agent, mlxtop.agent.boot, mlxtop.probe.device, mlxtop.probe.footprint\n"
         f"mlxtop.probe.device.facts(packages=False); os.setgid({nobody}); os.setuid({nobody})\n"
     )
-    pid = place.start(place.script(BUSY.replace("kept =", become + "kept =")))
+    # Its folder for temporary files is its own, as every user's is on a Mac.
+    theirs = place.folder / "theirs"
+    theirs.mkdir(0o700)
+    os.chown(theirs, nobody, nobody)
+    place.folder.chmod(0o711)
+    script = place.script(BUSY.replace("kept =", become + "kept ="))
+    pid = place.start(script, TMPDIR=str(theirs))
     until(lambda: Path(f"/proc/{pid}").stat().st_uid == nobody)
     screen = place.screen("attach", str(pid))
     running(screen)
@@ -102,6 +108,28 @@ def test_root_attaches_to_another_users_program(place: Place, debugger: None) ->
     assert leave(screen, "Put back the cache limit to 32.0 MiB") == 0
     assert alive(pid)
     assert not list(Path("/tmp").glob(f"mlxtop-{pid}-*"))
+    assert [path.stat().st_uid for path in theirs.glob(f"mlxtop-{nobody}/{pid}.sock")] == [nobody]
+    # The agent is found there: the next one needs no debugger.
+    again = place.screen("attach", str(pid), env={"PATH": "/nowhere"})
+    again.value(r" cache +32\.0 MiB mlxtop")
+
+
+def test_a_program_with_a_folder_of_its_own_is_found(place: Place, debugger: None) -> None:
+    theirs = place.folder / "theirs"
+    theirs.mkdir(0o700)
+    elsewhere = {"XDG_RUNTIME_DIR": "", "TMPDIR": str(theirs)}
+    moves = f"import os; os.environ.update({elsewhere!r})\n"
+    # One that moved after its start, with an agent that opened its socket there; and one without an agent.
+    ready = place.start(place.script(moves + WATCH))
+    plain = place.start(place.script(moves + BUSY, "plain.py"))
+    until(lambda: list(theirs.glob(f"mlxtop-*/{ready}.sock")))
+    for pid in (ready, plain):
+        screen = place.screen("attach", str(pid))
+        screen.value(r"^ active +4\.0 MiB ")
+        screen.press("q")
+        assert screen.exit() == 0
+    # Handed in with the agent: the folder where we look.
+    assert place.ps()[plain]["watched"] == "ready"
 
 
 def test_left_running_and_attached_to_again(place: Place) -> None:

@@ -46,9 +46,10 @@ IDLE = set(
 )
 # C++ waits like this for its work, mx.eval for one, but Python itself for the GIL.
 CONDITION = {"pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait"}
+SEMAPHORES = {"PyThread_acquire_lock_timed", "_PySemaphore_Wait", "_PySemaphore_PlatformWait"}
 
 RESTARTS = RESTART, RESTART_ALWAYS, RESTART_UNLESS_HANDLED, RESTART_BLOCK = 512, 513, 514, 516
-EINTR = 4
+EINTR, FUTEX = 4, 202
 GENERAL = """rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15 rip eflags fs_base gs_base
     orig_rax""".split()  # noqa: SIM905
 """The last one last: gdb clears it where it writes another one for a call."""
@@ -161,14 +162,29 @@ def waits_in(thread: Any) -> tuple[str, str]:
     """
     thread.switch()
     frame, name = gdb.newest_frame(), ""
-    for _ in range(8):
+    for depth in range(8):
         library = library_of(frame)
         if not re.match(r"(libc|libpthread)[-.]", library):
             # With debug symbols libc's functions show their inner names: __GI___poll, ___pthread_cond_wait.
             name = re.sub(r"^(__GI)?_*(libc_)?(new_)?", "", name)
-            return re.sub(r"(@.*|64|_time64|_2)$", "", name), library
+            name = re.sub(r"(@.*|64|_time64|_2)$", "", name)
+            return name or nameless(frame, depth), library
         name, frame = frame.name() or "", frame.older()
     return "", ""
+
+
+def nameless(caller: Any, depth: int) -> str:
+    """sem_wait, or '': it jumps to a static function of libc, which has no name without debug symbols.
+
+    Python's functions for its locks call no other that is so and waits by futex(2).
+    """
+    asleep = (
+        caller is not None
+        and depth > 0
+        and caller.name() in SEMAPHORES
+        and registers().get("orig_rax") == FUTEX
+    )
+    return "sem_wait" if asleep else ""
 
 
 def library_of(frame: Any) -> str:

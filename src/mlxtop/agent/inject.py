@@ -58,7 +58,9 @@ def inject(
     there = [way for way in ways() if by in (None, way.name)]
     debuggers = [way for way in there if way.name != "remote_exec" and not way.missing]
     if len(debuggers) < len(there) and not there[0].missing and python_of(pid) == sys.version_info[:2]:
-        if _by_remote_exec(pid, source, wait, min(end, time.monotonic() + _REMOTE_EXEC), bool(debuggers)):
+        if _by_remote_exec(
+            pid, source, script.parent, wait, min(end, time.monotonic() + _REMOTE_EXEC), bool(debuggers)
+        ):
             return
         if not debuggers:
             raise MlxtopError(_busy(pid, timeout))
@@ -114,14 +116,17 @@ def _check(pid: int) -> None:
         )
 
 
-def _by_remote_exec(pid: int, source: str, wait: Callable[[], bool], end: float, or_else: bool) -> bool:
+def _by_remote_exec(
+    pid: int, source: str, folder: Path, wait: Callable[[], bool], end: float, or_else: bool
+) -> bool:
     """Whether the target came by and ran `source`, by PEP 768. `or_else`: there is another way."""
     launcher = (
         "try:\n import _thread, builtins, threading\n"
         f" _thread.start_new_thread(builtins.exec, ({source!a}, {{}}))\n"
         "except: pass\n"
     )
-    handle, name = tempfile.mkstemp(prefix="mlxtop-", suffix=".py")
+    # Root's own folder for temporary files may be closed to the target's user.
+    handle, name = tempfile.mkstemp(prefix="mlxtop-", suffix=".py", dir=folder)
     path = Path(name)
     os.close(handle)
     path.write_text(launcher)

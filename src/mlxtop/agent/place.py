@@ -22,6 +22,10 @@ WORD_MOST = 2000
 """Bytes of what an agent leaves for a viewer."""
 
 
+handed = ""
+"""The folder that a viewer handed in with the agent, in a program that it attached to."""
+
+
 class Address(NamedTuple):
     """A socket that an agent once opened."""
 
@@ -50,8 +54,8 @@ def folders(uid: int | None = None) -> list[str]:
         uid = os.getuid()
         runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
         temporary = (os.environ.get("TMPDIR") or "/tmp").rstrip("/")
-        agreed = os.environ.get(boot.SOCKETS)
-        places = [*([agreed] if agreed else []), f"{runtime}/mlxtop", f"{temporary}/mlxtop-{uid}"]
+        agreed = filter(None, (handed, os.environ.get(boot.SOCKETS)))
+        places = [*agreed, f"{runtime}/mlxtop", f"{temporary}/mlxtop-{uid}"]
     return list(dict.fromkeys([*places, f"/tmp/mlxtop-{uid}"]))
 
 
@@ -76,6 +80,22 @@ def addresses(run: str | None = None, uid: int | None = None) -> Iterator[Addres
         pid, _, of = name.removesuffix(SUFFIX).partition("-")
         if pid.isascii() and pid.isdecimal() and (run is None or run == of):
             yield Address(int(pid), of, path)
+
+
+def named(pid: int, path: str, uid: int) -> Address | None:
+    """The address of a socket that process `pid` of user `uid` has open, where it is one of an agent's.
+
+    Root may follow such a path: none but that user could have put the socket there.
+    """
+    folder, _, name = path.rpartition("/")
+    number, _, run = name.removesuffix(SUFFIX).partition("-")
+    if number != str(pid) or not name.endswith(SUFFIX) or not _ours_alone(folder, uid):
+        return None
+    with suppress(OSError):
+        found = os.lstat(path)
+        if stat.S_ISSOCK(found.st_mode) and found.st_uid == uid:
+            return Address(pid, run, path)
+    return None
 
 
 def listens(address: Address) -> bool:

@@ -103,6 +103,15 @@ def everyone() -> list[int]:
     return sorted(found)
 
 
+def sockets(pid: int) -> list[str]:
+    """The paths of the Unix sockets that process `pid` has open; none where the system does not tell."""
+    try:
+        found = psutil.Process(pid).net_connections("unix")
+    except (psutil.Error, OSError, RuntimeError):
+        return []
+    return sorted({path for path in (connection.laddr for connection in found) if path.startswith("/")})
+
+
 def python_of(pid: int) -> tuple[int, int] | None:
     """The version of the Python in process `pid`, `None` when there is none or it cannot be read."""
     try:

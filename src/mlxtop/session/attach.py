@@ -26,12 +26,14 @@ SCRIPT = """\
 import sys
 sys.path.insert(0, {folder!r})
 try:
-    from mlxtop.agent import boot
+    from mlxtop.agent import boot, place
 finally:
     sys.path.remove({folder!r})
+place.handed = {sockets!r}
 boot.start(late=True)
 """
-"""What is run in a program that has no agent: it finds this very mlxtop, whatever its environment holds."""
+"""What is run in a program that has no agent: it finds this very mlxtop, whatever its environment holds, and
+opens its socket where this mlxtop looks."""
 
 
 class AttachFleet(AgentFleet):
@@ -135,18 +137,26 @@ def _process(pid: int) -> Address:
 
 
 def _find(pid: int, uid: int | None = None) -> Address | None:
-    """The socket of process `pid`, of ours or of user `uid`, where somebody still listens."""
+    """The socket of process `pid`, of ours or of user `uid`, where somebody still listens.
+
+    It is in a folder known to both, or where that process has it: its environment may name other folders
+    than ours, and root's are never a user's.
+    """
     for address in place.addresses(uid=uid):
         if address.pid == pid and place.listens(address):
             return address
-    return None
+    owner = os.getuid() if uid is None else uid
+    held = (place.named(pid, path, owner) for path in target.sockets(pid))
+    return next((address for address in held if address is not None and place.listens(address)), None)
 
 
 def _script(pid: int, uid: int | None) -> Path:
     """The file that process `pid` is to run; where another user is to read it, in a place open to all."""
-    text = SCRIPT.format(folder=str(Path(boot.__file__).parents[2]))
+    # Another user's agent chooses a folder of that user's, which is read off the process.
+    sockets = place.folder() if uid is None else ""
+    text = SCRIPT.format(folder=str(Path(boot.__file__).parents[2]), sockets=sockets)
     if uid is None:
-        path = Path(place.folder()) / f"{pid}.py"
+        path = Path(sockets) / f"{pid}.py"
         path.write_text(text, encoding="utf-8")
         return path
     handle, name = tempfile.mkstemp(prefix=f"mlxtop-{pid}-", suffix=".py", dir="/tmp")
