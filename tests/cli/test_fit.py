@@ -144,6 +144,36 @@ def test_what_is_asked_wrongly_is_said_in_a_sentence(
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_too_large_is_told_before_it_is_built(model: Path) -> None:
+    small = fit(model, "--budget", "10K")
+    assert (small.returncode, small.stdout) == (1, "")
+    assert "are 49.2 KiB, more than the budget of 10.0 KiB" in small.stderr
+    (model / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": 10**9}))
+    deep = fit(model)
+    assert (deep.returncode, deep.stdout) == (1, "")
+    assert "num_hidden_layers is 1,000,000,000, and must be from 0 to 1,000." in deep.stderr
+
+
+def test_weights_that_take_longer_than_the_time_named_are_told(model: Path) -> None:
+    """15 GiB in small pieces: a second is enough for the first few, or there is no room for them here."""
+    sizes = {
+        "hidden_size": 8192,
+        "intermediate_size": 28672,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 64,
+    }
+    huge = {**CONFIG, **sizes, "num_key_value_heads": 8}
+    (model / "config.json").write_text(json.dumps(huge))
+    began = time.monotonic()
+    done = fit(model, "--within", "1", "--context", "64")
+    assert done.returncode == 1
+    assert time.monotonic() - began < 30
+    assert (
+        "were made in the time that --within names" in done.stderr
+        or "memory that are free now" in done.stderr
+    )
+
+
 def test_no_model_no_config_no_network(tmp_path: Path) -> None:
     assert "Missing option '--model'" in mlxtop("fit").stderr
     none = fit(tmp_path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mlxtop.workload.sizes import SizeError, check_config
 from tests.checkpoint import write_checkpoint
 from tests.fit.shapes import KINDS, bare, run
 from tests.hub import REPO, hub
@@ -152,6 +153,8 @@ HUGE = {
         ({**LLAMA, "model_type": "\x1b[31mred"}, "mlx-lm has no architecture ␛[31mred"),
         ({**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}, "The weights are quantized by awq"),
         (HUGE, "more than the memory of this machine"),
+        ({**LLAMA, "num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000, and must be from 0 to 1,000."),
+        ("[" * 100_000, "config.json is nested too deep"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_said_in_one_sentence(config: Any, said: str, tmp_path: Path) -> None:
@@ -161,6 +164,51 @@ def test_what_cannot_be_built_is_said_in_one_sentence(config: Any, said: str, tm
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+NO_SIZES: list[dict[str, Any]] = [
+    {"num_hidden_layers": 0}, {"num_hidden_layers": -3}, {"num_hidden_layers": "2"}, {"num_hidden_layers": 2.5},
+    {"num_hidden_layers": True}, {"num_hidden_layers": [2]}, {"num_hidden_layers": 10**400}, {"hidden_size": float("nan")},
+    {"hidden_size": -64}, {"hidden_size": "\x1b[2J" * 100}, {"vocab_size": 10**12}, {"vocab_size": 0}, {"vocab_size": {}},
+    {"num_experts": 10**9}, {"n_routed_experts": -1}, {"num_nextn_predict_layers": 1e300}, {"n_layers": float("inf")},
+    {"num_hidden_layers": 1000, "num_local_experts": 1000}, {"text_config": {"num_hidden_layers": 10**9}},
+    {"text_config": {"hidden_size": None, "vocab_size": -1}}, {"vision_config": {"x": {"num_layers": 10**9}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", NO_SIZES, ids=lambda other: repr(other)[:60])
+def test_a_config_whose_numbers_cannot_be_is_refused_before_anything_is_built(other: dict[str, Any]) -> None:
+    with pytest.raises(SizeError) as refused:
+        check_config({**LLAMA, **other}, Path("config.json"))
+    said = str(refused.value)
+    assert "\x1b" not in said
+    assert said.startswith("config.json")
+    assert said.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {}, {"num_experts": 0}, {"num_experts": None}, {"n_routed_experts": 384, "num_hidden_layers": 61}, {"num_layers": "x"},
+        {"intermediate_size": [1, 2]}, {"text_config": {}}, {"vocab_size": None}, {"num_hidden_layers": 126}, {"time_step": float("inf")},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_config_that_can_be_is_left_to_mlx_lm(other: dict[str, Any]) -> None:
+    check_config({**LLAMA, **other}, Path("config.json"))
+
+
+def test_a_checkpoint_larger_than_the_budget_is_not_loaded(checkpoint: Path, tmp_path: Path) -> None:
+    for more in ((), ("--random-weights",)):
+        done = mlxtop("--headless", "--model", str(checkpoint), "--budget", "10K", *more)
+        assert done.returncode == 1
+        assert "more than the budget of 10.0 KiB" in done.stderr
+        assert done.stderr.count("\n") == 1
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    describe(copy, {**json.loads((copy / "config.json").read_text()), "num_hidden_layers": 10**9})
+    done = mlxtop("--headless", "--model", str(copy))
+    assert done.returncode == 1
+    assert "num_hidden_layers is 1,000,000,000" in done.stderr
 
 
 def test_random_weights_stand_for_a_models_own() -> None:

@@ -91,7 +91,7 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
     default=300,
     show_default=True,
     metavar="SECONDS",
-    help="Time for all contexts; what is not run by then is extrapolated.",
+    help="Time for the weights and all contexts; what is not run by then is extrapolated.",
 )
 @click.option(
     "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Seed of the weights and the tokens."
@@ -153,12 +153,13 @@ def _answer(
     progress = _Progress()
     try:
         with hub.progress(progress.fetched):
-            built, config, _folder = architecture.plan(model, settings.seed)
+            built, config, _folder = architecture.plan(model, settings.seed, ceiling.bytes)
         before = footprint.reader()()
-        weights = build(built, progress.built)
+        until = time.monotonic() + within
+        weights = build(built, progress.built, until)
         if cache_limit != DEFAULT:
             limits.apply({"cache": int(cache_limit)})
-        positions = architecture.look_up(config, "max_position_embeddings")
+        positions = architecture.positions(config)
         doing = "generation"
         found = study(
             built,
@@ -168,7 +169,7 @@ def _answer(
             settings,
             ceiling,
             device.room(facts),
-            within,
+            until - time.monotonic(),
             progress.read,
         )
     except (MlxtopError, KeyboardInterrupt):

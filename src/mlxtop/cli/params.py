@@ -178,6 +178,7 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
         adapter_path=values["adapter_path"],
         random_weights=values["random_weights"],
         seed=values["seed"],
+        budget=values["budget"] if isinstance(values["budget"], int) else None,
     )
     if options.max_kv_size and options.kv_bits:
         raise UsageError(

@@ -1,11 +1,14 @@
 """One generation of mlx-lm, and what memory each of its steps took."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from mlxtop.core.errors import MlxtopError
+from mlxtop.core.units import format_size
 from mlxtop.probe import allocator, breakdown
 from mlxtop.probe.highwater import HighWater
 from mlxtop.workload.generation import kv_cache
@@ -74,8 +77,11 @@ Enough = Callable[[Sequence[Step]], Why]
 Tell = Callable[[int], None]
 
 
-def build(model: Any, tell: Callable[[int, int], None]) -> int:
-    """Evaluates the weights one by one and returns their bytes; `tell` hears of the bytes done and of all."""
+def build(model: Any, tell: Callable[[int, int], None], until: float = math.inf) -> int:
+    """Evaluates the weights one by one and returns their bytes; `tell` hears of the bytes done and of all.
+
+    Raises `MlxtopError` when that is not done by `until` (monotonic seconds).
+    """
     import mlx.core as mx
 
     total, done = breakdown.weights(model), 0
@@ -83,6 +89,11 @@ def build(model: Any, tell: Callable[[int, int], None]) -> int:
         mx.eval(array)
         done += array.nbytes
         tell(done, total)
+        if done < total and time.monotonic() > until:
+            raise MlxtopError(
+                f"Only {format_size(done)} of {format_size(total)} of weights were made in the time that "
+                "--within names: give more."
+            )
     return total
 
 

@@ -15,9 +15,8 @@ from typing import Any
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.parsing import parse_json
 from mlxtop.core.text import one_line
-from mlxtop.core.units import format_size
-from mlxtop.probe import breakdown, device
-from mlxtop.workload import demo, random_weights
+from mlxtop.probe import breakdown
+from mlxtop.workload import demo, random_weights, sizes
 
 FILES = ["*.json", "*.jinja", "*.txt", "*.jsonl", "*.tiktoken", "tokenizer.model"]
 """What of a Hub repository is fetched: what says how the model looks, and the tokenizer."""
@@ -30,24 +29,24 @@ class ArchitectureError(MlxtopError):
     """A model that cannot be built from its config, or not here."""
 
 
-def load(model: str, seed: int) -> tuple[Any, Any]:
+def load(model: str, seed: int, budget: int | None = None) -> tuple[Any, Any]:
     """A model and a tokenizer, as `mlx_lm.load` returns them lazily: no weight is computed yet.
 
     `model` is a Hub repository or a directory. Raises what `plan` raises.
     """
-    built, config, folder = plan(model, seed)
+    built, config, folder = plan(model, seed, budget)
     return built, _tokenizer(folder, vocabulary(config))
 
 
-def plan(model: str, seed: int) -> tuple[Any, dict[str, Any], Path]:
+def plan(model: str, seed: int, budget: int | None = None) -> tuple[Any, dict[str, Any], Path]:
     """A model not computed yet, its config, and the directory that came from.
 
-    Raises `ArchitectureError`, also where the weights are more than this machine has room for, and what
-    huggingface_hub raises.
+    Raises `ArchitectureError`, `SizeError` where the weights are more than `budget` (bytes) or than this
+    machine has room for, and what huggingface_hub raises.
     """
     folder = fetch(model)
     built, config = build(folder, seed)
-    check_room(model, breakdown.weights(built))
+    sizes.check_weights(model, breakdown.weights(built), budget, made=True)
     return built, config, folder
 
 
@@ -63,11 +62,12 @@ def fetch(model: str) -> Path:
 def build(folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
     """The model that the files in `folder` describe, and its config. No array is computed before it is used.
 
-    Raises `ArchitectureError`.
+    Raises `ArchitectureError`, or `SizeError`.
     """
     from mlx_lm import utils
 
     config = read_config(folder)
+    sizes.check_config(config, folder / "config.json")
     names = _names(folder)
     try:
         classes = inspect.signature(utils.load_model).parameters["get_model_classes"].default
@@ -87,19 +87,6 @@ def build(folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
         raise ArchitectureError(_refusal(folder, config, utils, error)) from error
     random_weights.fill(model, dtype(config), seed)
     return model, config
-
-
-def check_room(name: str, weights: int) -> None:
-    """Raises `ArchitectureError` when that many bytes of weights are more than this machine has for them."""
-    facts = device.facts(packages=False)
-    (most, what), free = device.ceiling(facts), device.room(facts)
-    said = f"The weights of {name} are {format_size(weights)}, more than"
-    if weights > most:
-        raise ArchitectureError(f"{said} {what}, {format_size(most)}: take fewer bits or a larger machine.")
-    if weights > free:
-        raise ArchitectureError(
-            f"{said} the {format_size(free)} of memory that are free now: free some first."
-        )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -137,7 +124,13 @@ def look_up(config: dict[str, Any], name: str) -> Any:
 def vocabulary(config: dict[str, Any]) -> int:
     """How many tokens a model knows; a config that does not say gets those of one byte each."""
     size = look_up(config, "vocab_size")
-    return size if isinstance(size, int) else demo.VOCABULARY
+    return size if type(size) is int and size > 0 else demo.VOCABULARY
+
+
+def positions(config: dict[str, Any]) -> int | None:
+    """How many tokens a model was made for, `None` where its config does not say."""
+    found = look_up(config, "max_position_embeddings")
+    return found if type(found) is int and 0 < found <= sizes.LONGEST else None
 
 
 def dtype(config: dict[str, Any]) -> str:
@@ -151,7 +144,8 @@ def describe(config: dict[str, Any]) -> str:
     """The model in a few words: `llama, 32 layers, 4 bits and bfloat16`."""
     words, layers = [one_line(config["model_type"])], look_up(config, "num_hidden_layers")
     words += [f"{layers} layers"] if isinstance(layers, int) else []
-    bits = (config.get("quantization") or {}).get("bits")
+    quantization = config.get("quantization")
+    bits = quantization.get("bits") if isinstance(quantization, dict) else None
     return ", ".join([*words, f"{bits} bits and {dtype(config)}" if bits else dtype(config)])
 
 

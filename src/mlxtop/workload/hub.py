@@ -4,15 +4,15 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 Tell = Callable[[int, int], None]
 
 
 @contextmanager
-def progress(tell: Tell) -> Iterator[None]:
+def progress(tell: Tell, check: Callable[[str], None] | None = None) -> Iterator[None]:
     """Within the block, `tell(done, total)` hears of mlx-lm's downloads, in bytes, on the threads that fetch.
+    `check(folder)` is called with what was downloaded, and may refuse it.
 
     mlx-lm has no hook for it; huggingface_hub takes a class of progress bars, and this is one that tells.
     """
@@ -32,7 +32,14 @@ def progress(tell: Tell) -> Iterator[None]:
     # Its own is one for several processes, whose semaphore Python 3.14 misses loudly when we leave.
     Bar.set_lock(threading.RLock())
     download = utils.snapshot_download
-    utils.snapshot_download = partial(download, tqdm_class=Bar)
+
+    def fetch(*args: Any, **kwargs: Any) -> Any:
+        folder = download(*args, tqdm_class=Bar, **kwargs)
+        if check is not None:
+            check(folder)
+        return folder
+
+    utils.snapshot_download = fetch
     try:
         yield
     finally:

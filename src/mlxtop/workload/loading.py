@@ -3,11 +3,14 @@
 import gc
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mlxtop.core.event import Kind
-from mlxtop.workload import architecture, demo, hub
+from mlxtop.probe import breakdown
+from mlxtop.workload import architecture, demo, hub, sizes
 from mlxtop.workload.options import Options
 
 
@@ -34,6 +37,12 @@ def _prepare() -> None:
     gc.freeze()
 
 
+def _check(folder: str) -> None:
+    """Raises `SizeError` for a checkpoint whose config cannot be; one that cannot be read mlx-lm tells of."""
+    with suppress(architecture.ArchitectureError):
+        sizes.check_config(architecture.read_config(Path(folder)), Path(folder) / "config.json")
+
+
 def _fetch(name: str, options: Options, emit: Callable[..., None]) -> tuple[Any, Any]:
     from mlx_lm import load as load_checkpoint
 
@@ -46,11 +55,15 @@ def _fetch(name: str, options: Options, emit: Callable[..., None]) -> tuple[Any,
             emit(Kind.PHASE, phase="download")
         emit(Kind.PROGRESS, phase="download", done=done, total=total)
 
-    with hub.progress(downloaded):
+    with hub.progress(downloaded, _check):
         if options.random_weights:
-            model, tokenizer = architecture.load(name, options.seed)
+            model, tokenizer = architecture.load(name, options.seed, options.budget)
         else:
+            if Path(name).is_dir():
+                _check(name)
             model, tokenizer = load_checkpoint(name, adapter_path=options.adapter_path, lazy=True)[:2]
+            # Its arrays are in its files still: how large they are stands in the files' heads.
+            sizes.check_weights(name, breakdown.weights(model), options.budget, made=False)
     if downloading.is_set():
         emit(Kind.PHASE, phase="load")
     return model, tokenizer

@@ -28,6 +28,8 @@ class Options:
     adapter_path: str | None = None
     random_weights: bool = False
     """The model's architecture with weights of no meaning, which need no download."""
+    budget: int | None = None
+    """Bytes that a model's weights must not be more than."""
     to_the_end: bool = False
     """Every generation is `max_tokens` long: a token that ends a text ends nothing."""
     seed: int = 0
