@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ def python(code: str, *arguments: str, timeout: float = 60) -> Any:
 def mlxtop(*arguments: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
     """Runs `mlxtop` as a shell would, with nothing to read."""
     return run([*MLXTOP, *arguments], timeout=timeout, **options)
+
+
+@lru_cache(maxsize=1)
+def default_cache_limit() -> int:
+    """MLX's own on this machine: 32 MiB on the CPU, the memory limit on Metal and CUDA."""
+    return int(python("import json, mlx.core as mx; print(json.dumps(mx.set_cache_limit(0)))"))
 
 
 def run(command: Sequence[str], timeout: float, env: dict[str, str] | None = None, **options: Any) -> Any:

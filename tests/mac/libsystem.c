@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +54,12 @@ int sysctlbyname(const char *name, void *out, size_t *room, void *in, size_t in_
   if (!strcmp(name, "kern.osproductversion")) return fill("15.5", 5, out, room);
   if (!strcmp(name, "kern.osversion")) return fill("24F74", 6, out, room);
   return errno = ENOENT, -1;
+}
+
+/* MAP_ANON is 0x1000 there and MAP_ANONYMOUS 0x20 here. */
+void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset) {
+  if (flags == 0x1002 && fd == -1) flags = 0x22;
+  return (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
 }
 
 uint32_t mach_task_self_ = 515;

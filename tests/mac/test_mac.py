@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.agent.subject import until
 from tests.e2e.place import BUSY, leave
 from tests.e2e.screen import MLXTOP
 from tests.mac import MORE
@@ -163,3 +166,17 @@ except UsageError as error:
     # Whatever it took, twenty times as long passes before it is asked again.
     assert waits > 3.5
     assert "lsof did not answer within 0.2 s" in said
+
+
+def test_attach_by_lldb(mac: Mac) -> None:
+    """The real lldb with the commands for a Mac, but for the number of an anonymous mapping."""
+    if shutil.which("lldb") is None:
+        pytest.skip("lldb is not here")
+    script = mac.script(BUSY)
+    pid = mac.start(script)
+    until(lambda: "libmlx" in Path(f"/proc/{pid}/maps").read_text())
+    screen = mac.screen("attach", str(pid))
+    screen.value(r"working set 96.00 GiB(?s:.*)pressure normal(?s:.*) active +[\d.]+ MiB ", within=40)
+    screen.press("q")
+    assert screen.exit() == 0
+    assert mac.processes() == {pid}

@@ -1,4 +1,5 @@
 import re
+import sys
 import threading
 import time
 from pathlib import Path
@@ -49,7 +50,9 @@ def test_a_thread_that_has_ended_stays_counted_and_its_clock_is_not_asked() -> N
     thread.start()
     thread.join()
     assert 0.04 <= own.cpu() - before - (time.thread_time() - mine) < 0.5
-    assert thread_clock.seconds(thread.ident, thread.native_id) is None
+    if sys.platform == "linux":
+        # macOS may give the name of a thread that has ended to another.
+        assert thread_clock.seconds(thread.ident, thread.native_id) is None
 
 
 def test_no_thread_of_ours_is_forgotten() -> None:

@@ -1,6 +1,6 @@
 """What a program that imports mlxtop gets. Where limits are set, in a process of its own."""
 
-from tests.process import python
+from tests.process import default_cache_limit, python
 
 HEAR = """
 import json
@@ -44,7 +44,7 @@ def test_a_cache_limit_lasts_for_its_block() -> None:
         HEAR + "seen = [limit()]\nwith mlxtop.cache_limit('20M') as inside:\n    seen += [inside, limit()]\n"
         "seen.append(limit()); print(json.dumps(seen))"
     )
-    assert said == [32 * 2**20, 20 * 2**20, 20 * 2**20, 32 * 2**20]
+    assert said == [default_cache_limit(), 20 * 2**20, 20 * 2**20, default_cache_limit()]
 
 
 def test_cache_limits_nest_and_default_is_what_mlx_started_with() -> None:
@@ -72,7 +72,7 @@ def test_default_comes_first_too_and_unlimited_is_a_size() -> None:
         + "with mlxtop.cache_limit('default') as a: pass\nwith mlxtop.cache_limit('unlimited') as b: c = limit()\n"
         "print(json.dumps([a, b, c, limit()]))"
     )
-    assert said == [32 * 2**20, 2**63 - 1, 2**63 - 1, 32 * 2**20]
+    assert said == [default_cache_limit(), 2**63 - 1, 2**63 - 1, default_cache_limit()]
 
 
 def test_an_exception_in_the_block_restores_the_limit() -> None:
@@ -80,7 +80,7 @@ def test_an_exception_in_the_block_restores_the_limit() -> None:
         HEAR + "try:\n    with mlxtop.cache_limit(5):\n        raise KeyError\nexcept KeyError:\n    pass\n"
         "print(json.dumps(limit()))"
     )
-    assert said == 32 * 2**20
+    assert said == default_cache_limit()
 
 
 def test_a_size_that_is_none_changes_nothing() -> None:
@@ -89,7 +89,10 @@ def test_a_size_that_is_none_changes_nothing() -> None:
         "try:\n    with mlxtop.cache_limit('lots'):\n        pass\nexcept UsageError as error:\n    said = str(error)\n"
         "print(json.dumps([said, limit()]))"
     )
-    assert said == ["'lots' is not a size: write 0, 20M, 1.5GiB, 500MB, default or unlimited.", 32 * 2**20]
+    assert said == [
+        "'lots' is not a size: write 0, 20M, 1.5GiB, 500MB, default or unlimited.",
+        default_cache_limit(),
+    ]
 
 
 def test_marks_and_phases_reach_whoever_listens() -> None:

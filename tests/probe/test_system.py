@@ -296,6 +296,7 @@ def test_without_an_nvidia_driver_there_is_no_device(monkeypatch: pytest.MonkeyP
     nvml.reader.cache_clear()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="NVIDIA's library is on Linux")
 @pytest.mark.parametrize(("devices", "known"), [(1, True), (2, False), (0, False)])
 def test_one_device_is_read_and_several_are_not_guessed_among(monkeypatch, devices: int, known: bool) -> None:
     def fill(_device, memory) -> int:

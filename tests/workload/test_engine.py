@@ -14,6 +14,7 @@ from mlxtop.workload import commands, engine
 from mlxtop.workload import prompts as prompting
 from mlxtop.workload.engine import Engine
 from mlxtop.workload.options import FOREVER, Options
+from tests.process import default_cache_limit
 from tests.recorder import Recorder
 
 
@@ -291,7 +292,7 @@ def test_default_means_what_mlx_started_with(run) -> None:
     done = run(limits={"cache": 5}).to_the_end()
     done.engine.send(commands.SetLimit("cache", "default", "keyboard"))
     change = done.heard.until(Kind.LIMIT, who="keyboard")
-    assert (change.data["old"], change.data["new"]) == (5, 32 * 2**20)
+    assert (change.data["old"], change.data["new"]) == (5, default_cache_limit())
 
 
 def test_a_limit_mlx_does_not_take_is_told_and_hurts_nothing(run) -> None:
@@ -299,7 +300,7 @@ def test_a_limit_mlx_does_not_take_is_told_and_hurts_nothing(run) -> None:
     done.engine.send(commands.SetLimit("cache", 2**70, "keyboard"))
     assert "refused the cache limit" in done.heard.until(Kind.ERROR).data["message"]
     done.engine.send(commands.SetLimit("cache", 7, "keyboard"))
-    assert done.heard.until(Kind.LIMIT, who="keyboard", new=7).data["old"] == 32 * 2**20
+    assert done.heard.until(Kind.LIMIT, who="keyboard", new=7).data["old"] == default_cache_limit()
 
 
 def test_a_cleared_cache_and_a_reset_peak_are_told_with_who_asked(run) -> None:

@@ -37,6 +37,8 @@ def reader(pid: int | None = None) -> Callable[[], int | None]:
     info, of = _RusageInfoV0(), os.getpid() if pid is None else pid
 
     def read() -> int | None:
-        return int(info.phys_footprint) if rusage(of, _RUSAGE_INFO_V0, ctypes.byref(info)) == 0 else None
+        found = rusage(of, _RUSAGE_INFO_V0, ctypes.byref(info)) == 0
+        # Whatever runs has some: nothing is what a zombie has.
+        return int(info.phys_footprint) or None if found else None
 
     return read

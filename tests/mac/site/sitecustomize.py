@@ -39,6 +39,9 @@ DEVICE = {
 
 def pretend() -> None:
     _psutil()
+    # The file with the facts of this Python's build is named after the platform.
+    multiarch = getattr(sys.implementation, "_multiarch", "")
+    os.environ["_PYTHON_SYSCONFIGDATA_NAME"] = f"_sysconfigdata_{sys.abiflags}_linux_{multiarch}"
     sys.platform = "darwin"
     uname = os.uname_result(("Darwin", "mac.local", "24.5.0", "Darwin Kernel Version 24.5.0", "arm64"))
     os.uname = lambda: uname
@@ -103,6 +106,8 @@ def _sockets() -> None:
             _, uid, gid = struct.unpack("=iII", linux(self, socket.SOL_SOCKET, 17, 12))
             # struct xucred: a version, the user, how many groups, sixteen groups.
             return struct.pack("=IIhxx16I", 0, uid, 1, gid, *[0] * 15)[: size[0]]
+        if self.family == socket.AF_UNIX and (level, option) == (0, 2):  # LOCAL_PEERPID
+            return linux(self, socket.SOL_SOCKET, 17, 12)[:4]
         return linux(self, level, option, *size)
 
     def short(method):
