@@ -198,6 +198,12 @@ def test_what_cannot_be_asked_for_ends_in_exit_code_2_and_says_why(shell: Shell,
     assert shell.run is None
 
 
+def test_a_prompt_without_end_is_refused(shell: Shell) -> None:
+    code, _, err = shell.ends("--prompt-file", "/dev/zero")
+    assert code == 2
+    assert "/dev/zero is too long for a prompt: it has more than 16.0 MiB." in err
+
+
 def test_a_prompt_that_is_no_text_is_refused(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "prompt"
     file.write_bytes(b"abc\xff\xfe")

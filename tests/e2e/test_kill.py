@@ -1,4 +1,4 @@
-"""How much of a recording a kill of mlxtop would lose, in each way of watching."""
+"""How much of a recording a kill of mlxtop would lose, in each way of watching, and what other signals leave."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def opened(path: Path) -> Recording | None:
     return None
 
 
-def test_a_kill_loses_at_most_a_second_in_every_mode(place: Place) -> None:
+def test_a_kill_loses_at_most_a_second_in_every_mode_and_other_signals_are_told(place: Place) -> None:
     paths = {name: place.folder / f"{name}.mlxtop" for name in ("local", "headless", "run", "attach")}
     script = place.script(BUSY)
     pids = {
@@ -66,6 +66,12 @@ def test_a_kill_loses_at_most_a_second_in_every_mode(place: Place) -> None:
         killed = Recording(paths[name])
         assert killed.damaged == 0
         killed.close()
+    for name, number in (("run", signal.SIGHUP), ("attach", signal.SIGTERM)):
+        screens[name].signal(number)
+        assert screens[name].exit() == 128 + number
+        last = recordings[name].events(1)[-1]
+        assert last.describe() == f"mlxtop was ended by {number.name}, the program goes on"
+        recordings[name].close()
     for name, of in ages.items():
         highest = [a for a, b in pairwise(of) if b < a - 0.05]
         print(name, "seconds lost at most:", *(f"{age:.2f}" for age in sorted(highest)))

@@ -13,7 +13,7 @@ from mlxtop.cli.values import COUNT, NAME, SEED, SIZE, ActionParam, BudgetParam,
 from mlxtop.core.budget import Action, Ask, resolve
 from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import KNOBS, Knob
-from mlxtop.core.units import UNLIMITED, Size
+from mlxtop.core.units import UNLIMITED, Size, format_size
 from mlxtop.probe import system
 from mlxtop.workload.options import FOREVER, Options, Workload
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mlxtop.session.remote import RemoteSession
 
 F = TypeVar("F", bound=Callable[..., Any])
+PROMPT_MOST = 2**24
+"""Bytes or letters: more than any model's context."""
 
 DEMO_TOKENS, MODEL_TOKENS = 96, 256
 
@@ -200,11 +202,14 @@ def _prompt(text: str | None, file: Any) -> tuple[str | None, bool]:
     took_stdin = text == "-" or (file is not None and file.name == "<stdin>")
     if not took_stdin and file is None:
         return text, False
+    name = "standard input" if took_stdin else file.name
     try:
         # As bytes: how standard input would decode itself depends on the locale.
-        return (sys.stdin.buffer.read().decode() if took_stdin else cast(str, file.read())), took_stdin
+        found = (sys.stdin.buffer if took_stdin else file).read(PROMPT_MOST + 1)
+        if len(found) > PROMPT_MOST:
+            raise UsageError(f"{name} is too long for a prompt: it has more than {format_size(PROMPT_MOST)}.")
+        return (found.decode() if took_stdin else cast(str, found)), took_stdin
     except UnicodeDecodeError as error:
-        name = "standard input" if took_stdin else file.name
         raise UsageError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
 
 
