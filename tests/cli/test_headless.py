@@ -26,7 +26,8 @@ SIZE = r"-?(?:\d+(?:\.\d+)? (?:B|[KMGT]iB)|unlimited)"
 MEMORY = rf"Peak:   {SIZE} \((-?\d+)\)\nActive: {SIZE} \((-?\d+)\)\nCache:  {SIZE} \((-?\d+)\)\n"
 FORM = re.compile(
     rf"=======\nCache limit:   {SIZE} \((\d+)\) [^\n]+\nMemory limit:  {SIZE} \(\d+\) MLX's default\n"
-    rf"Wired limit:   {SIZE} \(\d+\) MLX's default\n\n"
+    # On a Mac mlx-lm sets it around each generation.
+    rf"Wired limit:   {SIZE} \(\d+\) [^\n]+\n\n"
     rf"=======\nStarting memory\n{MEMORY}\n=======\nEnding memory\n{MEMORY}\n=======\nGrowth\n{MEMORY}\n"
     r"=======\nSpeed\nGenerations:         (\d+) \((\d+) tokens in \S+\)\n"
     r"Tokens/s:            (\d+\.\d)\nTime to first token: \d+\.\d{3} s\n"
