@@ -180,3 +180,15 @@ def test_attach_by_lldb(mac: Mac) -> None:
     screen.press("q")
     assert screen.exit() == 0
     assert mac.processes() == {pid}
+
+
+def test_the_peer_of_a_socket(mac: Mac) -> None:
+    """LOCAL_PEERPID: a process is of this machine if the kernel says so, and no other number is believed."""
+    code = """
+import json, os, socket
+from mlxtop.session import peer
+one, other = socket.socketpair()
+print(json.dumps([peer.process(one, os.getpid()) == os.getpid(), peer.process(one, os.getppid()), peer.process(one, 0)]))
+"""
+    done = mac.alone(sys.executable, "-c", code)
+    assert json.loads(done.stdout) == [True, None, None], done.stderr

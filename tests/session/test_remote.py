@@ -485,6 +485,25 @@ def test_events_that_are_not_an_agent_s_to_tell_are_passed_over(kind: Any) -> No
     assert (watched.state.budget, watched.state.system, watched.state.facts) == (None, None, {})
 
 
+def test_an_event_keeps_what_it_must_and_little_else() -> None:
+    watched, _ = session()
+    more = {f"more {n}": "y" * 10_000 for n in range(100)}
+    take(
+        watched,
+        {
+            "type": "event",
+            "time": 1.0,
+            "kind": "limit",
+            "data": {**more, **EVENTS["limit"], "asked": 5, "new": 5},
+        },
+    )
+    told = watched.timeline.latest(Kind.LIMIT)
+    assert told is not None
+    assert (told.data["new"], told.data["asked"]) == (5, 5)
+    assert len(told.data) <= 9
+    assert max(len(str(value)) for value in told.data.values()) <= 200
+
+
 def test_a_flood_is_kept_in_bounds() -> None:
     watched, _ = session()
     mark = event("mark", name="m" * 1000)

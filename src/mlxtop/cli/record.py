@@ -49,7 +49,7 @@ def record_local(recorder: "Recorder", session: "LocalSession") -> None:
 
 def record_member(recorder: "Recorder", session: "RemoteSession") -> None:
     """Records one of the programs under watch."""
-    about = {"pid": session.pid, "rank": session.rank, "label": session.label}
+    about = {"pid": session.pid if session.pid > 0 else None, "rank": session.rank, "label": session.label}
     session.sink = recorder.add(session, session.command, started=session.started, **about)
 
 

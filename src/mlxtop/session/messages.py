@@ -19,8 +19,8 @@ TEXT, MESSAGE, NAME, PATH = 200, 400, 80, 4_096
 """Letters that are kept: of a fact, of an error, of a phase or a mark, of a file's path."""
 ARGUMENTS, ARGUMENT = 50, 300
 """Words of a command line, and letters of a word."""
-FACTS, FIELDS, PHASES, ROWS = 64, 12, 1_000, 20_000
-"""Facts of a session, fields of an event, phases of a session, samples of a message that are taken."""
+FACTS, FIELDS, PHASES, ROWS = 64, 4, 1_000, 20_000
+"""How many are taken: facts of a session, unknown fields of an event, phases, samples of a message."""
 COUNTERS = ("active", "cache", "peak", "footprint")
 LATEST = 1e10
 """Seconds: beyond it the calendar ends."""
@@ -327,9 +327,10 @@ def _event(message: Mapping[str, Any]) -> Event | None:
     if not required.keys() <= data.keys():
         raise ValueError("an event lacks something")
     checked = {name: field(data[name]) for name, field in required.items()}
-    for name, value in list(data.items())[:FIELDS]:
-        if name not in required and len(name) <= NAME:
-            told = OPTIONAL[name](value) if name in OPTIONAL else _scalar(value)
-            if told is not None or value is None:
-                checked[one_line(name)] = told
+    more = [name for name in data if name not in required]
+    checked |= {name: OPTIONAL[name](data[name]) for name in more if name in OPTIONAL}
+    for name in [name for name in more if name not in OPTIONAL and len(name) <= NAME][:FIELDS]:
+        told = _scalar(data[name])
+        if told is not None:
+            checked[one_line(name)] = told
     return Event(time, known, checked)

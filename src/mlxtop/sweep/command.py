@@ -4,6 +4,7 @@ import re
 import shlex
 import threading
 import time
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -102,7 +103,10 @@ class CommandBench:
         if found is None:
             raise CellFailedError(f"Nothing in its output matches {self._pattern.pattern}.")
         try:
-            return {"value": float(found.replace(",", ""))}
+            value = float(found.replace(",", ""))
+            if not isfinite(value):
+                raise ValueError
+            return {"value": value}
         except ValueError:
             raise CellFailedError(
                 f"{self._pattern.pattern} found “{one_line(found)[:40]}”, which is no number."

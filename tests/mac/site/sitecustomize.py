@@ -108,6 +108,8 @@ def _sockets() -> None:
             return struct.pack("=IIhxx16I", 0, uid, 1, gid, *[0] * 15)[: size[0]]
         if self.family == socket.AF_UNIX and (level, option) == (0, 2):  # LOCAL_PEERPID
             return linux(self, socket.SOL_SOCKET, 17, 12)[:4]
+        if self.family == socket.AF_UNIX and (level, option) == (0, 2):  # SOL_LOCAL, LOCAL_PEERPID
+            return linux(self, socket.SOL_SOCKET, 17, 12)[:4]
         return linux(self, level, option, *size)
 
     def short(method):

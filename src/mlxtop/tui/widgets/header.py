@@ -3,12 +3,14 @@
 from rich.style import Style
 from textual.strip import Strip
 
-from mlxtop.core.text import one_line
+from mlxtop.core.text import one_line, shortened
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.canvas import Canvas, Part
 from mlxtop.tui.frame import Frame
 
 ROOM_FOR_OWN = 100
+PHASE_MOST = 32
+"""Letters of a phase that are shown."""
 """From this width on the header says what mlxtop itself costs; below it the status row does."""
 KNOWN_PHASES = ("load", "prefill", "decode", "idle", "failed")
 
@@ -96,7 +98,7 @@ class Header(Canvas):
 
     def _phase(self, frame: Frame) -> Part:
         state = frame.state
-        phase, progress = one_line(state.phase), state.progress
+        phase, progress = shortened(one_line(state.phase), PHASE_MOST), state.progress
         done = ""
         if progress is not None and progress.total > 0:
             if state.phase in ("load", "download"):
