@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import Sample
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
 from mlxtop.session.replay import ReplayFleet
 from tests.process import mlxtop
-from tests.recording.source import Session, add, busy_run, commit, let_go, record
+from tests.recording.source import Session, add, busy_run, commit, end, let_go, record
 
 PAGE = 4_096
 RUN = list(busy_run(2, 600))
@@ -133,8 +134,8 @@ def test_commits_that_a_killed_writers_log_lost_are_told(tmp_path: Path) -> None
     for i in range(0, 100, 5):
         commit(recorder, RUN[i : i + 5], put)
     copy = tmp_path / "copy.mlxtop"
-    for end in ("", "-wal"):
-        shutil.copy(f"{recorder.path}{end}", f"{copy}{end}")
+    for part in ("", "-wal"):
+        shutil.copy(f"{recorder.path}{part}", f"{copy}{part}")
     let_go(recorder)
     wal = Path(f"{copy}-wal")
     data, chance, short, unknown = wal.read_bytes(), random.Random(3), 0, 0
@@ -176,6 +177,23 @@ def test_a_bucket_that_is_lost_is_made_of_what_it_held(path: Path, how: str) -> 
     assert found.holes == []
     read = found.rows(1, 1, 0.0, 700.0)
     assert (read.time, read.lo, read.hi, read.last) == (kept.time, kept.lo, kept.hi, kept.last)
+    found.close()
+
+
+def test_an_event_that_was_altered_or_is_gone_is_not_shown_and_told(path: Path) -> None:
+    recorder, session = Recorder(path.with_name("events.mlxtop"), text=True), Session()
+    put = add(recorder, session)
+    for n in range(9):
+        put(Event(float(n), Kind.RESET, {"who": "me", "peak": n}))
+    commit(recorder, RUN[:20], put)
+    end(recorder)
+    with sqlite3.connect(recorder.path) as database:
+        database.execute("UPDATE event SET data = replace(data, 'me', 'we') WHERE time = 3")
+        database.execute("DELETE FROM event WHERE time IN (5, 6)")
+    found = Recording(recorder.path)
+    found.check()
+    assert [event.data["peak"] for event in found.events(1)] == [0, 1, 2, 4, 7, 8]
+    assert (found.holes, found.damage()) == ([], "events in 2 places are lost; the rest was read")
     found.close()
 
 

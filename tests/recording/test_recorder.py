@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mlxtop import __version__
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import Sample
+from mlxtop.core.transcript import KEPT_LINES
 from mlxtop.recording import codec, schema
 from mlxtop.recording import recorder as module
 from mlxtop.recording.errors import RecordingError
@@ -500,3 +501,20 @@ def test_the_cause_is_the_last_word_of_a_session_that_has_not_ended_itself(path:
         assert [event.kind for event in last] == [Kind.PHASE]
     else:
         assert last == [Event(2.0, Kind.END, {"cause": "ended by SIGHUP"})]
+
+
+def test_lines_that_came_too_fast_for_the_recording_are_counted_in_it(path: Path) -> None:
+    recorder, session = Recorder(path, text=True), Session()
+    put = add(recorder, session)
+    session.transcript.write("out", "first\n\x1b[2J\x00second\n")
+    commit(recorder, [Sample(1.0, 1, 2, 3, 3)], put)
+    for n in range(3):
+        session.transcript.write("out", f"{n}\n" * KEPT_LINES)
+    end(recorder)
+    said = [line.text for line in Recording(path).said(1)]
+    assert said[:3] == [
+        "first",
+        f"… {2 * KEPT_LINES + 1:,} lines left out: they came too fast to be recorded …",
+        "2",
+    ]
+    assert len(said) == KEPT_LINES + 2

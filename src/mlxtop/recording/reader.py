@@ -49,6 +49,7 @@ class About(NamedTuple):
 
 
 SESSION = f"{', '.join(About._fields[1:])}, until"
+EVENT, TEXT = "session, time, kind, data", "session, time, who, text"
 
 
 class Hole(NamedTuple):
@@ -223,12 +224,15 @@ class Recording:
             if self._version >= 2:
                 for about in self.sessions:
                     self._check_buckets(about.id)
+            for _ in (*self._table.by_id("event", EVENT), *self._table.by_id("text", TEXT)):
+                pass
             self.holes = [
                 hole for about in self.sessions for hole in self._check(about.id, until.get(about.id))
             ]
 
     def _check(self, session: int, until: Any) -> Iterator[Hole]:
-        before, chained = None, self._version >= 2
+        before: float | None = None
+        chained = self._version >= 2
         for row in self._table.blocks(session, 0, float("-inf"), float("inf")):
             if not self._is_readable(session, row):
                 self._spoil("block", session, 0, row.start)
@@ -240,8 +244,9 @@ class Recording:
             before = row.end
         if isinstance(until, float) and isfinite(until) and (before is None or before < until):
             yield Hole(session, before or 0.0, until)
+            before = until
         if loses_commits(self.path):
-            yield Hole(session, until or before or 0.0, float("inf"))
+            yield Hole(session, before or 0.0, float("inf"))
 
     def _check_buckets(self, session: int) -> None:
         for level in LEVELS:
@@ -264,14 +269,19 @@ class Recording:
 
     def damage(self) -> str | None:
         """What cannot be read of it, once it was checked, in a few words; `None` when it is whole."""
-        if not self.holes:
-            return f"{self.damaged} parts cannot be read, none of them samples" if self.damaged else None
+        if not self.holes and not self.damaged:
+            return None
         several = len(self.sessions) > 1
         names = {about.id: f" of {one_line(about.label)}" if several else "" for about in self.sessions}
         told = [f"samples{names[hole.session]} {hole.describe()}" for hole in self.holes[:HOLES_TOLD]]
-        more = len(self.holes) - len(told)
-        rest = f", and {more} more stretches" if more else ""
-        return f"{', '.join(told)}{rest} are lost; the rest was read"
+        if len(self.holes) > len(told):
+            told.append(f"{len(self.holes) - len(told)} more stretches")
+        for table, word in (("event", "events"), ("text", "lines of text")):
+            count = sum(table in what[:2] for what in self._spoiled)
+            told += [f"{word} in {count} places"] if count else []
+        if not told:
+            return f"{self.damaged} parts cannot be read, none of them samples or events"
+        return f"{', '.join(told)} are lost; the rest was read"
 
     def damage_sentence(self) -> str | None:
         """The same as a sentence that names the file."""
@@ -288,9 +298,7 @@ class Recording:
     def events(self, session: int) -> list[Event]:
         """All events in order of time; one that makes no sense is passed over."""
         found, state = [], State()
-        lines = [
-            line for line in self._table.by_id("event", "session, time, kind, data") if line[1] == session
-        ]
+        lines = [line for line in self._table.by_id("event", EVENT) if line[1] == session]
         lines.sort(key=_when)
         for number, _, time, kind, data in lines:
             try:
@@ -307,7 +315,7 @@ class Recording:
         """What was recorded as text."""
         return [
             Said(_number(time, float), str(who), str(text))
-            for _, of, time, who, text in self._table.by_id("text", "session, time, who, text")
+            for _, of, time, who, text in self._table.by_id("text", TEXT)
             if of == session
         ]
 

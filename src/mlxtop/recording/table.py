@@ -80,7 +80,7 @@ class Table:
 
     def by_id(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a table that is kept by `id`, each with that before the columns. Those whose checksum
-        is wrong or that are missing are counted as damaged; all that can be read come."""
+        is wrong or that are missing are counted as damaged; a session comes all the same."""
         query = f"SELECT id, {self._named(columns)}, {self._crc} FROM {table} WHERE id >= ? ORDER BY id"
         last, at = 0, -LARGEST
         while True:
@@ -97,6 +97,8 @@ class Table:
                     known = row if table == "session" else row[1:]
                     if crc is not None and crc != schema.checksum(known):
                         self._spoil(table, number)
+                        if table != "session":
+                            continue
                     yield tuple(row)
                 return
             except sqlite3.Error as error:
