@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave, tell
+from mlxtop.cli.leave import leave, show, tell
 from mlxtop.cli.params import Run
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.signals import catch
@@ -20,6 +20,7 @@ from mlxtop.cli.summary import describe, summarize
 from mlxtop.core.event import Event, Kind
 from mlxtop.core.files import OutputError
 from mlxtop.core.sample import UNKNOWN, Sample
+from mlxtop.core.text import block
 from mlxtop.core.units import format_size
 from mlxtop.session.guard import Guard
 from mlxtop.session.local import LocalSession
@@ -88,14 +89,14 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
             _print_json({"type": "summary", "code": code, **summary})
         elif session.state.error is None or any(mark.name == "loaded" for mark in session.state.marks):
             # Of a load that failed there is nothing to sum up.
-            click.echo(describe(summary))
+            click.echo(block(describe(summary)))
         sys.stdout.flush()
     except BrokenPipeError:
         code, ended = BROKEN_PIPE, "ended because nobody read its output any more"
         # Nobody reads standard output any more: what is left to say goes to standard error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         with contextlib.suppress(OSError):
-            click.echo(describe(summarize(session)), err=True)
+            show(describe(summarize(session)) + "\n")
     except OutputError as error:
         code, ended = error.exit_code, "ended because its output could not be written"
         tell(str(error))

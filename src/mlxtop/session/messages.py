@@ -118,7 +118,7 @@ def hello(message: Mapping[str, Any]) -> Hello:
         rank=_or(lambda value: count(value, 0, 2**31), message.get("rank"), None),
         watched=_or(lambda value: count(value, 0, 2**31), message.get("watched"), None),
         log=_path(message.get("log")),
-        footprint=_or(lambda value: text(value, 24), message.get("footprint"), "footprint"),
+        footprint=_or(lambda value: text(value, 16), message.get("footprint"), "footprint"),
         counters={name: value for name, value in known.items() if value is not None},
     )
 

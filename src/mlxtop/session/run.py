@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mlxtop.agent import place
 from mlxtop.agent.place import Address
+from mlxtop.core.text import one_line
 from mlxtop.core.transcript import Transcript
 from mlxtop.session.fleet import AgentFleet
 from mlxtop.session.messages import Hello
@@ -73,7 +74,7 @@ class RunFleet(AgentFleet):
 
     def _hear_words(self) -> None:
         for pid, word in place.words(self.program.run):
-            self.problem = f"Process {pid}: {word}"
+            self.problem = f"Process {pid}: {one_line(word)}"
 
     def look(self) -> None:
         ended = self.program.code is not None
