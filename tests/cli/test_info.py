@@ -19,6 +19,8 @@ FOUND = {
     "working_set": 48 * 2**30,
     "max_buffer": None,
     "system_memory": 64 * 2**30,
+    "no_wiring": "macOS 15+",
+    "cache_ceiling": 45 * 2**30,
     "limits": {"cache": 60 * 2**30, "memory": 72 * 2**30, "wired": 0},
     "counters": {"active": 0, "cache": 0, "peak": 8},
     "footprint": {"kind": "phys_footprint", "bytes": None},
@@ -73,6 +75,13 @@ def test_sizes_come_with_the_exact_bytes_and_columns_line_up() -> None:
     lines = describe(FOUND).splitlines()
     assert "cache limit      60.00 GiB  (64424509440)" in lines
     assert len({line.index("(") for line in lines if line.endswith(")") and "Metal" not in line}) == 1
+
+
+def test_what_holds_the_cache_and_why_nothing_is_wired_are_told() -> None:
+    lines = describe(FOUND).splitlines()
+    assert any(line.split() == ["cache", "at", "most", "45.00", "GiB", "(48318382080)"] for line in lines)
+    assert any(line.startswith("wired limit") and line.endswith("(0)  macOS 15+") for line in lines)
+    assert "cache at most" not in describe({**FOUND, "cache_ceiling": None})
 
 
 @pytest.mark.parametrize("name", ["mlx-lm", "phys_footprint"])

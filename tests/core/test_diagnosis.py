@@ -392,6 +392,50 @@ def test_a_limit_that_costs_speed(after: float, cache: float, limit: int, thrash
         assert "thrash" not in run.said().kinds
 
 
+@pytest.mark.parametrize(
+    ("backend", "after", "thrashes"),
+    [
+        ("CUDA", 1.5, True),
+        ("Metal", 1.5, True),
+        ("CUDA", 1.02, False),  # it costs nothing
+        ("CPU", 1.5, False),  # there the memory limit does not hold the cache
+    ],
+)
+def test_a_memory_limit_holds_the_cache_where_mlx_reclaims(
+    backend: str, after: float, thrashes: bool
+) -> None:
+    run = Run("tokens")
+    run.state.facts = {**run.state.facts, "backend": backend, "working_set": 48 * GIB}
+    run.limit(32 * GIB, "MLX's default").limit(32 * GIB, "MLX's default", knob="memory")
+    paced(run, 300, cache=600, busy=1.0)
+    # Beside 1000 MiB of active memory.
+    run.limit(1020 * MIB, "keyboard", old=32 * GIB, knob="memory")
+    paced(run, 150, cache=20, busy=after)
+    assert ("thrash" in run.said().kinds) == thrashes
+    if thrashes:
+        assert run.said().line() == (
+            "memory limit 32.00 GiB → 1020 MiB costs speed: 200.0 → 133.3 tokens/s, and the cache is full; l raises it"
+        )
+
+
+def test_a_cache_limit_above_what_mlx_leaves_the_cache_is_to_blame_for_nothing() -> None:
+    run = Run("tokens")
+    run.state.facts = {**run.state.facts, "backend": "Metal", "working_set": 1020 * MIB * 100 // 95 + 1}
+    run.limit(32 * GIB, "MLX's default").limit(32 * GIB, "MLX's default", knob="memory")
+    paced(run, 300, cache=600, busy=1.0)
+    run.limit(20 * MIB + 4096, "keyboard", old=32 * GIB)
+    paced(run, 150, cache=20, busy=1.5)
+    assert "thrash" not in run.said().kinds
+
+
+def test_a_cache_is_full_where_mlx_reclaims_it() -> None:
+    run = Run("tokens")
+    run.state.facts = {**run.state.facts, "backend": "Metal", "working_set": 2000 * MIB}
+    run.limit(32 * GIB, "MLX's default").limit(32 * GIB, "MLX's default", knob="memory")
+    run.rest(400, active=1000, cache=895)
+    assert "the cache is full at its limit of 900.0 MiB" in run.said().line()
+
+
 def test_several_presses_are_one_change() -> None:
     run = Run("tokens")
     paced(run, 300, cache=600, busy=1.0)

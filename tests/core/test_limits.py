@@ -1,7 +1,10 @@
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core.limits import GIB, LADDER, MIB, Limit, rungs, step
+from mlxtop.core.limits import GIB, LADDER, MIB, Limit, cache_ceiling, rungs, step
 from mlxtop.core.units import UNLIMITED
 
 defaults = st.one_of(st.none(), st.integers(0, 2**40))
@@ -80,3 +83,23 @@ def test_somebody_elses_change_leaves_a_wish_pending() -> None:
 def test_the_first_value_known_is_the_default_for_good() -> None:
     limit = Limit().changed(5, "MLX's default").changed(9, "flag")
     assert limit.default == 5
+
+
+@pytest.mark.parametrize(
+    ("facts", "memory", "most"),
+    [
+        ({"backend": "Metal", "working_set": 1000}, 1500, 650),
+        ({"backend": "Metal", "working_set": 1000}, 700, 400),
+        ({"backend": "Metal", "working_set": 1000}, 200, 0),
+        ({"backend": "Metal", "working_set": None}, 700, None),
+        ({"backend": "Metal", "working_set": "a lie"}, 700, None),
+        ({"backend": "CUDA"}, 700, 400),
+        ({"backend": "CUDA"}, None, None),
+        ({"backend": "CPU"}, 700, None),
+        ({}, 700, None),
+    ],
+)
+def test_what_mlx_leaves_the_cache_beside_300_bytes_of_active(
+    facts: dict[str, Any], memory: int | None, most: int | None
+) -> None:
+    assert cache_ceiling(facts, memory, 300) == most

@@ -77,6 +77,111 @@ def test_all_three_limits_are_watched() -> None:
     assert said["m"] == 2**33
 
 
+def test_the_deprecated_functions_in_metal_are_watched_as_well() -> None:
+    program = (
+        "line = sys._getframe().f_lineno + 1\n"
+        "mx.metal.set_cache_limit(5_000_000)\nmx.metal.set_memory_limit(2**33)\n"
+        "mx.metal.set_wired_limit(0)\nfill()\nmx.metal.clear_cache()\nmx.metal.reset_peak_memory()\n"
+        "watched = told()\nwatch.remove()\nmx.metal.set_cache_limit(3)\n"
+        "say(line=line, watched=watched, after=len(heard), cache=mx.set_cache_limit(9))"
+    )
+    said = python(WATCH + f"exec(compile({program!r}, '/home/me/train/loop.py', 'exec'))")
+    line, told = said["line"], said["watched"]
+    assert [who for *_, who in told] == [f"train/loop.py:{line + n}" for n in (0, 1, 2, 4, 5)]
+    assert [[name, new] for _, name, *_, new, _ in told[:3]] == [
+        ["cache", 5_000_000],
+        ["memory", 2**33],
+        ["wired", 0],
+    ]
+    assert [name for _, name, *_ in told[3:]] == ["clear_cache", "reset_peak_memory"]
+    assert told[3][2] >= 2**20
+    assert (said["after"], said["cache"]) == (5, 3)
+
+
+WITHOUT_GETTERS = (
+    "import mlx.core as mx\ndel mx.get_memory_limit, mx.device_info, mx.clear_streams, mx.cuda\n"
+)
+
+
+def test_without_a_getter_a_limit_is_set_and_set_back() -> None:
+    said = python(
+        WITHOUT_GETTERS + WATCH + "from mlxtop.probe import backend, device\n"
+        "say(found=found, defaults=defaults(), late=defaults(fresh=False), backend=backend.name(), "
+        "facts=device.facts()['device'], memory=own['set_memory_limit'](5))"
+    )
+    assert said["found"] == said["defaults"] == said["late"]
+    assert said["found"]["memory"] == said["memory"] > 2**28
+    assert said["backend"] == "CPU"
+    assert said["facts"]
+
+
+def test_what_mlx_starts_with_is_not_what_stands() -> None:
+    said = python(WATCH + "mx.set_memory_limit(2**33)\nsay(now=watch.ask(), began=defaults(fresh=False))")
+    assert said["now"]["memory"] == 2**33
+    assert said["began"] == {**found_by_mlx(), "wired": 0}
+
+
+def found_by_mlx() -> dict[str, int]:
+    return python(
+        "import json, mlx.core as mx\n"
+        "print(json.dumps({'cache': mx.set_cache_limit(1), 'memory': mx.set_memory_limit(1)}))"
+    )
+
+
+def test_a_wired_limit_that_does_nothing_is_nothing_whoever_set_it() -> None:
+    said = python(WATCH + "mx.set_wired_limit(2**30)\nsay(told=told())")
+    assert [new for *_, new, _ in said["told"]] == [0]
+
+
+METAL = (
+    WATCH
+    + """
+from mlxtop.probe import backend
+wired = [3 * 2**30]
+def set_wired_limit(limit):
+    wired.append(limit)
+    return wired[-2]
+watch._original["set_wired_limit"] = set_wired_limit
+backend.no_wiring = lambda: None
+"""
+)
+"""As where MLX wires memory: the setter's calls are kept."""
+
+
+def test_where_memory_is_wired_the_limit_is_never_probed() -> None:
+    said = python(
+        METAL + "late = watch.ask(); fresh = watch.ask(fresh=True)\nsay(late=late, fresh=fresh, wired=wired)"
+    )
+    assert "wired" not in said["late"]
+    assert said["fresh"]["wired"] == 0
+    assert said["wired"] == [3 * 2**30]
+
+
+def test_where_memory_is_wired_a_running_programs_limit_is_left_alone() -> None:
+    said = python(
+        METAL
+        + """
+from mlxtop.agent.knobs import Knobs
+from mlxtop.agent.news import News
+news = News(lambda: None)
+knobs = Knobs(news, late=True)
+knobs._watch = watch
+knobs.find()
+knobs.set_limit("wired", 2**30, "keyboard")
+told = [json.loads(message) for _, message in news.since(0)]
+knobs.start_with("wired=7")
+say(standing=knobs.standing(), told=[m["data"] for m in told if m["kind"] == "error"],
+    answer=[m["data"]["asked"] for m in told if "asked" in m["data"]], wired=wired)
+"""
+    )
+    assert "wired" not in said["standing"]
+    assert [told["phase"] for told in said["told"]] == ["limit"]
+    assert "mlxtop run --wired-limit" in said["told"][0]["message"]
+    assert said["answer"] == [2**30]
+    # At the start nothing is queued.
+    assert said["wired"] == [3 * 2**30, 7]
+
+
 def test_a_limit_set_here_is_set_and_told_in_the_name_of_who_asked() -> None:
     said = python(
         WATCH + "watch.set('cache', 7, 'keyboard')\nsay(told=told(), was=own['set_cache_limit'](0))"

@@ -332,23 +332,3 @@ def test_a_damaged_journal_of_a_killed_writer_is_survived(
 def test_a_journal_of_something_else_beside_it_is_survived(path: Path, make: Callable[[Path], None]) -> None:
     make(Path(f"{path}-wal"))
     survives(path)
-
-
-@pytest.mark.parametrize(
-    ("kind", "data"),
-    [
-        ("phase", {"phase": 7}), ("error", {"message": {}}), ("facts", {"memory": "much"}), ("facts", {"working_set": -1}),
-        ("facts", {"cgroup_limit": 2**63}), ("facts", {"max_buffer": 1.5}), ("end", {"cause": []}),
-        ("mark", {"name": 5, "who": "x", "active": 1, "cache": 1, "peak": 1, "tokens": 1}),
-    ],
-    ids=repr,
-)  # fmt: skip
-def test_a_field_of_another_type_than_its_name_has_reaches_no_screen(
-    path: Path, kind: str, data: dict[str, Any]
-) -> None:
-    before = len(Recording(path).events(1))
-    change(path, "INSERT INTO event VALUES (NULL, 1, 1.0, ?, ?, NULL)", values=(kind, json.dumps(data)))
-    change(path, "UPDATE session SET facts = ?", values=(json.dumps({"memory": "much", "device": "cpu"}),))
-    read = Recording(path)
-    assert (len(read.events(1)), read.damaged >= 1) == (before, True)
-    assert read.sessions[0].facts == {"device": "cpu"}

@@ -5,6 +5,7 @@ import pytest
 from mlxtop.core.event import Kind
 from mlxtop.core.sample import speed
 from mlxtop.tui.frame import SPEED_WINDOW, Own, View, cut, gather
+from mlxtop.tui.widgets.limits import held
 from tests.tui.recorded import RecordedSession
 
 LAST = 26.0
@@ -52,3 +53,19 @@ def test_the_machine_of_a_paused_view_is_that_of_its_moment() -> None:
 
     assert [pressure(now, paused=True) for now in (4.0, 10.0, 20.0)] == [None, "normal", "critical"]
     assert pressure(10.0, paused=False) == "critical"
+
+
+def test_the_cache_limit_that_is_shown_is_the_one_that_holds() -> None:
+    session = RecordedSession(LAST)
+    view = View()
+
+    def shown() -> tuple[int | None, str]:
+        frame = gather(session, view, Own(), cut(session, view, 80, LAST), LAST)
+        return frame.cache_limit, held(frame, "cache")
+
+    limit, active = session.state.limits["cache"].value, session.history.latest.active
+    assert shown() == (limit, "")
+    memory = session.state.limits["memory"]
+    session.state.limits["memory"] = memory._replace(value=active + 3 * 2**20)
+    session.state.facts = {**session.state.facts, "backend": "Metal", "working_set": 2**40}
+    assert shown() == (3 * 2**20, "of 20.0 MiB ")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlxtop.core.event import Kind
+from mlxtop.core.event import Event, Kind
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.workload import commands, engine
 from mlxtop.workload import prompts as prompting
@@ -458,3 +458,17 @@ def test_the_watch_is_gone_when_the_engine_is(run) -> None:
     assert mx.set_cache_limit is not before
     done.close()
     assert mx.set_cache_limit is before
+
+
+def test_the_wired_limit_is_set_between_generations(run: Callable[..., Run]) -> None:
+    one = run(max_tokens=20)
+
+    def ask(event: Event) -> None:
+        if event.kind is Kind.PHASE and event.data["phase"] == "decode":
+            for knob in ("wired", "memory"):
+                one.engine.send(commands.SetLimit(knob, 2**33, "keyboard"))
+
+    one.heard.react = ask
+    one.start().heard.until(Kind.LIMIT, knob="wired", who="keyboard")
+    told = [e for e in one.heard.events if e.kind is Kind.GENERATION or e.data.get("who") == "keyboard"]
+    assert [event.data.get("knob") for event in told] == ["memory", None, "wired"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mlxtop.core.limits import KNOBS
+from mlxtop.core.limits import KNOBS, Knob, cache_ceiling
 from mlxtop.core.units import format_size
 
 _SYSTEM = {
@@ -53,6 +53,7 @@ def collect() -> dict[str, Any]:
     return {
         **facts,
         "limits": limits,
+        "cache_ceiling": cache_ceiling(facts, limits["memory"], now.active),
         "counters": {"active": now.active, "cache": now.cache, "peak": now.peak},
         "footprint": {"kind": footprint.KIND, "bytes": footprint.reader()()},
         "system": {name: getattr(machine, name) for name in _SYSTEM},
@@ -68,7 +69,10 @@ def describe(found: dict[str, Any]) -> str:
         ("versions", f"mlxtop {found['mlxtop']}, mlx {found['mlx']}, mlx-lm {found['mlx_lm'] or '—'}"),
     ]
     rows += [(name.replace("_", " "), _size(found[name])) for name in _SIZES if found[name] is not None]
-    rows += [(f"{knob} limit", _size(found["limits"][knob])) for knob in KNOBS]
+    rows += [(f"{knob} limit", _limit(found, knob)) for knob in KNOBS]
+    if found["cache_ceiling"] is not None:
+        # Whatever its limit: above it MLX reclaims.
+        rows.append(("cache at most", _size(found["cache_ceiling"])))
     rows += [(name, _size(size)) for name, size in found["counters"].items()]
     rows.append((found["footprint"]["kind"], _size(found["footprint"]["bytes"])))
     # What this machine does not have takes no row.
@@ -82,6 +86,11 @@ def _reading(value: str | float | int) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.0%}" if isinstance(value, float) else _size(value)
+
+
+def _limit(found: dict[str, Any], knob: Knob) -> str:
+    useless = found["no_wiring"] if knob == "wired" else None
+    return _size(found["limits"][knob]) + (f"  {useless}" if useless else "")
 
 
 def _size(size: int | None) -> str:

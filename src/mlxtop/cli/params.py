@@ -67,7 +67,7 @@ _OPTIONS = (
     click.option("--interval", type=SecondsParam(0.001, 60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples."),
     click.option("--cache-limit", type=SIZE, metavar="SIZE", help="MLX's cache limit: 0, 20M, 500MB, default, unlimited."),
     click.option("--memory-limit", type=SIZE, metavar="SIZE", help="MLX's memory limit."),
-    click.option("--wired-limit", type=SIZE, metavar="SIZE", help="MLX's wired limit (Metal only)."),
+    click.option("--wired-limit", type=SIZE, metavar="SIZE", help="MLX's wired limit: works on Metal from macOS 15 on, and between generations only, as mlx-lm sets it to the most for each."),
     *_BUDGET,
     click.option("--max-kv-size", type=COUNT, metavar="N", help="Longest KV cache in tokens; older ones are dropped."),
     click.option("--kv-bits", type=click.Choice(["2", "3", "4", "6", "8"]), metavar="N", help="Quantize the KV cache to N bits, from the first token."),
@@ -80,6 +80,9 @@ _OPTIONS = (
 _INTERVAL = click.option("--interval", type=SecondsParam(0.01, 60), default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples.")  # fmt: skip
 
 
+WIRED = "It works on Metal from macOS 15 on, not in a program that runs already, and mlx-lm sets its own."
+
+
 def watch_options(when: str) -> Callable[[F], F]:
     """Gives a command the options of watching another program; `on_join` makes sense of them. `when` says
     when limits are set."""
@@ -88,6 +91,8 @@ def watch_options(when: str) -> Callable[[F], F]:
         command = record_options(command)
         for knob in reversed(KNOBS):
             text = f"Set the program's {knob} limit {when}."
+            if knob == "wired":
+                text += f" {WIRED}"
             command = click.option(f"--{knob}-limit", type=SIZE, metavar="SIZE", help=text)(command)
         for option in reversed(_BUDGET):
             command = option(command)

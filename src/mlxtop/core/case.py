@@ -6,6 +6,7 @@ from math import inf
 
 from mlxtop.core import thresholds as bar
 from mlxtop.core.event import Event, Kind
+from mlxtop.core.limits import cache_ceiling
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.samples import Samples
 from mlxtop.core.state import State
@@ -45,6 +46,11 @@ class Case:
     def events(self, kind: Kind, start: float = -inf) -> list[Event]:
         """The events of a kind from `start` to the moment that is looked at."""
         return self.timeline.between(kind, start, self.end + 1e-6)
+
+    def cache_held_at(self, cache: int | None, memory: int | None) -> int | None:
+        """Where these two limits hold the cache beside what is active now, in bytes."""
+        held = (cache, cache_ceiling(self.state.facts, memory, self.now.active))
+        return min((size for size in held if size is not None), default=None)
 
     def fact(self, name: str) -> int | None:
         """A size among the session's facts."""

@@ -19,7 +19,7 @@ CENSUS = "w counts the live arrays, largest first, with who holds them: once now
 
 def hoard(case: Case, growth: Growth, stretch: Stretch) -> Verdict | None:
     """The cache grows; `None` when it is as good as full, where it cannot grow any more."""
-    limit = case.state.limits["cache"].value
+    limit = _held_at(case)
     if full(case, stretch) is not None:
         return None
     active = grown(stretch.floors["active"]) or 0
@@ -48,9 +48,14 @@ def hoard(case: Case, growth: Growth, stretch: Stretch) -> Verdict | None:
     return Verdict("cache hoard", stretch.start, numbers, {"active": beside}, advice)
 
 
+def _held_at(case: Case) -> int | None:
+    limits = case.state.limits
+    return case.cache_held_at(limits["cache"].value, limits["memory"].value)
+
+
 def full(case: Case, stretch: Stretch | None) -> int | None:
-    """The cache limit, if the cache has filled up to it."""
-    limit = case.state.limits["cache"].value
+    """What holds the cache, its limit or the room that active leaves, if the cache has filled up to it."""
+    limit = _held_at(case)
     high = case.now.cache if stretch is None else max(stretch.cache_high, case.now.cache)
     return limit if limit and high >= bar.FULL * limit else None
 

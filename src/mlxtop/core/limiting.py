@@ -52,33 +52,57 @@ class _Pace(NamedTuple):
     cache_highs: list[int]
 
 
-def thrash(case: Case) -> Verdict | None:
-    """The cache limit was lowered, the cache is full, and since then the speed is lower.
+_RAISE: dict[Knob, str] = {
+    "cache": (
+        "] raises the cache limit again, a rung at a time: the lowest at which the speed is back is enough."
+    ),
+    "memory": "l sets the memory limit again: above it MLX gives the cache back before it takes new memory.",
+}
 
-    `not enough data` where it looks like that and too little of the speed is known.
+
+class _Change(NamedTuple):
+    """A limit that was lowered, from when until when, and where it then held the cache, in bytes."""
+
+    knob: Knob
+    start: float
+    at: float
+    old: int
+    new: int
+    held: int
+
+
+def thrash(case: Case) -> Verdict | None:
+    """A limit that holds the cache was lowered, the cache is full, and since then the speed is lower.
+
+    A cache limit above what MLX reclaims at anyway held nothing; there, on Metal and CUDA, the memory limit
+    holds the cache too. `not enough data` where it looks like thrashing and too little of the speed is known.
     """
-    change = _lowered(case)
-    if change is None:
-        return None
-    start, at, old, new, steps = change
+    changes = (_lowered(case, knob) for knob in ("cache", "memory"))
+    found = (_thrash(case, change) for change in changes if change is not None)
+    return next((verdict for verdict in found if verdict is not None), None)
+
+
+def _thrash(case: Case, change: _Change) -> Verdict | None:
+    knob, start, at, old, new, held = change
+    steps = case.steps_are
     reach = bar.SPEED_SPAN * case.window
     before = _pace(case, max(case.first, start - reach), start)
     after = _pace(case, at, min(case.end, at + reach))
     lately = _pace(case, max(at, case.end - reach), case.end)
     least = bar.SPEED_KNOWN
-    if before.cache_high <= new:
+    if before.cache_high <= held:
         return None
     if len(before.speeds) < least or len(after.speeds) < least:
         few = min(len(before.speeds), len(after.speeds))
         if few < bar.SPEED_HINT or median(after.speeds) > bar.SLOWER[steps] * median(before.speeds):
             return None
-        why = "too little is known of the speed before and after the cache limit was lowered"
+        why = f"too little is known of the speed before and after the {knob} limit was lowered"
         return Verdict("not enough data", at, {}, {"why": why})
     was = min(median(before.speeds), _went_on(before, median(after.times)))
     for pace in (after, lately):
         if len(pace.speeds) < least and pace is lately:
             continue
-        pinned = sum(high >= bar.FULL * new for high in pace.cache_highs)
+        pinned = sum(high >= bar.FULL * held for high in pace.cache_highs)
         # What is done must be the same, and slow and fast must not overlap.
         if pace.phases - before.phases or pinned < 0.75 * len(pace.cache_highs):
             return None
@@ -93,15 +117,13 @@ def thrash(case: Case) -> Verdict | None:
         "after": median(after.speeds),
         "cache": float(case.now.cache),
     }
-    advice = (
-        "] raises the cache limit again, a rung at a time: the lowest at which the speed is back is enough."
-    )
-    return Verdict("thrash", at, numbers, {"steps": case.steps_are}, advice)
+    return Verdict("thrash", at, numbers, {"steps": steps, "knob": knob}, _RAISE[knob])
 
 
-def _lowered(case: Case) -> tuple[float, float, int, int, str] | None:
-    """The last change of the cache limit, if it lowered it: from when, until when, from what, to what."""
-    changes = [e for e in case.events(Kind.LIMIT, case.end - bar.LONGER[1] * case.window) if _turned(e)]
+def _lowered(case: Case, knob: Knob) -> _Change | None:
+    """The last change of a limit, if it lowered where the cache is held."""
+    reach = case.end - bar.LONGER[1] * case.window
+    changes = [e for e in case.events(Kind.LIMIT, reach) if _turned(e, knob)]
     if not changes or case.steps_are not in bar.SLOWER:
         return None
     first = len(changes) - 1
@@ -109,15 +131,22 @@ def _lowered(case: Case) -> tuple[float, float, int, int, str] | None:
     while first and changes[first].time - changes[first - 1].time < bar.PRESSES * case.window:
         first -= 1
     old, new = changes[first].data["old"], changes[-1].data["new"]
-    if new >= old or case.state.limits["cache"].value != new:
+    limits = case.state.limits
+    if limits[knob].value != new:
         return None
-    return changes[first].time, changes[-1].time, old, new, case.steps_are
+    if knob == "cache":
+        was, held = (case.cache_held_at(value, limits["memory"].value) for value in (old, new))
+    else:
+        was, held = (case.cache_held_at(limits["cache"].value, value) for value in (old, new))
+    if was is None or held is None or held >= was:
+        return None
+    return _Change(knob, changes[first].time, changes[-1].time, old, new, held)
 
 
-def _turned(event: Event) -> bool:
+def _turned(event: Event, knob: Knob) -> bool:
     d = event.data
     old, new = d.get("old"), d.get("new")
-    return d.get("knob") == "cache" and isinstance(old, int) and isinstance(new, int) and old != new
+    return d.get("knob") == knob and isinstance(old, int) and isinstance(new, int) and old != new
 
 
 def _pace(case: Case, start: float, end: float) -> _Pace:

@@ -1,6 +1,7 @@
 """MLX's three knobs as plain data, and the ladder the keys walk."""
 
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 from mlxtop.core.units import UNLIMITED
 
@@ -49,6 +50,27 @@ class Limit(NamedTuple):
         pending = None if self.pending == asked else self.pending
         default = value if self.default is None else self.default
         return Limit(value, who, pending, default)
+
+
+RECLAIMED = 0.95
+"""Of Metal's recommended working set: above it MLX gives cached buffers back before it takes new ones."""
+
+
+def cache_ceiling(facts: Mapping[str, Any], memory: int | None, active: int) -> int | None:
+    """Bytes the cache can come to beside `active`, whatever its limit; `None` where only its limit holds it.
+
+    Metal reclaims what would take active + cache above min(memory limit, 0.95 × recommended working set):
+    `gc_limit_` in mlx/backend/metal/allocator.cpp. CUDA reclaims above the memory limit:
+    mlx/backend/cuda/allocator.cpp. The CPU backend knows the cache limit only.
+    """
+    backend, recommended = facts.get("backend"), facts.get("working_set")
+    if memory is None or backend not in ("Metal", "CUDA"):
+        return None
+    if backend == "Metal":
+        if not isinstance(recommended, int) or recommended <= 0:
+            return None
+        memory = min(memory, int(RECLAIMED * recommended))
+    return max(0, memory - active)
 
 
 def rungs(default: int | None) -> list[int]:

@@ -140,8 +140,10 @@ def _spikes(w: _Words) -> str:
 
 def _thrash(w: _Words) -> str:
     speed = f"{w.numbers['before']:.1f} → {w.numbers['after']:.1f} {w.words['steps']}/s"
-    limit = f"cache limit {w.size('old')} → {w.size('new')}"
-    return f"{limit} costs speed: {speed}, and the cache is full; ] raises it"
+    knob = w.words.get("knob", "cache")
+    limit = f"{knob} limit {w.size('old')} → {w.size('new')}"
+    key = "]" if knob == "cache" else "l"
+    return f"{limit} costs speed: {speed}, and the cache is full; {key} raises it"
 
 
 def _overridden(w: _Words) -> str:

@@ -68,8 +68,8 @@ def no_wiring() -> str | None:
     setter answers all the same. macOS 15 is Darwin 24.
     """
     if name() != "Metal":
-        return "needs Metal"
-    return None if int(os.uname().release.partition(".")[0]) >= 24 else "needs macOS 15"
+        return "Metal only"
+    return None if int(os.uname().release.partition(".")[0]) >= 24 else "macOS 15+"
 
 
 def keeps_a_cache() -> bool:

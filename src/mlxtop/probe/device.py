@@ -21,6 +21,7 @@ def facts(packages: bool = True) -> dict[str, Any]:
         "device": str(info.get("device_name") or info.get("architecture") or os.uname().machine),
         "backend": name,
         "unified": name != "CUDA",
+        "no_wiring": backend.no_wiring(),
         "architecture": info.get("architecture"),
         "memory": info.get("memory_size") or info.get("total_memory") or installed,
         "working_set": info.get("max_recommended_working_set_size"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mlxtop.core.columns import Columns
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.limits import MLX_DEFAULT
+from mlxtop.core.limits import MLX_DEFAULT, cache_ceiling
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
 from mlxtop.core.system import System, from_told
@@ -76,6 +76,16 @@ class Frame:
 
     def delta(self, value: int | None) -> str:
         return format_delta(value, self.view.units)
+
+    @property
+    def cache_limit(self) -> int | None:
+        """What holds the cache: its limit, or what MLX leaves it beside active, if that is less."""
+        limits = self.state.limits
+        limit = limits["cache"].value
+        if limit is None or self.sample is None:
+            return limit
+        most = cache_ceiling(self.state.facts, limits["memory"].value, self.sample.active)
+        return limit if most is None else min(limit, most)
 
     @property
     def per_second(self) -> str:

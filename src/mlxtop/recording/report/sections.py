@@ -7,7 +7,7 @@ from typing import Any
 
 from mlxtop.core.census import PARTS
 from mlxtop.core.event import Event, Kind
-from mlxtop.core.limits import KNOBS, MLX_DEFAULT
+from mlxtop.core.limits import KNOBS, MLX_DEFAULT, cache_ceiling
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.system import System, course, from_told
 from mlxtop.core.units import format_clock, format_delta, format_size, format_span
@@ -146,6 +146,18 @@ def limits(story: Story) -> Safe:
                 limit.who or "—",
                 default,
                 number(f"{changes[knob]:,}"),
+            ]
+        )
+    last, memory = story.last, story.state.limits["memory"].value
+    most = None if last is None else cache_ceiling(story.state.facts, memory, last.active)
+    if most is not None:
+        rows.append(
+            [
+                tag("th", "cache at most", scope="row"),
+                size(most),
+                "what MLX leaves it beside active",
+                tag("td", "—", class_="n"),
+                tag("td"),
             ]
         )
     if story.state.budget is not None:

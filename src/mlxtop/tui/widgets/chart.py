@@ -274,7 +274,7 @@ class CacheChart(Chart):
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
         limit = frame.state.limits["cache"]
-        value = frame.size(limit.value).replace(".0 ", " ")
+        value = frame.size(frame.cache_limit).replace(".0 ", " ")
         text = f"limit {value}" if limit.pending is None else f"limit → {frame.size(limit.pending)}…"
         spread = self.range(frame, scale)
         if height >= 3:

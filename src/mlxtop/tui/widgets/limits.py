@@ -22,18 +22,26 @@ class Limits(Canvas):
         return rows + [self._ceiling(*ceiling, width) for ceiling in ceilings(frame)]
 
     def _short(self, frame: Frame, width: int) -> Strip:
+        parts = self._short_parts(frame, True)
+        # Where a lower ceiling is named as well, what is MLX's default need not be.
+        if sum(len(text) for text, _ in parts) > width:
+            parts = self._short_parts(frame, False)
+        return self.row(parts, width)
+
+    def _short_parts(self, frame: Frame, tell_defaults: bool) -> list[Part]:
         budget = frame.state.budget
         parts: list[Part] = [(" limits ", self.style("title"))]
         # Beside a budget there is room for the knobs that matter to it.
         for knob in KNOBS if budget is None else KNOBS[:1]:
             limit = frame.state.limits[knob]
             parts.append((f" {knob} ", self.style("dim")))
-            parts += self._value(frame, limit)
-            parts.append((f" {who(limit)} ", self.style("dim")))
+            parts += self._value(frame, knob)
+            origin = who(limit) if tell_defaults or limit.who != MLX_DEFAULT else ""
+            parts.append((f" {held(frame, knob)}{origin} ", self.style("dim")))
         for name, value, note, colour in ceilings(frame)[:2] if budget is not None else ():
             parts += [(f" {name} ", self.style("dim")), (value.strip(), self.style(colour))]
             parts.append((f" {note} ", self.style("dim")))
-        return self.row(parts, width)
+        return parts
 
     def _ceiling(self, name: str, value: str, note: str, colour: str, width: int) -> Strip:
         room = max(0, width - NAME - 11)
@@ -48,23 +56,39 @@ class Limits(Canvas):
         )
 
     def _long(self, frame: Frame, knob: Knob, width: int) -> Strip:
-        limit = frame.state.limits[knob]
-        value, *pending = self._value(frame, limit)
+        value, *pending = self._value(frame, knob)
         head = [(f" {knob:<{NAME}}", self.style("text")), (f"{value[0]:>9}", value[1]), *pending]
         if pending:
             return self.row(head, width)
-        origin, room = who(limit), max(0, width - NAME - 11)
+        origin = self._origin(frame, knob, max(0, width - NAME - 11))
+        return self.row([*head, (f" {origin}", self.style("dim"))], width)
+
+    def _origin(self, frame: Frame, knob: Knob, room: int) -> str:
+        """Where a limit came from, or what holds in its place, as far as there is room."""
+        origin, facts = who(frame.state.limits[knob]), frame.state.facts
+        if lower := held(frame, knob):
+            ways = (f"{lower}{origin}", lower.strip(), f"by {one_line(str(facts.get('backend')))}")
+            return next((way for way in ways if len(way) <= room), "")
+        if knob == "wired" and facts.get("no_wiring"):
+            origin = one_line(str(facts["no_wiring"]))
         if len(origin) > room:
             origin = origin.rpartition("/")[2]
         # A file and line say most at their end.
-        origin = origin if len(origin) <= room else "…" + origin[len(origin) - room + 1 :] if room else ""
-        return self.row([*head, (f" {origin}", self.style("dim"))], width)
+        return origin if len(origin) <= room else "…" + origin[len(origin) - room + 1 :] if room else ""
 
-    def _value(self, frame: Frame, limit: Limit) -> list[Part]:
-        parts: list[Part] = [(frame.size(limit.value), self.style("text"))]
+    def _value(self, frame: Frame, knob: Knob) -> list[Part]:
+        limit = frame.state.limits[knob]
+        value = limit.value if knob != "cache" else frame.cache_limit
+        parts: list[Part] = [(frame.size(value), self.style("text"))]
         if limit.pending is not None:
             parts.append((f" → {frame.size(limit.pending)} …", self.style("limit")))
         return parts
+
+
+def held(frame: Frame, knob: Knob) -> str:
+    """The limit that was set, in front of who set it, where another ceiling is lower."""
+    limit = frame.state.limits[knob].value
+    return f"of {frame.size(limit)} " if knob == "cache" and frame.cache_limit != limit else ""
 
 
 Ceiling = tuple[str, str, str, str]
