@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -384,7 +385,7 @@ def attempt(way: str, child: subprocess.Popen[str], folder: Path) -> str:
     script, proof = boot(folder)
     proof.unlink(missing_ok=True)
     try:
-        inject(child.pid, script, proof.exists, timeout=20 if way != LLDB else 2, by=way.partition(" ")[0])
+        inject(child.pid, script, proof.exists, timeout=20 if way != LLDB else 3, by=way.partition(" ")[0])
     except MlxtopError as error:
         return str(error)
     assert proof.exists()
@@ -446,7 +447,8 @@ def test_25_of_25_attempts(
         began = took = time.monotonic()
         while done < 25 and time.monotonic() < began + seconds - 4:
             said = attempt(way, child, tmp_path)
-            assert child.poll() is None, said
+            # It may have come to its own end meanwhile, on a loaded machine.
+            assert child.poll() in (None, 0), said
             done, got_in = done + 1, got_in + (said == "")
         took = time.monotonic() - began
         unharmed(child, seconds, late=1 + (took if way == LLDB else 0))
@@ -488,6 +490,26 @@ def test_a_program_that_the_attempt_ended() -> None:
     with pytest.raises(MlxtopError, match=r"the attempt may have ended it \(Bad address\.\)"):
         by_gdb._judge(child.pid, "mlxtop: attached\nmlxtop: calling\nmlxtop: failed Bad address.\n")
     child.wait()
+
+
+@pytest.mark.parametrize("way", [LLDB], indirect=True)
+def test_where_there_is_no_gdb_lldb_gets_in(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "lldb").symlink_to(str(shutil.which("lldb")))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert [bool(way.missing) for way in ways()[1:]] == [True, False]
+    # On a loaded machine lldb may need longer than the program runs.
+    for seconds in (5, 15):
+        child = start(f"S = {seconds}\n{PROGRAMS['sleeps often']}")
+        script, proof = boot(tmp_path)
+        with suppress(MlxtopError):
+            inject(child.pid, script, proof.exists, timeout=seconds)
+        unharmed(child, seconds, late=seconds)
+        if proof.exists():
+            return
+    raise AssertionError("it did not get in")
 
 
 def test_where_gdb_refuses_lldb_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
