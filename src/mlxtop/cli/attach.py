@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import Printed, leave
+from mlxtop.cli.leave import Printed, leave, tell_last
 from mlxtop.cli.params import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
@@ -56,6 +56,7 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
         app.run()
     guard.stop()
     printed.tell(app.crashed)
+    tell_last(app)
     if app.answer == "restore":
         for watched in fleet.everyone:
             watched.put_back()

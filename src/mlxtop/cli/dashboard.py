@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-from mlxtop.cli.leave import leave, tell
+from mlxtop.cli.leave import leave, tell, tell_last
 from mlxtop.cli.params import Run
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.session.guard import Guard
@@ -38,6 +38,7 @@ def run_dashboard(run: Run) -> NoReturn:
     with terminal(lambda text: session.transcript.write("log", text), run.took_stdin):
         app = MlxtopApp(session, opened)
         app.run()
+    tell_last(app)
     guard.stop()
     code = app.return_code or 0
     if app.crashed:

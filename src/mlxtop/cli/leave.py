@@ -4,9 +4,12 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
+
+if TYPE_CHECKING:
+    from mlxtop.tui.app import MlxtopApp
 
 from mlxtop.cli.streams import flush
 from mlxtop.core.files import OutputError
@@ -28,6 +31,12 @@ def leave(code: int) -> NoReturn:
         # The terminal may be gone.
         pass
     os._exit(code)
+
+
+def tell_last(app: "MlxtopApp") -> None:
+    """Says why the screen is gone, where it did not go as asked. To be called once the terminal is back."""
+    if app.last_word is not None:
+        tell(app.last_word)
 
 
 def tell(sentence: str) -> None:

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.leave import Printed, leave, tell
+from mlxtop.cli.leave import Printed, leave, tell, tell_last
 from mlxtop.cli.values import FILE
 
 
@@ -28,6 +28,7 @@ def replay(file: Path) -> NoReturn:
         app = MlxtopApp(fleet=fleet, opened=fleet.start_check)
         app.run()
     printed.tell(app.crashed)
+    tell_last(app)
     if fleet.damage is not None:
         tell(fleet.damage)
     leave(app.return_code or 0)

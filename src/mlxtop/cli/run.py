@@ -14,7 +14,7 @@ import click
 from mlxtop.cli import streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
-from mlxtop.cli.leave import leave, show, tell
+from mlxtop.cli.leave import leave, show, tell, tell_last
 from mlxtop.cli.params import Ceiling, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
@@ -128,6 +128,7 @@ def run_screen(fleet: RunFleet, guard: Guard) -> int:
     with terminal(fleet.log, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet, opened=opened, ask=ask, signalled=signalled)
         app.run()
+    tell_last(app)
     guard.stop()
     return end(app, fleet)
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave, tell
+from mlxtop.cli.leave import leave, tell, tell_last
 from mlxtop.cli.signals import catch
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.text import block
@@ -156,6 +156,7 @@ def run_screen(plan: Plan, options: dict[str, Any], stored: Stored | None, outpu
         thread = threading.Thread(target=own.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
         app = MlxtopApp(first=screen, opened=thread.start)
         app.run()
+    tell_last(app)
     code = app.return_code or 0
     if app.crashed:
         print("\n".join(printed), file=sys.stderr)

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.leave import Printed, leave
+from mlxtop.cli.leave import Printed, leave, tell_last
 
 
 @click.command(epilog="Try: mlxtop top, then Enter on a program")
@@ -24,5 +24,6 @@ def top() -> NoReturn:
         app = MlxtopApp(fleet=fleet, opened=fleet.start, alone=False)
         app.run()
     printed.tell(app.crashed)
+    tell_last(app)
     fleet.stop()
     leave(app.return_code or 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
+from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.events import Event, Key, Print
@@ -65,6 +66,8 @@ class MlxtopApp(App[None]):
         super().__init__(driver_class=CleanDriver)
         self.fleet = fleet
         self.answer: str | None = None
+        self.last_word: str | None = None
+        """Why it ended, where no person, signal or program ended it: one sentence for whoever has the terminal next."""
         self._session = session
         self._opened = opened
         self._ask = ask
@@ -82,7 +85,7 @@ class MlxtopApp(App[None]):
     @property
     def crashed(self) -> bool:
         """Whether an exception ended the application."""
-        return self.return_code == 1
+        return self.return_code == 1 and self.last_word is None
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.defaults(self.current_theme.dark)
@@ -111,6 +114,10 @@ class MlxtopApp(App[None]):
             gc.freeze()
         if self._opened is not None:
             self._opened()
+
+    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        self.last_word = str(message) if message else None
+        super().exit(result, return_code)
 
     def _take_signal(self, number: int) -> None:
         if self._signalled is not None:

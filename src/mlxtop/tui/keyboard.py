@@ -1,0 +1,193 @@
+"""What a terminal sends, taken apart into keys, mouse and paste. What else it says is no key.
+
+Here is all that leans on the inside of Textual's input (8.2: `XTermParser.parse`, and the input thread of
+`LinuxDriver`). Textual's own parser takes a control sequence that it does not know apart into the keys of
+its letters, and raises on some that it half knows (`ESC[97;1:3u`). Its thread decodes strictly. So an answer
+of the terminal that comes late would change a limit, and one byte that is not UTF-8 would end mlxtop.
+
+The forms are those of ECMA-48, 5.4 and 5.6, and of xterm's ctlseqs. A whole sequence of which Textual's
+parser makes nothing is dropped whole.
+"""
+
+import os
+import re
+import selectors
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Generator
+from threading import Event
+
+from textual import constants, events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._parser import ParseEOF, ParseTimeout, Peek1, Read1, TokenCallback
+from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
+from textual.message import Message
+
+ESC = "\x1b"
+PATIENCE = 1.0
+"""Seconds that the rest of a control sequence may take to come. A key comes at once."""
+LONGEST = 32
+"""Characters of a sequence that may be a key: Textual takes longer ones apart."""
+MOST_CELLS = 5_000
+"""Columns, or rows, of a terminal. A size beyond that is noise; to draw it would take all memory."""
+LOOK_EVERY = 0.1
+"""Seconds between two looks at whether an escape stands alone, or the screen is left."""
+READ_MOST = 4_096
+"""Bytes taken at a time."""
+
+_CSI_OF_ONE_BYTE = {"\x9b": f"{ESC}[", "\udc9b": f"{ESC}["}
+"""The control sequence introducer as a single character, in UTF-8 or as it is."""
+_X10 = f"{ESC}[M"
+"""The mouse's old protocol: three bytes follow, which are numbers and not text."""
+# In this order: a key with Alt, CSI, F1 to F5 of Linux's console, SS3, and a string that ends in BEL or ST.
+_WHOLE = re.compile(
+    r"\x1b(?:[^\x1b\[OPX\]^_]|\[(?!\[|M)[0-?]*[ -/]*[@-~]|\[\[[ -~]|O[\d;]*[@-~]"
+    r"|[PX\]^_][^\x00-\x1f]*(?:\x07|\x1b\\))",
+)
+_PART = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\[\[|O[\d;]*|[PX\]^_][^\x00-\x1f]*\x1b?)?")
+
+Steps = Generator[Read1 | Peek1, str, None]
+
+
+class KeyboardParser(XTermParser):
+    """Gives Textual's parser keys and whole sequences only. Bytes that are no UTF-8 come as surrogates."""
+
+    def parse(self, token_callback: TokenCallback[Message]) -> Steps:
+        self._tell = token_callback
+        self._pasted: list[str] | None = None
+        self._begin()
+        held = ""
+        while True:
+            try:
+                character = yield self.read1(None if self._pasted is not None else _patience(held))
+            except ParseTimeout:
+                self._break_off(held)
+                held = ""
+            except ParseEOF:
+                self._break_off(held)
+                return
+            else:
+                held = self._take(held, character)
+
+    def _begin(self) -> None:
+        self._found: list[Message] = []
+        self._textual = super().parse(self._found.append)
+        next(self._textual)
+
+    def _take(self, held: str, character: str) -> str:
+        """Deals with the next character. Returns the part of a sequence that is held back."""
+        if self._pasted is not None:
+            self._paste(self._pasted, character)
+            return ""
+        longer = held + _CSI_OF_ONE_BYTE.get(character, character)
+        if _is_part(longer):
+            return _shortened(longer)
+        if longer[0] != ESC or _is_whole(longer):
+            self._understand(longer)
+            return ""
+        self._break_off(held)
+        # An escape inside a string that does not end it begins a sequence of its own.
+        return self._take(ESC if held[1:].endswith(ESC) else "", character)
+
+    def _break_off(self, held: str) -> None:
+        """No more comes: the escape key, Alt and a bracket, a key of rxvt's; or an answer without its end."""
+        if 0 < len(held) < 3 or held in ANSI_SEQUENCES_KEYS:
+            self._understand(held)
+
+    def _paste(self, pasted: list[str], character: str) -> None:
+        # Not left to Textual: it takes escapes inside pasted text for keys.
+        pasted.append(character)
+        if character == "~" and "".join(pasted[-len(BRACKETED_PASTE_END) :]) == BRACKETED_PASTE_END:
+            self._pasted = None
+            text = "".join(pasted[: -len(BRACKETED_PASTE_END)]).replace("\x00", "")
+            self._tell(events.Paste(text.encode(errors="surrogateescape").decode(errors="replace")))
+
+    def _understand(self, sequence: str) -> None:
+        """Has Textual make of a character, or of a whole sequence, what it can."""
+        if sequence == BRACKETED_PASTE_START:
+            self._pasted = []
+        elif len(sequence) <= LONGEST and not any(map(_is_no_character, sequence)):
+            try:
+                if self._is_known(sequence):
+                    for message in filter(_plausible, self._found):
+                        self._tell(_with_alt(message) if len(sequence) == 2 else message)
+                    self._found.clear()
+                    return
+            except Exception:
+                # Numbers that Textual did not expect: no key.
+                pass
+            self._begin()
+
+    def _is_known(self, sequence: str) -> bool:
+        """Whether Textual's parser takes it, as a whole, for something, which is then in `_found`."""
+        for character in sequence[:-1]:
+            if self._textual.send(character).timeout is None:
+                return False
+        if self._textual.send(sequence[-1]).timeout is not None:
+            if len(sequence) > 2:
+                return False
+            # The escape key, or a key with Alt: nothing more belongs to it.
+            self._textual.throw(ParseTimeout())
+        return True
+
+
+def _is_whole(sequence: str) -> bool:
+    if sequence.startswith(_X10):
+        return len(sequence[3:].encode(errors="surrogateescape")) >= 3
+    return _WHOLE.fullmatch(sequence) is not None
+
+
+def _is_part(sequence: str) -> bool:
+    if sequence.startswith(_X10):
+        return not _is_whole(sequence) and min(sequence[3:], default=" ") >= " "
+    return _PART.fullmatch(sequence) is not None
+
+
+def _shortened(part: str) -> str:
+    """As much of it as decides how it goes on."""
+    if part[1:2] in ("P", "X", "]", "^", "_") and len(part) > 3:
+        return part[:2] + part[-2:]
+    return part if len(part) <= LONGEST else part[:LONGEST] + part[-1]
+
+
+def _patience(held: str) -> float | None:
+    """Seconds to wait for the next character; without end where nothing is held."""
+    if not held:
+        return None
+    return constants.ESCAPE_DELAY if held == ESC or held in ANSI_SEQUENCES_KEYS else PATIENCE
+
+
+def _is_no_character(character: str) -> bool:
+    return "\x80" <= character <= "\x9f" or "\ud800" <= character <= "\udfff"
+
+
+def _with_alt(message: Message) -> Message:
+    """Textual names Alt with a letter so, but takes Alt with another character for that character alone."""
+    if isinstance(message, events.Key) and message.is_printable and "alt+" not in message.key:
+        return events.Key(f"alt+{message.key}", message.character)
+    return message
+
+
+def _plausible(message: Message) -> bool:
+    if not isinstance(message, events.Resize):
+        return True
+    sizes = [message.size] if message.pixel_size is None else [message.size, message.pixel_size]
+    return max(message.size) <= MOST_CELLS and all(min(size) > 0 for size in sizes)
+
+
+def read_keyboard(fd: int, tell: Callable[[Message], None], left: Event) -> None:
+    """Reads the terminal at `fd` until `left` is set. Raises `OSError` when it cannot be read any more."""
+    parser = KeyboardParser()
+    decode = getincrementaldecoder("utf-8")("surrogateescape").decode
+    # Not the system's best: macOS' kqueue and poll know no terminals.
+    with selectors.SelectSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        while not left.is_set():
+            if selector.select(LOOK_EVERY):
+                data = os.read(fd, READ_MOST)
+                if not data:
+                    raise OSError("it has come to its end")
+                if text := decode(data):
+                    for message in parser.feed(text):
+                        tell(message)
+            for message in parser.tick():
+                tell(message)
