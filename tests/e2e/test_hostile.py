@@ -51,12 +51,12 @@ def untouched(screen: Screen, before: dict[str, tuple[int, int]], sent: bytes, t
 
 @pytest.mark.parametrize("text", [MARKUP + CONTROLS, ESCAPES, WIDE], ids=["controls", "escapes", "wide"])
 def test_a_pasted_prompt(chat: Callable[..., Screen], text: str) -> None:
-    screen = chat()
+    screen = chat(rows=28)
     before, title, drawn = skeleton(screen), screen.title, len(screen.raw)
     focus(screen, "i", "i: type the next prompt")
     screen.paste(text + "\n")
     # What is longer than the line has scrolled: enough that some of it stands there.
-    screen.wait_for(lambda text: text.split("\n")[22].strip() and "i: type" not in text, why="the paste")
+    screen.wait_for(lambda text: text.split("\n")[-2].strip() and "i: type" not in text, why="the paste")
     screen.press("enter")
     screen.value(r"last: 24 tokens")
     screen.wait_for("● idle")

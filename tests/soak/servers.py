@@ -16,35 +16,38 @@ from tests.e2e.screen import MLXTOP, environment
 from tests.e2e.test_server import Asking
 
 SERVER = """\
-import sys
+import sys, time
 import mlx.core as mx
 from mlx_lm import server
 
-n, held = 0, []
+n, held, since = 0, [], None
 def hoard():
-    # Never a size that was there before; many requests in a short time grow by less, or each is a spike.
-    mx.eval(mx.ones((64 * 1024 + n // every * (16384 if every > 1 else 4096),)) + 1)
+    # Never a size that was there before; many in a short time grow by less, or each is a spike.
+    mx.eval(mx.ones((64 * 1024 + n * (16384 if rate < 1 else 4096),)) + 1)
 def leak():
     held.append(mx.ones((1024 * 256,)) + n); mx.eval(held[-1])
 def bytes_elsewhere():
     held.append(bytearray(b"x") * (1 << 20))
 
 planted = {"cache hoard": hoard, "active grows": leak, "not MLX": bytes_elsewhere}[sys.argv.pop(1)]
-every = int(sys.argv.pop(1))
+rate = float(sys.argv.pop(1))
 if planted is hoard:
     mx.set_cache_limit(8 << 30)
     mx.clear_cache = lambda: None
 answer = server.APIHandler.do_POST
 def do_POST(self):
-    global n
+    global n, since
     answer(self)
-    n += 1
-    if n % every == 0:
+    now = time.monotonic()
+    since = since or now
+    # By the clock: a server that has to share its cores falls sick as fast as one that has not.
+    while n < rate * (now - since):
+        n += 1
         planted()
 server.APIHandler.do_POST = do_POST
 server.main()
 """
-"""What every so many requests leave behind is its sickness; the rest is mlx-lm's own."""
+"""What requests leave behind, so many times a second, is its sickness; the rest is mlx-lm's own."""
 
 
 class Load(Asking):
@@ -69,7 +72,7 @@ class Server:
     """One server under `mlxtop run --headless --record`, under load until it is stopped."""
 
     def __init__(
-        self, place: Place, checkpoint: Path, plant: str, every: int, interval: float, pause: float
+        self, place: Place, checkpoint: Path, plant: str, rate: float, interval: float, pause: float
     ) -> None:
         self.plant = plant
         self.recording = place.folder / f"{plant.replace(' ', '-')}.mlxtop"
@@ -80,7 +83,7 @@ class Server:
         self.process = subprocess.Popen(
             [
                 MLXTOP, "run", "--headless", "--interval", str(interval), "--record", self.recording, "--",
-                sys.executable, script, plant, str(every), "--model", checkpoint, "--port", str(port),
+                sys.executable, script, plant, str(rate), "--model", checkpoint, "--port", str(port),
             ],
             env=environment(place.env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -34,8 +34,8 @@ def seconds(soak: bool) -> float:
 def servers(checkpoint: Path, soak: bool, seconds: float) -> Iterator[dict[str, Server]]:
     """All at once, each recorded to its end."""
     place = Place()
-    interval, pause, every = (0.1, 0.3, 5) if soak else (0.02, 0.02, 1)
-    started = [Server(place, checkpoint, plant, every, interval, pause) for plant in PLANTS]
+    interval, pause, rate = (0.1, 0.3, 0.5) if soak else (0.02, 0.02, 20.0)
+    started = [Server(place, checkpoint, plant, rate, interval, pause) for plant in PLANTS]
     try:
         run(started, seconds)
         for server in started:
