@@ -1,5 +1,6 @@
 """Which of mlxtop's keys arrive in this terminal: a person presses each, and sees which one did."""
 
+import os
 from collections.abc import Iterator
 
 from rich.text import Text
@@ -9,10 +10,12 @@ from textual.events import Key
 from textual.keys import format_key
 from textual.widgets import Static
 
+from mlxtop.core.errors import UsageError
 from mlxtop.doctor.finding import Finding, Section
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.replay import Replay
+from mlxtop.tui.terminal import terminal
 
 END = "ctrl+c"
 
@@ -31,7 +34,13 @@ def keys() -> dict[str, str]:
 
 def check(section: Section) -> Iterator[Finding]:
     """Shows the keys until Ctrl-C. Those that nobody pressed cannot be told from those that never arrive."""
-    arrived = KeyCheck().run() or frozenset()
+    try:
+        # The report may go to a file or a pipe meanwhile.
+        with terminal(lambda _: None, not os.isatty(0)):
+            arrived = KeyCheck().run() or frozenset()
+    except UsageError as error:
+        yield section.missing("keys", "—", str(error))
+        return
     absent = [shown for name, shown in keys().items() if name not in arrived and name != END]
     if absent:
         yield section.missing(
