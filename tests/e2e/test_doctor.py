@@ -1,7 +1,10 @@
 """`mlxtop doctor --keys` in a real terminal and without one."""
 
+import signal
 import subprocess
+import time
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import Spawn
@@ -41,3 +44,23 @@ def test_the_report_of_the_keys_goes_where_the_output_goes(spawn: Spawn) -> None
     assert "M" in absent
     assert "m" not in absent
     assert screen.exit() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_it_started_ends_with_it(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [MLXTOP, "doctor"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    started: list[psutil.Process] = []
+    end = time.monotonic() + PATIENCE
+    while not started and time.monotonic() < end:
+        started = psutil.Process(process.pid).children(recursive=True)
+    assert started
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + number
+    assert psutil.wait_procs(started, timeout=PATIENCE)[1] == []

@@ -1,10 +1,13 @@
 """`mlxtop doctor`: tries what mlxtop needs, and writes a report for a bug report."""
 
 import json
+import signal
+import sys
 from collections.abc import Iterator
 
 import click
 
+from mlxtop.cli.signals import catch
 from mlxtop.cli.values import COUNT
 from mlxtop.doctor.finding import Finding
 
@@ -23,6 +26,8 @@ def doctor(ctx: click.Context, pid: int | None, press_keys: bool, as_json: bool)
     """
     from mlxtop.doctor import report
 
+    # What was started is ended too.
+    catch(lambda number, _: sys.exit(128 + number), (signal.SIGTERM, signal.SIGHUP))
     found: list[Finding] = []
 
     def kept() -> Iterator[Finding]:
