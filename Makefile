@@ -20,7 +20,7 @@ demo: $(VENV)/.demo
 # hundreds of programs that tests start would each do it for themselves where Python may not keep what it compiled.
 test: check
 	@$(BIN)/python -m compileall -q src tests
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal --durations=30 $(ARGS)
 
 # The tests a developer runs all the time, within a minute: no process, no terminal, nothing slow.
 # Screens mostly wait: four at once keep two cores busy.
@@ -44,9 +44,10 @@ types-darwin: $(DARWIN)
 $(DARWIN): types-darwin-%: $(VENV)/.dev
 	@$(BIN)/mypy --platform darwin --python-version $* --cache-dir .mypy_cache/darwin
 
-# The long runs in full: they take a quarter of an hour.
+# The long runs in full, and a thousand examples of everything that Hypothesis generates: they take a quarter of an hour.
 soak: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/soak tests/core/test_diagnosis.py --soak $(ARGS)
+	@$(BIN)/python -m pytest -m hypothesis -n 2 --dist worksteal --soak --durations=30 $(ARGS)
 
 screenshots: $(VENV)/.dev
 	@$(BIN)/python -m screenshots.make $(ARGS)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # No test may reach the Hub. Set before anything imports huggingface_hub, and inherited by every process.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -19,34 +20,48 @@ from tests.checkpoint import write_checkpoint
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW = ("agent", "cli", "doctor", "fit", "mac", "recording", "session", "soak", "workload")
-"""Folders whose tests start processes or take real models through their paces: `make fast` leaves them out."""
+settings.register_profile(
+    # The same few examples each time: what fails here fails for a change. A loaded machine is slow, not wrong.
+    "test",
+    max_examples=25,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "soak",
+    max_examples=1_000,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
-SHARED = ("agent", "cli", "e2e", "mac", "session", "tui")
-"""Folders whose tests wait for other processes or for a screen, several at once on a machine that others use
-too: what fails is tried once more, and told of as `R`."""
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if config.getoption("--soak") else "test")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in SLOW:
+        if "processes" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
-        if folder in SHARED:
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def processes() -> None:
+    """Asked for by what starts a process or a pseudo-terminal: its tests are `slow`, and no part of `make fast`."""
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Path:
     """A checkpoint directory that `mlx_lm.load` takes. Tests that harm it copy it first."""
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny-llama")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--soak", action="store_true", help="let tests/soak take its full time: ten minutes and more"
+        "--soak", action="store_true", help="long runs in full, and many examples of everything generated"
     )
 
 
@@ -79,6 +94,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    again = [report.nodeid for report in terminalreporter.stats.get("rerun", [])]
+    terminalreporter.section(f"rerun: {len(again)}")
+    for name in again:
+        terminalreporter.write_line(name)
     lines = config.stash.get(FIGURES, [])
     if lines:
         terminalreporter.section("figures")

@@ -8,6 +8,6 @@ from tests.agent.subject import Start, starting
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(processes: None) -> Iterator[Start]:
     with starting() as start:
         yield start

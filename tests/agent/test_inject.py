@@ -90,6 +90,7 @@ def state(pid: int) -> tuple[str, str]:
 
 @needs_gdb
 @pytest.mark.parametrize(("python", "what"), CASES)
+@pytest.mark.usefixtures("processes")
 def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python: str) -> None:
     # On a loaded machine gdb may need longer than the program runs.
     for seconds in (2, 4, 8):
@@ -117,6 +118,7 @@ def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python
 
 
 @needs_gdb
+@pytest.mark.usefixtures("processes")
 def test_what_goes_wrong_in_the_script_stays_unseen(tmp_path: Path) -> None:
     for timeout in (1, 4, 16):
         child = start(f"time.sleep({timeout} + 1)")
@@ -133,6 +135,7 @@ def test_what_goes_wrong_in_the_script_stays_unseen(tmp_path: Path) -> None:
 
 @needs_gdb
 @pytest.mark.parametrize("step", ["time.sleep(0.1)", "sum(range(100_000))"])
+@pytest.mark.usefixtures("processes")
 def test_a_signal_sent_meanwhile_arrives_once(step: str, tmp_path: Path) -> None:
     # On a loaded machine gdb may need longer than the program runs.
     for seconds in (2, 4, 8):
@@ -165,6 +168,7 @@ inject(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]).exists)
 
 
 @needs_gdb
+@pytest.mark.usefixtures("processes")
 def test_mlxtop_killed_meanwhile_leaves_the_target_alone(tmp_path: Path) -> None:
     child = start("time.sleep(3)")
     script, proof = boot(tmp_path)
@@ -179,6 +183,7 @@ def test_mlxtop_killed_meanwhile_leaves_the_target_alone(tmp_path: Path) -> None
 
 
 @needs_gdb
+@pytest.mark.usefixtures("processes")
 def test_one_that_keeps_the_gil(tmp_path: Path) -> None:
     # On a loaded machine gdb itself may take longer, which is another sentence.
     for timeout in (1, 4, 8):
@@ -199,6 +204,7 @@ t = threading.Thread(target=f); t.start(); t.join()"""
 
 
 @needs_gdb
+@pytest.mark.usefixtures("processes")
 def test_one_that_is_stopped(tmp_path: Path) -> None:
     child = start("time.sleep(1)")
     child.send_signal(signal.SIGSTOP)
@@ -211,6 +217,7 @@ def test_one_that_is_stopped(tmp_path: Path) -> None:
 
 
 @needs_gdb
+@pytest.mark.usefixtures("processes")
 def test_one_that_ends_meanwhile(tmp_path: Path) -> None:
     script, _ = boot(tmp_path)
     for delay in (0.05, 0.15, 0.25):
@@ -410,6 +417,7 @@ def unharmed(child: subprocess.Popen[str], seconds: float, late: float) -> None:
     ],
     indirect=["way"],
 )
+@pytest.mark.usefixtures("processes")
 def test_every_way_leaves_programs_unharmed(way: str, names: list[str], tmp_path: Path) -> None:
     seconds = 12
     children = {name: start(f"S = {seconds}\n{PROGRAMS[name]}") for name in names}
@@ -485,6 +493,7 @@ def test_lldb_left_it_there() -> None:
     by_lldb._judge(os.getpid(), "Traceback: no lldb.embedded_interpreter\n(lldb) expr\n(int) $0 = 0\n", 0)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_program_that_the_attempt_ended() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.2)"])
     with pytest.raises(MlxtopError, match=r"the attempt may have ended it \(Bad address\.\)"):
@@ -493,6 +502,7 @@ def test_a_program_that_the_attempt_ended() -> None:
 
 
 @pytest.mark.parametrize("way", [LLDB], indirect=True)
+@pytest.mark.usefixtures("processes")
 def test_where_there_is_no_gdb_lldb_gets_in(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -542,6 +552,7 @@ def test_on_a_mac_lldb_is_tried_where_remote_exec_is_refused(
     inject(os.getpid(), script, proof.exists)
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_shim_of_a_mac_is_not_taken_for_lldb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     select = tmp_path / "xcode-select"
     select.write_text("#!/bin/sh\nexit 2\n")

@@ -16,6 +16,8 @@ from mlxtop.agent import boot
 from tests.agent.subject import KEPT, MX, Start, starting
 from tests.process import MLXTOP, ROOT, run
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 OLDEST = "0.26.5"
 """The first of 0.26 with a CPU backend for Linux."""
 INSTALL_WITHIN = 90.0

@@ -144,6 +144,7 @@ def test_a_word_that_cannot_be_left_is_not_left(home: Path) -> None:
     assert list(place.words("1")) == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_what_processes_left_is_removed_and_what_listens_stays(home: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()

@@ -19,6 +19,8 @@ from mlxtop.agent import wire, wishes
 from mlxtop.agent.server import MOST_CLIENTS, peer_uid
 from tests.agent.subject import MX, Start, Subject, Viewer, starting, until
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 HELLO = {"type": "hello", "protocol": wire.PROTOCOL, "mlxtop": "0", "pid": 1, "role": "watch"}
 
 
@@ -202,13 +204,13 @@ odd_wish = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.binary(max_size=200) | values().map(lambda v: json.dumps(v).encode()), max_size=5))
 def test_any_bytes(calm: Subject, lines: list[bytes]) -> None:
     attack(calm, None, lines)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wishes=st.lists(odd_wish, max_size=5), role=st.sampled_from(["watch", "look"]))
 def test_any_wish(calm: Subject, wishes: list[dict[str, Any]], role: str) -> None:
     attack(calm, role, [json.dumps(wish).encode() for wish in wishes])

@@ -31,6 +31,7 @@ def python(code: str) -> tuple[str, ...]:
 
 
 @linux
+@pytest.mark.usefixtures("processes")
 def test_a_python_with_mlx() -> None:
     with process(*python("import mlx.core")) as pid:
         found = target.look(pid)
@@ -40,6 +41,7 @@ def test_a_python_with_mlx() -> None:
 
 
 @linux
+@pytest.mark.usefixtures("processes")
 def test_a_python_without_mlx() -> None:
     with process(*python("pass")) as pid:
         with pytest.raises(UsageError, match="has not imported MLX"):
@@ -49,6 +51,7 @@ def test_a_python_without_mlx() -> None:
 
 
 @linux
+@pytest.mark.usefixtures("processes")
 def test_not_a_python() -> None:
     with (
         process("sh", "-c", "echo; read line") as pid,
@@ -58,6 +61,7 @@ def test_not_a_python() -> None:
 
 
 @linux
+@pytest.mark.usefixtures("processes")
 def test_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     with process(*python("pass")) as pid:
         monkeypatch.setattr(os, "geteuid", lambda: 4_000_001)
@@ -72,6 +76,7 @@ def test_no_such_process(pid: int) -> None:
 
 
 @linux
+@pytest.mark.usefixtures("processes")
 def test_one_that_has_ended_and_was_not_waited_for() -> None:
     child = subprocess.Popen(["true"])
     time.sleep(0.2)

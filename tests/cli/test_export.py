@@ -10,6 +10,8 @@ from mlxtop.core.sample import Sample
 from tests.process import MLXTOP, mlxtop
 from tests.recording.source import Session, real_run, record
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 COUNT = 5_000
 
 

@@ -14,6 +14,8 @@ import pytest
 from tests.hub import REPO, hub
 from tests.process import MLXTOP, ROOT, mlxtop
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 CONFIG = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 1, "intermediate_size": 128,
     "num_attention_heads": 1, "num_key_value_heads": 1, "rms_norm_eps": 1e-5, "vocab_size": 300,

@@ -36,6 +36,7 @@ FORM = re.compile(
 )
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_run_ends_with_the_summary_of_the_mlx_swift_guide() -> None:
     done = mlxtop("--headless", *SHORT, "--repeat", "2", "--cache-limit", "20M")
     assert (done.returncode, done.stderr) == (0, "")
@@ -64,6 +65,7 @@ def stream() -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.usefixtures("processes")
 def test_json_is_a_session_then_samples_and_events_then_a_summary(stream: list[dict[str, Any]]) -> None:
     types = [line["type"] for line in stream]
     assert types[0] == "session"
@@ -71,12 +73,14 @@ def test_json_is_a_session_then_samples_and_events_then_a_summary(stream: list[d
     assert set(types[1:-1]) == {"sample", "event"}
 
 
+@pytest.mark.usefixtures("processes")
 def test_json_says_what_is_run(stream: list[dict[str, Any]]) -> None:
     session = stream[0]
     assert (session["model"], session["workload"], session["interval"]) == ("demo", "loop", 0.01)
     assert session["started"].endswith("+00:00")
 
 
+@pytest.mark.usefixtures("processes")
 def test_json_samples_have_bytes_and_null_where_nothing_is_known(stream: list[dict[str, Any]]) -> None:
     samples = [line for line in stream if line["type"] == "sample"]
     assert all(s["total"] == s["active"] + s["cache"] for s in samples)
@@ -86,6 +90,7 @@ def test_json_samples_have_bytes_and_null_where_nothing_is_known(stream: list[di
     assert [s["time"] for s in samples] == sorted(s["time"] for s in samples)
 
 
+@pytest.mark.usefixtures("processes")
 def test_json_events_have_a_kind_and_the_phases_in_order(stream: list[dict[str, Any]]) -> None:
     events = [line for line in stream if line["type"] == "event"]
     assert {"facts", "phase", "limit", "mark", "generation", "done"} <= {e["kind"] for e in events}
@@ -93,6 +98,7 @@ def test_json_events_have_a_kind_and_the_phases_in_order(stream: list[dict[str, 
     assert phases[-2:] == ["prefill", "decode"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_json_ends_with_what_was_measured(stream: list[dict[str, Any]]) -> None:
     summary = stream[-1]
     assert summary["code"] == 0
@@ -103,6 +109,7 @@ def test_json_ends_with_what_was_measured(stream: list[dict[str, Any]]) -> None:
     assert summary["end"]["active"] == summary["start"]["active"] + summary["growth"]["active"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_run_shorter_than_the_interval_is_measured_too() -> None:
     done = mlxtop("--json", *SHORT, "--interval", "60")
     summary = json.loads(done.stdout.splitlines()[-1])
@@ -110,6 +117,7 @@ def test_a_run_shorter_than_the_interval_is_measured_too() -> None:
     assert summary["end"]["active"] > 2**20
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_closed_pipe_ends_it_with_the_summary_on_standard_error() -> None:
     command = f"{shlex.join(MLXTOP)} --json --repeat forever --interval 0.01 --prompt hi | head -n 3; exit ${{PIPESTATUS[0]}}"
     done = run(["bash", "-c", command], timeout=60)
@@ -167,6 +175,7 @@ def running() -> Iterator[Any]:
     [(signal.SIGINT, 130, '"decode"'), (signal.SIGTERM, 143, '"prefill"'), (signal.SIGINT, 130, '"session"')],
     ids=["Ctrl-C in decode", "SIGTERM in prefill", "Ctrl-C while loading"],
 )
+@pytest.mark.usefixtures("processes")
 def test_a_signal_ends_it_with_the_summary_and_its_exit_code(
     running, number: int, code: int, when: str
 ) -> None:
@@ -178,6 +187,7 @@ def test_a_signal_ends_it_with_the_summary_and_its_exit_code(
     assert seconds < 3
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_signal_in_a_run_without_json_prints_the_summary(running) -> None:
     one = running("--headless", "--prompt", "hello", "--max-tokens", "100000")
     process = psutil.Process(one.process.pid)
@@ -299,6 +309,7 @@ def test_what_was_never_measured_is_a_dash() -> None:
     assert "None" not in text
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_recording_that_failed_is_told_at_the_end_and_how_the_run_ended_is_in_it(tmp_path: Path) -> None:
     """Two runs beside each other, one of which may write files of 60 kB only, end by SIGTERM."""
     paths = [tmp_path / "whole.mlxtop", tmp_path / "short.mlxtop"]

@@ -36,6 +36,7 @@ FOUND = {
 }
 
 
+@pytest.mark.usefixtures("processes")
 def test_info_as_json_has_device_versions_limits_and_counters() -> None:
     done = mlxtop("info", "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -62,6 +63,7 @@ def test_what_this_machine_has_of_its_own_takes_a_row_and_what_it_has_not_none()
     assert not any(line.startswith(("cgroup", "PSS", "device used")) for line in lines)
 
 
+@pytest.mark.usefixtures("processes")
 def test_info_for_a_person_shows_the_same_in_lines() -> None:
     done = mlxtop("info")
     assert (done.returncode, done.stderr) == (0, "")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.process import mlxtop
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),

@@ -5,6 +5,8 @@ import pytest
 from tests.process import mlxtop
 from tests.recording.source import Session, real_run, record
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

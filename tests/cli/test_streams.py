@@ -43,6 +43,7 @@ ONE = "--repeat 1 --max-tokens 2"
         ("sweep --headless --limits 0,default --prompt-tokens 4 --max-tokens 2 --repeats 1", ">/dev/full"),
     ],
 )
+@pytest.mark.usefixtures("processes")
 def test_a_result_that_cannot_be_written_is_one_sentence_and_code_1(arguments: str, redirected: str) -> None:
     done = shell(arguments, redirected)
     assert done.returncode == 1
@@ -53,16 +54,19 @@ def test_a_result_that_cannot_be_written_is_one_sentence_and_code_1(arguments: s
 
 
 @pytest.mark.parametrize("redirected", [">/dev/full", "2>/dev/full", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.usefixtures("processes")
 def test_the_exit_code_of_a_program_survives(redirected: str) -> None:
     assert shell("run --headless -- sh -c 'exit 5'", redirected).returncode == 5
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_program_finds_closed_what_was_closed() -> None:
     bare = f"{sys.executable} -c 'import sys; sys.exit(10 + (sys.stdin is None) + 2 * (sys.stdout is None))'"
     assert shell(f"run --headless -- {bare}", "<&- >&-").returncode == 13
     assert shell(f"run --headless -- {bare}", "").returncode == 10
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_log_on_standard_error_or_into_a_fifo(tmp_path: Path) -> None:
     program = "-- sh -c 'echo out; exit 3'"
     done = shell(f"run --headless --log /dev/stderr {program}", f"2>{tmp_path}/errors")
@@ -74,12 +78,14 @@ def test_a_log_on_standard_error_or_into_a_fifo(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (3, "out\n")
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_closed_standard_error_stops_no_run() -> None:
     done = shell("--headless --repeat 1 --max-tokens 2", "2>&-")
     assert done.returncode == 0
     assert "Ending memory" in done.stdout
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_hangup_that_is_ignored_at_the_start_stays_ignored() -> None:
     run = subprocess.Popen(
         [*MLXTOP, "--json", "--repeat", "1", "--max-tokens", "200"],
@@ -100,6 +106,7 @@ def test_a_hangup_that_is_ignored_at_the_start_stays_ignored() -> None:
     assert '"type":"summary","code":0' in last
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_dumb_terminal_is_told_of_headless(tmp_path: Path) -> None:
     import pty
 

@@ -94,6 +94,7 @@ def test_what_cannot_be_asked_for(values: dict[str, object], command: tuple[str,
         ((), "terminal to draw on"),
     ],
 )
+@pytest.mark.usefixtures("processes")
 def test_refused_before_anything_runs(arguments: tuple[str, ...], sentence: str) -> None:
     done = mlxtop("sweep", *arguments, preexec_fn=os.setsid)
     assert (done.returncode, done.stdout) == (2, "")
@@ -101,12 +102,14 @@ def test_refused_before_anything_runs(arguments: tuple[str, ...], sentence: str)
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_file_that_cannot_be_read_is_told_before_a_terminal_is_missed() -> None:
     done = mlxtop("sweep", "--resume", "no-such.json", preexec_fn=os.setsid)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "mlxtop: no-such.json cannot be read: No such file or directory.\n"
 
 
+@pytest.mark.usefixtures("processes")
 def test_help_shows_how() -> None:
     text = mlxtop("sweep", "--help").stdout
     assert "--prompt-tokens" in text
@@ -114,6 +117,7 @@ def test_help_shows_how() -> None:
     assert "mlxtop sweep --resume s.json" in text
 
 
+@pytest.mark.usefixtures("processes")
 def test_headless_with_all_its_files(tmp_path: Path) -> None:
     json_, csv_, markdown, html = (tmp_path / name for name in ("s.json", "s.csv", "s.md", "s.html"))
     outs = ("--json", str(json_), "--csv", str(csv_), "--markdown", str(markdown), "--html", str(html))
@@ -149,6 +153,7 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     assert json.loads(json_.read_text())["readings"] == data["readings"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_markdown_on_standard_output_and_nothing_else() -> None:
     done = mlxtop("sweep", *SMALL, "--repeats", "1", "--markdown", "-", timeout=120)
     assert done.returncode == 0
@@ -157,6 +162,7 @@ def test_markdown_on_standard_output_and_nothing_else() -> None:
     assert "1 round, seed 0" in done.stdout
 
 
+@pytest.mark.usefixtures("processes")
 def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     command = [*MLXTOP, "sweep", *SMALL, "--repeats", "40", "--json", str(path)]
@@ -217,12 +223,14 @@ def test_what_was_interrupted_is_told() -> None:
     assert interrupted(sweep, Path("a b.json")).endswith("; mlxtop sweep --resume 'a b.json' goes on.")
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_model_that_is_not_there_ends_in_one_sentence() -> None:
     done = mlxtop("sweep", "--model", "./no-such-model", "--headless")
     assert (done.returncode, done.stdout) == (1, "")
     assert "mlxtop: Could not load ./no-such-model: no such directory" in done.stderr
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_command_without_mlx_is_none(tmp_path: Path) -> None:
     began = time.monotonic()
     done = mlxtop("sweep", "--headless", "--", sys.executable, "-c", "print(1)")

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.core.comparison import MOST_LIMITS, MOST_WORK, Comparison
@@ -320,7 +320,6 @@ def test_a_cache_limit_that_mlx_lm_sets_counts_too():
     assert [use.limit for use in looked(run)] == [32 * MIB, 0]
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from(["tokens", "evals"]))
 def test_whoever_looks_often_sees_what_one_sees_who_looks_once(seed, steps_are):
     rng, run = random.Random(seed), started(steps_are=steps_are)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tests.core.quiet  # noqa: F401 - it adds its programs to MAKERS
@@ -656,7 +656,6 @@ odd_events = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     odd_samples,
     odd_events,

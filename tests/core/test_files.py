@@ -140,6 +140,7 @@ os.write(1, b"after\\n")
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "a link"])
+@pytest.mark.usefixtures("processes")
 def test_a_stream_of_ours_is_written_where_it_stands(tmp_path: Path, name: str) -> None:
     link, out = tmp_path / "link", tmp_path / "out"
     if name == "a link":
@@ -156,6 +157,7 @@ def test_a_stream_of_ours_is_written_where_it_stands(tmp_path: Path, name: str) 
 
 
 @pytest.mark.skipif(not ROOT, reason="only root may mount")
+@pytest.mark.usefixtures("processes")
 def test_a_file_that_is_a_mount_of_its_own_is_written_into(tmp_path: Path) -> None:
     path, source = tmp_path / "out", tmp_path / "source"
     path.touch()

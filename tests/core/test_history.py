@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from types import FunctionType, ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.core import history as module
@@ -72,7 +72,6 @@ def extremes(members: list[Sample]) -> dict[str, tuple[int, int]]:
     }
 
 
-@settings(deadline=None)
 @given(rows, st.sampled_from(WIDTHS), st.integers(1, 60), st.integers(0, 100))
 def test_every_extreme_is_in_its_column(rows, width: float, count: int, back: int) -> None:
     run = samples(rows)
@@ -87,7 +86,6 @@ def test_every_extreme_is_in_its_column(rows, width: float, count: int, back: in
             }
 
 
-@settings(deadline=None)
 @given(rows, st.sampled_from(WIDTHS), st.integers(1, 40))
 def test_an_empty_column_repeats_the_past_for_a_short_gap_and_else_is_unknown(rows, width, count) -> None:
     run = samples(rows)
@@ -106,7 +104,6 @@ def test_an_empty_column_repeats_the_past_for_a_short_gap_and_else_is_unknown(ro
             assert values(columns, i) == extremes(before[-1:])
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(50, 3000), value, value), min_size=1, max_size=300),
     st.sampled_from(WIDTHS),
@@ -222,7 +219,6 @@ def test_asking_changes_nothing() -> None:
         assert history.columns(0.0, width, 40) == history.columns(0.0, width, 40)
 
 
-@settings(deadline=None)
 @given(rows, st.integers(0, 3_000))
 def test_at_gives_the_last_sample_before_a_moment(rows, ms: int) -> None:
     run = samples(rows)

@@ -16,6 +16,7 @@ def doctor(env: dict[str, str] | None = None) -> tuple[int, dict[tuple[str, str]
     return done.returncode, {(one.section, one.name): one for one in found}
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_healthy_machine() -> None:
     code, found = doctor()
     wrong = [one for one in found.values() if one.verdict is Verdict.WRONG]
@@ -40,6 +41,7 @@ def broken_mlx(folder: Path, code: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_mlx_that_crashes_is_a_finding(tmp_path: Path) -> None:
     code, found = doctor(broken_mlx(tmp_path, "import os; os.abort()"))
     assert code == 1
@@ -48,6 +50,7 @@ def test_an_mlx_that_crashes_is_a_finding(tmp_path: Path) -> None:
     assert ("Sockets", "connection") in found
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_mlx_that_cannot_be_imported_is_missing(tmp_path: Path) -> None:
     code, found = doctor(broken_mlx(tmp_path, "raise ImportError('libmlx.so: no such file')"))
     assert code == 0
@@ -55,6 +58,7 @@ def test_an_mlx_that_cannot_be_imported_is_missing(tmp_path: Path) -> None:
     assert "libmlx.so: no such file" in found["MLX", ""].advice
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_counter_that_stands_still_is_wrong(tmp_path: Path) -> None:
     wrapped = (
         "import importlib.machinery, importlib.util, sys, os\n"

@@ -34,6 +34,8 @@ class Answers(threading.Thread):
 
     def close(self) -> None:
         os.close(self.fd)
+        # Its reader first: what is opened next may get the number of what is closed here.
+        self.join()
         os.close(self._master)
 
 

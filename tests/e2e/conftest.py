@@ -16,14 +16,14 @@ _FOUND: dict[str, list[float]] = {}
 
 
 @pytest.fixture
-def spawn() -> Iterator[Spawn]:
+def spawn(processes: None) -> Iterator[Spawn]:
     """`Screen(...)`, ended with the test."""
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(Screen(*arguments, **options))
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+def place(processes: None) -> Iterator[Place]:
     """Where programs under watch live; whatever was started there is ended with the test."""
     place = Place()
     try:

@@ -1,7 +1,10 @@
 """`mlx.launch` under watch: all ranks side by side, each in full on Enter."""
 
+import os
 import re
+import socket
 import sys
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -25,12 +28,23 @@ while True:
 
 def launch(place: Place, ranks: int, script: str = RANKS) -> Screen:
     screen = place.run(
-        *(BIN / "mlx.launch", "-n", str(ranks), "--backend", "ring", "--"),
+        *(BIN / "mlx.launch", "-n", str(ranks), "--backend", "ring"),
+        *("--starting-port", str(free_ports(ranks)), "--"),
         *(sys.executable, place.script(script)),
     )
     # In order, whichever came first, and nothing else: neither the launcher nor what helps it.
     screen.wait_for(lambda text: lanes(text) == [f"rank {i}" for i in range(ranks)], why="a lane a rank")
     return screen
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row: by default every launch on a machine takes the same ones."""
+    for first in range(10_000 + os.getpid() * 8 % 20_000, 32_000, 8):
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError("no free ports")
 
 
 def lanes(text: str) -> list[str]:

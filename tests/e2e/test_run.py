@@ -441,6 +441,8 @@ while True:
 def test_a_program_that_prints_gigabytes_a_second_is_watched_as_ever(place: Place) -> None:
     path = place.folder / "run.mlxtop"
     screen = place.screen("run", "--record", path, "--", sys.executable, place.script(FLOOD))
+    # The list has the same line while MLX is not there yet, but no marks.
+    running(screen)
     # Two looks at what it left out are two pictures, and a key acts meanwhile.
     first = screen.value(r" … ([\d.]+) GiB of output left out so far: it comes too fast …")[1]
     screen.press("m")

@@ -23,6 +23,7 @@ def test_contexts_go_up_to_what_the_model_was_made_for(
     assert contexts(positions) == lengths
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_run_ends_before_the_memory_does(tmp_path: Path) -> None:
     config = bare(checkpoint(tmp_path / "llama", "llama", hidden=128))
     stopped, done, share, word = run("crowded", str(config), str(8 * 2**20))

@@ -8,7 +8,7 @@ from tests.mac.place import Mac, library
 
 
 @pytest.fixture
-def mac() -> Iterator[Mac]:
+def mac(processes: None) -> Iterator[Mac]:
     """A Mac of the test's own; whatever was started there is ended with the test."""
     mac = Mac(library())
     try:

@@ -41,6 +41,7 @@ def broken(bare: dict[str, str]) -> dict[str, str]:
 
 @linux
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.usefixtures("processes")
 def test_without_a_backend_one_line_names_what_to_install(
     bare: dict[str, str], command: tuple[str, ...]
 ) -> None:
@@ -54,6 +55,7 @@ def test_without_a_backend_one_line_names_what_to_install(
 
 @linux
 @pytest.mark.parametrize("command", [("info",), ("--headless",)], ids=" ".join)
+@pytest.mark.usefixtures("processes")
 def test_a_backend_that_cannot_start_says_why(broken: dict[str, str], command: tuple[str, ...]) -> None:
     done = mlxtop(*command, env=broken)
     assert done.returncode == 2
@@ -64,6 +66,7 @@ def test_a_backend_that_cannot_start_says_why(broken: dict[str, str], command: t
 
 
 @pytest.mark.parametrize("command", ["--help", "--version", "-h"])
+@pytest.mark.usefixtures("processes")
 def test_help_and_version_need_no_backend(bare: dict[str, str], command: str) -> None:
     done = mlxtop(command, env=bare)
     assert (done.returncode, done.stderr) == (0, "")
@@ -125,6 +128,7 @@ def test_metal_wires_memory_from_macos_15_on(
     assert backend.no_wiring() == why
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_mlx_that_is_too_old_is_told_in_one_sentence(broken: dict[str, str]) -> None:
     core = Path(broken["PYTHONPATH"]) / "mlx" / "core.py"
     core.write_text("__version__ = '0.21.1'\ndef eval(*arrays): ...\n")

@@ -1,4 +1,8 @@
+import pytest
+
 from tests.process import python
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 
 def test_weights_are_the_bytes_of_the_arrays_and_a_tied_one_counts_once() -> None:

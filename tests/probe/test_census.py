@@ -2,10 +2,14 @@
 
 import time
 
+import pytest
+
 from mlxtop.core.census import LONGEST
 from mlxtop.probe import census
 from mlxtop.probe.census.foreign import NOBODY
 from tests.process import python
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 SETUP = """
 import gc, json, sys, threading, time, weakref

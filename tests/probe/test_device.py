@@ -8,6 +8,7 @@ from mlxtop.probe.device import ceiling, room
 from tests.process import python
 
 
+@pytest.mark.usefixtures("processes")
 def test_facts_name_the_device_the_backend_and_the_versions() -> None:
     facts = python("import json; from mlxtop.probe import device; print(json.dumps(device.facts()))")
     assert facts["backend"] in ("CPU", "CUDA", "Metal")
@@ -18,6 +19,7 @@ def test_facts_name_the_device_the_backend_and_the_versions() -> None:
         assert facts[package][0].isdigit()
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_ceiling_the_device_does_not_name_is_unknown_and_not_zero() -> None:
     facts = python("import json; from mlxtop.probe import device; print(json.dumps(device.facts()))")
     assert facts["working_set"] is None or facts["working_set"] > 0
@@ -46,6 +48,7 @@ def test_the_ceiling_is_the_lowest_that_binds_mlx(changed: dict[str, Any], gib: 
     assert ceiling({**FACTS, **changed}) == (gib * 2**30, what)
 
 
+@pytest.mark.usefixtures("processes")
 def test_there_is_no_more_room_than_the_ceiling() -> None:
     code = "import json; from mlxtop.probe import device as d; f = d.facts(); print(json.dumps([d.room(f), d.ceiling(f)]))"
     room, (most, _) = python(code)

@@ -34,6 +34,7 @@ def test_the_footprint_grows_with_the_process() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.usefixtures("processes")
 def test_after_a_fork_each_process_reads_its_own() -> None:
     grown = python(
         """
@@ -105,6 +106,7 @@ def test_the_recent_footprint_is_read_four_times_a_second(monkeypatch: pytest.Mo
     assert recent.bytes == 9
 
 
+@pytest.mark.usefixtures("processes")
 def test_another_process_and_one_that_is_over() -> None:
     child = subprocess.Popen(["sleep", "60"])
     try:

@@ -1,4 +1,8 @@
+import pytest
+
 from tests.process import python
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 SIZE = 64 * 2**20
 CODE = """

@@ -6,6 +6,8 @@ import pytest
 
 from tests.process import default_cache_limit, python
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 WATCH = """
 import json, sys
 import mlx.core as mx

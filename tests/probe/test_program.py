@@ -1,6 +1,10 @@
 """What a program that imports mlxtop gets. Where limits are set, in a process of its own."""
 
+import pytest
+
 from tests.process import default_cache_limit, python
+
+pytestmark = pytest.mark.usefixtures("processes")
 
 HEAR = """
 import json

@@ -111,6 +111,7 @@ def test_stopping_twice_before_the_start_or_from_a_tick_hangs_nobody() -> None:
     assert not inside.is_alive()
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_program_that_ends_waits_for_no_sampler() -> None:
     code = "from mlxtop.probe.sampler import Sampler; Sampler(0.01, lambda _: None).start(); print(1)"
     assert python(code, timeout=20) == 1

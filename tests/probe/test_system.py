@@ -126,6 +126,7 @@ def test_this_machine_can_be_read() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.usefixtures("processes")
 def test_another_process_can_be_read_and_one_that_is_gone_is_not_known() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:

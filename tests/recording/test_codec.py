@@ -3,7 +3,7 @@ import zlib
 from array import array
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.recording import codec
@@ -27,7 +27,6 @@ def some_table() -> list[list[int]]:
     return [[chance.randrange(2**n) for _ in range(50)] for n in (4, 10, 20, 35)]
 
 
-@settings(deadline=None)
 @given(tables())
 def test_any_columns_come_back_as_they_were(table: list[list[int]]) -> None:
     found = unpack(pack(table), len(table), len(table[0]))
@@ -50,7 +49,6 @@ def test_a_calm_column_takes_next_to_nothing() -> None:
     assert len(pack([range(0, 60_000_000, 10_000)])) < 60
 
 
-@settings(deadline=None)
 @given(st.integers(0), st.integers(0, 7))
 def test_a_flipped_bit_is_noticed_unless_it_says_nothing(place: int, bit: int) -> None:
     table, data = some_table(), bytearray(pack(some_table()))
@@ -75,7 +73,6 @@ def test_bytes_of_somebody_else_are_damaged_or_nothing(data: bytes, count: int, 
         unpack(data, count, rows)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 20), st.integers(1, 300))
 def test_bytes_that_inflate_but_mean_nothing_are_damaged_or_full_columns(
     flat: bytes, count: int, rows: int
@@ -93,6 +90,7 @@ def test_another_shape_than_was_packed_is_noticed(count: int, rows: int) -> None
         unpack(pack(some_table()), count, rows)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_bomb_does_not_eat_memory() -> None:
     grown = python(
         """

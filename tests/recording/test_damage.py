@@ -197,6 +197,7 @@ def test_an_event_that_was_altered_or_is_gone_is_not_shown_and_told(path: Path) 
     found.close()
 
 
+@pytest.mark.usefixtures("processes")
 def test_export_report_and_replay_tell_what_is_missing(path: Path) -> None:
     with sqlite3.connect(path) as database:
         start, end = database.execute(

@@ -105,6 +105,7 @@ def begun(recorder: Recorder) -> bool:
     return recorder._tracks[0].written.until is not None and recorder.size > 50_000
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_full_disk_is_told_and_when_there_is_room_again_nothing_was_lost(disk: Disk) -> None:
     path, session, samples = disk.folder / "run.mlxtop", Session(interval=0.01), run()
     with recording(path) as recorder:
@@ -137,6 +138,7 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_nothing_was_lost(disk:
     assert recorder.failure is None
 
 
+@pytest.mark.usefixtures("processes")
 def test_of_a_long_time_without_room_the_end_is_kept_and_the_loss_is_counted(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +165,7 @@ def test_of_a_long_time_without_room_the_end_is_kept_and_the_loss_is_counted(
     assert f"; {lost:,} samples until " in recorder.failure
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_session_that_ends_on_a_full_disk_leaves_what_there_was(disk: Disk) -> None:
     path, session, samples = disk.folder / "run.mlxtop", Session(interval=0.01), run()
     with recording(path) as recorder:
@@ -178,6 +181,7 @@ def test_a_session_that_ends_on_a_full_disk_leaves_what_there_was(disk: Disk) ->
     assert f"; {len(told) - len(found):,} samples are lost." in recorder.failure
 
 
+@pytest.mark.usefixtures("processes")
 def test_on_a_disk_that_is_full_from_the_start_nothing_is_begun(small: Disk) -> None:
     small.fill()
     with pytest.raises(RecordingError, match=r"cannot be written: .*full; give --record another place\."):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.cli.headless import _line
@@ -64,7 +64,6 @@ def lines(recording: Recording) -> list[dict[str, Any]]:
 # Chunks
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     st.lists(
         st.sampled_from((0.001, 0.1, 0.5, 3.0, 61.0, 1e5)).flatmap(

@@ -269,7 +269,7 @@ def damaged(folder: Path, data: bytes) -> None:
         path.with_name(path.name + part).unlink(missing_ok=True)
 
 
-fuzz = settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def test_a_file_cut_short_anywhere_is_survived(tmp_path: Path, whole: Path) -> None:

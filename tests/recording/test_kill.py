@@ -73,6 +73,7 @@ def test_a_kill_at_any_moment_loses_the_last_second_at_most(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("how", ["merging", "merged"])
+@pytest.mark.usefixtures("processes")
 def test_a_kill_in_the_middle_of_a_merge_loses_no_block(tmp_path: Path, how: str) -> None:
     path = tmp_path / "run.mlxtop"
     said = last_words(start(path, how))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop import __version__
@@ -93,7 +93,6 @@ def test_a_real_run_is_read_as_it_was_recorded(path: Path) -> None:
     assert read.damaged == 0
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(st.lists(st.tuples(*[value] * 11), max_size=8), min_size=1, max_size=4))
 def test_any_integers_come_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[tuple[int, ...]]]
@@ -113,7 +112,6 @@ def test_any_integers_come_back_exactly(
     assert all(abs(a.time - b.time) <= 5e-7 for a, b in zip(found, run, strict=True)), n
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**14), min_size=1, max_size=20, unique=True), st.integers(0, 10**14))
 def test_at_is_the_last_sample_until_then(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], at: int

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.core import columns
@@ -117,12 +117,10 @@ def told(history: History, level: int) -> list[Row]:
     return [columns.merge(start, part) for start, part in found.items()]
 
 
-exact = settings(deadline=None, max_examples=25)
 merges = pytest.mark.usefixtures("merge")
 
 
 @merges
-@exact
 @given(run=runs(), every=st.sampled_from([7, 60, 1_000]), how=st.sampled_from(ENDS))
 def test_every_level_is_that_of_a_live_session(run: list[Sample], every: int, how: str) -> None:
     history = History(0.1)
@@ -139,7 +137,6 @@ def test_every_level_is_that_of_a_live_session(run: list[Sample], every: int, ho
 
 
 @merges
-@exact
 @given(
     run=runs(),
     every=st.sampled_from([7, 60, 1_000]),
@@ -167,7 +164,6 @@ def test_a_stretch_holds_each_bucket_that_reaches_into_it_once_and_whole(
 
 
 @merges
-@settings(deadline=None, max_examples=50)
 @given(
     run=runs(),
     every=st.sampled_from([7, 60, 1_000]),
@@ -200,7 +196,6 @@ def test_every_extreme_is_in_its_column_at_every_zoom(
 
 
 @merges
-@exact
 @given(
     run=runs(),
     how=st.sampled_from(ENDS),
@@ -238,7 +233,6 @@ def test_a_long_run_keeps_its_one_spike_at_every_zoom(how: str) -> None:
     look(run, 100, how, spiked)
 
 
-@exact
 @given(runs(), st.sampled_from(LEVELS), st.lists(st.integers(0, 270), max_size=4))
 def test_rows_rolled_up_in_pieces_make_the_buckets_of_all_at_once(
     run: list[Sample], level: int, places: list[int]

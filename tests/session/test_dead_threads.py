@@ -70,6 +70,7 @@ main()"""
         (SAMPLER, JSON, "Sampling"),
     ],
 )
+@pytest.mark.usefixtures("processes")
 def test_a_run_whose_thread_dies_ends_with_its_cause(
     where: str, arguments: tuple[str, ...], what: str
 ) -> None:

@@ -226,6 +226,7 @@ def wait_for(condition) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_command_is_started_with_figures_and_not_waited_for(session, tmp_path: Path) -> None:
     told = tmp_path / "told"
     code = "import json, os, sys; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('MLXTOP_')}))"

@@ -19,6 +19,8 @@ from mlxtop.session import program as module
 from mlxtop.session.program import CannotStartError, Program, environment
 from tests.agent.subject import PATIENCE, until
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 @pytest.fixture
 def run() -> Iterator[Callable[..., Program]]:

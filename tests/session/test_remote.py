@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.agent import wire
@@ -327,7 +327,6 @@ def looked_at(watched: RemoteSession) -> None:
     assert all(isinstance(name, str) for name in watched.phases)
 
 
-@settings(max_examples=400, deadline=None)
 @given(st.lists(odd_message, min_size=1, max_size=4))
 def test_any_message_is_taken_or_is_none(messages: list[dict[str, Any]]) -> None:
     watched, _ = session()
@@ -343,7 +342,6 @@ def test_any_message_is_taken_or_is_none(messages: list[dict[str, Any]]) -> None
     looked_at(watched)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(HELLO)), ANY, max_size=4))
 def test_any_hello_makes_a_session_or_a_value_error(other: dict[str, Any]) -> None:
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from textual import constants, events
 from textual.message import Message
@@ -100,7 +100,6 @@ ANY = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(ANY)
 @example([b"\x1b", b"\x1b"])
 def test_any_bytes_leave_it_alive(pieces: list[bytes]) -> None:
@@ -108,7 +107,6 @@ def test_any_bytes_leave_it_alive(pieces: list[bytes]) -> None:
     assert keys(messages)[-1:] == ["q"]
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.from_regex(rb"\x1b\[[<-?][0-9;:]{0,12}[ -/]?[@-LN-~]", fullmatch=True))
 def test_private_sequences_are_no_keys(sequence: bytes) -> None:
     assert keys(parse(sequence + b"q")) == ["q"]

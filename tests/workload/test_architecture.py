@@ -13,6 +13,8 @@ from tests.fit.shapes import KINDS, bare, run
 from tests.hub import REPO, hub
 from tests.process import mlxtop
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 LLAMA = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128,
     "num_attention_heads": 4, "num_key_value_heads": 4, "rms_norm_eps": 1e-5, "vocab_size": 300,

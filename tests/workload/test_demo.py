@@ -4,6 +4,8 @@ import pytest
 
 from tests.process import python
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 CODE = """
 import json, time
 import mlx.core as mx

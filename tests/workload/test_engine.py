@@ -288,6 +288,7 @@ def test_a_limit_asked_for_during_a_prefill_is_set_before_it_ends(run) -> None:
     assert after.data["done"] < 400
 
 
+@pytest.mark.usefixtures("processes")
 def test_default_means_what_mlx_started_with(run) -> None:
     done = run(limits={"cache": 5}).to_the_end()
     done.engine.send(commands.SetLimit("cache", "default", "keyboard"))
@@ -295,6 +296,7 @@ def test_default_means_what_mlx_started_with(run) -> None:
     assert (change.data["old"], change.data["new"]) == (5, default_cache_limit())
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_limit_mlx_does_not_take_is_told_and_hurts_nothing(run) -> None:
     done = run().to_the_end()
     done.engine.send(commands.SetLimit("cache", 2**70, "keyboard"))

@@ -60,6 +60,7 @@ def test_no_such_repository(hub: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("processes")
 def test_no_network(tmp_path: Path) -> None:
     _, errors, code = run(REPO, "http://127.0.0.1:9", tmp_path)
     assert code == 1
