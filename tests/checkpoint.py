@@ -1,6 +1,6 @@
 """A checkpoint directory as `mlx_lm.load` takes it, small enough to write for every test.
 
-`python -m tests.checkpoint FOLDER` does it in a process of its own: MLX's streams belong to the thread
+`python -m tests.checkpoint '{"FOLDER": {}}'` does it in a process of its own: MLX's streams belong to the thread
 that made them, so a process whose tests run an engine's thread had better not make this one too.
 """
 
@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,20 @@ def _quantized(model: Any, config: dict[str, Any], asked: dict[str, Any]) -> tup
 
 def write_checkpoint(folder: Path, **options: object) -> Path:
     """`make_checkpoint` in a process of its own: safe whatever this process does with MLX."""
-    command = [sys.executable, "-m", "tests.checkpoint", str(folder), json.dumps(options)]
+    write_checkpoints({folder: options})
+    return folder
+
+
+def write_checkpoints(wanted: Mapping[Path, Mapping[str, object]]) -> None:
+    """Several by one process: each folder with its options. Importing mlx-lm takes longer than all of them."""
+    told = json.dumps({str(folder): options for folder, options in wanted.items()})
     env = {**os.environ, "TRANSFORMERS_VERBOSITY": "error"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.checkpoint", told],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"no checkpoint: {done.stderr}")
-    return folder
 
 
 def _write_tokenizer(folder: Path, vocabulary: int, chat_template: bool) -> int:
@@ -144,7 +153,6 @@ def _write_tokenizer(folder: Path, vocabulary: int, chat_template: bool) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("options", nargs="?", default="{}", help="make_checkpoint's options as JSON")
-    arguments = parser.parse_args()
-    make_checkpoint(arguments.folder, **json.loads(arguments.options))
+    parser.add_argument("wanted", help="make_checkpoint's options by folder, as JSON")
+    for folder, options in json.loads(parser.parse_args().wanted).items():
+        make_checkpoint(Path(folder), **options)

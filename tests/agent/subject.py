@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -47,32 +46,6 @@ def until(what: Callable[[], Any], timeout: float = PATIENCE) -> Any:
         assert time.monotonic() < end, f"still {answer!r} after {timeout} s"
         time.sleep(0.01)
     return answer
-
-
-class SlowError(AssertionError):
-    """It took longer than it should: the program's fault, or that of a loaded machine."""
-
-
-def within(seconds: float, began: float) -> None:
-    """Says by `SlowError` when more time has gone by since `began`."""
-    took = time.monotonic() - began
-    if took >= seconds:
-        raise SlowError(f"it took {took:.1f} s instead of {seconds:g} s")
-
-
-def third_try(test: Callable[..., None]) -> Callable[..., None]:
-    """A test that measures time may be slow twice: what is slow by itself is so three times."""
-
-    @wraps(test)
-    def tried(*args: Any, **kwargs: Any) -> None:
-        for _ in range(2):
-            try:
-                return test(*args, **kwargs)
-            except SlowError:
-                continue
-        return test(*args, **kwargs)
-
-    return tried
 
 
 @contextmanager
@@ -239,11 +212,10 @@ class Viewer:
     def rows(self) -> list[list[float]]:
         return [row for m in self.heard if m["type"] == "samples" for row in m["rows"]]
 
-    def settle(self, seconds: float = 0.3) -> None:
-        """Takes in all that comes in a while."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and self.hear(left):
-            pass
+    def more(self) -> None:
+        """Waits for two more messages with samples: by then all that was said before has been dealt with."""
+        count = sum(m["type"] == "samples" for m in self.heard) + 2
+        self.until(lambda _: sum(m["type"] == "samples" for m in self.heard) >= count)
 
     def end(self, timeout: float = PATIENCE) -> None:
         """Waits until the agent is gone."""

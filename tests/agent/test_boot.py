@@ -110,13 +110,13 @@ def test_the_agent_brings_none_of_the_heavy_modules(start: Start) -> None:
     assert {name.split(".")[0] for name in more} <= {"mlxtop", *sys.stdlib_module_names}
 
 
-def test_the_agent_is_ready_soon_after_mlx_is(start: Start) -> None:
-    code = "import time\na = time.perf_counter()\nimport mlx.core as mx\nprint(time.perf_counter() - a)"
+def test_the_agent_costs_little_beside_importing_mlx(start: Start) -> None:
+    code = "import time\na = time.process_time()\nimport mlx.core as mx\nprint(time.process_time() - a)"
     costs = [
-        min(float(output([sys.executable, "-c", code], environment(start.home, run))) for _ in range(5))
+        min(float(output([sys.executable, "-c", code], environment(start.home, run))) for _ in range(3))
         for run in ("1", None)
     ]
-    # It measured 25 ms when this was written.
+    # Seconds of processor time: it measured 25 ms when this was written.
     assert costs[0] - costs[1] < 0.15
 
 

@@ -11,14 +11,11 @@ import pytest
 
 from tests.agent.subject import (
     MX,
-    SlowError,
     Start,
     Subject,
     descriptors,
-    third_try,
     threads,
     until,
-    within,
 )
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -62,50 +59,37 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])); sys.exit(9)""",
 HEAD = "import os, sys, time\nimport mlx.core as mx\nx = mx.ones((64, 64))\n"
 
 
-def ran(start: Start, code: str, run: str | None) -> tuple[int, str, str, float]:
-    began = time.monotonic()
+def ran(start: Start, code: str, run: str | None) -> tuple[int, str, str]:
     subject = start(["env", f"PATH={os.environ['PATH']}", sys.executable, "-c", code], run)
     out, err = subject.process.communicate(timeout=30)
-    return subject.process.returncode, out.decode(), err.decode(), time.monotonic() - began
+    return subject.process.returncode, out.decode(), err.decode()
 
 
 @pytest.mark.parametrize("how", ENDS)
-@third_try
 def test_it_ends_as_without_us(start: Start, how: str) -> None:
     used = "" if "fork" in how else "mx.eval(x)\n"
     code = HEAD + used + ENDS[how]
-    *plain, bare = ran(start, code, None)
-    *watched, long = ran(start, code, "1")
-    assert watched == plain
-    # Starting the agent is in it too.
-    if long - bare >= 0.5 + 0.5 * bare:
-        raise SlowError(f"{long:.2f} s instead of {bare:.2f} s")
+    assert ran(start, code, "1") == ran(start, code, None)
 
 
 @pytest.mark.parametrize("how", ["sys.exit(3)", "os._exit(4)", "a worker thread that outlives main"])
-@third_try
 def test_it_ends_as_without_us_while_somebody_watches(start: Start, how: str) -> None:
     subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n" + ENDS[how])
     viewer = subject.connect()
     viewer.message("samples")
-    began = time.monotonic()
     subject.say()
     code, errors = subject.end()
     assert (code, errors) == ({"sys.exit(3)": 3, "os._exit(4)": 4}.get(how, 0), "")
-    within(1.5, began)
     viewer.end()
     assert ("bye" in viewer.kinds()) == (how != "os._exit(4)")
 
 
 @pytest.mark.parametrize("repeat", range(3))
-@third_try
 def test_a_viewer_that_never_reads_keeps_nobody_from_ending(start: Start, repeat: int) -> None:
     subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n")
     viewers = [subject.connect() for _ in range(3)]
     viewers[0].say("interval", seconds=0.01)
-    began = time.monotonic()
     assert subject.end() == (0, "")
-    within(1.5, began)
 
 
 def test_a_socket_is_gone_with_its_program_and_one_of_a_killed_program_is_replaced(start: Start) -> None:
@@ -164,13 +148,12 @@ def test_a_forked_child_that_uses_mlx_is_a_session_of_its_own(start: Start) -> N
     viewer.event("limit", new=99)
     parent = subject.connect()
     assert parent.message("hello")["pid"] == subject.pid
-    parent.settle()
+    parent.more()
     assert [e for e in parent.events("limit") if e["who"] == "keyboard"] == []
     assert subject.end() == (0, "")
 
 
 @linux
-@third_try
 def test_a_forked_child_without_mlx_holds_nothing_of_ours(start: Start) -> None:
     code = (
         MX
@@ -192,10 +175,8 @@ os._exit(3)
     until(lambda: not [name for name in descriptors(child) if name.startswith("socket:")])
     assert threads(child) <= threads(subject.pid)
     assert subject.sockets() == [f"{subject.pid}.sock"]
-    began = time.monotonic()
     subject.say()
-    viewer.end(timeout=5)
-    within(2, began)
+    viewer.end()
     assert Path(f"/proc/{child}").exists()
 
 

@@ -259,14 +259,14 @@ def test_one_who_only_looks_wishes_in_vain(calm: Subject) -> None:
     viewer = calm.connect("look")
     viewer.say("mark", name="in vain", who="me")
     viewer.message("samples")
-    viewer.settle()
+    viewer.more()
     assert "in vain" not in [m["name"] for m in viewer.events("mark")]
     # Then it takes control, and gives it back.
     viewer.raw(wire.hello("watch") + wire.line("mark", name="granted", who="me"))
     viewer.event("mark", name="granted")
     assert calm.connect(None).message("hello")["watched"] == os.getpid()
     viewer.raw(wire.hello("look") + wire.line("mark", name="in vain", who="me"))
-    viewer.settle()
+    viewer.more()
     assert "in vain" not in [m["name"] for m in viewer.events("mark")]
     assert calm.connect(None).message("hello")["watched"] is None
     viewer.close()
@@ -280,7 +280,7 @@ def test_the_second_that_would_watch_may_only_look(start: Start) -> None:
     assert second.message("refused")["why"] == f"it is already watched by mlxtop (process {os.getpid()})"
     second.message("samples")
     second.say("mark", name="in vain", who="me")
-    second.settle()
+    second.more()
     assert second.events("mark") == []
     first.close()
     until(lambda: subject.connect(None).message("hello")["watched"] is None)
@@ -289,10 +289,10 @@ def test_the_second_that_would_watch_may_only_look(start: Start) -> None:
 
 
 def test_a_silent_client_is_dropped_after_a_while_and_a_greeted_one_is_not(calm: Subject) -> None:
-    greeted, silent = calm.connect("look"), calm.connect(None)
     began = time.monotonic()
-    silent.end(timeout=9)
-    assert 4 < time.monotonic() - began < 9
+    greeted, silent = calm.connect("look"), calm.connect(None)
+    silent.end()
+    assert time.monotonic() - began > 4
     assert greeted.hear(0.3)
     greeted.close()
 

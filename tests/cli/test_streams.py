@@ -28,7 +28,7 @@ def shell(arguments: str, redirected: str, **env: str) -> "subprocess.CompletedP
     )
 
 
-ONE = "--repeat 1 --max-tokens 2"
+ONE = "--prompt hello --max-tokens 2"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_log_on_standard_error_or_into_a_fifo(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("processes")
 def test_a_closed_standard_error_stops_no_run() -> None:
-    done = shell("--headless --repeat 1 --max-tokens 2", "2>&-")
+    done = shell(f"--headless {ONE}", "2>&-")
     assert done.returncode == 0
     assert "Ending memory" in done.stdout
 
@@ -88,7 +88,7 @@ def test_a_closed_standard_error_stops_no_run() -> None:
 @pytest.mark.usefixtures("processes")
 def test_a_hangup_that_is_ignored_at_the_start_stays_ignored() -> None:
     run = subprocess.Popen(
-        [*MLXTOP, "--json", "--repeat", "1", "--max-tokens", "200"],
+        [*MLXTOP, "--json", "--prompt", "hello", "--max-tokens", "300"],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

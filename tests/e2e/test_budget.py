@@ -101,7 +101,7 @@ def test_the_stream_tells_of_a_budget_and_what_was_done(tmp_path: Path) -> None:
         "--on-budget",
         f"exec:echo noise; echo {{}} > {told}",
     )
-    done = mlxtop("--json", "--budget", "60M", *do, "--workload", "ramp", "--max-tokens", "4")
+    done = mlxtop("--json", "--budget", "60M", *do, "--prompt", "hello", "--max-tokens", "200")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     events = [line for line in lines if line["type"] == "event"]

@@ -78,7 +78,10 @@ def test_installed_it_runs_the_demo(built: Path, tmp_path: Path, version: str) -
     command = home / "bin" / "mlxtop"
     # From elsewhere: nothing of the checkout is in sight.
     done = subprocess.run(
-        [command, "--headless", "--max-tokens", "8"], cwd=tmp_path, capture_output=True, text=True
+        [command, "--headless", "--prompt", "hello", "--max-tokens", "8"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "Tokens/s:" in done.stdout

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -138,9 +137,7 @@ def test_clear_gives_the_servers_cache_back(place: Place, checkpoint: Path) -> N
     with serving(place, checkpoint) as (screen, asking, pid):
         until(lambda: place.ps()[pid]["cache"] > 0)
         asking.stop()
-        began = time.monotonic()
         screen.press("c")
         screen.value(r"cache cleared by keyboard, [\d.]+ \w+ returned")
-        assert time.monotonic() - began < 5
         assert until(lambda: place.ps()[pid]["cache"] == 0)
         assert leave(screen, "Stop the program") in ENDS

@@ -47,9 +47,9 @@ def bare(checkpoint: Path, *also: str) -> Path:
     return folder
 
 
-def truth(checkpoint: Path, *contexts: int, **settings: Any) -> list[int]:
-    """The peak of active memory, in bytes, of each context with the truly loaded model."""
-    told: list[int] = run("peaks", str(checkpoint), json.dumps(contexts), json.dumps(settings))
+def truth(checkpoint: Path, *runs: tuple[int, dict[str, int]]) -> list[int]:
+    """The peak of active memory, in bytes, of each run with the truly loaded model: a context and its settings."""
+    told: list[int] = run("peaks", str(checkpoint), json.dumps(runs))
     return told
 
 
@@ -61,7 +61,7 @@ def run(*arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def peaks(folder: str, contexts: str, settings: str) -> list[int]:
+def peaks(folder: str, runs: str) -> list[int]:
     """mlx-lm as anybody would run it: nothing of mlxtop is imported."""
     import mlx.core as mx
     from mlx_lm import load
@@ -70,8 +70,8 @@ def peaks(folder: str, contexts: str, settings: str) -> list[int]:
 
     model, _ = load(folder)[:2]
     found = []
-    asked = {"prefill_step_size": STEP, **json.loads(settings)}
-    for context in json.loads(contexts):
+    for context, settings in json.loads(runs):
+        asked = {"prefill_step_size": STEP, **settings}
         prompt = mx.random.randint(0, 256, (context,))
         mx.eval(prompt)
         mx.synchronize()
@@ -129,19 +129,22 @@ def crowded(folder: str, room: str) -> list[Any]:
     return [row.run.stopped, row.run.done, row.run.peak.total / whole, row.verdict.word]
 
 
-def parameters(folder: str, how: str) -> dict[str, list[Any]]:
-    """Name, shape and type of every weight: of the truly loaded model, or of one built from its config."""
+def parameters(how: str, *folders: str) -> dict[str, dict[str, list[Any]]]:
+    """Name, shape and type of every weight: of truly loaded models, or of models built from their configs."""
     from mlx.utils import tree_flatten
 
     if how == "loaded":
         from mlx_lm import load
 
-        model = load(folder, lazy=True)[0]
+        models = {folder: load(folder, lazy=True)[0] for folder in folders}
     else:
         from mlxtop.workload import architecture
 
-        model, _ = architecture.build(Path(folder), 0)
-    return {name: [list(a.shape), str(a.dtype)] for name, a in tree_flatten(model.parameters())}
+        models = {folder: architecture.build(Path(folder), 0)[0] for folder in folders}
+    return {
+        folder: {name: [list(a.shape), str(a.dtype)] for name, a in tree_flatten(model.parameters())}
+        for folder, model in models.items()
+    }
 
 
 def built(folder: str) -> dict[str, Any]:

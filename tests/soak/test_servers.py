@@ -13,7 +13,7 @@ from mlxtop.recording.report.page import page
 from tests.e2e.place import Place
 from tests.soak.servers import Server, run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("processes"), pytest.mark.timeout(1_200)]
 
 MIB = 2**20
 VERDICT = re.compile(r'class="verdict[^"]*"><h3>([^<]*)</h3><p class="line">([^<]*)</p>')
@@ -27,14 +27,14 @@ PLANTS = {
 
 @pytest.fixture(scope="module")
 def seconds(soak: bool) -> float:
-    return 600.0 if soak else 24.0
+    return 600.0 if soak else 20.0
 
 
 @pytest.fixture(scope="module")
 def servers(checkpoint: Path, soak: bool, seconds: float) -> Iterator[dict[str, Server]]:
     """All at once, each recorded to its end."""
     place = Place()
-    interval, pause, rate = (0.1, 0.3, 0.5) if soak else (0.02, 0.02, 20.0)
+    interval, pause, rate = (0.1, 0.3, 0.5) if soak else (0.02, 0.15, 20.0)
     started = [Server(place, checkpoint, plant, rate, interval, pause) for plant in PLANTS]
     try:
         run(started, seconds)

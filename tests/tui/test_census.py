@@ -9,6 +9,7 @@ from textual.widgets import Static
 from mlxtop.core.census import Census, Holding
 from mlxtop.tui import theme
 from mlxtop.tui.screens.census import CensusScreen
+from tests.tui.painted import idle
 
 MiB = 2**20
 SIZES = [(80, 24), (120, 40), (200, 50)]
@@ -74,7 +75,7 @@ def app():
 async def open_census(pilot, census=CENSUS, again=lambda: None):
     screen = CensusScreen(census, "binary", again)
     await pilot.app.push_screen(screen)
-    await pilot.pause(0.2)
+    await idle(pilot)
     return screen
 
 
@@ -92,7 +93,7 @@ def test_light(snap_compare, app, size):
     async def act(pilot):
         await open_census(pilot)
         await pilot.press("t")
-        await pilot.pause(0.3)
+        await idle(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=act)
 
@@ -111,7 +112,7 @@ async def test_scrolling_shows_the_last_row(app):
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_census(pilot)
         await pilot.press("end")
-        await pilot.pause(0.5)
+        await idle(pilot)
         place = screen.query_one("#holdings")
         assert place.scroll_offset.y == place.max_scroll_y > 0
         assert len(shown(screen, "#table").splitlines()) == len(CENSUS.holdings)

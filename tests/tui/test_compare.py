@@ -12,8 +12,9 @@ from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.compare import Compare
 from mlxtop.tui.widgets.compared import Compared, fitting, told
 from mlxtop.tui.widgets.status import Status
+from tests.tui.painted import idle, painted
 from tests.tui.recorded import RecordedSession
-from tests.tui.test_pictures import LARGE, MEDIUM, SMALL, settle
+from tests.tui.test_pictures import LARGE, MEDIUM, SMALL
 
 LENGTHS = (64, 192, 320, 448, 576)
 
@@ -48,23 +49,23 @@ def tried(session: RecordedSession) -> RecordedSession:
 
 @pytest.mark.parametrize("size", [MEDIUM, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
 def test_beside_the_output(snap_compare, tried, size):
-    assert snap_compare(MlxtopApp(tried), terminal_size=size, run_before=settle)
+    assert snap_compare(MlxtopApp(tried), terminal_size=size, run_before=painted)
 
 
 async def test_the_status_row_tells_of_like_work_where_there_is_room(session):
     app = MlxtopApp(session)
     async with app.run_test(size=LARGE) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         # With one limit there is nothing to compare, and the output has the room.
         assert not app.screen.query_one(Compared).display
         use_limit(session, 32 * MIB, 180.0, walks=3)
         use_limit(session, 2 * MIB, 130.0, walks=3)
-        await settle(pilot)
+        await painted(pilot)
         assert app.screen.query_one(Compared).display
         row = app.screen.query_one(Status).render_line(0).text
         assert re.search(r"after \S+ · like work, against [\d.]+ MiB: (cannot tell|-\d)", row), row
         await pilot.resize_terminal(*SMALL)
-        await settle(pilot)
+        await painted(pilot)
         assert "like work" not in app.screen.query_one(Status).render_line(0).text
 
 
@@ -75,9 +76,9 @@ def test_in_full(snap_compare, tried, size, theme):
     async def act(pilot):
         if theme == "light":
             await pilot.press("t")
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("v")
-        await pilot.pause(0.5)
+        await idle(pilot)
 
     assert snap_compare(MlxtopApp(tried), terminal_size=size, run_before=act)
 
@@ -87,9 +88,9 @@ def test_of_a_program_under_watch(snap_compare, session):
     session.offers = frozenset(("limits",))
 
     async def act(pilot):
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("v")
-        await pilot.pause(0.5)
+        await idle(pilot)
 
     assert snap_compare(MlxtopApp(session), terminal_size=SMALL, run_before=act)
 
@@ -97,7 +98,7 @@ def test_of_a_program_under_watch(snap_compare, session):
 async def test_it_fills_while_it_is_open(session):
     app = MlxtopApp(session)
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("v")
         await pilot.pause()
         before = len(app.dashboard.frame().uses)

@@ -17,6 +17,7 @@ from mlxtop.tui.widgets.lanes import gutter, squeeze, stack, table
 from mlxtop.tui.widgets.lineup import Candidate, find_outlier, growth, together
 from mlxtop.tui.widgets.trace import Trace, add
 from tests.tui.fleet import MIB, RecordedFleet, RecordedMember
+from tests.tui.painted import painted
 
 STRIP, SMALL, MEDIUM, LARGE = (40, 12), (80, 24), (120, 40), (200, 50)
 NAME = {STRIP: "40x12", SMALL: "80x24", MEDIUM: "120x40", LARGE: "200x50"}
@@ -46,17 +47,11 @@ class FleetApp(App[None]):
         self.opened.append(event.pid)
 
 
-async def settle(pilot):
-    await pilot.pause(0.3)
-    pilot.app.shown.tick()
-    await pilot.pause(0.1)
-
-
 def pressing(*keys):
     async def act(pilot):
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press(*keys)
-        await settle(pilot)
+        await painted(pilot)
 
     return act
 
@@ -73,18 +68,18 @@ def with_outlier(fleet: RecordedFleet) -> RecordedFleet:
 @pytest.mark.parametrize("members", [0, 1, 2, 4, 12, 64])
 @pytest.mark.slow
 def test_members(snap_compare, members, size):
-    assert snap_compare(FleetApp(RecordedFleet(members)), terminal_size=size, run_before=settle)
+    assert snap_compare(FleetApp(RecordedFleet(members)), terminal_size=size, run_before=painted)
 
 
 @pytest.mark.parametrize("size", [STRIP, SMALL, MEDIUM], ids=NAME.get)
 def test_what_the_program_prints(snap_compare, size):
     fleet = with_outlier(RecordedFleet(4, prints=True))
-    assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=settle)
+    assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=painted)
 
 
 def test_waiting_for_mlx(snap_compare):
     fleet = RecordedFleet(0, strangers=2, prints=True)
-    assert snap_compare(FleetApp(fleet), terminal_size=SMALL, run_before=settle)
+    assert snap_compare(FleetApp(fleet), terminal_size=SMALL, run_before=painted)
 
 
 @pytest.mark.parametrize("size", [STRIP, SMALL, MEDIUM], ids=NAME.get)
@@ -96,12 +91,12 @@ def test_strangers_and_ended(snap_compare, size):
 
 def test_light(snap_compare):
     fleet = with_outlier(RecordedFleet(12, strangers=1))
-    assert snap_compare(FleetApp(fleet, dark=False), terminal_size=MEDIUM, run_before=settle)
+    assert snap_compare(FleetApp(fleet, dark=False), terminal_size=MEDIUM, run_before=painted)
 
 
 def test_no_colour(snap_compare, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(FleetApp(RecordedFleet(4)), terminal_size=SMALL, run_before=settle)
+    assert snap_compare(FleetApp(RecordedFleet(4)), terminal_size=SMALL, run_before=painted)
 
 
 def test_paused_panned_and_zoomed_out(snap_compare):
@@ -120,7 +115,7 @@ def test_hostile_names(snap_compare, size):
     fleet.list[2].label = "[b]\nrank\t2"
     fleet.list[2].state.phase = "\x1b[2J漢字漢字漢字漢字"
     fleet.others[0] = fleet.others[0]._replace(command="\x07" * 3000)
-    assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=settle)
+    assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=painted)
 
 
 # What a key does
@@ -144,7 +139,7 @@ def test_hostile_names(snap_compare, size):
 async def test_choosing_and_opening(keys, pid):
     app = FleetApp(RecordedFleet(64, strangers=2))
     async with app.run_test(size=(120, 30)) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press(*keys, "enter")
         await pilot.pause()
         assert app.opened == [pid]
@@ -153,7 +148,7 @@ async def test_choosing_and_opening(keys, pid):
 async def test_the_chosen_one_is_to_be_seen():
     app = FleetApp(RecordedFleet(64))
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         lanes = app.shown.query_one("#lanes")
         for key in ("end", "up", "pageup", "pageup", "pageup", "pagedown", "home", "down"):
             await pilot.press(key)
@@ -166,7 +161,7 @@ async def test_the_chosen_one_is_to_be_seen():
 async def test_clicks_and_the_wheel():
     app = FleetApp(RecordedFleet(4, strangers=1))
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         rows = app.shown.frame().rows
         await pilot.click("#lanes", offset=(5, 2 + rows))
         assert app.shown.frame().selected == 4001
@@ -186,7 +181,7 @@ async def test_what_is_chosen_stays_chosen_when_others_come_and_go():
     fleet = RecordedFleet(4)
     app = FleetApp(fleet)
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("down", "down")
         del fleet.list[0]
         assert app.shown.frame().selected == 4002
@@ -203,7 +198,7 @@ async def test_one_process_id_on_two_machines():
     fleet.list[1].pid = fleet.list[0].pid
     app = FleetApp(fleet)
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         totals = [lane.totals for lane in app.shown.frame().lanes]
         assert totals[0] != totals[1]
         await pilot.press("down", "down")
@@ -214,7 +209,7 @@ async def test_typing_into_the_program():
     fleet = RecordedFleet(2, prints=True)
     app = FleetApp(fleet)
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("i", *"jku", "enter")
         assert fleet.said == ["jku"]
         assert app.focused is None
@@ -226,7 +221,7 @@ async def test_typing_into_the_program():
 async def test_without_output_there_is_nothing_to_type_into():
     app = FleetApp(RecordedFleet(2))
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("i")
         assert app.focused is None
 
@@ -235,7 +230,7 @@ async def test_zoom_pan_and_pause():
     fleet = RecordedFleet(2)
     app = FleetApp(fleet)
     async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("minus")
         assert app.shown.view.axis.width == 1.0
         await pilot.press(*["plus"] * 9)
@@ -267,7 +262,7 @@ async def test_members_share_one_time():
     fleet.list = [RecordedMember(0), RecordedMember(1, late=10.0)]
     app = FleetApp(fleet)
     async with app.run_test(size=MEDIUM) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         early, late = (lane.totals for lane in app.shown.frame().lanes)
         began = [next(i for i, v in enumerate(each) if v >= 0) for each in (early, late)]
         assert began[1] - began[0] == 20, "half a second a column"
@@ -279,7 +274,7 @@ async def test_the_sum_is_of_those_that_run():
     fleet = RecordedFleet(3)
     app = FleetApp(fleet)
     async with app.run_test(size=MEDIUM) as pilot:
-        await settle(pilot)
+        await painted(pilot)
         fleet.list[1].ended = "exit status 1"
         frame = app.shown.frame()
         assert frame.sum.active == frame.lanes[0].active + frame.lanes[2].active
@@ -378,7 +373,7 @@ def test_the_machine_has_its_row(snap_compare, size):
     for member in fleet.list:
         member.state.facts = {"unified": True, "memory": 32 * GIB, "working_set": 21 * GIB}
         member.state.system = System(pressure="warning", swap_used=GIB, swap_total=2 * GIB, gpu=0.5)
-    assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=settle)
+    assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=painted)
 
 
 def test_members_of_one_machine_share_its_room_and_others_do_not_count():

@@ -7,6 +7,7 @@ from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.canvas import Canvas
 from mlxtop.tui.widgets.axis import _room
 from mlxtop.tui.widgets.keys import Keys
+from tests.tui.painted import idle
 
 
 def row(app: MlxtopApp) -> str:
@@ -93,9 +94,9 @@ async def test_a_strip_of_a_terminal_and_back(session, monkeypatch, colours):
     async with app.run_test(size=(120, 40)) as pilot:
         for size in ((40, 12), (200, 50), (23, 5), (120, 40)):
             await pilot.resize_terminal(*size)
-            await pilot.pause(0.3)
+            await idle(pilot)
             app.dashboard.tick()
-            await pilot.pause(0.1)
+            await idle(pilot)
         assert "? help" in row(app)
         segments = [s for panel in app.dashboard.query(Canvas) for strip in panel._strips for s in strip]
         assert all(segment.style is not None for segment in segments)

@@ -4,7 +4,6 @@ After a change that is meant: `pytest tests/tui --snapshot-update`, then open th
 """
 
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import Input
 
 from mlxtop.core.budget import LEVELS, Budget, Standing, telling
@@ -12,40 +11,35 @@ from mlxtop.core.event import Kind
 from mlxtop.core.system import System
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.dialogs import Choice
+from tests.tui.painted import idle, painted
 from tests.tui.recorded import RecordedSession
 
 SMALL, MEDIUM, LARGE = (80, 24), (120, 40), (200, 50)
 
 
-async def settle(pilot: Pilot[None]) -> None:
-    await pilot.pause(0.3)
-    pilot.app.dashboard.tick()
-    await pilot.pause(0.1)
-
-
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
 def test_dashboard(snap_compare, app, size):
-    assert snap_compare(app, terminal_size=size, run_before=settle)
+    assert snap_compare(app, terminal_size=size, run_before=painted)
 
 
 def test_light(snap_compare, app):
     async def act(pilot):
         await pilot.press("t")
-        await settle(pilot)
+        await painted(pilot)
 
     assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
 
 
 def test_no_colour(snap_compare, session, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    assert snap_compare(MlxtopApp(session), terminal_size=SMALL, run_before=settle)
+    assert snap_compare(MlxtopApp(session), terminal_size=SMALL, run_before=painted)
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM], ids=lambda s: f"{s[0]}x{s[1]}")
 def test_a_limit_that_waits(snap_compare, app, size):
     async def act(pilot):
         await pilot.press("left_square_bracket")
-        await settle(pilot)
+        await painted(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=act)
 
@@ -55,14 +49,14 @@ def test_a_limit_that_changed(snap_compare, app, session):
     session.happen(
         Kind.LIMIT, time=20.0, knob="memory", old=2**34, new=2**33, who="site-packages/train.py:88"
     )
-    assert snap_compare(app, terminal_size=MEDIUM, run_before=settle)
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=painted)
 
 
 def test_since_a_mark(snap_compare, app, session):
     async def act(pilot):
         await pilot.press("m")
         session.pass_time(72, active=30 * 2**20, cache=12 * 2**20, tokens=2500)
-        await settle(pilot)
+        await painted(pilot)
 
     assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
 
@@ -70,7 +64,7 @@ def test_since_a_mark(snap_compare, app, session):
 def test_decimal_units(snap_compare, app):
     async def act(pilot):
         await pilot.press("u")
-        await settle(pilot)
+        await painted(pilot)
 
     assert snap_compare(app, terminal_size=SMALL, run_before=act)
 
@@ -78,7 +72,7 @@ def test_decimal_units(snap_compare, app):
 def test_paused_panned_and_zoomed_out(snap_compare, app):
     async def act(pilot):
         await pilot.press("minus", "left", "space")
-        await settle(pilot)
+        await painted(pilot)
 
     assert snap_compare(app, terminal_size=SMALL, run_before=act)
 
@@ -87,12 +81,12 @@ def test_a_failed_load(snap_compare, app, session):
     message = "Could not load ./model: FileNotFoundError: No safetensors found."
     session.happen(Kind.ERROR, message=message, phase="load")
     session.happen(Kind.PHASE, phase="failed")
-    assert snap_compare(app, terminal_size=MEDIUM, run_before=settle)
+    assert snap_compare(app, terminal_size=MEDIUM, run_before=painted)
 
 
 def test_before_mlx_is_there(snap_compare):
     session = RecordedSession(until=0.0)
-    assert snap_compare(MlxtopApp(session), terminal_size=MEDIUM, run_before=settle)
+    assert snap_compare(MlxtopApp(session), terminal_size=MEDIUM, run_before=painted)
 
 
 def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
@@ -101,7 +95,7 @@ def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
         "reply", "\n[red]x[/] \x1b[2J\x1b]0;t\x07 \x00 漢字漢字 e\u0301 👩‍👩‍👧 \u202egnp\n"
     )
     session.mark("[b]\x1b[31mmark", "keyboard")
-    assert snap_compare(app, terminal_size=SMALL, run_before=settle)
+    assert snap_compare(app, terminal_size=SMALL, run_before=painted)
 
 
 def test_a_watched_program(snap_compare, session):
@@ -110,16 +104,16 @@ def test_a_watched_program(snap_compare, session):
     session.offers = frozenset(("say", "census", "collect", "limits"))
     session.title = "mlx_lm.server --model ./my-model --port 8080"
     session.happen(Kind.LIMIT, time=14.0, knob="cache", old=2**25, new=2**21, who="my-server/main.py:88")
-    assert snap_compare(MlxtopApp(session), terminal_size=LARGE, run_before=settle)
+    assert snap_compare(MlxtopApp(session), terminal_size=LARGE, run_before=painted)
 
 
 def test_how_to_leave(snap_compare, session):
     choices = [Choice("stop", "Stop the program"), Choice("keep", "Leave it running")]
 
     async def act(pilot):
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press("q")
-        await pilot.pause(0.5)
+        await idle(pilot)
 
     app = MlxtopApp(session, ask=lambda: ("python train.py runs (process 4242).", choices))
     assert snap_compare(app, terminal_size=SMALL, run_before=act)
@@ -147,7 +141,7 @@ def test_a_budget_with_room(snap_compare, app, session, size):
         pss=119 * 2**20,
         pss_age=12.0,
     )
-    assert snap_compare(app, terminal_size=size, run_before=settle)
+    assert snap_compare(app, terminal_size=size, run_before=painted)
 
 
 MAC = System(
@@ -165,7 +159,7 @@ def on_a_mac(session: RecordedSession, pressure: str, **more: object) -> None:
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
 def test_the_machine(snap_compare, app, session, size):
     on_a_mac(session, "warning", thermal="heavy", wired_limit=96 * 2**20)
-    assert snap_compare(app, terminal_size=size, run_before=settle)
+    assert snap_compare(app, terminal_size=size, run_before=painted)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light", "NO_COLOR"])
@@ -179,7 +173,7 @@ def test_pressure_has_three_colours(snap_compare, session, pressure, theme, monk
     async def act(pilot):
         if theme == "light":
             await pilot.press("t")
-        await settle(pilot)
+        await painted(pilot)
 
     assert snap_compare(MlxtopApp(session), terminal_size=SMALL, run_before=act)
 
@@ -193,7 +187,7 @@ def test_an_alarm(snap_compare, app, session, level, theme):
     async def act(pilot):
         if theme == "light":
             await pilot.press("t")
-        await settle(pilot)
+        await painted(pilot)
 
     assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
 
@@ -202,7 +196,7 @@ def test_an_alarm(snap_compare, app, session, level, theme):
 def test_an_alarm_on_other_screens(snap_compare, app, session, size):
     session.pass_time(4, active=90 * 2**20, peak=90 * 2**20)
     spend(session, 95, 25.0)
-    assert snap_compare(app, terminal_size=size, run_before=settle)
+    assert snap_compare(app, terminal_size=size, run_before=painted)
 
 
 @pytest.mark.parametrize("keys", [["b"], ["g"]], ids=["dialog", "graph"])
@@ -211,12 +205,12 @@ def test_a_budget_over_it(snap_compare, app, session, keys):
     spend(session, 80, 340.0)
 
     async def act(pilot):
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press(*keys)
-        await pilot.pause(0.5)
+        await idle(pilot)
         for field in pilot.app.screen.query(Input):
             field.cursor_blink = False
-        await pilot.pause(0.5)
+        await idle(pilot)
 
     assert snap_compare(app, terminal_size=MEDIUM, run_before=act)
 
@@ -229,11 +223,11 @@ def test_a_budget_over_it(snap_compare, app, session, keys):
 @pytest.mark.slow
 def test_what_opens_over_it(snap_compare, app, keys):
     async def act(pilot):
-        await settle(pilot)
+        await painted(pilot)
         await pilot.press(*keys)
-        await pilot.pause(0.5)
+        await idle(pilot)
         for field in pilot.app.screen.query(Input):
             field.cursor_blink = False
-        await pilot.pause(0.5)
+        await idle(pilot)
 
     assert snap_compare(app, terminal_size=MEDIUM, run_before=act)

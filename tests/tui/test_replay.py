@@ -5,6 +5,7 @@ import pytest
 from mlxtop.session.replay import ReplayFleet
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.replay import Replay
+from tests.tui.painted import idle
 from tests.tui.recording import record
 
 
@@ -14,7 +15,7 @@ def fleet(tmp_path):
 
 
 async def opened(pilot):
-    await pilot.pause(0.5)
+    await idle(pilot)
     assert isinstance(pilot.app.screen, Replay)
 
 
@@ -86,6 +87,6 @@ def test_picture(snap_compare, fleet):
     async def act(pilot):
         await opened(pilot)
         await pilot.press("left")
-        await pilot.pause(0.3)
+        await idle(pilot)
 
     assert snap_compare(MlxtopApp(fleet=fleet), terminal_size=(120, 40), run_before=act)

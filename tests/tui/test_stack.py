@@ -13,6 +13,7 @@ from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.stack import is_seen
 from mlxtop.tui.widgets.header import Header
 from tests.tui.fleet import RecordedFleet
+from tests.tui.painted import idle
 
 SIZE = (120, 40)
 
@@ -35,7 +36,7 @@ class Painted:
 async def listing(members: int) -> AsyncIterator[Pilot]:
     app = MlxtopApp(fleet=RecordedFleet(members), alone=False)
     async with app.run_test(size=SIZE) as pilot:
-        await pilot.pause(0.1)
+        await idle(pilot)
         yield pilot
 
 
@@ -45,7 +46,7 @@ async def opened(members: int = 1) -> AsyncIterator[tuple[Pilot, FleetScreen, Da
     async with listing(members) as pilot:
         listed = pilot.app.screen
         await pilot.press("enter")
-        await pilot.pause(0.1)
+        await idle(pilot)
         assert pilot.app.screen is pilot.app.dashboard
         yield pilot, listed, pilot.app.dashboard
 
@@ -75,7 +76,7 @@ async def test_the_list_is_not_painted_under_a_dashboard(monkeypatch):
         assert panels
         assert not seen
         await pilot.press("o")
-        await pilot.pause(0.1)
+        await idle(pilot)
         assert pilot.app.screen is listed
         assert seen
 
@@ -83,13 +84,13 @@ async def test_the_list_is_not_painted_under_a_dashboard(monkeypatch):
 async def test_a_dashboard_is_not_painted_under_the_graph_and_is_of_now_when_it_is_back(monkeypatch):
     async with opened() as (pilot, _, dashboard):
         await pilot.press("g")
-        await pilot.pause(0.1)
+        await idle(pilot)
         assert pilot.app.screen is not dashboard
         painted = Painted(monkeypatch, Header)
         dashboard.tick()
         assert painted.times == 0
         await pilot.press("escape")
-        await pilot.pause(0.05)
+        await idle(pilot)
         assert pilot.app.screen is dashboard
         assert painted.times > 0
 

@@ -21,6 +21,7 @@ from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens import sweep as module
 from mlxtop.tui.screens.sweep import SweepScreen
 from tests.sweep.made import FACTS, Bench, plan, readings
+from tests.tui.painted import idle
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 LIMITS = "cache-limit=0,2M,20M,100M,256M,1G,default"
@@ -63,9 +64,7 @@ def test_picture(snap_compare: Any, seven: Plan, size: tuple[int, int]) -> None:
 def test_light_and_done(snap_compare: Any, seven: Plan) -> None:
     async def light(pilot: Pilot[None]) -> None:
         await pilot.press("t")
-        # A machine under load takes its time to compute a theme and to draw in it.
-        for _ in range(5):
-            await pilot.pause(0.1)
+        await idle(pilot)
 
     app = application(made(seven, STEP, "done"))
     assert snap_compare(app, terminal_size=(120, 40), run_before=light)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlxtop.workload.sizes import SizeError, check_config
-from tests.checkpoint import write_checkpoint
+from tests.checkpoint import write_checkpoint, write_checkpoints
 from tests.fit.shapes import KINDS, bare, run
 from tests.hub import REPO, hub
 from tests.process import mlxtop
@@ -36,34 +36,61 @@ def describe(folder: Path, config: Any) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("architecture", "options"),
-    [
-        ("llama", {"dtype": "bfloat16"}),
-        ("llama", {"dtype": "bfloat16", "quantization": MIXED}),
-        ("llama", {"dtype": "float16", "quantization": {"group_size": 32, "mode": "mxfp4"}}),
-        ("gemma3_text", {"dtype": "bfloat16", "quantization": {"bits": 8}, "extra": KINDS["gemma3_text"]}),
-        ("mixtral", {"dtype": "float16", "quantization": {"bits": 4}, "extra": KINDS["mixtral"]}),
-        ("qwen3_moe", {"dtype": "bfloat16", "quantization": {"bits": 3}, "extra": MOE}),
-        ("qwen2", {"quantization": {"bits": 4}, "extra": {"tie_word_embeddings": True}}),
-    ],
-)
-def test_every_weight_has_the_shape_and_type_of_the_true_one(
-    architecture: str, options: dict[str, Any], tmp_path: Path
-) -> None:
-    true = write_checkpoint(tmp_path / "model", architecture=architecture, hidden=128, **options)
-    assert run("parameters", str(bare(true)), "built") == run("parameters", str(true), "loaded")
+TRUE: dict[str, dict[str, Any]] = {
+    "bfloat16": {"dtype": "bfloat16"},
+    "mixed": {"dtype": "bfloat16", "quantization": MIXED},
+    "mxfp4": {"dtype": "float16", "quantization": {"group_size": 32, "mode": "mxfp4"}},
+    "gemma3_text": {
+        "architecture": "gemma3_text", "dtype": "bfloat16", "quantization": {"bits": 8}, "extra": KINDS["gemma3_text"]
+    },
+    "mixtral": {
+        "architecture": "mixtral", "dtype": "float16", "quantization": {"bits": 4}, "extra": KINDS["mixtral"]
+    },
+    "qwen3_moe": {"architecture": "qwen3_moe", "dtype": "bfloat16", "quantization": {"bits": 3}, "extra": MOE},
+    "qwen2": {"architecture": "qwen2", "quantization": {"bits": 4}, "extra": {"tie_word_embeddings": True}},
+    "indexed": {"quantization": {"bits": 4}},
+}  # fmt: skip
+Weights = dict[str, list[Any]]
 
 
-def test_the_index_of_a_checkpoint_tells_what_is_quantized_and_tied(tmp_path: Path) -> None:
-    true = write_checkpoint(tmp_path / "model", quantization={"bits": 4}, hidden=128)
-    folder = bare(true)
-    names = [name for name in run("parameters", str(true), "loaded") if ".q_proj.s" not in name]
+@pytest.fixture(scope="module")
+def true(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with true checkpoints, written by one process."""
+    folder = tmp_path_factory.mktemp("true")
+    write_checkpoints({folder / name: {"hidden": 128, **options} for name, options in TRUE.items()})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(true: Path) -> dict[str, Weights]:
+    """The weights of each, truly loaded."""
+    return by_name(run("parameters", "loaded", *[str(true / name) for name in TRUE]))
+
+
+@pytest.fixture(scope="module")
+def built(true: Path, loaded: dict[str, Weights]) -> dict[str, Weights]:
+    """The weights of each, built from its config; one has the index of its weights beside it."""
+    folders = {name: bare(true / name) for name in TRUE}
+    names = [name for name in loaded["indexed"] if ".q_proj.s" not in name]
     index = {"metadata": {}, "weight_map": dict.fromkeys(names, "model.safetensors")}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    built = run("parameters", str(folder), "built")
-    assert "model.layers.0.self_attn.k_proj.scales" in built
-    assert "model.layers.0.self_attn.q_proj.scales" not in built
+    (folders["indexed"] / "model.safetensors.index.json").write_text(json.dumps(index))
+    return by_name(run("parameters", "built", *map(str, folders.values())))
+
+
+def by_name(found: dict[str, Weights]) -> dict[str, Weights]:
+    return {Path(folder).name.removesuffix("-bare"): weights for folder, weights in found.items()}
+
+
+@pytest.mark.parametrize("name", [name for name in TRUE if name != "indexed"])
+def test_every_weight_has_the_shape_and_type_of_the_true_one(
+    name: str, built: dict[str, Weights], loaded: dict[str, Weights]
+) -> None:
+    assert built[name] == loaded[name]
+
+
+def test_the_index_of_a_checkpoint_tells_what_is_quantized_and_tied(built: dict[str, Weights]) -> None:
+    assert "model.layers.0.self_attn.k_proj.scales" in built["indexed"]
+    assert "model.layers.0.self_attn.q_proj.scales" not in built["indexed"]
 
 
 @pytest.mark.parametrize("mode", ["affine", "mxfp4", "nvfp4", "mxfp8"])
