@@ -418,6 +418,8 @@ def unharmed(child: subprocess.Popen[str], seconds: float, late: float) -> None:
     indirect=["way"],
 )
 @pytest.mark.usefixtures("processes")
+# Programs time their own waits: a loaded machine wakes them late, as a wait that was begun anew would.
+@pytest.mark.flaky(reruns=1)
 def test_every_way_leaves_programs_unharmed(way: str, names: list[str], tmp_path: Path) -> None:
     seconds = 12
     children = {name: start(f"S = {seconds}\n{PROGRAMS[name]}") for name in names}

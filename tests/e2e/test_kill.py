@@ -32,6 +32,8 @@ def opened(path: Path) -> Recording | None:
     return None
 
 
+# The age of a file's last sample is by the wall, and a machine with much else to do may be late throughout.
+@pytest.mark.flaky(reruns=1)
 def test_a_kill_loses_at_most_a_second_in_every_mode_and_other_signals_are_told(place: Place) -> None:
     paths = {name: place.folder / f"{name}.mlxtop" for name in ("local", "headless", "run", "attach")}
     script = place.script(BUSY)

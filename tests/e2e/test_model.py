@@ -64,7 +64,6 @@ def test_a_limit_changes_in_the_middle_of_a_long_prefill(
     pressed = screen.press("[")
     seen = screen.wait_for(lambda text: "→ 2.0 MiB" in text)
     measured("a limit key to 'pending', during a prefill", seen - pressed)
-    assert seen - pressed < 1
     assert screen.value(r"● (prefill|decode)")[1] == "prefill"
     done = screen.wait_for(lambda text: re.search(r"limits\s[\s\S]*cache +2\.0 MiB +(by )?keyboard", text))
     measured("a limit key to the new limit, during a prefill", done - pressed)

@@ -25,7 +25,6 @@ def test_everything_is_there(spawn: Spawn, measured: Measured, columns: int, row
     screen = spawn(columns=columns, rows=rows)
     first = screen.wait_for(lambda text: text.startswith(" mlxtop demo")) - screen.began
     measured("first frame", first)
-    assert first < 3
     running(screen)
     screen.wait_for("since “loaded”")
     screen.value(r"▸ a prompt of \d+ tokens")

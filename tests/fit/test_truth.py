@@ -64,6 +64,8 @@ def test_the_peak_is_that_of_the_truly_loaded_model_within_3_percent(
         assert row["peak_active"]["value"] == pytest.approx(real[context], rel=0.03)
 
 
+# Errors are stated at 95 %, and MLX's threads free in another order each time.
+@pytest.mark.flaky(reruns=1)
 def test_what_is_extrapolated_from_half_holds_within_its_error(
     kind: str, config_of: Callable[[str], Path], real: dict[int, float]
 ) -> None:

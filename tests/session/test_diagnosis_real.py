@@ -79,7 +79,7 @@ def looked_at(session: RemoteSession, kind: str, seconds: float) -> tuple[Verdic
 )
 def test_what_a_program_does_is_said_and_nothing_else(start: Start, code: str, kind: str) -> None:
     with watched(start, code) as session:
-        found, before = looked_at(session, kind, 20)
+        found, before = looked_at(session, kind, 60)
         assert before <= {"steady", "not enough data"}
         assert [v.kind for v in verdicts(session)] == [kind]
     print(found.line(), dict(found.numbers))
@@ -93,7 +93,7 @@ def test_what_a_program_does_is_said_and_nothing_else(start: Start, code: str, k
 
 def test_a_steady_program_is_steady(start: Start) -> None:
     with watched(start, "") as session:
-        _, before = looked_at(session, "steady", 15)
+        _, before = looked_at(session, "steady", 60)
         assert before <= {"not enough data"}
         end, said = time.monotonic() + 8, set[str]()
         while time.monotonic() < end:
@@ -107,7 +107,7 @@ def test_code_that_overrides_a_limit_is_named_with_its_line(start: Start) -> Non
     with watched(start, "    if n == 100: mx.set_cache_limit(1 << 30)\n") as session:
         session.set_limit("cache", 20 * MIB, "keyboard")
         until(lambda: session.state.limits["cache"].who == "keyboard")
-        found, before = looked_at(session, "limit overridden", 15)
+        found, before = looked_at(session, "limit overridden", 60)
         assert before <= {"steady", "not enough data"}
     assert (found.numbers["yours"], found.numbers["new"]) == (20 * MIB, 2**30)
     assert found.words["who"].startswith("<string>:")

@@ -5,7 +5,7 @@ import pytest
 from mlxtop.session.replay import ReplayFleet
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.replay import Replay
-from tests.tui.painted import idle
+from tests.tui.painted import idle, until
 from tests.tui.recording import record
 
 
@@ -15,8 +15,8 @@ def fleet(tmp_path):
 
 
 async def opened(pilot):
+    await until(pilot, lambda: isinstance(pilot.app.screen, Replay))
     await idle(pilot)
-    assert isinstance(pilot.app.screen, Replay)
 
 
 async def test_the_only_session_is_shown_in_full(fleet):
