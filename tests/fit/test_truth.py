@@ -46,34 +46,33 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def real(kind: str, saved: Callable[[str], Path]) -> dict[int, float]:
-    """The peak of the truly loaded model by context. The order in which MLX's threads free what they are done with
+def real(checkpoint: Path, *runs: tuple[int, dict[str, int]]) -> list[float]:
+    """The peak of the truly loaded model in each run. The order in which MLX's threads free what they are done with
     differs a little from run to run: each is the middle one of three."""
-    asked = [(context, STEP) for context in (200, 500)] + [(WHOLE, LARGE_STEP)]
-    peaks = truth(saved(kind), *[(context, {"prefill_step_size": step}) for context, step in asked * 3])
-    return {context: median(peaks[i::3]) for i, (context, _) in enumerate(asked)}
+    peaks = truth(checkpoint, *runs * 3)
+    return [median(peaks[i :: len(runs)]) for i in range(len(runs))]
 
 
 def test_the_peak_is_that_of_the_truly_loaded_model_within_3_percent(
-    kind: str, config_of: Callable[[str], Path], real: dict[int, float]
+    kind: str, saved: Callable[[str], Path], config_of: Callable[[str], Path]
 ) -> None:
     found = fit(config_of(kind), "200,500")
-    for row, context in zip(found["contexts"], (200, 500), strict=True):
+    for row, peak in zip(found["contexts"], real(saved(kind), (200, {}), (500, {})), strict=True):
         assert row["source"] == "measured"
-        assert row["peak_active"]["value"] == pytest.approx(real[context], rel=0.03)
+        assert row["peak_active"]["value"] == pytest.approx(peak, rel=0.03)
 
 
 # Errors are stated at 95 %, and MLX's threads free in another order each time.
 @pytest.mark.flaky(reruns=1)
 def test_what_is_extrapolated_from_half_holds_within_its_error(
-    kind: str, config_of: Callable[[str], Path], real: dict[int, float]
+    kind: str, saved: Callable[[str], Path], config_of: Callable[[str], Path]
 ) -> None:
     found = run("extrapolate", str(config_of(kind)), str(LARGE_STEP), str(HALF), str(WHOLE))
+    (peak,) = real(saved(kind), (WHOLE, {"prefill_step_size": LARGE_STEP}))
     assert all((half["done"], half["at_most"]) == (HALF, False) for half in found)
     # The error is stated at 95 %: one in three may be missed, two would be too many.
-    assert sum(abs(half["value"] - real[WHOLE]) <= half["margin"] for half in found) >= 2
-    assert median(half["value"] for half in found) == pytest.approx(real[WHOLE], rel=0.1)
+    assert sum(abs(half["value"] - peak) <= half["margin"] for half in found) >= 2
+    assert median(half["value"] for half in found) == pytest.approx(peak, rel=0.1)
 
 
 @pytest.mark.parametrize("options", [{"kv_bits": 8}, {"max_kv_size": 256}])
@@ -82,5 +81,5 @@ def test_settings_of_the_kv_cache_count(
 ) -> None:
     ((name, value),) = options.items()
     found = fit(config_of("llama"), "600", f"--{name.replace('_', '-')}", str(value))
-    real = median(truth(saved("llama"), *[(600, options)] * 3))
-    assert found["contexts"][0]["peak_active"]["value"] == pytest.approx(real, rel=0.03)
+    (peak,) = real(saved("llama"), (600, options))
+    assert found["contexts"][0]["peak_active"]["value"] == pytest.approx(peak, rel=0.03)
