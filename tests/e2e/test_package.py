@@ -59,6 +59,7 @@ def test_the_sdist_has_the_tests_and_nothing_of_this_machine(built: Path) -> Non
     with tarfile.open(_one(built, "*.tar.gz")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "tests/conftest.py"} <= names
+    assert {".ci/constraints.txt", "screenshots/make.py", "benchmarks/__main__.py", "SECURITY.md"} <= names
     assert not [name for name in names if ".venv" in name or "__pycache__" in name or name.endswith(".pyc")]
 
 
