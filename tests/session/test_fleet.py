@@ -631,8 +631,20 @@ def test_why_no_memory_was_seen(code: str, why: str, start: Start, open_fleet: C
     assert program.wait(20)
     fleet.settle()
     assert fleet.news().endswith(f"; {why}")
-    assert list(place.addresses(program.run)) == []
+    until(lambda: not list(place.addresses(program.run)))
     assert not place.took_part(program.run)
+
+
+def test_a_socket_that_nobody_ever_looked_at_is_removed(start: Start) -> None:
+    code = "import mlx.core, os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    program = Program([sys.executable, "-c", code], False)
+    fleet = RunFleet(program)
+    assert program.wait(20)
+    assert list(place.addresses(program.run))
+    fleet.stop()
+    fleet.start()
+    fleet.join(20)
+    assert list(place.addresses(program.run)) == []
 
 
 def test_a_program_nobody_can_watch_is_told_of(

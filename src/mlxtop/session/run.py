@@ -6,7 +6,7 @@ from mlxtop.agent import place
 from mlxtop.agent.place import Address
 from mlxtop.core.text import one_line
 from mlxtop.core.transcript import Transcript
-from mlxtop.session.fleet import AgentFleet
+from mlxtop.session.fleet import AgentFleet, remove_stale
 from mlxtop.session.messages import Hello
 from mlxtop.session.program import Program
 from mlxtop.session.remote import RemoteSession, command
@@ -96,6 +96,14 @@ class RunFleet(AgentFleet):
         if not self.members():
             return f"{self.title} runs (process {self.program.pid}); it has not used MLX yet"
         return f"{self.title} runs (process {self.program.pid})"
+
+    def _close(self) -> None:
+        super()._close()
+        # A process that was killed leaves its socket behind, maybe before this thread ever looked.
+        if self.program.code is not None:
+            for address in self._addresses():
+                if not place.listens(address):
+                    remove_stale(address)
 
     def how_it_ended(self, session: RemoteSession) -> str:
         # After its last word an interpreter may take a while to end.
