@@ -11,7 +11,7 @@ BACKEND ?= cpu
 endif
 PACKAGE := .$(if $(BACKEND),[$(BACKEND)])
 
-.PHONY: demo test check types types-darwin fast soak screenshots bench clean
+.PHONY: demo test check docs types types-darwin fast soak screenshots bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/mlxtop $(ARGS)
@@ -31,7 +31,11 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory -j 2 types types-darwin
+	@$(MAKE) --no-print-directory -j 2 types types-darwin docs
+
+# Strictly: a broken link, a missing page or a name that no longer exists ends it. It is read in a browser without a server.
+docs: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # Each keeps a cache of its own: 8 s each the first time, then about one.
 types: $(VENV)/.dev

@@ -1,0 +1,59 @@
+"""What MkDocs takes from the program itself: keys from its bindings, tables of recordings, `screenshots/`."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from textual.binding import Binding
+from textual.keys import format_key
+
+from mlxtop.recording import schema
+
+ROOT = Path(__file__).parent.parent
+KEYS = re.compile(r"^::: keys (?P<module>[\w.]+):(?P<owner>\w+)$", re.MULTILINE)
+SCHEMA = "::: recording-schema"
+
+
+def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
+    """Adds the pictures, so that pages link to them as to any other file."""
+    for picture in sorted((ROOT / "screenshots").glob("*.svg")):
+        files.append(File.generated(config, f"screenshots/{picture.name}", abs_src_path=str(picture)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replaces `::: keys MODULE:CLASS` by the keys that this screen binds, `::: recording-schema` by SQL."""
+    markdown = KEYS.sub(lambda found: _key_table(found["module"], found["owner"]), markdown)
+    return markdown.replace(SCHEMA, _schema()) if SCHEMA in markdown else markdown
+
+
+def _schema() -> str:
+    with closing(sqlite3.connect(":memory:")) as database:
+        schema.create(database)
+        statements = [sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL")]
+    return "```sql\n" + ";\n".join(statements) + ";\n```"
+
+
+def _key_table(module: str, owner: str) -> str:
+    rows = [f"| {' '.join(names)} | {meaning} |" for names, meaning in keys(module, owner)]
+    return "\n".join(["| key | what it does |", "|---|---|", *rows])
+
+
+def keys(module: str, owner: str) -> Iterator[tuple[list[str], str]]:
+    """The keys of each binding as `<kbd>` elements, and its sentence in the help on the screen."""
+    for binding in getattr(import_module(module), owner).BINDINGS:
+        assert isinstance(binding, Binding)
+        first, *others = binding.key.split(",")
+        shown = [binding.key_display or format_key(first), *map(format_key, others)]
+        yield [f"<kbd>{_cell(key)}</kbd>" for key in dict.fromkeys(shown)], _cell(binding.tooltip)
+
+
+def _cell(text: str) -> str:
+    return escape(text).replace("|", "&#124;").replace("[", "&#91;").replace("]", "&#93;")
