@@ -19,12 +19,15 @@ from mlxtop.tui.app import MlxtopApp
 from tests.process import mlxtop
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src/mlxtop"
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 RAW = "https://raw.githubusercontent.com/mlxtop/mlxtop/main/"
 BLOB = "https://github.com/mlxtop/mlxtop/blob/main/"
 COMMAND = re.compile(r"^(?:    |\| `)(?:uvx )?(mlxtop\b[^`\n]*)", re.MULTILINE)
 SPAN = re.compile(r"`(mlxtop(?: [^`\n]+)?)`")
 OPTION = re.compile(r"`(--[\w-]+)")
+PATH = re.compile(r"`(\w[\w.-]*/[\w./-]*)(?:::\w+)?`")
+FOLDER = re.compile(r"^      (\w+(?:\.py|/)) ", re.MULTILINE)
 KEY = re.compile(r"<kbd>(.+?)</kbd>")
 # Keys of a line of text and of dialogs, which belong to no screen.
 ANYWHERE = {"Enter", "Escape", "Tab"}
@@ -113,6 +116,18 @@ def test_a_key_is_bound(key: str) -> None:
 
 def test_a_key_that_nobody_binds_is_found() -> None:
     assert not {"z", "F5"} & bound()
+
+
+@pytest.mark.parametrize("path", each(PATH))
+def test_a_file_or_a_folder_exists(path: str) -> None:
+    assert path == "build/docs" or (ROOT / path).exists() or (PACKAGE / path).exists()
+
+
+def test_the_layout_is_the_package() -> None:
+    drawn = FOLDER.findall((ROOT / "docs/how-it-works.md").read_text())
+    folders = [path.parent.name + "/" for path in PACKAGE.glob("*/__init__.py")]
+    modules = [path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
+    assert sorted(drawn) == sorted(folders + modules)
 
 
 def test_the_readme_is_short() -> None:
