@@ -50,7 +50,7 @@ $(DARWIN): types-darwin-%: $(VENV)/.dev
 
 # The long runs in full, and a thousand examples of everything that Hypothesis generates: they take a quarter of an hour.
 soak: $(VENV)/.dev
-	@$(BIN)/python -m pytest tests/soak tests/core/test_diagnosis.py --soak $(ARGS)
+	@$(BIN)/python -m pytest tests/soak tests/analysis/test_diagnosis.py --soak $(ARGS)
 	@$(BIN)/python -m pytest -m hypothesis -n 2 --dist worksteal --soak --durations=30 $(ARGS)
 
 screenshots: $(VENV)/.dev

@@ -121,7 +121,7 @@ def _size(code: str, watched: bool) -> tuple[float, float]:
 
 def _running(errand: str, words: str, windows: int, seconds: float) -> Iterator[Figure]:
     """The same program without a viewer, then with one; the first window of each is not counted."""
-    with Terminal([*AGENT, *subject("guest", errand, str(seconds))]) as guest:
+    with Terminal([*AGENT, *subject("agent_cost", errand, str(seconds))]) as guest:
         yield from _shares(guest, f"{words}, nobody watching", windows)
         with Terminal(viewer("attach", str(guest.process.pid))) as screen:
             screen.shown(rb"evals/s")
@@ -141,7 +141,7 @@ def _shares(guest: Terminal, words: str, windows: int) -> Iterator[Figure]:
 
 
 def _step(batches: int) -> Iterator[Figure]:
-    with Terminal([*AGENT, *subject("guest", "eval", "0")]) as guest:
+    with Terminal([*AGENT, *subject("agent_cost", "eval", "0")]) as guest:
         told = [guest.hear() for _ in range(batches * 4 + 1)][1:]
     more = [one["with"] - one["without"] for one in told]
     yield Figure("agent: added to a call of mx.eval", statistics.median(more), "µs", quartiles(more))

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from benchmarks.measure import Figure, Terminal, main, subject, tail
 from benchmarks.watching import AGENT, own_place, viewer
-from mlxtop.session.attach import attach
+from mlxtop.sessions.attach import attach
 
 WAYS = {"debugger": "gdb", "socket": "its socket"}
 STATES = {"rest": "at rest", "decode": "decoding"}
@@ -49,7 +49,7 @@ def _figures(what: str, found: dict[str, list[float]], way: str) -> Iterator[Fig
 
 def _attach(state: str, debugger: bool, found: dict[str, list[float]]) -> None:
     """One program: by the debugger, which leaves an agent in it, then by the socket of that agent."""
-    command = subject("heart", state)
+    command = subject("gap_monitor", state)
     with Terminal(command if debugger else [*AGENT, *command]) as heart:
         pid = heart.hear()["pid"]
         time.sleep(SETTLE)

@@ -37,7 +37,7 @@ def measure(windows: int = 6, seconds: float = 5.0) -> Iterator[Figure]:
 
 def _screen(stack: ExitStack, command: str, count: int) -> Terminal:
     """A viewer that shows all of a fleet of `count`."""
-    crew = subject("crew", str(count))
+    crew = subject("many_processes", str(count))
     if command == "run":
         screen: Terminal = stack.enter_context(Run(crew, *SIZE))
         pids = screen.hear()["pids"]

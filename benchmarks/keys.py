@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.measure import Figure, Terminal, main, subject, tail
-from mlxtop.workload.prompts import TEXT
+from mlxtop.inference.prompts import TEXT
 
 # Each key and its answer: a limit that waits or is set already, a new mark, the other unit, a still picture.
 ANSWERS = (

@@ -14,8 +14,8 @@ from tests.recording.source import busy_run, record
 
 from benchmarks.measure import MLXTOP, Figure, Terminal, main, quartiles, subject, tail
 from mlxtop.core.units import format_span
-from mlxtop.session.replay import ReplayFleet
-from mlxtop.tui.timeaxis import WIDTHS, TimeAxis
+from mlxtop.sessions.replay import ReplayFleet
+from mlxtop.tui.charts.timeaxis import WIDTHS, TimeAxis
 
 BYTES, SHARE, OPEN, VIEW = ("≤", 24.0), ("≤", 1.0), ("≤", 1.0), ("≤", 100.0)
 COLUMNS = 160

@@ -23,7 +23,7 @@ def measure(rounds: int = 8, seconds: float = 3.0) -> Iterator[Figure]:
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     shares: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        ours = stack.enter_context(Terminal(subject("ages", str(seconds)), *SIZE))
+        ours = stack.enter_context(Terminal(subject("long_run", str(seconds)), *SIZE))
         naive = stack.enter_context(Terminal(subject("naive", str(seconds)), *SIZE))
         folder = stack.enter_context(TemporaryDirectory())
         others = {

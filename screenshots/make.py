@@ -18,17 +18,16 @@ from screenshots.programs import RANKS, SERVER, TRAIN, Asking
 from tests.checkpoint import write_checkpoint
 from textual.pilot import Pilot
 
-from mlxtop.session.guard import Guard
-from mlxtop.session.local import LocalSession
-from mlxtop.session.program import Program
-from mlxtop.session.run import RunFleet
-from mlxtop.sweep.bench import ModelBench
+from mlxtop.inference.options import Options
+from mlxtop.inference.prompts import RAMP
+from mlxtop.sessions.local import LocalSession
+from mlxtop.sessions.program import Program
+from mlxtop.sessions.run_fleet import RunFleet
+from mlxtop.sweep.executor import ModelBench
 from mlxtop.sweep.plan import Plan, parse_knob
 from mlxtop.sweep.runner import Sweep
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.sweep import SweepScreen
-from mlxtop.workload.options import Options
-from mlxtop.workload.prompts import RAMP
 
 FOLDER = Path(__file__).parent
 Watching = Callable[[Pilot[None], RunFleet], Awaitable[None]]
@@ -43,8 +42,7 @@ async def picture(
     async with app.run_test(size=size) as pilot:
         if light:
             await pilot.press("t")
-        # What mlxtop itself costs is known after two measurements, two seconds each.
-        await pilot.pause(5)
+        await pilot.pause(2.5)
         if act is not None:
             await act(pilot, session)
         app.dashboard.tick()
@@ -94,13 +92,10 @@ async def mark(pilot: Pilot[None], session: LocalSession) -> None:
 async def program(name: str, command: list[str], size: tuple[int, int], act: Watching) -> None:
     """Runs a program under watch, acts on the screen over it, and saves what that shows."""
     fleet = RunFleet(Program(command, screen=True), lambda _: None)
-    guard = Guard(fleet.members)
     app = MlxtopApp(fleet=fleet, opened=fleet.start)
     async with app.run_test(size=size) as pilot:
-        guard.start()
         await act(pilot, fleet)
         path = app.save_screenshot(f"{name}.svg", str(FOLDER))
-    guard.stop()
     fleet.stop()
     await asyncio.to_thread(fleet.program.stop)
     print(path)
@@ -172,9 +167,7 @@ async def models() -> None:
     failed.close(5)
 
     session = LocalSession(Options(max_tokens=96))
-    guard = Guard(lambda: (session,))
     session.open()
-    guard.start()
     await asyncio.sleep(50)
     await picture("decode", session, (120, 40), decoding)
     await picture("small", session, (80, 24), decoding)
@@ -185,7 +178,6 @@ async def models() -> None:
     await picture("mark", session, (120, 40), mark)
     await picture("graph", session, (120, 40), press("g"))
     await picture("help", session, (120, 40), press("question_mark"))
-    guard.stop()
     session.close(5)
 
 

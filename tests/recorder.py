@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.sample import Sample
 
 PATIENCE = 30.0

@@ -9,9 +9,9 @@ import sys
 from functools import partial
 
 from benchmarks.subjects import mlxtop, rest, tell
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.sample import Sample
-from mlxtop.session.local import LocalSession
+from mlxtop.sessions.local import LocalSession
 
 
 def turns(item: Event | Sample) -> None:

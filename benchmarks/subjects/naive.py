@@ -10,8 +10,8 @@ from textual.widgets import Sparkline, Static
 
 from benchmarks.subjects import PROMPT, ignore_rests, rest
 from benchmarks.subjects.own import Frames, own_cost
-from mlxtop.session.local import LocalSession
-from mlxtop.workload.options import Options
+from mlxtop.inference.options import Options
+from mlxtop.sessions.local import LocalSession
 
 SETTLE = 1.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 
 from benchmarks.subjects import tell
-from mlxtop.probe import own
+from mlxtop.system import self_usage
 
 
 class Frames:
@@ -27,9 +27,9 @@ class Frames:
 def own_cost(frames: Frames, seconds: float, **what: Any) -> None:
     """Measures for `seconds`, then tells the share of a core by mlxtop's own count and by the system's, and
     the processor time of a frame in ms: everything those threads did, divided by the frames."""
-    then, count, cpu, system = time.monotonic(), frames.count, own.cpu(), _python_threads()
+    then, count, cpu, system = time.monotonic(), frames.count, self_usage.cpu(), _python_threads()
     time.sleep(seconds)
-    span, frames_drawn, spent = time.monotonic() - then, frames.count - count, own.cpu() - cpu
+    span, frames_drawn, spent = time.monotonic() - then, frames.count - count, self_usage.cpu() - cpu
     tell(
         **what,
         share=spent / span * 100,
@@ -41,6 +41,6 @@ def own_cost(frames: Frames, seconds: float, **what: Any) -> None:
 
 def _python_threads() -> float:
     """Seconds of processor time of all of Python's threads but the one that owns MLX, as the system tells."""
-    ours = {thread.native_id for thread in threading.enumerate() if thread.name != own.ENGINE}
+    ours = {thread.native_id for thread in threading.enumerate() if thread.name != self_usage.ENGINE}
     threads = psutil.Process().threads()
     return sum(thread.user_time + thread.system_time for thread in threads if thread.id in ours)

@@ -11,7 +11,7 @@ from mlx_lm import load, stream_generate
 from mlx_lm.sample_utils import make_sampler
 
 from benchmarks.subjects import PROMPT, rest, tell
-from mlxtop.workload import demo
+from mlxtop.inference import demo
 
 
 def main(tokens: int, name: str = "") -> None:

@@ -11,8 +11,8 @@ import threading
 import time
 
 from benchmarks.subjects import PROMPT, mlxtop, tell
-from mlxtop.session.local import LocalSession
-from mlxtop.workload.options import Options
+from mlxtop.inference.options import Options
+from mlxtop.sessions.local import LocalSession
 
 BATCH = 10_000
 INTERVAL = 0.001

@@ -4,9 +4,9 @@ import sys
 
 from benchmarks.subjects import PROMPT, rest, tell
 from mlxtop.core.units import DEFAULT
-from mlxtop.sweep.bench import ModelBench
+from mlxtop.inference.options import Options
+from mlxtop.sweep.executor import ModelBench
 from mlxtop.sweep.plan import Knob, Plan
-from mlxtop.workload.options import Options
 
 
 def main(tokens: int) -> None:

@@ -4,18 +4,18 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mlxtop.agent.boot import watch
+    from mlxtop.api import cache_limit, mark, phase, snapshot
     from mlxtop.core.snapshot import Snapshot
-    from mlxtop.probe.program import cache_limit, mark, phase, snapshot
 
 __all__ = ["Snapshot", "cache_limit", "mark", "phase", "snapshot", "watch"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Snapshot": "mlxtop.core.snapshot",
-    "cache_limit": "mlxtop.probe.program",
-    "mark": "mlxtop.probe.program",
-    "phase": "mlxtop.probe.program",
-    "snapshot": "mlxtop.probe.program",
+    "cache_limit": "mlxtop.api",
+    "mark": "mlxtop.api",
+    "phase": "mlxtop.api",
+    "snapshot": "mlxtop.api",
     "watch": "mlxtop.agent.boot",
 }
 

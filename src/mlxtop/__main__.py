@@ -15,7 +15,7 @@ def _run() -> int:
         import click
 
         from mlxtop.cli import streams
-        from mlxtop.cli.leave import show, tell
+        from mlxtop.cli.hard_exit import show, tell
         from mlxtop.cli.main import cli
         from mlxtop.core.errors import MlxtopError
     except KeyboardInterrupt:

@@ -1,13 +1,5 @@
 """Watched programs, ended with the test."""
 
-from collections.abc import Iterator
+from tests.watched import start
 
-import pytest
-
-from tests.agent.subject import Start, starting
-
-
-@pytest.fixture
-def start(processes: None) -> Iterator[Start]:
-    with starting() as start:
-        yield start
+__all__ = ["start"]

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.agent.subject import BROKEN, BUSY, KEPT, MX, Message, Start, Viewer
+from tests.agent.program import BROKEN, BUSY, KEPT, MX, Message, Start, Viewer
 
 MIB = 2**20
 CLEAR = "mx.clear_cache()"
@@ -215,7 +215,7 @@ def test_a_wish_is_carried_out_on_the_thread_that_evaluates(start: Start, wish: 
     # What the setters do is seen by the program itself: who called them is its own thread.
     code = """
 import threading
-from mlxtop.probe.limits import Watch
+from mlxtop.mlx.hooks import Watch
 for name in ("set", "call"):
     def spy(self, *args, _real=getattr(Watch, name)):
         print(threading.current_thread().name, flush=True); return _real(self, *args)
@@ -239,7 +239,7 @@ def test_null_means_mlx_default(start: Start) -> None:
 
 def test_a_limit_that_mlx_refuses_is_told_and_is_no_longer_asked_for(start: Start) -> None:
     code = """
-from mlxtop.probe.limits import Watch
+from mlxtop.mlx.hooks import Watch
 def refuse(self, knob, value, who): raise ValueError("too much")
 Watch.set = refuse
 """
@@ -338,8 +338,8 @@ def test_an_agent_that_breaks_says_so_to_who_is_connected(start: Start) -> None:
 def test_an_agent_without_a_place_is_silent_and_changes_nothing(start: Start) -> None:
     code = """
 import sys, threading
-from mlxtop.agent import place
-place.folders = lambda *_: ["/nowhere/at/all"]
+from mlxtop.ipc import sockets
+sockets.folders = lambda *_: ["/nowhere/at/all"]
 import mlx.core as mx
 mx.eval(mx.ones(3)); mx.set_cache_limit(3); mx.clear_cache()
 print(threading.active_count(), hasattr(mx.eval, "__wrapped__"), hasattr(mx.clear_cache, "__wrapped__"))

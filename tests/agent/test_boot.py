@@ -14,8 +14,8 @@ import mlx.core
 import pytest
 
 from mlxtop.agent import boot
-from mlxtop.session.program import environment as run_environment
-from tests.agent.subject import MX, PATIENCE, Start, descriptors, environment, short_folder, threads, until
+from mlxtop.sessions.program import child_environment as run_environment
+from tests.agent.program import MX, PATIENCE, Start, descriptors, environment, short_folder, threads, until
 
 HEAVY = {
     "textual", "rich", "plotext", "numpy", "mlx_lm", "transformers", "click", "psutil", "platformdirs",
@@ -75,7 +75,7 @@ def watched(home: Path, python: str, **more: str) -> dict[str, str]:
 # How little there is
 
 
-def test_a_python_without_mlx_gets_three_modules_and_nothing_else(start: Start) -> None:
+def test_a_python_without_mlx_gets_five_small_modules_and_nothing_else(start: Start) -> None:
     code = """
 import sys
 ours = sorted(name for name in sys.modules if name.startswith("mlxtop"))
@@ -84,7 +84,10 @@ print(ours, threads, flush=True)
 sys.stdin.readline()
 """
     subject = start([sys.executable, "-c", code])
-    assert subject.line() == "['mlxtop', 'mlxtop.agent', 'mlxtop.agent.boot'] False"
+    assert (
+        subject.line()
+        == "['mlxtop', 'mlxtop.agent', 'mlxtop.agent.boot', 'mlxtop.ipc', 'mlxtop.ipc.environment'] False"
+    )
     if sys.platform == "linux":
         assert threads(subject.pid) == 1
         assert not [name for name in descriptors(subject.pid) if name.startswith("socket:")]

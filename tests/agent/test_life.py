@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.subject import (
+from tests.agent.program import (
     MX,
     Start,
     Subject,

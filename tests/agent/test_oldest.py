@@ -13,7 +13,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from mlxtop.agent import boot
-from tests.agent.subject import KEPT, MX, Start, starting
+from tests.agent.program import KEPT, MX, Start, starting
 from tests.process import MLXTOP, ROOT, run
 
 pytestmark = pytest.mark.usefixtures("processes")

@@ -15,13 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlxtop.agent import wire, wishes
+from mlxtop.agent import command_queue
 from mlxtop.agent.server import MOST_CLIENTS, peer_uid
-from tests.agent.subject import MX, Start, Subject, Viewer, starting, until
+from mlxtop.ipc import protocol
+from tests.agent.program import MX, Start, Subject, Viewer, starting, until
 
 pytestmark = pytest.mark.usefixtures("processes")
 
-HELLO = {"type": "hello", "protocol": wire.PROTOCOL, "mlxtop": "0", "pid": 1, "role": "watch"}
+HELLO = {"type": "hello", "protocol": protocol.PROTOCOL, "mlxtop": "0", "pid": 1, "role": "watch"}
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +107,14 @@ BAD = {
     "too long, with an end": b'{"type": "' + b"x" * 5000 + b'"}\n',
     "too deep": b"[" * 4000 + b"\n",
     "no UTF-8": b'{"type": "\xff\xfe"}\n',
-    "a wish before a greeting": wire.line("clear", who="me"),
-    "another protocol": wire.line("hello", protocol=99, mlxtop="9", pid=1, role="watch"),
-    "no protocol": wire.line("hello", mlxtop="9", pid=1, role="watch"),
-    "another role": wire.line("hello", protocol=wire.PROTOCOL, mlxtop="9", pid=1, role="king"),
-    "no pid": wire.line("hello", protocol=wire.PROTOCOL, mlxtop="9", role="watch"),
-    "a pid that is none": wire.line("hello", protocol=wire.PROTOCOL, mlxtop="9", role="watch", pid=[]),
+    "a wish before a greeting": protocol.line("clear", who="me"),
+    "another protocol": protocol.line("hello", protocol=99, mlxtop="9", pid=1, role="watch"),
+    "no protocol": protocol.line("hello", mlxtop="9", pid=1, role="watch"),
+    "another role": protocol.line("hello", protocol=protocol.PROTOCOL, mlxtop="9", pid=1, role="king"),
+    "no pid": protocol.line("hello", protocol=protocol.PROTOCOL, mlxtop="9", role="watch"),
+    "a pid that is none": protocol.line(
+        "hello", protocol=protocol.PROTOCOL, mlxtop="9", role="watch", pid=[]
+    ),
 }
 
 
@@ -162,7 +165,7 @@ def test_odd_intervals_are_brought_within_bounds(start: Start, seconds: str) -> 
 
 
 HUGE = {
-    "a huge interval": [wire.hello("watch"), b'{"type": "interval", "seconds": %s}\n' % (b"9" * 400)],
+    "a huge interval": [protocol.hello("watch"), b'{"type": "interval", "seconds": %s}\n' % (b"9" * 400)],
     "a huge pid": [b'{"type": "hello", "protocol": 1, "role": "look", "pid": 1e999}\n'],
 }
 
@@ -220,7 +223,7 @@ def attack(subject: Subject, role: str | None, lines: list[bytes]) -> None:
     viewer = Viewer(subject.path())
     try:
         if role is not None:
-            viewer.raw(wire.hello(role))
+            viewer.raw(protocol.hello(role))
         for line in lines:
             viewer.raw(line + b"\n")
     except ConnectionError:
@@ -239,7 +242,7 @@ def test_after_all_that_it_is_still_well(calm: Subject) -> None:
 
 def test_one_byte_at_a_time(calm: Subject) -> None:
     viewer = calm.connect(None)
-    for byte in wire.hello("watch") + wire.line("mark", name="slowly", who="me"):
+    for byte in protocol.hello("watch") + protocol.line("mark", name="slowly", who="me"):
         viewer.raw(bytes([byte]))
     assert viewer.event("mark", name="slowly")["who"] == "me"
     viewer.close()
@@ -247,8 +250,8 @@ def test_one_byte_at_a_time(calm: Subject) -> None:
 
 def test_many_wishes_at_once(calm: Subject) -> None:
     viewer = calm.connect(None)
-    marks = b"".join(wire.line("mark", name=f"many {n}", who="me") for n in range(500))
-    viewer.raw(wire.hello("watch") + marks)
+    marks = b"".join(protocol.line("mark", name=f"many {n}", who="me") for n in range(500))
+    viewer.raw(protocol.hello("watch") + marks)
     viewer.event("mark", name="many 499")
     names = [m["name"] for m in viewer.events("mark") if m["name"].startswith("many")]
     assert names == [f"many {n}" for n in range(500)]
@@ -262,10 +265,10 @@ def test_one_who_only_looks_wishes_in_vain(calm: Subject) -> None:
     viewer.more()
     assert "in vain" not in [m["name"] for m in viewer.events("mark")]
     # Then it takes control, and gives it back.
-    viewer.raw(wire.hello("watch") + wire.line("mark", name="granted", who="me"))
+    viewer.raw(protocol.hello("watch") + protocol.line("mark", name="granted", who="me"))
     viewer.event("mark", name="granted")
     assert calm.connect(None).message("hello")["watched"] == os.getpid()
-    viewer.raw(wire.hello("look") + wire.line("mark", name="in vain", who="me"))
+    viewer.raw(protocol.hello("look") + protocol.line("mark", name="in vain", who="me"))
     viewer.more()
     assert "in vain" not in [m["name"] for m in viewer.events("mark")]
     assert calm.connect(None).message("hello")["watched"] is None
@@ -284,7 +287,7 @@ def test_the_second_that_would_watch_may_only_look(start: Start) -> None:
     assert second.events("mark") == []
     first.close()
     until(lambda: subject.connect(None).message("hello")["watched"] is None)
-    second.raw(wire.hello("watch") + wire.line("mark", name="granted", who="me"))
+    second.raw(protocol.hello("watch") + protocol.line("mark", name="granted", who="me"))
     second.event("mark", name="granted")
 
 
@@ -344,7 +347,7 @@ def test_connections_that_are_reset(calm: Subject) -> None:
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(calm.path())
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.send(wire.hello("watch"))
+        sock.send(protocol.hello("watch"))
         sock.close()
     still_well(calm)
 
@@ -357,13 +360,13 @@ def test_wishes_that_cannot_be_carried_out_do_not_pile_up(start: Start) -> None:
     viewer = subject.connect()
     try:
         for _ in range(200):
-            viewer.raw(wire.line("clear", who="me") * 100)
+            viewer.raw(protocol.line("clear", who="me") * 100)
     except ConnectionError:
         pass
     viewer.close()
     until(lambda: subject.connect(None).message("hello")["watched"] is None)
     subject.say()
-    assert 0 < int(subject.line()) <= wishes.MOST
+    assert 0 < int(subject.line()) <= command_queue.MOST
 
 
 def test_every_viewer_hears_of_everything(start: Start) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from mlxtop.cli.headless import describe
 from mlxtop.recording.reader import Recording
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.process import MLXTOP, ROOT, mlxtop, run
 
 SHORT = ("--prompt", "hello there", "--max-tokens", "24")

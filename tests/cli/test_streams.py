@@ -130,12 +130,12 @@ def test_a_dumb_terminal_is_told_of_headless(tmp_path: Path) -> None:
 
 
 def test_a_log_where_home_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mlxtop.session import logs
+    from mlxtop.sessions import log_files
 
     monkeypatch.setenv("HOME", "/nowhere/at/all")
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/state")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    path, into = logs.new("abcd")
+    path, into = log_files.new("abcd")
     os.close(into)
     assert path.parent == tmp_path
     assert path.stat().st_mode & 0o777 == 0o600
@@ -144,20 +144,20 @@ def test_a_log_where_home_cannot_be_written(tmp_path: Path, monkeypatch: pytest.
 def test_old_logs_are_removed_unless_a_program_has_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlxtop.session import logs
+    from mlxtop.sessions import log_files
 
     monkeypatch.setattr("platformdirs.user_log_path", lambda _: tmp_path)
-    held, into = logs.new("held")
-    old = time.time() - (logs.DAYS + 1) * 86_400
+    held, into = log_files.new("held")
+    old = time.time() - (log_files.DAYS + 1) * 86_400
     os.utime(held, (old, old))
     gone = tmp_path / "20200101-000000-gone.log"
     gone.touch()
     os.utime(gone, (old, old))
-    for i in range(logs.KEPT + 5):
+    for i in range(log_files.KEPT + 5):
         (tmp_path / f"20990101-{i:06}-x.log").touch()
-    _, other = logs.new("last")
+    _, other = log_files.new("last")
     assert held.exists()
     assert not gone.exists()
-    assert len(list(tmp_path.glob("*.log"))) <= logs.KEPT + 2
+    assert len(list(tmp_path.glob("*.log"))) <= log_files.KEPT + 2
     os.close(into)
     os.close(other)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mlxtop.cli.sweep import parse_plan, resumed
-from mlxtop.cli.sweeping import interrupted
+from mlxtop.cli.sweep_runner import interrupted
 from mlxtop.core.errors import UsageError
 from mlxtop.sweep.plan import Knob
 from mlxtop.sweep.runner import Progress, Sweep

@@ -5,7 +5,7 @@ import os
 import threading
 from pathlib import Path
 
-from mlxtop.cli.sweeping import Outputs
+from mlxtop.cli.sweep_runner import Outputs
 from mlxtop.sweep import store
 from mlxtop.sweep.runner import Sweep
 from tests.sweep.made import Bench, plan

@@ -16,7 +16,7 @@ from mlxtop.core.budget import (
     told,
 )
 from mlxtop.core.errors import UsageError
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.state import State
 
 GIB = 2**30

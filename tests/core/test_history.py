@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.core import history as module
-from mlxtop.core.columns import Columns, Level, Row
 from mlxtop.core.history import History
+from mlxtop.core.resample import Columns, Level, Row
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample, speed
-from mlxtop.tui.timeaxis import WIDTHS, TimeAxis
+from mlxtop.tui.charts.timeaxis import WIDTHS, TimeAxis
 
 # Milliseconds from one sample to the next: bursts, steady ticks, gaps, and nights.
 gaps = st.one_of(

@@ -1,6 +1,6 @@
 from mlxtop.core.budget import Budget, Standing, telling
 from mlxtop.core.census import Census
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.limits import Limit
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import Mark, Progress, State

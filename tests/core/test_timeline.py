@@ -1,4 +1,4 @@
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.timeline import KEPT, Timeline
 
 

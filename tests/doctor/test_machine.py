@@ -1,6 +1,6 @@
 import pytest
 
-from mlxtop.core.system import System
+from mlxtop.core.machine import System
 from mlxtop.doctor import machine
 from mlxtop.doctor.finding import Section, Verdict
 
@@ -19,7 +19,7 @@ NAMES = ["wired", "compressed", "GPU use", "thermal pressure"]
     ],
 )  # fmt: skip
 def test_what_a_mac_tells_and_what_it_does_not(monkeypatch, reading, swap, values) -> None:
-    monkeypatch.setattr(machine.system, "reader", lambda *_, **__: lambda _: reading)
+    monkeypatch.setattr(machine.machine, "reader", lambda *_, **__: lambda _: reading)
     monkeypatch.setattr(machine.footprint, "reader", lambda: lambda: None)
     monkeypatch.setattr(machine.sys, "platform", "darwin")
     found = {one.name: one for one in machine.check(Section("Machine"))}

@@ -7,7 +7,7 @@ import pytest
 
 from mlxtop.doctor.finding import Verdict, run
 from mlxtop.doctor.process import checking
-from tests.agent.subject import IDLE, MX, Start
+from tests.agent.program import IDLE, MX, Start
 
 
 def found(pid: int) -> dict[str, tuple[Verdict, str]]:

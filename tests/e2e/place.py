@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.screen import MLXTOP, Screen, environment
 
 BIN = Path(sys.executable).parent

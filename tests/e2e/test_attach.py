@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.place import BUSY, Place, after, alive, gone, leave, running
 from tests.e2e.screen import MLXTOP
 
@@ -90,8 +90,8 @@ def test_root_attaches_to_another_users_program(place: Place, debugger: None) ->
     nobody = 65_534
     # What the agent needs is there already: that user may not read where our Python lives.
     become = (
-        "import mlxtop.agent.agent, mlxtop.agent.boot, mlxtop.probe.device, mlxtop.probe.footprint\n"
-        f"mlxtop.probe.device.facts(packages=False); os.setgid({nobody}); os.setuid({nobody})\n"
+        "import mlxtop.agent.agent, mlxtop.agent.boot, mlxtop.mlx.device, mlxtop.system.footprint\n"
+        f"mlxtop.mlx.device.facts(packages=False); os.setgid({nobody}); os.setuid({nobody})\n"
     )
     # Its folder for temporary files is its own, as every user's is on a Mac.
     theirs = place.folder / "theirs"

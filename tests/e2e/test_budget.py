@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.place import Place, alive
 from tests.e2e.screen import MLXTOP
 from tests.process import mlxtop

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mlxtop.agent import wire
+from mlxtop.ipc import protocol
 from tests.e2e.conftest import Spawn
 
 pytestmark = pytest.mark.e2e
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 MIB = 2**20
 HOSTILE = "evil\x1b[2J\x1b[3;3HPWNED\x07\x9b31m"
 SAY: dict[str, Any] = {
-    "protocol": wire.PROTOCOL, "mlxtop": "0.1.0", "argv": ["python", HOSTILE], "started": 1.8e9, "now": 1.0,
+    "protocol": protocol.PROTOCOL, "mlxtop": "0.1.0", "argv": ["python", HOSTILE], "started": 1.8e9, "now": 1.0,
     "interval": 0.1, "run": "", "rank": None, "watched": None, "footprint": HOSTILE, "counters": None,
 }  # fmt: skip
 
@@ -53,14 +53,14 @@ def test_a_forwarded_socket_may_say_anything(spawn: Spawn, tmp_path: Path) -> No
     local = subprocess.Popen(["sleep", "60"])
     mark = {"name": HOSTILE, "who": HOSTILE, "active": 1, "cache": 1, "peak": 1, "tokens": 1}
     lines = (
-        wire.line("hello", **{**SAY, "pid": local.pid, "log": str(log)}),
-        wire.line(
+        protocol.line("hello", **{**SAY, "pid": local.pid, "log": str(log)}),
+        protocol.line(
             "facts", facts={"pid": local.pid, "memory": -5, "argv": 5}, limits={"cache": [5, HOSTILE, None]}
         ),
-        wire.line("samples", cpu=0.0, rows=[row(0.1, 7 * MIB), row(2.0, 2**61), row(1e9, 7 * MIB)]),
-        wire.line("event", time=1.0, kind="mark", data=mark),
-        wire.line("event", time=1.0, kind="budget", data={"budget": 1, "level": 100}),
-        wire.line("event", time=1.0, kind="party", data={}),
+        protocol.line("samples", cpu=0.0, rows=[row(0.1, 7 * MIB), row(2.0, 2**61), row(1e9, 7 * MIB)]),
+        protocol.line("event", time=1.0, kind="mark", data=mark),
+        protocol.line("event", time=1.0, kind="budget", data={"budget": 1, "level": 100}),
+        protocol.line("event", time=1.0, kind="party", data={}),
     )
     try:
         with forwarded(tmp_path / "s", *lines):
@@ -85,7 +85,7 @@ def test_a_forwarded_socket_may_say_anything(spawn: Spawn, tmp_path: Path) -> No
 
 CRASH = """
 import sys
-from mlxtop.tui.widgets import header
+from mlxtop.tui.panels import header
 
 def broken(frame):
     raise RuntimeError("a fault of the screen's own")
@@ -98,8 +98,8 @@ main()
 
 
 def test_a_screen_that_fails_says_so(spawn: Spawn, tmp_path: Path) -> None:
-    sample = wire.line("samples", cpu=0.0, rows=[row(0.1, 7 * MIB)])
-    with forwarded(tmp_path / "s", wire.line("hello", **{**SAY, "pid": 77, "log": None}), sample):
+    sample = protocol.line("samples", cpu=0.0, rows=[row(0.1, 7 * MIB)])
+    with forwarded(tmp_path / "s", protocol.line("hello", **{**SAY, "pid": 77, "log": None}), sample):
         screen = spawn(command=(sys.executable, "-c", CRASH, "attach", tmp_path / "s"), columns=120, rows=40)
         assert screen.exit() == 1
     assert b"a fault of the screen's own" in screen.raw
@@ -108,7 +108,7 @@ def test_a_screen_that_fails_says_so(spawn: Spawn, tmp_path: Path) -> None:
 
 def test_a_refusal_is_text(tmp_path: Path) -> None:
     with forwarded(
-        tmp_path / "s", wire.line("hello", **{**SAY, "pid": 77}), wire.line("refused", why=HOSTILE)
+        tmp_path / "s", protocol.line("hello", **{**SAY, "pid": 77}), protocol.line("refused", why=HOSTILE)
     ):
         code = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
         command = [
@@ -129,7 +129,7 @@ def test_a_refusal_is_text(tmp_path: Path) -> None:
 def test_an_agent_that_speaks_for_ever_and_one_that_drips_hold_up_nobody(tmp_path: Path) -> None:
     from mlxtop.cli.ps import _ask
 
-    with forwarded(tmp_path / "long", b"x" * (2 * wire.LONGEST_LINE)):
+    with forwarded(tmp_path / "long", b"x" * (2 * protocol.LONGEST_LINE)):
         assert _ask(str(tmp_path / "long")) is None
     with forwarded(tmp_path / "mute"):
         assert _ask(str(tmp_path / "mute")) is None

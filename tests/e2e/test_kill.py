@@ -12,7 +12,7 @@ import pytest
 
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.reader import Recording
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.place import BUSY, Place, gone, running
 from tests.e2e.screen import MLXTOP
 

@@ -1,6 +1,7 @@
 """`mlx_lm.lora` under watch: a training run, and the census of its arrays."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from tests.e2e.place import BIN, Place, leave
 from tests.e2e.screen import Screen
 
 pytestmark = pytest.mark.e2e
+
+EVALS = r" evals +\d+ +([\d,]+) "
+"""In the row of the change since a mark: then, and now."""
 
 
 @pytest.fixture
@@ -33,8 +37,8 @@ def test_a_training_run_is_watched(training: Screen, place: Place) -> None:
     training.wait_for("Trainable parameters:")
     # A row of its own for every twenty steps: it trains on while it is watched.
     training.value(r"^ +40 +\d\.\d{3}")
-    before = training.value(r" evals +\d+ +([\d,]+) ")[1]
-    training.wait_for(lambda text: f" {before} " not in text, why="more evals")
+    before = training.value(EVALS)[1]
+    training.wait_for(lambda text: re.search(EVALS, text)[1] != before, why="more evals")
     assert leave(training, "Stop the program") == 130
     assert place.processes() == set()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlxtop.recording.reader import Recording
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.place import BIN, BUSY, Place, after, alive, gone, leave, running
 from tests.e2e.screen import MLXTOP, PATIENCE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.place import BIN, Place, after, leave
 from tests.e2e.screen import Screen
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.place import BUSY, Place, alive, running
 from tests.e2e.screen import PATIENCE, Screen
 

@@ -91,7 +91,7 @@ def extrapolate(folder: str, step: str, done: str, context: str) -> list[dict[st
     """What mlxtop makes of `context` tokens when it stops after `done` of them, three times."""
     from mlxtop.fit.extrapolate import extrapolated
     from mlxtop.fit.measure import Settings, build, run
-    from mlxtop.workload import architecture
+    from mlxtop.inference import architecture
 
     model, config = architecture.build(Path(folder), 0)
     weights = build(model, lambda _done, _total: None)
@@ -116,7 +116,7 @@ def crowded(folder: str, room: str) -> list[Any]:
     from mlxtop.core.budget import Budget
     from mlxtop.fit.measure import Settings, build
     from mlxtop.fit.study import study
-    from mlxtop.workload import architecture
+    from mlxtop.inference import architecture
 
     model, config = architecture.build(Path(folder), 0)
     weights = build(model, lambda _done, _total: None)
@@ -138,7 +138,7 @@ def parameters(how: str, *folders: str) -> dict[str, dict[str, list[Any]]]:
 
         models = {folder: load(folder, lazy=True)[0] for folder in folders}
     else:
-        from mlxtop.workload import architecture
+        from mlxtop.inference import architecture
 
         models = {folder: architecture.build(Path(folder), 0)[0] for folder in folders}
     return {
@@ -151,8 +151,8 @@ def built(folder: str) -> dict[str, Any]:
     """What building from a config takes, and whether what such a model says is numbers."""
     import mlx.core as mx
 
-    from mlxtop.probe import breakdown
-    from mlxtop.workload import architecture
+    from mlxtop.inference import architecture
+    from mlxtop.mlx import breakdown
 
     model, _ = architecture.build(Path(folder), 0)
     before, weights = mx.get_active_memory(), breakdown.weights(model)

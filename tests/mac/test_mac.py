@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.agent.subject import until
+from tests.agent.program import until
 from tests.e2e.place import BUSY, leave
 from tests.e2e.screen import MLXTOP
 from tests.mac import MORE
@@ -93,21 +93,21 @@ def test_the_dashboard_at_three_sizes_and_beside_it_ps_and_top(mac: Mac) -> None
 
 HERE = """\
 import json, os, subprocess, sys, threading, time
-from mlxtop.probe import footprint, own
-from mlxtop.probe.load import Load
-from mlxtop.probe.process import is_alive
+from mlxtop.system import footprint, self_usage
+from mlxtop.system.cpu_load import Load
+from mlxtop.system.processes import is_alive
 
 def burn(seconds):
     end = time.thread_time() + seconds
     while time.thread_time() < end: pass
 
 go, done = threading.Event(), threading.Event()
-thread = threading.Thread(target=own.counted()(lambda: (burn(0.1), done.set(), go.wait(20))))
-before, mine = own.cpu(), time.thread_time()
+thread = threading.Thread(target=self_usage.counted()(lambda: (burn(0.1), done.set(), go.wait(20))))
+before, mine = self_usage.cpu(), time.thread_time()
 thread.start(); done.wait(20)
-found = {"another thread": own.cpu() - before - (time.thread_time() - mine)}
+found = {"another thread": self_usage.cpu() - before - (time.thread_time() - mine)}
 go.set(); thread.join()
-found["after its end"] = own.cpu() - before - (time.thread_time() - mine)
+found["after its end"] = self_usage.cpu() - before - (time.thread_time() - mine)
 
 load = Load()
 began = os.times()
@@ -145,16 +145,16 @@ def test_what_the_system_tells_of_threads_children_and_others(mac: Mac) -> None:
 def test_lsof_that_does_not_answer(mac: Mac) -> None:
     code = """
 import json, time
-from mlxtop.agent import target
+from mlxtop.attach import process_info
 from mlxtop.core.errors import UsageError
-from mlxtop.session import top
-target._LSOF_WITHIN = 0.2
-fleet = top.TopFleet()
+from mlxtop.sessions import top_fleet
+process_info._LSOF_WITHIN = 0.2
+fleet = top_fleet.TopFleet()
 fleet._strangers = ("as it was",)
 fleet.look()
 waits = fleet._due - time.monotonic()
 try:
-    target.look(os.getpid())
+    process_info.look(os.getpid())
 except UsageError as error:
     print(json.dumps([fleet.strangers(), waits, str(error)]))
 """
@@ -186,7 +186,7 @@ def test_the_peer_of_a_socket(mac: Mac) -> None:
     """LOCAL_PEERPID: a process is of this machine if the kernel says so, and no other number is believed."""
     code = """
 import json, os, socket
-from mlxtop.session import peer
+from mlxtop.sessions import peer
 one, other = socket.socketpair()
 print(json.dumps([peer.process(one, os.getpid()) == os.getpid(), peer.process(one, os.getppid()), peer.process(one, 0)]))
 """

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlxtop.core.columns import Row
+from mlxtop.core.resample import Row
 from mlxtop.core.sample import Sample
 from mlxtop.recording import codec, schema
 from mlxtop.recording.recorder import LEVEL_ROWS, MERGE_ROWS, Recorder

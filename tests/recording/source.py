@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.transcript import Transcript

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.sample import Sample
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
-from mlxtop.session.replay import ReplayFleet
+from mlxtop.sessions.replay import ReplayFleet
 from tests.process import mlxtop
 from tests.recording.source import Session, add, busy_run, commit, end, let_go, record
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mlxtop.cli.headless import _line
 from mlxtop.core.errors import MlxtopError
-from mlxtop.core.event import Event
+from mlxtop.core.events import Event
 from mlxtop.core.files import writing
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.recording import export

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlxtop.core.event import Kind
+from mlxtop.core.events import Kind
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
 from mlxtop.recording import schema

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop import __version__
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.sample import Sample
 from mlxtop.core.transcript import KEPT_LINES
 from mlxtop.recording import codec, schema

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core import columns
-from mlxtop.core.columns import Level, Row, cut
+from mlxtop.core import resample
 from mlxtop.core.history import WIDTHS, History
+from mlxtop.core.resample import Level, Row, cut
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.recording import recorder as module
 from mlxtop.recording.errors import RecordingError
@@ -23,8 +23,8 @@ from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
 from mlxtop.recording.rollup import LEVELS, roll, row
 from mlxtop.recording.table import BlockRow, Table
-from mlxtop.tui.timeaxis import WIDTHS as ZOOMS
-from mlxtop.tui.timeaxis import TimeAxis
+from mlxtop.tui.charts.timeaxis import WIDTHS as ZOOMS
+from mlxtop.tui.charts.timeaxis import TimeAxis
 from tests.recording.source import Session, add, commit, end, let_go, record, recording, until
 
 # Microseconds from one sample to the next: 1,000 and 100 a second, 10 a second, a slow one.
@@ -114,7 +114,7 @@ def told(history: History, level: int) -> list[Row]:
     found: dict[float, list[Row]] = {}
     for each in rows(history._rows(level - 1, 0.0, float("inf"))):
         found.setdefault(each.time // WIDTHS[level - 1] * WIDTHS[level - 1], []).append(each)
-    return [columns.merge(start, part) for start, part in found.items()]
+    return [resample.merge(start, part) for start, part in found.items()]
 
 
 merges = pytest.mark.usefixtures("merge")

@@ -20,7 +20,7 @@ def test_memory_stays_flat_while_a_day_is_watched_recorded_and_diagnosed(
 import gc, json, psutil
 from itertools import islice
 from pathlib import Path
-from mlxtop.core.diagnosis import diagnose
+from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.core.history import History
 from mlxtop.core.timeline import Timeline
 from mlxtop.recording.recorder import Recorder

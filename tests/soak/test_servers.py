@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core import thresholds
+from mlxtop.analysis import thresholds
 from mlxtop.recording.reader import Recording
-from mlxtop.recording.report.page import page
+from mlxtop.report.page import page
 from tests.e2e.place import Place
 from tests.soak.servers import Server, run
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlxtop.sweep.advice import FEWEST_ROUNDS, judge, narrow
+from mlxtop.sweep.recommendation import FEWEST_ROUNDS, judge, narrow
 
 TOLERANCE = 0.02
 BOUND = -np.log1p(-TOLERANCE)

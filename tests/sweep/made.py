@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlxtop.core.units import Size
-from mlxtop.sweep.bench import CellFailedError, Measured, Stopped
+from mlxtop.sweep.executor import CellFailedError, Measured, Stopped
+from mlxtop.sweep.measurement import Reading
 from mlxtop.sweep.plan import Cell, Knob, Plan
-from mlxtop.sweep.reading import Reading
 
 MIB = 2**20
 LIMITS: tuple[Size, ...] = (0, 2 * MIB, 20 * MIB, "default")

@@ -7,8 +7,8 @@ import pytest
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.files import put
 from mlxtop.sweep import store
-from mlxtop.sweep.outcome import Summary
-from mlxtop.sweep.reading import Reading
+from mlxtop.sweep.measurement import Reading
+from mlxtop.sweep.results import Summary
 from mlxtop.sweep.runner import Progress, Sweep
 from tests.sweep.made import FACTS, Bench, plan
 

@@ -7,7 +7,7 @@ import pytest
 from mlxtop.core.errors import UsageError
 from mlxtop.core.files import put
 from mlxtop.sweep import store
-from mlxtop.sweep.outcome import summarize
+from mlxtop.sweep.results import summarize
 from mlxtop.sweep.store import SweepFileError
 from tests.sweep.made import FACTS, plan, readings
 

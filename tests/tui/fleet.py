@@ -5,7 +5,7 @@ from typing import Any
 from mlxtop.core.history import History
 from mlxtop.core.sample import Sample
 from mlxtop.core.transcript import Transcript
-from mlxtop.session.protocol import Stranger
+from mlxtop.sessions.session import Stranger
 from tests.tui.recorded import RecordedSession
 
 EPOCH = 1_800_000_000.0

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.history import History
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
-from mlxtop.session.protocol import Wish
+from mlxtop.sessions.session import Wish
 
 TRACE = Path(__file__).with_name("trace.jsonl")
 

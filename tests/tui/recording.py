@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.recording.recorder import Recorder
 from tests.tui.recorded import TRACE, RecordedSession

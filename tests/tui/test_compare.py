@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from mlxtop.core.effect import Effect
-from mlxtop.core.event import Kind
+from mlxtop.analysis.effect import Effect
+from mlxtop.core.events import Kind
 from mlxtop.core.limits import MIB
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.panels.limit_comparison import Compared, fitting, told
+from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.compare import Compare
-from mlxtop.tui.widgets.compared import Compared, fitting, told
-from mlxtop.tui.widgets.status import Status
 from tests.tui.painted import idle, painted, until
 from tests.tui.recorded import RecordedSession
 from tests.tui.test_pictures import LARGE, MEDIUM, SMALL

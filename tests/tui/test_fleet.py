@@ -7,15 +7,15 @@ from textual.app import App
 from textual.events import MouseScrollDown
 
 from mlxtop.core.history import History
+from mlxtop.core.machine import Room, System
 from mlxtop.core.sample import Sample
-from mlxtop.core.system import Room, System
 from mlxtop.tui import app as tui_app
 from mlxtop.tui import theme
+from mlxtop.tui.charts.series_cache import Trace, add
+from mlxtop.tui.fleet_frame import Candidate, find_outlier, growth, together
 from mlxtop.tui.heights import ROOM_FOR_OUTPUT, heights
+from mlxtop.tui.panels.session_row import gutter, squeeze, stack, table
 from mlxtop.tui.screens.fleet import FleetScreen
-from mlxtop.tui.widgets.lanes import gutter, squeeze, stack, table
-from mlxtop.tui.widgets.lineup import Candidate, find_outlier, growth, together
-from mlxtop.tui.widgets.trace import Trace, add
 from tests.tui.fleet import MIB, RecordedFleet, RecordedMember
 from tests.tui.painted import painted
 

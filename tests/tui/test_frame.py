@@ -2,10 +2,10 @@
 
 import pytest
 
-from mlxtop.core.event import Kind
+from mlxtop.core.events import Kind
 from mlxtop.core.sample import speed
 from mlxtop.tui.frame import SPEED_WINDOW, Own, View, cut, gather
-from mlxtop.tui.widgets.limits import held
+from mlxtop.tui.panels.limits import held
 from tests.tui.recorded import RecordedSession
 
 LAST = 26.0

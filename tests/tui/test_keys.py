@@ -7,11 +7,14 @@ from textual.widgets import Input, Static
 
 from mlxtop.core.budget import Budget
 from mlxtop.core.census import Census
-from mlxtop.core.event import Kind
+from mlxtop.core.events import Kind
 from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.panels.breakdown import Where
+from mlxtop.tui.panels.header import Header
+from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.census import CensusScreen
 from mlxtop.tui.screens.compare import Compare
 from mlxtop.tui.screens.dashboard import AWAIT_EVERY
@@ -19,9 +22,6 @@ from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.screens.graph import Graph
 from mlxtop.tui.screens.replay import Replay
 from mlxtop.tui.screens.sweep import SweepScreen
-from mlxtop.tui.widgets.header import Header
-from mlxtop.tui.widgets.status import Status
-from mlxtop.tui.widgets.where import Where
 
 SIZE = (120, 40)
 

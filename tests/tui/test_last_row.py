@@ -2,11 +2,11 @@
 
 import pytest
 
-from mlxtop.core.event import Kind
+from mlxtop.core.events import Kind
 from mlxtop.tui.app import MlxtopApp
-from mlxtop.tui.canvas import Canvas
-from mlxtop.tui.widgets.axis import _room
-from mlxtop.tui.widgets.keys import Keys
+from mlxtop.tui.charts.axis import _room
+from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panels.keys import Keys
 from tests.tui.painted import idle
 
 

@@ -7,8 +7,8 @@ import pytest
 from textual.widgets import Input
 
 from mlxtop.core.budget import LEVELS, Budget, Standing, telling
-from mlxtop.core.event import Kind
-from mlxtop.core.system import System
+from mlxtop.core.events import Kind
+from mlxtop.core.machine import System
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.dialogs import Choice
 from tests.tui.painted import idle, painted

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlxtop.session.replay import ReplayFleet
+from mlxtop.sessions.replay import ReplayFleet
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.replay import Replay
 from tests.tui.painted import idle, until

@@ -8,10 +8,10 @@ from textual.pilot import Pilot
 from textual.screen import ModalScreen, Screen
 
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.panels.header import Header
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.stack import is_seen
-from mlxtop.tui.widgets.header import Header
 from tests.tui.fleet import RecordedFleet
 from tests.tui.painted import idle
 

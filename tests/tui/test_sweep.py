@@ -13,9 +13,9 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from mlxtop.core.errors import MlxtopError
-from mlxtop.sweep.outcome import summarize
+from mlxtop.sweep.measurement import Reading
 from mlxtop.sweep.plan import Cell, Plan, parse_knob
-from mlxtop.sweep.reading import Reading
+from mlxtop.sweep.results import summarize
 from mlxtop.sweep.runner import Progress, Stage, Sweep
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens import sweep as module

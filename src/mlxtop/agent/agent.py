@@ -14,18 +14,19 @@ import threading
 import time
 from typing import Any
 
-from mlxtop import __version__
-from mlxtop.agent import boot, place, wire
+from mlxtop import __version__, api
+from mlxtop.agent.command_queue import Wishes
+from mlxtop.agent.eval_hook import Steps
+from mlxtop.agent.event_log import News
 from mlxtop.agent.knobs import Knobs
-from mlxtop.agent.news import News
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
-from mlxtop.agent.steps import Steps
-from mlxtop.agent.wishes import Wishes
-from mlxtop.core.event import Kind
+from mlxtop.core.events import Kind
 from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.parsing import whole
-from mlxtop.probe import allocator, device, footprint, program
+from mlxtop.ipc import environment, protocol, sockets
+from mlxtop.mlx import allocator, device
+from mlxtop.system import footprint
 
 INTERVAL, SHORTEST = 0.1, 0.01
 LEAVE_WITHIN = 0.5
@@ -84,11 +85,11 @@ class Agent:
         self._server.open()
         self.knobs.install()
         self._steps.install()
-        program.listen(self._told)
+        api.listen(self._told)
         if self._late:
             self.wishes.ask(self.knobs.find)
         else:
-            self.knobs.start_with(os.environ.get(boot.LIMITS, ""))
+            self.knobs.start_with(os.environ.get(environment.LIMITS, ""))
         self._server.start()
         # A daemon thread that lives when Python ends can crash a program whose worker threads used MLX.
         atexit.register(self._leave)
@@ -144,7 +145,7 @@ class Agent:
             self._server.stop(LEAVE_WITHIN)
             peak = self._read()[2]
             if not self._server.met and peak:
-                place.leave_word(f"ended before mlxtop could look; its peak was {peak / 2**20:.1f} MiB.")
+                sockets.leave_word(f"ended before mlxtop could look; its peak was {peak / 2**20:.1f} MiB.")
 
     # In the agent's thread
 
@@ -182,7 +183,7 @@ class Agent:
         names = ("active", "cache", "peak", "footprint")
         counters = dict(zip(names, (*self._read(), self._footprint.bytes), strict=True))
         return {
-            "protocol": wire.PROTOCOL,
+            "protocol": protocol.PROTOCOL,
             "mlxtop": __version__,
             "pid": self._pid,
             "argv": _argv(),
@@ -191,7 +192,7 @@ class Agent:
             "interval": self.interval,
             "run": self.run,
             "rank": _rank(),
-            "log": os.environ.get(boot.LOG),
+            "log": os.environ.get(environment.LOG),
             "footprint": footprint.KIND,
             "counters": counters,
         }

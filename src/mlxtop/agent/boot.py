@@ -1,7 +1,7 @@
 """The first lines of mlxtop in somebody else's program: they wait until it imports MLX.
 
 They run in every Python that is started with `MLXTOP` in its environment, most of which never see MLX:
-so they import nothing, and whatever goes wrong here stays here.
+so they import next to nothing, and whatever goes wrong here stays here.
 """
 
 from __future__ import annotations
@@ -9,20 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
+from mlxtop.ipc import environment
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-RUN = "MLXTOP"
-"""Environment variable: the name of the run that this process belongs to, or `1` for none in particular."""
-LOG = "MLXTOP_LOG"
-"""Environment variable: the file that `mlxtop run` gave the program as its output."""
-LIMITS = "MLXTOP_LIMITS"
-"""Environment variable: limits in bytes to set as MLX is imported: `cache=20971520 memory=8589934592`."""
-SOCKETS = "MLXTOP_SOCKETS"
-"""Environment variable: the folder in which the viewer looks for sockets, whatever TMPDIR the program has."""
-STARTED = ".started"
-"""The ending of the file that says that a Python of a run was started under watch."""
 BOOTSTRAP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap")
 
 _waits = False
@@ -51,7 +43,7 @@ def start(late: bool = False) -> None:
     try:
         from mlxtop.agent.agent import start
 
-        start(os.environ.get(RUN, ""), late)
+        start(os.environ.get(environment.RUN, ""), late)
     except Exception as error:
         _tell(error)
 
@@ -61,7 +53,7 @@ def watch() -> None:
 
     Imports MLX, whose limits are watched from here on. Raises `NoBackendError` when MLX cannot run here.
     """
-    from mlxtop.probe import backend
+    from mlxtop.mlx import backend
 
     backend.load()
     start(late=True)
@@ -70,10 +62,12 @@ def watch() -> None:
 def _tell(error: Exception) -> None:
     """Leaves a line for the viewer: the program itself must not notice."""
     try:
-        from mlxtop.agent import place
         from mlxtop.core.errors import MlxtopError
+        from mlxtop.ipc import sockets
 
-        place.leave_word(str(error) if isinstance(error, MlxtopError) else f"{type(error).__name__}: {error}")
+        sockets.leave_word(
+            str(error) if isinstance(error, MlxtopError) else f"{type(error).__name__}: {error}"
+        )
     except Exception:
         pass
 
@@ -101,14 +95,16 @@ def _ours(entry: str) -> bool:
 
 def _sign_in() -> None:
     """Leaves an empty file for the viewer of `mlxtop run`: a Python was started that it can watch."""
-    folder, run = os.environ.get(SOCKETS), os.environ.get(RUN, "")
+    folder, run = os.environ.get(environment.SOCKETS), os.environ.get(environment.RUN, "")
     if folder and run != "1":
-        os.close(os.open(f"{folder}/{run}{STARTED}", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        os.close(
+            os.open(f"{folder}/{run}{environment.STARTED}", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        )
 
 
 def _flow() -> None:
     """Where the output is the log of `mlxtop run` in a terminal's place, lines come when they are written."""
-    log = os.environ.get(LOG)
+    log = os.environ.get(environment.LOG)
     if not log or sys.stdout is None or not os.path.exists(log):
         return
     if os.path.samestat(os.fstat(1), os.stat(log)):

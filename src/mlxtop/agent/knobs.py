@@ -3,12 +3,12 @@
 import sys
 from typing import Any
 
-from mlxtop.agent.news import News
-from mlxtop.core.event import Kind
+from mlxtop.agent.event_log import News
+from mlxtop.core.events import Kind
 from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.probe import allocator, backend
-from mlxtop.probe.limits import Call, Change, Watch, defaults
+from mlxtop.mlx import allocator, backend
+from mlxtop.mlx.hooks import Call, Change, Watch, defaults
 
 Standing = tuple[int | None, str, int | None]
 """A limit's value, who set it, and MLX's default; `None` is what nobody knows."""
@@ -129,7 +129,7 @@ class Knobs:
 
     def census(self) -> None:
         """Counts the live arrays; the next time longer, where the time was too short."""
-        from mlxtop.probe.census import BUDGET, longer, take
+        from mlxtop.mlx.census import BUDGET, longer, take
 
         found = take(self._budget or BUDGET)
         self._budget = longer(found, self._budget or BUDGET)

@@ -10,9 +10,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mlxtop.agent import place, wire
 from mlxtop.agent.thread import RawThread
-from mlxtop.probe.descriptor import out_of_the_way
+from mlxtop.ipc import protocol, sockets
+from mlxtop.system.descriptors import out_of_the_way
 
 if TYPE_CHECKING:
     from mlxtop.agent.agent import Agent
@@ -71,14 +71,14 @@ class Client:
 
     def read(self) -> list[dict[str, Any]]:
         """The wishes that have come in. Raises `ValueError` or `OSError` when it must be dropped."""
-        data = self.socket.recv(wire.LONGEST_WISH)
+        data = self.socket.recv(protocol.LONGEST_WISH)
         if not data:
             raise OSError("gone")
         *lines, rest = bytes(self.inbox + data).split(b"\n")
-        if max(map(len, (*lines, rest))) > wire.LONGEST_WISH:
+        if max(map(len, (*lines, rest))) > protocol.LONGEST_WISH:
             raise ValueError("too long")
         self.inbox[:] = rest
-        return [wire.read(line) for line in lines]
+        return [protocol.read(line) for line in lines]
 
     def send(self) -> None:
         """Hands over what the socket takes without waiting."""
@@ -257,7 +257,7 @@ class Server:
         self._feed_all()
         for client in self._clients.values():
             with suppress(OSError):
-                client.outbox += wire.line("bye")
+                client.outbox += protocol.line("bye")
                 client.send()
 
     def _happened(self, fd: int, flags: int) -> None:
@@ -300,7 +300,7 @@ class Server:
         self.met = True
         client = Client(sock, time.monotonic())
         client.samples = self._agent.ring.begin
-        client.outbox += wire.line("hello", **self._agent.hello(), watched=self._watcher())
+        client.outbox += protocol.line("hello", **self._agent.hello(), watched=self._watcher())
         self._clients[sock.fileno()] = client
         self._poll.register(sock, select.POLLIN)
 
@@ -322,7 +322,7 @@ class Server:
             raise ValueError("a wish from a stranger")
 
     def _greet(self, client: Client, message: dict[str, Any]) -> None:
-        if message.get("protocol") != wire.PROTOCOL or message.get("role") not in ("look", "watch"):
+        if message.get("protocol") != protocol.PROTOCOL or message.get("role") not in ("look", "watch"):
             raise ValueError("another protocol")
         watcher = self._watcher()
         client.pid = int(message["pid"])
@@ -330,7 +330,9 @@ class Server:
             client.role = message["role"]
         else:
             client.role = "look"
-            client.outbox += wire.line("refused", why=f"it is already watched by mlxtop (process {watcher})")
+            client.outbox += protocol.line(
+                "refused", why=f"it is already watched by mlxtop (process {watcher})"
+            )
 
     def _feed(self, client: Client) -> None:
         """Gives a client what is new, as far as it keeps up."""
@@ -342,12 +344,12 @@ class Server:
                 if agent.facts and not client.told:
                     client.told = True
                     # The time first: what is set meanwhile is told by an event after it.
-                    client.outbox += wire.line(
+                    client.outbox += protocol.line(
                         "facts", time=agent.news.now(), facts=agent.facts, limits=agent.knobs.standing()
                     )
                 if client.phases < len(agent.phases):
                     client.phases = len(agent.phases)
-                    client.outbox += wire.line("phases", names=agent.phases[: client.phases])
+                    client.outbox += protocol.line("phases", names=agent.phases[: client.phases])
                 new = agent.news.since(client.events)
                 behind = max(client.samples, agent.ring.begin)
                 rows = agent.ring.rows(behind, BATCH) if due or new else []
@@ -356,7 +358,7 @@ class Server:
                     client.events = number + 1
                 if rows:
                     client.samples, client.fed = behind + len(rows), now
-                    client.outbox += wire.samples(agent.cpu, rows)
+                    client.outbox += protocol.samples(agent.cpu, rows)
                 if not new and len(rows) < BATCH:
                     break
             if client.events > told:
@@ -387,7 +389,7 @@ class Server:
 
 def _listen(run: str) -> tuple[str, socket.socket]:
     """A new socket of this process and its path. Raises `OSError` when there is no safe place for it."""
-    path = place.address(os.getpid(), run)
+    path = sockets.address(os.getpid(), run)
     with suppress(FileNotFoundError):
         # A process with this number is no more, or it was ourselves before an exec.
         os.unlink(path)

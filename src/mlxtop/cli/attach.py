@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import Printed, leave, tell_last
-from mlxtop.cli.params import on_join, parse_ceiling, watch_options
+from mlxtop.cli.hard_exit import Printed, leave, tell_last
+from mlxtop.cli.options import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
-from mlxtop.core.event import Kind
+from mlxtop.core.events import Kind
 from mlxtop.core.units import format_size
 
 if TYPE_CHECKING:
-    from mlxtop.session.protocol import Session
-    from mlxtop.session.remote import RemoteSession
+    from mlxtop.sessions.remote import RemoteSession
+    from mlxtop.sessions.session import Session
     from mlxtop.tui.screens.dialogs import Choice
 
 
@@ -37,8 +37,8 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     A program that mlxtop run started, or that calls mlxtop.watch(), is found at once; any other Python
     program with MLX in it takes an agent in by a debugger (gdb, lldb), or by itself from Python 3.14 on.
     """
-    from mlxtop.session import attach as session
-    from mlxtop.session.guard import Guard
+    from mlxtop.sessions import attach as session
+    from mlxtop.sessions.budget_monitor import Guard
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 

@@ -3,11 +3,11 @@
 import sys
 from typing import NoReturn
 
-from mlxtop.cli.leave import leave, tell, tell_last
-from mlxtop.cli.params import Run
+from mlxtop.cli.hard_exit import leave, tell, tell_last
+from mlxtop.cli.options import Run
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
-from mlxtop.session.guard import Guard
-from mlxtop.session.local import LocalSession
+from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.local import LocalSession
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.terminal import check, terminal
 

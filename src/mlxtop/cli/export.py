@@ -53,7 +53,7 @@ def export(file: Path, form: str, out: Path) -> int:
 
 
 def _write(recording: "Recording", form: str, out: Path) -> None:
-    from mlxtop.cli.leave import tell
+    from mlxtop.cli.hard_exit import tell
     from mlxtop.core.files import writing
     from mlxtop.recording.export import WRITERS, write_parquet
 
@@ -78,7 +78,7 @@ def spare(file: Path, out: Path) -> None:
 
 def tell_damage(recording: "Recording") -> None:
     """Says on standard error what of a recording could not be read, where that is so."""
-    from mlxtop.cli.leave import tell
+    from mlxtop.cli.hard_exit import tell
 
     damage = recording.damage_sentence()
     if damage is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli.leave import leave, tell
+from mlxtop.cli.hard_exit import leave, tell
 from mlxtop.cli.values import COUNT, FILE, NAME, SEED, SIZE, BudgetParam, ContextsParam, SecondsParam
 from mlxtop.core.budget import Ask, Budget, resolve
 from mlxtop.core.errors import MlxtopError, UsageError
@@ -115,7 +115,7 @@ def fit(
     --within or more memory than there is, is extrapolated from the part that was run, with its error.
     """
     from mlxtop.fit.measure import Settings
-    from mlxtop.probe import backend
+    from mlxtop.mlx import backend
 
     if values["max_kv_size"] and values["kv_bits"]:
         raise UsageError(
@@ -142,10 +142,11 @@ def _answer(
     from mlxtop.fit.answer import Answer
     from mlxtop.fit.measure import build
     from mlxtop.fit.study import contexts, study
-    from mlxtop.probe import device, footprint, limits
-    from mlxtop.workload import architecture, hub
-    from mlxtop.workload.failure import explain
-    from mlxtop.workload.options import Options
+    from mlxtop.inference import architecture, hub
+    from mlxtop.inference.failure import explain
+    from mlxtop.inference.options import Options
+    from mlxtop.mlx import device, hooks
+    from mlxtop.system import footprint
 
     facts = device.facts()
     ceiling = _budget(ask, facts)
@@ -158,7 +159,7 @@ def _answer(
         until = time.monotonic() + within
         weights = build(built, progress.built, until)
         if cache_limit != DEFAULT:
-            limits.apply({"cache": int(cache_limit)})
+            hooks.apply({"cache": int(cache_limit)})
         positions = architecture.positions(config)
         doing = "generation"
         found = study(
@@ -178,7 +179,7 @@ def _answer(
         raise MlxtopError(explain(doing, options, error)) from error
     finally:
         progress.end()
-    limit = limits.defaults()["cache"] if cache_limit == DEFAULT else int(cache_limit)
+    limit = hooks.defaults()["cache"] if cache_limit == DEFAULT else int(cache_limit)
     return Answer(
         model,
         architecture.describe(config),
@@ -194,7 +195,7 @@ def _answer(
 
 
 def _budget(ask: Ask | None, facts: dict[str, Any]) -> Budget:
-    from mlxtop.probe import device
+    from mlxtop.mlx import device
 
     found = resolve(ask, facts, "from --budget") if ask is not None else None
     if found is not None:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from mlxtop.session.program import Program
+from mlxtop.sessions.program import Program
 
 LOOK_EVERY = 1.0
 """Seconds between looks at a program even if no signal says that it changed."""

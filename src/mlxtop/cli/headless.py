@@ -12,19 +12,19 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.leave import leave, show, tell
-from mlxtop.cli.params import Run
+from mlxtop.cli.hard_exit import leave, show, tell
+from mlxtop.cli.options import Run
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.summary import describe, summarize
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.files import OutputError
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import block
 from mlxtop.core.units import format_size
-from mlxtop.session.guard import Guard
-from mlxtop.session.local import LocalSession
-from mlxtop.session.protocol import Session
+from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.local import LocalSession
+from mlxtop.sessions.session import Session
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 CLOSE_WITHIN = 0.8

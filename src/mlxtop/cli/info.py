@@ -33,7 +33,7 @@ _SIZES = ("memory", "working_set", "max_buffer", "system_memory")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def info(as_json: bool) -> None:
     """Device, versions, limits and counters of MLX here."""
-    from mlxtop.probe import backend
+    from mlxtop.mlx import backend
 
     backend.check()
     found = collect()
@@ -42,21 +42,22 @@ def info(as_json: bool) -> None:
 
 def collect() -> dict[str, Any]:
     """Everything `info` tells; sizes in bytes. Raises `NoBackendError`."""
-    from mlxtop.probe import allocator, device, footprint, system
-    from mlxtop.probe.limits import Watch
+    from mlxtop.mlx import allocator, device
+    from mlxtop.mlx.hooks import Watch
+    from mlxtop.system import footprint, machine
 
     facts = device.facts()
     del facts["argv"], facts["pid"], facts["cgroup_limit"]
     limits = Watch(lambda _: None).ask(fresh=True)
     now = allocator.snapshot()
-    machine = system.reader(os.getpid(), facts["unified"])(True)
+    system = machine.reader(os.getpid(), facts["unified"])(True)
     return {
         **facts,
         "limits": limits,
         "cache_ceiling": cache_ceiling(facts, limits["memory"], now.active),
         "counters": {"active": now.active, "cache": now.cache, "peak": now.peak},
         "footprint": {"kind": footprint.KIND, "bytes": footprint.reader()()},
-        "system": {name: getattr(machine, name) for name in _SYSTEM},
+        "system": {name: getattr(system, name) for name in _SYSTEM},
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import click
 
 from mlxtop import __version__
-from mlxtop.cli.params import parse_run, run_options
+from mlxtop.cli.options import parse_run, run_options
 
 COMMANDS = ("run", "attach", "ps", "top", "sweep", "fit", "replay", "report", "export", "info", "doctor")
 """Each is a file of this folder with a command of the same name."""
@@ -75,7 +75,7 @@ def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> 
     """
     if ctx.invoked_subcommand is not None:
         return
-    from mlxtop.probe import backend
+    from mlxtop.mlx import backend
 
     headless = headless or as_json
     run = parse_run(values, headless)

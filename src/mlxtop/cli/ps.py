@@ -14,7 +14,7 @@ from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 
 if TYPE_CHECKING:
-    from mlxtop.session.messages import Hello
+    from mlxtop.sessions.messages import Hello
 
 ANSWER_WITHIN = 1.0
 """Seconds that an agent has to say who it is."""
@@ -39,12 +39,12 @@ def ps(as_json: bool) -> None:
 def collect() -> list[dict[str, Any]]:
     """A row for each process; a size nobody knows is `None`. `watched` is `yes` by a viewer, `ready` with an
     agent and no viewer, `no` without an agent."""
-    from mlxtop.agent import place
-    from mlxtop.session.fleet import everyone, remove_stale
-    from mlxtop.session.remote import command
-    from mlxtop.session.top import strangers
+    from mlxtop.ipc import sockets
+    from mlxtop.sessions.agent_client import everyone, remove_stale
+    from mlxtop.sessions.remote import command
+    from mlxtop.sessions.top_fleet import strangers
 
-    place.tidy()
+    sockets.tidy()
     rows = []
     for address in everyone():
         hello = _ask(address.path)
@@ -81,21 +81,21 @@ def collect() -> list[dict[str, Any]]:
 
 def _ask(path: str) -> "Hello | None":
     """What the agent at `path` says of itself, `None` when nobody answers in time."""
-    from mlxtop.agent import wire
-    from mlxtop.session.messages import hello
+    from mlxtop.ipc import protocol
+    from mlxtop.sessions.messages import hello
 
     end, text = time.monotonic() + ANSWER_WITHIN, b""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, suppress(OSError, ValueError):
         sock.settimeout(ANSWER_WITHIN)
         sock.connect(path)
-        while b"\n" not in text and len(text) <= wire.LONGEST_LINE:
+        while b"\n" not in text and len(text) <= protocol.LONGEST_LINE:
             # One that sends a letter a second is not waited for any longer either.
             sock.settimeout(max(0.001, end - time.monotonic()))
             more = sock.recv(2**16)
             if not more:
                 return None
             text += more
-        return hello(wire.read(text.partition(b"\n")[0]))
+        return hello(protocol.read(text.partition(b"\n")[0]))
     return None
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mlxtop.cli.leave import tell
+from mlxtop.cli.hard_exit import tell
 from mlxtop.cli.values import FILE
 
 if TYPE_CHECKING:
     from mlxtop.recording.recorder import Recorder
-    from mlxtop.session.local import LocalSession
-    from mlxtop.session.remote import RemoteSession
+    from mlxtop.sessions.local import LocalSession
+    from mlxtop.sessions.remote import RemoteSession
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.leave import Printed, leave, tell, tell_last
+from mlxtop.cli.hard_exit import Printed, leave, tell, tell_last
 from mlxtop.cli.values import FILE
 
 
@@ -17,7 +17,7 @@ def replay(file: Path) -> NoReturn:
 
     It opens at its end. Marks and deltas work between any two moments; nothing is written to the file.
     """
-    from mlxtop.session.replay import ReplayFleet
+    from mlxtop.sessions.replay import ReplayFleet
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 

@@ -23,10 +23,10 @@ def report(file: Path, out: Path | None) -> None:
     prompts, replies or output.
     """
     from mlxtop.cli.export import spare, tell_damage
-    from mlxtop.cli.leave import tell
+    from mlxtop.cli.hard_exit import tell
     from mlxtop.core.files import put
     from mlxtop.recording.reader import Recording
-    from mlxtop.recording.report.page import page
+    from mlxtop.report.page import page
 
     recording = Recording(file)
     target = out or file.with_suffix(".html")
@@ -44,7 +44,7 @@ def report(file: Path, out: Path | None) -> None:
 
 def _ours(target: Path) -> bool:
     """Whether there is nothing at `target`, or a page that mlxtop wrote."""
-    from mlxtop.recording.report.page import SIGN
+    from mlxtop.report.page import SIGN
 
     if not target.exists():
         return True

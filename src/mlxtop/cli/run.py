@@ -14,15 +14,15 @@ import click
 from mlxtop.cli import streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
-from mlxtop.cli.leave import leave, show, tell, tell_last
-from mlxtop.cli.params import Ceiling, on_join, parse_ceiling, watch_options
+from mlxtop.cli.hard_exit import leave, show, tell, tell_last
+from mlxtop.cli.options import Ceiling, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import FILE
-from mlxtop.session.guard import Guard
-from mlxtop.session.program import CannotStartError, Program
-from mlxtop.session.protocol import Session
-from mlxtop.session.run import RunFleet
+from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.program import CannotStartError, Program
+from mlxtop.sessions.run_fleet import RunFleet
+from mlxtop.sessions.session import Session
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 

@@ -4,11 +4,11 @@ import statistics
 from math import inf
 from typing import Any
 
-from mlxtop.core.event import Kind
+from mlxtop.core.events import Kind
+from mlxtop.core.machine import course, from_told
 from mlxtop.core.snapshot import Snapshot
-from mlxtop.core.system import course, from_told
 from mlxtop.core.units import format_size, format_span
-from mlxtop.session.protocol import Session
+from mlxtop.sessions.session import Session
 
 BEGINS = ("loaded", "start")
 """The marks that a run's growth is measured from, if the run has them."""

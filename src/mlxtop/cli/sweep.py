@@ -145,7 +145,7 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
     """
     if command and not ctx.meta["mlxtop.dashes"]:
         raise UsageError(f"sweep takes no argument {command[0]}; a command to measure stands after --.")
-    from mlxtop.probe import backend
+    from mlxtop.mlx import backend
 
     outs = _outs(values)
     stored = None
@@ -163,7 +163,7 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
         from mlxtop.tui.terminal import check
 
         check()
-    from mlxtop.cli.sweeping import Outputs, run_headless, run_screen
+    from mlxtop.cli.sweep_runner import Outputs, run_headless, run_screen
 
     show = run_headless if values["headless"] else run_screen
     model = {name: values[name] for name in ("adapter_path", "random_weights")}

@@ -5,19 +5,19 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.leave import Printed, leave, tell_last
+from mlxtop.cli.hard_exit import Printed, leave, tell_last
 
 
 @click.command(epilog="Try: mlxtop top, then Enter on a program")
 def top() -> NoReturn:
     """All MLX programs on this machine side by side; Enter opens one."""
-    from mlxtop.agent import place
-    from mlxtop.session.top import TopFleet
+    from mlxtop.ipc import sockets
+    from mlxtop.sessions.top_fleet import TopFleet
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 
     check()
-    place.tidy()
+    sockets.tidy()
     fleet = TopFleet()
     printed = Printed()
     with terminal(printed, not os.isatty(0)):

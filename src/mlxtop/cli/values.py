@@ -12,7 +12,7 @@ from mlxtop.core.errors import UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
 from mlxtop.core.units import Size, parse_size
-from mlxtop.workload.options import FOREVER
+from mlxtop.inference.options import FOREVER
 
 MOST = 2**31 - 1
 """The largest count: a token's position in MLX has 32 bits."""

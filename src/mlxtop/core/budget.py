@@ -66,7 +66,7 @@ def parse_budget(text: str) -> Ask:
 
 
 def resolve(ask: Ask, facts: Mapping[str, Any], who: str) -> Budget | None:
-    """What is asked for, in bytes, on a machine with these facts (`probe/device.py`).
+    """What is asked for, in bytes, on a machine with these facts (`mlx/device.py`).
 
     Raises `UsageError` where there is no such ceiling.
     """
@@ -101,7 +101,7 @@ def reach(points: Sequence[tuple[float, int]], ceiling: int) -> float | None:
     Along their robust slope: a jump or a dip does not turn it.
     """
     # It brings `statistics` along, which an agent has no use for.
-    from mlxtop.core.trend import theil_sen
+    from mlxtop.core.stats import theil_sen
 
     if not points:
         return None

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from math import inf
 from threading import Lock
 
-from mlxtop.core.columns import Columns, Level, Row, cut, merge
+from mlxtop.core.resample import Columns, Level, Row, cut, merge
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 
 _N = len(GAUGES)
 
 # Widths of the levels above 0 in seconds, and how many buckets each keeps: 4 h, 40 h, 10 d, 100 d.
-# Every width divides the next, and `tui/timeaxis.py` chooses columns that they divide.
+# Every width divides the next, and `tui/charts/timeaxis.py` chooses columns that they divide.
 WIDTHS = (1.0, 10.0, 60.0, 600.0)
 BUCKETS = 14_400
 RAW_SECONDS = 900.0

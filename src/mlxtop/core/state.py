@@ -6,10 +6,10 @@ from typing import Any
 
 from mlxtop.core.budget import Budget, Standing, told
 from mlxtop.core.census import Census
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.limits import KNOBS, Knob, Limit
+from mlxtop.core.machine import System, from_told
 from mlxtop.core.snapshot import Snapshot
-from mlxtop.core.system import System, from_told
 
 MARKS_KEPT = 4_096
 """Marks that can still be measured from, beside the first."""
@@ -59,7 +59,7 @@ class State:
     alarm: int = 0
     """The percentage of the budget whose alarm holds: one of `core.budget.LEVELS`, or 0."""
     standing: Standing | None = None
-    """How it stands to its budget; no event tells it, `session/guard.py` does."""
+    """How it stands to its budget; no event tells it, `sessions/budget_monitor.py` does."""
     system: System | None = None
     """The machine's own memory, as the guard read it last, or as a recording tells; `None` where the machine
     is not this one."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import islice
 from threading import Lock
 
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 
 KEPT = 4_096
 """Events kept of each kind, so that a flood of one never drowns another."""

@@ -12,7 +12,8 @@ from typing import Any
 from mlxtop.core.limits import KNOBS, Knob
 from mlxtop.core.units import UNLIMITED, format_size
 from mlxtop.doctor.finding import Finding, Section
-from mlxtop.probe import allocator, backend, device, footprint, limits
+from mlxtop.mlx import allocator, backend, device, hooks
+from mlxtop.system import footprint
 
 MIB = 2**20
 ARRAY = 4 * MIB
@@ -36,7 +37,7 @@ def check(section: Section) -> Iterator[Finding]:
 
 def _counters(section: Section, mx: Any) -> Iterator[Finding]:
     """An array is made, freed and cleared away; each counter has to follow."""
-    limits.apply({"cache": UNLIMITED})
+    hooks.apply({"cache": UNLIMITED})
     mx.clear_cache()
     mx.reset_peak_memory()
     before = allocator.snapshot()
@@ -69,13 +70,13 @@ def _made(mx: Any, size: int) -> Any:
 
 
 def _limits(section: Section) -> Iterator[Finding]:
-    hooks = limits.Watch(lambda _: None)
-    found = hooks.ask()
+    watch = hooks.Watch(lambda _: None)
+    found = watch.ask()
     for knob in KNOBS:
-        yield _limit(section, hooks, knob, found.get(knob))
+        yield _limit(section, watch, knob, found.get(knob))
 
 
-def _limit(section: Section, hooks: limits.Watch, knob: Knob, before: int | None) -> Finding:
+def _limit(section: Section, watch: hooks.Watch, knob: Knob, before: int | None) -> Finding:
     """Sets a limit to half of what it is, reads it, and sets it back."""
     name = f"{knob} limit"
     if before is None:
@@ -83,10 +84,10 @@ def _limit(section: Section, hooks: limits.Watch, knob: Knob, before: int | None
     if knob == "wired" and backend.name() != "Metal":
         return section.ok(name, "only Metal has one")
     half = before // 2 if before else 16 * MIB
-    hooks.set(knob, half, "doctor")
-    seen = hooks.ask().get(knob)
-    hooks.set(knob, before, "doctor")
-    back = hooks.ask().get(knob)
+    watch.set(knob, half, "doctor")
+    seen = watch.ask().get(knob)
+    watch.set(knob, before, "doctor")
+    back = watch.ask().get(knob)
     value = f"{format_size(before)}, set to {format_size(half)} and back"
     if (seen, back) == (half, before):
         return section.ok(name, value)
@@ -99,7 +100,7 @@ def _footprint(section: Section, mx: Any) -> Iterator[Finding]:
     if read() is None:
         yield section.missing(name, "—", "The system does not tell what it charges a process.")
         return
-    limits.apply({"cache": UNLIMITED})
+    hooks.apply({"cache": UNLIMITED})
     array = _made(mx, LARGE)
     del array
     gc.collect()

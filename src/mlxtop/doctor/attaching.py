@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlxtop.agent.inject import Way, inject, ways
+from mlxtop.attach.inject import Way, inject, ways
 from mlxtop.core.errors import MlxtopError
 from mlxtop.doctor.finding import Finding, Section
 

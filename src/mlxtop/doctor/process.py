@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator
 
-from mlxtop.agent import target
+from mlxtop.attach import process_info
 from mlxtop.core.limits import KNOBS
 from mlxtop.core.units import format_size
 from mlxtop.doctor.finding import Check, Finding, Section
-from mlxtop.session.attach import attach
-from mlxtop.session.remote import RemoteSession
+from mlxtop.sessions.attach import attach
+from mlxtop.sessions.remote import RemoteSession
 
 WITHIN = 5.0
 """Seconds for the agent's first sample, and for the limits, which are asked for at the next safe point."""
@@ -18,7 +18,7 @@ def checking(pid: int) -> Check:
     """The check of process `pid`. It attaches as `mlxtop attach` does, and the agent stays in the program."""
 
     def check(section: Section) -> Iterator[Finding]:
-        found = target.look(pid)
+        found = process_info.look(pid)
         yield section.ok("command", found.command)
         yield section.ok("user", found.user)
         python = ".".join(map(str, found.python)) if found.python else None

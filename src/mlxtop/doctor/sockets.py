@@ -5,21 +5,21 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 
-from mlxtop.agent import place
 from mlxtop.agent.server import peer_uid
 from mlxtop.doctor.finding import Finding, Section
+from mlxtop.ipc import sockets
 
 
 def check(section: Section) -> Iterator[Finding]:
     """Opens a socket there, connects to it, and asks who is at the other end."""
     try:
-        folder = place.folder()
+        folder = sockets.folder()
     except OSError as error:
         yield section.missing("folder", "—", f"{error}: point TMPDIR at a folder that only you may write to.")
         return
     yield section.ok("folder", folder)
     path = f"{folder}/doctor-{os.getpid()}.test"
-    yield section.ok("path", f"{len(os.fsencode(path))} of {place.LONGEST} bytes")
+    yield section.ok("path", f"{len(os.fsencode(path))} of {sockets.LONGEST} bytes")
     try:
         with (
             closing(socket.socket(socket.AF_UNIX)) as listener,

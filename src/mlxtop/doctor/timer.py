@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from mlxtop.doctor.finding import Finding, Section
-from mlxtop.probe.sampler import Sampler
+from mlxtop.mlx.sampler import Sampler
 
 INTERVAL, SECONDS = 0.001, 1.0
 ENOUGH = 0.95

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mlxtop import __version__
 from mlxtop.doctor.finding import Finding, Section
-from mlxtop.probe import device
+from mlxtop.mlx import device
 
 PACKAGES = ("mlx", "mlx-lm", "textual", "plotext", "psutil")
 

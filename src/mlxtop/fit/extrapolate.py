@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mlxtop.fit.line import LEAST, Line, least_squares
 from mlxtop.fit.measure import Peak, Run, Step, highest
+from mlxtop.fit.regression import LEAST, Line, least_squares
 
 ROUND = 256
 """Tokens by which mlx-lm's KV caches grow."""

@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.units import format_size
-from mlxtop.probe import allocator, breakdown
-from mlxtop.probe.highwater import HighWater
-from mlxtop.workload.generation import kv_cache
+from mlxtop.inference.generation import kv_cache
+from mlxtop.mlx import allocator, breakdown
+from mlxtop.mlx.highwater import HighWater
 
 Why = Literal["", "time", "memory", "interrupt"]
 """Why a run ended before its context was full."""

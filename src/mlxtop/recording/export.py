@@ -9,8 +9,8 @@ from heapq import merge
 from operator import itemgetter
 from typing import IO, Any, BinaryIO
 
-from mlxtop.core.columns import Level
 from mlxtop.core.errors import MlxtopError
+from mlxtop.core.resample import Level
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.core.text import cell
 from mlxtop.recording.reader import About, Recording

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from math import inf
 
-from mlxtop.core.columns import Columns, cut
 from mlxtop.core.history import WIDTHS
+from mlxtop.core.resample import Columns, cut
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.recording.reader import About, Recording
 

@@ -11,10 +11,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from mlxtop.core.columns import Level, Row
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.parsing import parse_json
+from mlxtop.core.resample import Level, Row
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.state import State
 from mlxtop.core.text import one_line

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlxtop import __version__
-from mlxtop.core.columns import Row
-from mlxtop.core.event import Event, Kind
+from mlxtop.core.events import Event, Kind
+from mlxtop.core.resample import Row
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
 from mlxtop.core.transcript import Transcript
-from mlxtop.probe import own
 from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.rollup import LEVELS, roll, row
+from mlxtop.system import self_usage
 
 COMMIT_EVERY = 0.4
 """Seconds between commits. A kill loses no more than that and what an agent gathers before it sends."""
@@ -179,7 +179,7 @@ class Recorder(threading.Thread):
 
     # On the recorder's thread
 
-    @own.counted()
+    @self_usage.counted()
     def run(self) -> None:
         while not self._stopping.wait(COMMIT_EVERY):
             try:

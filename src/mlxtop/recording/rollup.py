@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from itertools import chain, groupby
 
-from mlxtop.core.columns import Row, merge
 from mlxtop.core.history import WIDTHS
+from mlxtop.core.resample import Row, merge
 from mlxtop.core.sample import Sample
 
 LEVELS = tuple(range(1, len(WIDTHS) + 1))

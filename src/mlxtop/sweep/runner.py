@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from mlxtop.core.errors import MlxtopError, fatal
-from mlxtop.sweep.bench import Bench, CellFailedError, Measured, Stopped
-from mlxtop.sweep.outcome import Summary, is_disturbed, summarize
+from mlxtop.sweep.executor import Bench, CellFailedError, Measured, Stopped
+from mlxtop.sweep.measurement import Reading
 from mlxtop.sweep.plan import Cell, Plan
-from mlxtop.sweep.reading import Reading
+from mlxtop.sweep.results import Summary, is_disturbed, summarize
 from mlxtop.sweep.store import Stored, check_device
 
 AGAIN = 1 / 3

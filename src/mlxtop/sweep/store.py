@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from mlxtop import __version__
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.parsing import parse_json
-from mlxtop.sweep.outcome import Summary
+from mlxtop.sweep.measurement import METRICS, Reading
 from mlxtop.sweep.plan import Plan
-from mlxtop.sweep.reading import METRICS, Reading
+from mlxtop.sweep.results import Summary
 
 SIGN = "mlxtop sweep"
 FORMAT = 1

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from mlxtop.core.text import cell
 from mlxtop.core.units import format_size
-from mlxtop.sweep.advice import in_rounds
 from mlxtop.sweep.interval import Spread
-from mlxtop.sweep.outcome import Row, Summary, is_disturbed
-from mlxtop.sweep.reading import METRICS, Metric, Reading
+from mlxtop.sweep.measurement import METRICS, Metric, Reading
+from mlxtop.sweep.recommendation import in_rounds
+from mlxtop.sweep.results import Row, Summary, is_disturbed
 
 CHOSEN, FRONT = "★", "•"
 LEGEND = f"{CHOSEN} recommended   {FRONT} no other is both faster and smaller   (median, 95 % interval)"

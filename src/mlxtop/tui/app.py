@@ -16,7 +16,7 @@ from textual.events import Event, Key, Print
 from textual.screen import Screen
 
 from mlxtop.core.files import OutputError, put
-from mlxtop.session.protocol import Fleet, Session
+from mlxtop.sessions.session import Fleet, Session
 from mlxtop.tui import theme
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.dialogs import Choice, LeaveDialog

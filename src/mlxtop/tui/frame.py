@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mlxtop.core.columns import Columns
-from mlxtop.core.event import Event, Kind
+from mlxtop.analysis.verdicts import Diagnosis
+from mlxtop.analysis.work import Use
+from mlxtop.core.events import Event, Kind
 from mlxtop.core.limits import MLX_DEFAULT, cache_ceiling
+from mlxtop.core.machine import System, from_told
+from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
-from mlxtop.core.system import System, from_told
 from mlxtop.core.units import Units, format_delta, format_size
-from mlxtop.core.verdicts import Diagnosis
-from mlxtop.core.work import Use
-from mlxtop.session.protocol import Session
-from mlxtop.tui.timeaxis import TimeAxis
+from mlxtop.sessions.session import Session
+from mlxtop.tui.charts.timeaxis import TimeAxis
 
 Tick = tuple[int, Event]
 
@@ -173,7 +173,7 @@ def _rate(session: Session, sample: Sample | None, now: float) -> float | None:
 def explain(session: Session, now: float) -> Diagnosis:
     """What the run looks like at `now`. Takes some 3 ms, however long the run."""
     # Imported when it is first asked for: the first frame does not wait for it.
-    from mlxtop.core.diagnosis import diagnose
+    from mlxtop.analysis.diagnosis import diagnose
 
     budget = session.state.budget
     return diagnose(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from mlxtop.probe import own
+from mlxtop.system import self_usage
 from mlxtop.tui.frame import Own
 
 WINDOW = 2.0
@@ -20,7 +20,7 @@ class Meter:
 
     def read(self) -> Own:
         """What it was in the last whole window."""
-        now, cpu = time.monotonic(), own.cpu()
+        now, cpu = time.monotonic(), self_usage.cpu()
         if now - self._then >= WINDOW:
             share = (cpu - self._cpu_then) / (now - self._then) if self._cpu_then else None
             self._own = Own(share, self._memory())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from textual.drivers.linux_driver import LinuxDriver
 
 from mlxtop.core.errors import UsageError
-from mlxtop.probe import own
+from mlxtop.system import self_usage
 from mlxtop.tui.keyboard import read_keyboard
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _open_terminal() -> int:
         raise UsageError("There is no terminal to draw on: start mlxtop in one.") from error
 
 
-@own.counted()
+@self_usage.counted()
 def _read_lines(fd: int, write: Callable[[str], None]) -> None:
     with open(fd, encoding="utf-8", errors="replace", newline="\n") as lines:
         while line := lines.readline(LONGEST):

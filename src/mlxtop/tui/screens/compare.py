@@ -10,8 +10,8 @@ from textual.widgets import Footer, Static
 
 from mlxtop.tui.binding import key
 from mlxtop.tui.frame import Frame
+from mlxtop.tui.panels.limit_comparison import Compared
 from mlxtop.tui.screens.help import Manual
-from mlxtop.tui.widgets.compared import Compared
 
 REDRAW_EVERY = 1.0
 BESIDE = 6

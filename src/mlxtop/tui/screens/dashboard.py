@@ -11,35 +11,35 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
+from mlxtop.analysis.limit_comparison import Comparison
+from mlxtop.analysis.verdicts import Diagnosis
+from mlxtop.analysis.work import Use
 from mlxtop.core.budget import Ask
 from mlxtop.core.census import Census
-from mlxtop.core.columns import Columns
-from mlxtop.core.comparison import Comparison
 from mlxtop.core.limits import Knob, step
+from mlxtop.core.resample import Columns
 from mlxtop.core.units import DEFAULT, Size
-from mlxtop.core.verdicts import Diagnosis
-from mlxtop.core.work import Use
-from mlxtop.session.guard import set_budget
-from mlxtop.session.protocol import Session, Wish
+from mlxtop.sessions.budget_monitor import set_budget
+from mlxtop.sessions.session import Session, Wish
 from mlxtop.tui.binding import key
-from mlxtop.tui.canvas import Canvas, Ground, Panels
+from mlxtop.tui.charts.axis import Axis
+from mlxtop.tui.charts.sparkline import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
 from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
 from mlxtop.tui.meter import Meter
+from mlxtop.tui.panel import Canvas, Ground, Panels
+from mlxtop.tui.panels.breakdown import Where
+from mlxtop.tui.panels.delta import Since
+from mlxtop.tui.panels.header import Header
+from mlxtop.tui.panels.keys import Keys
+from mlxtop.tui.panels.limit_comparison import Compared
+from mlxtop.tui.panels.limits import Limits
+from mlxtop.tui.panels.machine import Machine
+from mlxtop.tui.panels.output import Output
+from mlxtop.tui.panels.prompt import PromptLine
+from mlxtop.tui.panels.run_stats import RunFigures
+from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
 from mlxtop.tui.stack import is_seen
-from mlxtop.tui.widgets.axis import Axis
-from mlxtop.tui.widgets.chart import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
-from mlxtop.tui.widgets.compared import Compared
-from mlxtop.tui.widgets.header import Header
-from mlxtop.tui.widgets.keys import Keys
-from mlxtop.tui.widgets.limits import Limits
-from mlxtop.tui.widgets.machine import Machine
-from mlxtop.tui.widgets.output import Output
-from mlxtop.tui.widgets.prompt import PromptLine
-from mlxtop.tui.widgets.run import RunFigures
-from mlxtop.tui.widgets.since import Since
-from mlxtop.tui.widgets.status import Status
-from mlxtop.tui.widgets.where import Where
 
 FRAMES_PER_SECOND = 4
 ALL_EVERY = 2

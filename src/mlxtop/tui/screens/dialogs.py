@@ -11,13 +11,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from mlxtop.analysis.verdicts import Diagnosis
 from mlxtop.core.budget import Ask, parse_budget, resolve
 from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import KNOBS, Knob, Limit
 from mlxtop.core.state import Mark
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Size, Units, format_clock, format_size, parse_size
-from mlxtop.core.verdicts import Diagnosis
 from mlxtop.tui.frame import Frame
 
 

@@ -10,17 +10,11 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
-from mlxtop.probe import footprint
-from mlxtop.session.protocol import Fleet, Member
+from mlxtop.sessions.session import Fleet, Member
+from mlxtop.system import footprint
 from mlxtop.tui.binding import key
-from mlxtop.tui.frame import Frame, Own, View
-from mlxtop.tui.heights import ROOM_FOR_OUTPUT, Heights, heights
-from mlxtop.tui.meter import Meter
-from mlxtop.tui.screens.help import PROSE, SIGNS, Manual
-from mlxtop.tui.stack import is_seen
-from mlxtop.tui.widgets.fleetbar import FleetHeader, FleetMachine, FleetStatus
-from mlxtop.tui.widgets.lanes import ABOVE, BELOW, ENDED, FleetCanvas, gutter
-from mlxtop.tui.widgets.lineup import (
+from mlxtop.tui.charts.series_cache import Trace, add
+from mlxtop.tui.fleet_frame import (
     RATE,
     Candidate,
     Lane,
@@ -33,10 +27,16 @@ from mlxtop.tui.widgets.lineup import (
     lately,
     together,
 )
-from mlxtop.tui.widgets.multiples import Multiples, Picker, Strangers, Sum, Times
-from mlxtop.tui.widgets.output import Output
-from mlxtop.tui.widgets.prompt import PromptLine
-from mlxtop.tui.widgets.trace import Trace, add
+from mlxtop.tui.frame import Frame, Own, View
+from mlxtop.tui.heights import ROOM_FOR_OUTPUT, Heights, heights
+from mlxtop.tui.meter import Meter
+from mlxtop.tui.panels.fleetbar import FleetHeader, FleetMachine, FleetStatus
+from mlxtop.tui.panels.output import Output
+from mlxtop.tui.panels.prompt import PromptLine
+from mlxtop.tui.panels.session_list import Multiples, Picker, Strangers, Sum, Times
+from mlxtop.tui.panels.session_row import ABOVE, BELOW, ENDED, FleetCanvas, gutter
+from mlxtop.tui.screens.help import PROSE, SIGNS, Manual
+from mlxtop.tui.stack import is_seen
 
 FRAMES_PER_SECOND = 2
 JUDGE_EVERY = 2.0

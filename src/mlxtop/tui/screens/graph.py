@@ -13,10 +13,10 @@ from textual.widgets import Footer, Static
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, format_clock, format_size, format_span
 from mlxtop.tui.binding import key
-from mlxtop.tui.canvas import Canvas
+from mlxtop.tui.charts.sparkline import CacheChart, Chart, nice
 from mlxtop.tui.frame import DRAWN, Frame
+from mlxtop.tui.panel import Canvas
 from mlxtop.tui.screens.help import PROSE, WORDS, Manual
-from mlxtop.tui.widgets.chart import CacheChart, Chart, nice
 
 REDRAW_EVERY = 1.0
 COLOURS = {"footprint": "beyond"}

@@ -4,8 +4,8 @@ from textual.binding import Binding
 
 from mlxtop.core.playhead import Playhead
 from mlxtop.tui.binding import key
+from mlxtop.tui.charts.sparkline import GUTTER
 from mlxtop.tui.screens.dashboard import Dashboard
-from mlxtop.tui.widgets.chart import GUTTER
 
 LIVE = ("pause", "pan", "live")
 """What a live session does with the keys that move through time here."""

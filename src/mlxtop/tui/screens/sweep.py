@@ -16,10 +16,10 @@ from textual.widgets import Footer, Static
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock, format_size, format_span
 from mlxtop.sweep import table
-from mlxtop.sweep.advice import FEWEST_ROUNDS
-from mlxtop.sweep.outcome import Row
+from mlxtop.sweep.recommendation import FEWEST_ROUNDS
+from mlxtop.sweep.results import Row
 from mlxtop.sweep.runner import Progress, Sweep
-from mlxtop.tui.scatter import RGB, scatter
+from mlxtop.tui.charts.scatter import RGB, scatter
 from mlxtop.tui.screens.help import Manual
 
 CHART_LEAST, CHART_MOST = 9, 30

@@ -1,0 +1,132 @@
+"""How wishes are carried out in somebody else's program: where it is safe, and when it is not, made so.
+
+A safe point is a moment on a thread of the program's between two calls of `eval`. A program that comes by
+none is helped along by the agent's thread.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from mlxtop.agent.event_log import News
+from mlxtop.core.events import Kind
+from mlxtop.mlx import backend
+
+SAFE_WITHIN = 0.25
+"""Seconds to wait for the program to come by a safe point, before another way is looked for."""
+IDLE_SHARE = 0.2
+"""Share of a core below which a program counts as doing nothing."""
+OVERDUE = 1.5
+"""Seconds after which a wish is carried out beside a program whose main thread does not come by either."""
+MOST = 100
+"""Wishes that may wait for a safe point."""
+
+
+class Wishes:
+    """What was asked for and not done yet. `safe_point` is called where the main thread had to be stopped."""
+
+    def __init__(self, news: News, safe_point: Callable[[bool], None]) -> None:
+        self._news = news
+        self._safe_point = safe_point
+        self._settle = backend.load().synchronize
+        self._pending: Any = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what was asked for: a fork's child obeys nobody yet."""
+        self._todo: deque[tuple[float, Callable[[], None], bool]] = deque()
+        self.due = False
+        """Whether a safe point has something to do: the one thing a program's step asks for."""
+        self.inside = False
+        """Whether the program is in an `eval`: it will come by at its next."""
+        self._obeying = threading.Lock()
+        self._cpu_then = (0.0, 0.0)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a wish has not been carried out yet."""
+        return bool(self._todo)
+
+    def ask(self, act: Callable[[], None], after: bool = False) -> None:
+        """Has `act` done at the next safe point, or the next one `after` an `eval`: there most of what the
+        program holds is computed. Raises `ValueError` when too many wait already."""
+        if len(self._todo) >= MOST:
+            raise ValueError("too many wishes")
+        now = time.monotonic()
+        if not self._todo:
+            self._cpu_then = now, sum(os.times()[:2])
+        self._todo.append((now, act, after))
+        self.due = True
+
+    def obey(self, before: bool) -> None:
+        """Carries out what was asked, on this thread of the program's; `before` an `eval`, what may be."""
+        if self._todo and self._obeying.acquire(blocking=False):
+            try:
+                # With the GIL free: on the CPU backend the setters wait with it held.
+                self._settle()
+                self._carry_out(before)
+            finally:
+                self._obeying.release()
+
+    def help_along(self, now: float) -> None:
+        """Looks after wishes that no safe point has come for: a program that waits for a request comes by
+        none, nor does one that never calls `eval`.
+
+        Then the agent's thread, which calls this, obeys: at once where setters only take a lock (Metal,
+        CUDA), else when the program does nothing that they would wait for. One that computes is stopped for a
+        moment on its main thread.
+        """
+        try:
+            asked = self._todo[0][0]
+        except IndexError:
+            # Nothing is asked for, or the program came by just now.
+            return
+        then, cpu_then = self._cpu_then
+        if now - then < SAFE_WITHIN:
+            return
+        quiet = (sum(os.times()[:2]) - cpu_then) / (now - then) < IDLE_SHARE
+        self._cpu_then = now, sum(os.times()[:2])
+        # A worker that never calls `eval` has little queued: what the setters wait for is short.
+        never = not self.inside and now - asked > OVERDUE
+        if not quiet and not never and backend.name() == "CPU":
+            self._interrupt()
+        elif self._obeying.acquire(blocking=False):
+            try:
+                self._carry_out()
+            finally:
+                self._obeying.release()
+
+    def _carry_out(self, before: bool = False) -> None:
+        # Put down first: what is asked for from here on raises it again.
+        self.due = False
+        later = []
+        while self._todo:
+            wish = self._todo.popleft()
+            _, act, after = wish
+            if before and after:
+                later.append(wish)
+                continue
+            try:
+                act()
+            except Exception as error:
+                self._news.emit(Kind.ERROR, message=f"{type(error).__name__}: {error}", phase="limit")
+        if later:
+            self._todo.extendleft(reversed(later))
+            self.due = True
+
+    def _interrupt(self) -> None:
+        """Has the main thread come by a safe point between two of its instructions, as a signal would."""
+        import ctypes
+
+        if self._pending is None:
+
+            def come_by(_: object) -> int:
+                self._safe_point(False)
+                return 0
+
+            # Kept for good: Python may call it whenever it likes.
+            self._pending = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(come_by)
+        ctypes.pythonapi.Py_AddPendingCall(self._pending, None)

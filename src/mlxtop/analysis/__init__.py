@@ -1,0 +1,1 @@
+"""What the numbers of a session mean: trends, verdicts, and limits compared."""

@@ -1,0 +1,78 @@
+"""The floor of a sawtooth, and whether something really grows."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from mlxtop.analysis import thresholds as bar
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.stats import Slope, theil_sen
+
+Found = Literal["no", "unclear", "yes"]
+
+
+class Growth(NamedTuple):
+    """What became of a floor over `span` seconds: whether it grew, by how many bytes, how steadily."""
+
+    found: Found
+    grown: int = 0
+    span: float = 0.0
+    slope: Slope = Slope(0.0, 0.0, 0.0, 0.0)
+    why: str = ""
+    """Why it is not a growth, in a few words."""
+
+
+def floors(lows: Sequence[int], per: int) -> list[int | None]:
+    """The lower envelope: the lowest of every `per` values, `None` where none is known."""
+    groups = [[v for v in lows[i : i + per] if v != UNKNOWN] for i in range(0, len(lows), per)]
+    return [min(group) if group else None for group in groups]
+
+
+def growth(times: Sequence[float], floors: Sequence[float | None], least: float) -> Growth:
+    """Whether `floors` at `times` grow by at least `least` bytes, steadily, and still do.
+
+    Neither a step, nor a warm-up that levels off, nor a swing is a growth.
+    """
+    known = [(t, v) for t, v in zip(times, floors, strict=True) if v is not None]
+    if len(known) < bar.KNOWN:
+        return Growth("unclear", why="samples are missing")
+    slope = theil_sen([t for t, _ in known], [v for _, v in known])
+    if slope is None:
+        return Growth("unclear", why="samples are missing")
+    (first, low), (last, high) = known[0], known[-1]
+    span = last - first
+    grown = int(min(high - low, slope.value * span))
+    found, why = _judge(known, slope, least)
+    if found == "yes" and grown < least:
+        found, why = "unclear", "it is small"
+    return Growth(found, grown, span, slope, why)
+
+
+def _judge(known: Sequence[tuple[float, float]], slope: Slope, least: float) -> tuple[Found, str]:
+    (first, low), (last, high) = known[0], known[-1]
+    net = high - low
+    if net < max(least, 1) or slope.low <= 0:
+        return "no", ""
+    rises = [w - v for (_, v), (_, w) in pairwise(known)]
+    places = [i for i, rise in enumerate(rises) if rise >= bar.RISE * net]
+    # Growth in steps may rest between them, but not longer than it did before.
+    rest = max((b - a for a, b in pairwise(places)), default=1)
+    if len(rises) - 1 - places[-1] > rest:
+        return "no", "it has stopped"
+    step = max(rises)
+    if step > bar.STEP * net:
+        return ("no", "it was one step") if net - step < least else ("unclear", "most of it was one step")
+    lately = (high - _at(known, last - (last - first) / 3)) / net
+    if lately < bar.LATELY:
+        return ("no" if lately < bar.LEVELLED else "unclear"), "it levels off"
+    if slope.tau < bar.TAU:
+        return "unclear", "it goes up and down"
+    if len(places) < bar.RISES:
+        return "unclear", "it rose in a few steps"
+    return "yes", ""
+
+
+def _at(known: Sequence[tuple[float, float]], time: float) -> float:
+    """The value at `time`, on the line between the two known beside it."""
+    (t, v), (u, w) = next(pair for pair in pairwise(known) if time <= pair[1][0])
+    return v + (w - v) * (time - t) / (u - t)

@@ -1,0 +1,229 @@
+"""How `mlxtop sweep` runs: with a screen or without, and what it leaves behind."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from mlxtop.cli.hard_exit import leave, tell, tell_last
+from mlxtop.cli.signals import catch
+from mlxtop.core.files import OutputError, is_regular, put
+from mlxtop.core.text import block
+from mlxtop.core.units import format_span
+from mlxtop.inference.options import Options
+from mlxtop.sweep import store, table
+from mlxtop.sweep.command_executor import CommandBench
+from mlxtop.sweep.executor import Bench, ModelBench
+from mlxtop.sweep.html_report import page
+from mlxtop.sweep.measurement import Reading
+from mlxtop.sweep.plan import Plan
+from mlxtop.sweep.recommendation import too_few
+from mlxtop.sweep.results import Summary
+from mlxtop.sweep.runner import Sweep
+from mlxtop.sweep.store import Stored
+from mlxtop.system import self_usage
+from mlxtop.tui.charts.scatter import scatter
+
+STDOUT = Path("-")
+CHART_COLUMNS, CHART_ROWS = 96, 20
+WIDE = 160
+"""Columns of a table that goes to no terminal."""
+LEAVE_WITHIN = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where the result goes; `-` is standard output, which then gets nothing else."""
+
+    json: Path | None
+    csv: Path | None
+    markdown: Path | None
+    html: Path | None
+
+    @property
+    def takes_stdout(self) -> bool:
+        return STDOUT in (self.json, self.csv, self.markdown, self.html)
+
+    def keep(self, summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
+        """After every cell: the file that --resume takes. A device or a FIFO is written once, at the end."""
+        if self._kept is not None:
+            put(self._kept, store.text(summary, facts, readings))
+
+    @property
+    def _kept(self) -> Path | None:
+        """The file that is written after every cell."""
+        again = self.json is not None and self.json != STDOUT and is_regular(self.json)
+        return self.json if again else None
+
+    def end(self, sweep: Sweep) -> None:
+        """Writes everything that was asked for. Raises `OutputError`."""
+        summary, facts = sweep.summary, sweep.facts
+        if self.csv is not None:
+            _put(self.csv, table.comma_separated(summary, sweep.readings))
+        if self.markdown is not None:
+            _put(self.markdown, table.markdown(summary, facts, charts(summary)))
+        if self.html is not None:
+            _put(self.html, page(summary, facts, sweep.readings))
+        if self.json == STDOUT:
+            _put(STDOUT, json.dumps(store.to_json(summary, facts, sweep.readings)) + "\n")
+        elif self.json is not None and self._kept is None:
+            _put(self.json, store.text(summary, facts, sweep.readings))
+
+
+def _put(out: Path, text: str) -> None:
+    if out == STDOUT:
+        click.echo(text, nl=False)
+        return
+    put(out, text, tell)
+
+
+def make(plan: Plan, options: dict[str, Any], **more: Any) -> Sweep:
+    """The sweep of a model, under `options` of its own, or of a command."""
+    bench: Bench
+    if plan.max_tokens == 0:
+        bench = CommandBench(plan)
+    else:
+        model = None if plan.subject == "demo" else plan.subject
+        bench = ModelBench(plan, Options(model=model, seed=plan.seed, **options))
+    return Sweep(plan, bench, **more)
+
+
+def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, outputs: Outputs) -> NoReturn:
+    """Measures, tells how far it is, and prints the result."""
+    told: list[Any] = [None]
+
+    def changed(sweep: Sweep) -> None:
+        line = progress_line(sweep)
+        if line is not None and line != told[0]:
+            told[0] = line
+            with suppress(OSError):
+                tell(line)
+
+    few = too_few(plan.rounds)
+    if few is not None:
+        tell(few)
+    sweep = make(plan, options, changed=changed, keep=outputs.keep, stored=stored)
+    signals: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if signals:
+            leave(128 + number)
+        signals.append(number)
+        sweep.stop()
+
+    catch(interrupt)
+    sweep.run()
+    finish(sweep, outputs, 128 + signals[0] if signals else 0)
+
+
+def progress_line(sweep: Sweep) -> str | None:
+    """One line on what is done next."""
+    progress, plan = sweep.progress, sweep.plan
+    if progress.stage == "load":
+        return f"loads {plan.subject}" if plan.max_tokens else None
+    if progress.cell is None:
+        return None
+    what = plan.label(progress.cell.arm)
+    if plan.max_tokens:
+        what += f", prompt {plan.lengths[progress.cell.length]}"
+    if progress.stage == "warm-up":
+        return f"warms up: {what}"
+    left = "" if progress.left is None else f", {format_span(round(progress.left))} left at most"
+    return f"{progress.done + 1} of {progress.total}: {what}{left}"
+
+
+def run_screen(plan: Plan, options: dict[str, Any], stored: Stored | None, outputs: Outputs) -> NoReturn:
+    """Measures under a screen; when that is left, prints the result."""
+    from mlxtop.tui.app import MlxtopApp
+    from mlxtop.tui.screens.sweep import SweepScreen
+    from mlxtop.tui.terminal import terminal
+
+    printed: list[str] = []
+    with terminal(printed.append):
+        sweep = make(plan, options, keep=outputs.keep, stored=stored)
+        screen = SweepScreen(sweep)
+        sweep.changed = screen.changed
+        thread = threading.Thread(target=self_usage.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
+        app = MlxtopApp(first=screen, opened=thread.start)
+        app.run()
+    tell_last(app)
+    code = app.return_code or 0
+    if app.crashed:
+        print("\n".join(printed), file=sys.stderr)
+    if thread.is_alive():
+        sweep.stop()
+        thread.join(LEAVE_WITHIN)
+    if sweep.progress.stage == "stopped" and code == 0:
+        code = 130
+    finish(sweep, outputs, code)
+
+
+def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
+    """Prints and writes the result, and ends the process."""
+    try:
+        if sweep.failure is not None:
+            tell(f"{sweep.failure}")
+            code = sweep.failure.exit_code
+        elif sweep.progress.stage != "done":
+            tell(f"{interrupted(sweep, outputs.json)}")
+        if any(reading.values for reading in sweep.readings):
+            if not outputs.takes_stdout:
+                click.echo(block(report(sweep)))
+            outputs.end(sweep)
+        sys.stdout.flush()
+    except OutputError as error:
+        tell(str(error))
+        code = code or error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 128 + signal.SIGPIPE
+    leave(code)
+
+
+def interrupted(sweep: Sweep, kept: Path | None) -> str:
+    """How far a sweep came that did not come to its end, and how it goes on. `kept` is its --json file."""
+    progress = sweep.progress
+    if not sweep.readings:
+        return "interrupted before the first cell was measured."
+    line = f"interrupted after {progress.done} of {progress.total} cells; "
+    if kept is None:
+        return line + "nothing was kept to go on with: that takes --json FILE."
+    name = "FILE" if kept == STDOUT else shlex.quote(str(kept))
+    return f"{line}mlxtop sweep --resume {name} goes on."
+
+
+def report(sweep: Sweep) -> str:
+    """Charts, table, sentence and notes as text."""
+    summary = sweep.summary
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+    parts = [charts(summary, min(width, CHART_COLUMNS)), table.text(summary, width)]
+    notes = [f"- {note}" for note in [*summary.notes, table.machine(summary, sweep.facts)]]
+    parts += [summary.advice.sentence, "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def charts(summary: Summary, width: int = CHART_COLUMNS) -> str:
+    """A chart for each prompt length, one under the other."""
+    found = []
+    for i in range(len(summary.plan.lengths)):
+        drawn = scatter(summary, i, width, CHART_ROWS)
+        if drawn:
+            found.append(f"{caption(summary, i)}\n{drawn}")
+    return "\n\n".join(found)
+
+
+def caption(summary: Summary, length: int) -> str:
+    """What a chart shows."""
+    tokens = summary.plan.lengths[length]
+    after = f", prompt of {tokens:,} tokens" if tokens else ""
+    return f"{summary.speed.title} against peak total{after}"

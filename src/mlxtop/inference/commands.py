@@ -1,0 +1,67 @@
+"""What others may ask of the thread that owns MLX."""
+
+from dataclasses import dataclass
+
+from mlxtop.core.limits import Knob
+from mlxtop.core.units import Size
+from mlxtop.inference.options import Options
+from mlxtop.inference.prompts import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    knob: Knob
+    value: Size
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A prompt that a person typed: it is next, and whatever runs now ends."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """One generation under options of its own: of these, those that concern a generation count."""
+
+    prompt: Prompt
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Runs Python's garbage collector."""
+
+    who: str
+
+
+class Census:
+    """Counts the live arrays."""
+
+
+class Start: ...
+
+
+class Stop: ...
+
+
+class Forget:
+    """Ends the conversation: the next prompt begins with an empty KV cache."""
+
+
+class Quit: ...
+
+
+Command = SetLimit | Clear | Reset | Collect | Census | Say | Generate | Start | Stop | Forget | Quit

@@ -1,0 +1,87 @@
+"""How large a model is, before any of its weights is computed: refused where it is more than there is.
+
+mlx-lm builds a model as Python objects whose arrays know their shapes and are computed later. A config whose
+numbers cannot be is refused before that, for each layer takes 100 KB and a millisecond even without weights.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlxtop.core.errors import MlxtopError
+from mlxtop.core.text import one_line, shortened
+from mlxtop.core.units import format_size
+from mlxtop.mlx import device
+
+POSITIVE = ("num_hidden_layers", "hidden_size", "vocab_size")
+"""What a config may leave out, but not have wrong."""
+LONGEST = 2**31 - 1
+"""The largest dimension of an array of MLX's."""
+MOST_LAYERS, MOST_EXPERTS = 1_000, 10_000
+MOST_PARTS = 200_000
+"""Layers times experts."""
+_LAYERS = re.compile(r"(?:num|n)_(?:\w+_)?(?:layers?|blocks?)", re.ASCII)
+_EXPERTS = re.compile(r"(?:num|n)_(?:\w+_)?experts?", re.ASCII)
+_DEEPEST = 8
+
+
+class SizeError(MlxtopError):
+    """A model whose sizes cannot be, or are more than there is."""
+
+
+def check_config(config: Mapping[str, Any], file: Path) -> None:
+    """Raises `SizeError` for a config whose numbers cannot be those of a model."""
+    text = config.get("text_config")
+    about = text if isinstance(text, dict) else config
+    for name in POSITIVE:
+        value = about.get(name)
+        if value is not None and (type(value) is not int or not 0 < value <= LONGEST):
+            said = one_line(shortened(repr(value)))
+            raise SizeError(f"{file}: {name} is {said}, and must be a whole number from 1 to {LONGEST:,}.")
+    layers = _highest(config, _LAYERS, MOST_LAYERS, file)
+    experts = _highest(config, _EXPERTS, MOST_EXPERTS, file)
+    if layers * experts > MOST_PARTS:
+        raise SizeError(
+            f"{file} asks for {layers:,} layers of {experts:,} experts: no model of mlx-lm has so many."
+        )
+
+
+def _highest(config: Mapping[str, Any], names: re.Pattern[str], most: int, file: Path) -> int:
+    """The highest of the counts of these names. Raises `SizeError` for one that cannot be."""
+    highest = 1
+    for part in _parts(config):
+        for name, value in part.items():
+            if type(value) not in (int, float) or not names.fullmatch(name):
+                continue
+            if not 0 <= value <= most:
+                raise SizeError(f"{file}: {name} is {value:,}, and must be from 0 to {most:,}.")
+            highest = max(highest, int(value))
+    return highest
+
+
+def _parts(config: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """A config and the configs in it."""
+    yield config
+    for value in config.values():
+        if isinstance(value, dict) and depth < _DEEPEST:
+            yield from _parts(value, depth + 1)
+
+
+def check_weights(name: str, weights: int, budget: int | None, made: bool) -> None:
+    """Raises `SizeError` when so many bytes of weights are more than was named, or than this machine has.
+
+    `made`: they are random weights, which must find free memory. A checkpoint may push others out.
+    """
+    facts = device.facts(packages=False)
+    most, what = device.ceiling(facts if made else {**facts, "working_set": None})
+    said = f"The weights of {name} are {format_size(weights)}, more than"
+    if budget is not None and weights > budget:
+        raise SizeError(
+            f"{said} the budget of {format_size(budget)}: take fewer bits, a smaller model or another budget."
+        )
+    if weights > most:
+        raise SizeError(f"{said} {what}, {format_size(most)}: take fewer bits or a larger machine.")
+    free = device.room(facts)
+    if made and weights > free:
+        raise SizeError(f"{said} the {format_size(free)} of memory that are free now: free some first.")

@@ -1,0 +1,1 @@
+"""What the agent and its viewers share: the protocol, the sockets, the names in the environment."""

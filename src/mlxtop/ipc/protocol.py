@@ -1,0 +1,59 @@
+"""What agent and viewer say to each other: one JSON object a line, each with a `type`.
+
+The agent speaks first. Its `hello` and the protocol's number in it never change their form, so that any
+two versions can tell each other which of them to upgrade.
+
+Agent to viewer:
+    hello    protocol, mlxtop, pid, argv, started, now, interval, run, rank, log, watched, footprint, counters
+    facts    facts (see `mlx/device.py`) and limits (value, who, default of each): once MLX is in use
+    phases   names: all phases so far; a sample's `phase` is an index into them
+    samples  rows: each the fields of `core.history.Sample` but `total`; cpu: seconds the agent's thread used
+    event    time, kind and the event's data: see `core.event.Kind`
+    refused  why
+    bye      the program comes to its end
+Viewer to agent:
+    hello    protocol, mlxtop, pid, role (`look` or `watch`)
+    limit    knob, bytes (`null` is MLX's default), who
+    clear, reset, collect   who
+    mark     name, who
+    census
+    interval seconds
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from mlxtop import __version__
+from mlxtop.core.parsing import parse_json
+
+PROTOCOL = 1
+LONGEST_WISH = 4_096
+"""Bytes of the longest line an agent reads."""
+LONGEST_LINE = 2**20
+"""Bytes of the longest line a viewer reads."""
+_ROW = b"[%.6f" + b",%d" * 10 + b"]"
+
+
+def line(kind: str, /, **fields: Any) -> bytes:
+    """One message, ready to be sent."""
+    return json.dumps({"type": kind, **fields}, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def samples(cpu: float, rows: Iterable[tuple[Any, ...]]) -> bytes:
+    """A message of samples. Made without `json`, whose cold code would be most of what a tick costs."""
+    return b'{"type":"samples","cpu":%.6f,"rows":[%s]}\n' % (cpu, b",".join([_ROW % row for row in rows]))
+
+
+def read(text: bytes | bytearray) -> dict[str, Any]:
+    """One line → one message. Raises `ValueError` for anything that is none."""
+    message = parse_json(text)
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise ValueError("not a message")
+    return message
+
+
+def hello(role: str) -> bytes:
+    """What a viewer says first."""
+    return line("hello", protocol=PROTOCOL, mlxtop=__version__, pid=os.getpid(), role=role)

@@ -1,0 +1,60 @@
+"""The variables of the functions that are running, in all threads."""
+
+import inspect
+import sys
+import threading
+import types
+from typing import Any
+
+from mlxtop.mlx.census.foreign import file_name, text
+
+FRAMES: dict[type, str] = {
+    types.GeneratorType: "gi_frame",
+    types.CoroutineType: "cr_frame",
+    types.AsyncGeneratorType: "ag_frame",
+}
+"""What runs later, and where its frame is."""
+_OURS = __name__.rpartition(".")[0]
+_SNAPSHOTS = sys.version_info < (3, 13)  # before PEP 667 a frame keeps the dict that `f_locals` makes
+
+
+def frames() -> list[types.FrameType]:
+    """The frames of all threads but the census's own, the outermost first."""
+    found: list[types.FrameType] = []
+    tops = sys._current_frames()
+    frame: types.FrameType | None = None
+    try:
+        for frame in tops.values():
+            stack = []
+            while frame is not None:
+                if not text(dict.get(frame.f_globals, "__name__")).startswith(_OURS):
+                    stack.append(frame)
+                frame = frame.f_back
+            found += reversed(stack)
+    finally:
+        tops.clear()  # it has this function's own frame in it, and would keep itself alive
+        frame = None
+    return found
+
+
+def variables_of(frame: types.FrameType) -> dict[str, Any]:
+    """The variables of a frame, leaving nothing of them behind in it."""
+    names = frame.f_locals
+    if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        return dict.copy(names) if type(names) is dict else {}  # a module's or a class's own
+    if not _SNAPSHOTS:
+        return dict(names)
+    copy = dict.copy(names)
+    # The frame would keep what its variables were until it ends. But if the program called `locals()` it has
+    # that dict, and where a tracer runs, what is missing in the dict would be deleted in the function.
+    hooks = (frame.f_trace, sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
+    if sys.getrefcount(names) <= 3 and all(hook is None for hook in hooks):
+        for name in copy:
+            names.pop(name, None)
+    return copy
+
+
+def place_of(frame: types.FrameType) -> str:
+    code = frame.f_code
+    line = frame.f_lineno or code.co_firstlineno
+    return f"{file_name(code.co_filename)}:{line} {code.co_name}()"

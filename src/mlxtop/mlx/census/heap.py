@@ -1,0 +1,267 @@
+"""The heap: what the garbage collector knows, what is inside of it, and what refers to what."""
+
+import gc
+import sys
+import time
+import types
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, get_args
+
+from mlxtop.mlx.census.foreign import (
+    GLOBALS,
+    MEMBERS,
+    MRO,
+    Found,
+    class_name,
+    class_of,
+    derives,
+    join,
+    key_name,
+    layout_of,
+    text,
+)
+
+Kind = Literal[
+    "array", "module", "cache", "like a cache", "optimizer", "dict", "list", "tuple", "set",
+    "function", "holder", "leaf"
+]  # fmt: skip
+Pair = tuple[Any, Any]
+"""An owner and what it refers to, or a key and its value."""
+
+LONG = 100_000
+"""A container with more entries is not opened: its arrays are counted, but not named after it."""
+DEEP = 12
+"""How far down containers are opened from something with a name."""
+CHUNK = 512
+"""Objects between two looks at the clock."""
+SEARCH = 0.8
+"""The share of the time after which what was found is told."""
+SCAN = 0.5
+"""The share of the time that finding the arrays, modules, caches and optimizers may take."""
+
+CONTAINERS: tuple[Kind, ...] = ("dict", "list", "tuple")
+_TELLING: tuple[Kind, ...] = ("array", "module", "optimizer", "cache", "like a cache")
+_CACHES = "mlx_lm.models.cache"
+_BUILT_IN: tuple[tuple[Kind, type], ...] = (
+    ("dict", dict),
+    ("list", list),
+    ("tuple", tuple),
+    ("set", set),
+    ("function", types.FunctionType),
+)
+# Objects the collector knows in thousands that never refer to an array themselves.
+_LEAVES = (
+    types.BuiltinFunctionType,
+    types.ClassMethodDescriptorType,
+    types.CodeType,
+    types.GetSetDescriptorType,
+    types.MappingProxyType,
+    types.MemberDescriptorType,
+    types.MethodDescriptorType,
+    types.MethodWrapperType,
+    types.ModuleType,
+    types.WrapperDescriptorType,
+    weakref.ReferenceType,
+    classmethod,
+    property,
+    staticmethod,
+)
+
+
+class TimeUp(Exception):
+    """The time for the census is over."""
+
+
+class Heap:
+    """The objects of this process by their kind, read for `budget` seconds of this thread's processor time.
+
+    Whatever takes long raises `TimeUp` at its share of them; `scan` returns.
+    """
+
+    def __init__(self, array: type, budget: float) -> None:
+        began = time.thread_time()
+        self._deadline, self._end = began + SEARCH * budget, began + budget
+        self._scan_until = began + SCAN * budget
+        self._array = array
+        self._buffer_size = GLOBALS.__get__(sys.modules["mlx.core"]).get("get_array_buffer_size")
+        self._module = class_of("mlx.nn", "Module")
+        self._optimizer = class_of("mlx.optimizers", "Optimizer")
+        self._kinds: dict[int, Kind] = {}
+        self._types: list[type] = []  # keeps what `_kinds` has the ids of
+        self._layouts: dict[int, tuple[Any, list[Found]]] = {}
+        self.arrays: dict[int, Any] = {}
+        """Every array found, by its id."""
+        self.things: dict[Kind, list[Any]] = {kind: [] for kind in get_args(Kind)}
+        """What else may lead to one, by its kind."""
+
+    def scan(self, objects: list[Any]) -> bool:
+        """Finds what is telling among all objects. Returns whether there was time for all."""
+        dull: set[int] = set()
+        for start in range(0, len(objects), CHUNK):
+            if time.thread_time() > self._scan_until:
+                return False
+            chunk = objects[start : start + CHUNK]
+            # Most have nothing but dull types in them, which is seen without a step of Python for each.
+            if dull.issuperset(map(id, map(type, chunk))):
+                continue
+            for thing in chunk:
+                kind = self.kind(thing)
+                if kind == "array":
+                    self.arrays[id(thing)] = thing
+                elif kind in _TELLING:
+                    self.things[kind].append(thing)
+                else:
+                    dull.add(id(type(thing)))
+        return True
+
+    def sort(self, objects: list[Any]) -> None:
+        """Puts everything that may refer to an array, or to what refers to one, with its kind."""
+        kinds, heap = self._kinds, self.things
+        for start in range(0, len(objects), CHUNK):
+            self.tick()
+            for thing in objects[start : start + CHUNK]:
+                kind = kinds[id(type(thing))]
+                if kind != "leaf" and kind not in _TELLING:
+                    heap[kind].append(thing)
+        heap["dict"] = [thing for thing in heap["dict"] if dict.__len__(thing) <= LONG]
+        heap["list"] = [thing for thing in heap["list"] if list.__len__(thing) <= LONG]
+        heap["tuple"] = [thing for thing in heap["tuple"] if tuple.__len__(thing) <= LONG]
+        heap["set"] = [thing for thing in heap["set"] if set.__len__(thing) <= LONG]
+
+    def kind(self, thing: Any) -> Kind:
+        """What `thing` is to a census, by its class."""
+        cls = type(thing)
+        kind = self._kinds.get(id(cls))
+        if kind is None:
+            kind = self._kinds[id(cls)] = self._kind_of(cls)
+            self._types.append(cls)
+        return kind
+
+    def _kind_of(self, cls: type) -> Kind:
+        if derives(cls, self._array):
+            return "array"
+        if derives(cls, self._module):
+            return "module"
+        if derives(cls, self._optimizer):
+            return "optimizer"
+        if any(text(MEMBERS.__get__(base).get("__module__")) == _CACHES for base in MRO.__get__(cls)):
+            return "cache"
+        for kind, base in _BUILT_IN:
+            if derives(cls, base):
+                return kind
+        if derives(cls, *_LEAVES):
+            return "leaf"
+        return "like a cache" if class_name(cls).endswith("Cache") else "holder"
+
+    def inside(
+        self, root: Any, wanted: Iterable[Kind], through: Iterable[Kind], seen: set[int], most: int = LONG
+    ) -> Iterator[Found]:
+        """Path and object of what is `wanted` in `root`, level by level `through` containers not yet `seen`.
+
+        No more than `most` containers are opened.
+        """
+        level = [("", root)]
+        for _ in range(DEEP):
+            below: list[Found] = []
+            for path, thing in level:
+                if id(thing) in seen:
+                    continue
+                self.tick()
+                seen.add(id(thing))
+                for key, child in self.entries(thing):
+                    kind = self.kind(child)
+                    if kind in wanted:
+                        yield join(path, key_name(key)), child
+                    elif kind in through and len(below) < most and gc.is_tracked(child):
+                        below.append((join(path, key_name(key)), child))
+            most -= len(below)
+            level = below
+
+    def owners(self, sought: dict[int, Any], kinds: Iterable[Kind]) -> Iterator[Pair]:
+        """Who refers to what is sought, and to which of it. May name the same object more than once."""
+        for kind in kinds:
+            things = self.things[kind]
+            for start in range(0, len(things) if sought else 0, CHUNK):
+                self.tick()
+                chunk = things[start : start + CHUNK]
+                if sought.keys().isdisjoint(map(id, gc.get_referents(*chunk))):
+                    continue
+                for thing in chunk:
+                    for child in gc.get_referents(thing):
+                        if id(child) in sought:
+                            yield thing, child
+
+    def key_of(self, container: Any, child: Any) -> str:
+        """The key under which `child` itself, or what a cell holds, is found; empty where it is not."""
+        if type(child) is types.CellType:
+            child = next(iter(gc.get_referents(child)), None)
+        return next((key_name(key) for key, value in self.entries(container) if value is child), "")
+
+    def entries(self, thing: Any) -> Iterable[Pair]:
+        """Keys and values of a container, read as the built-in type it is made of."""
+        match self.kind(thing):
+            case "dict" | "module" if dict.__len__(thing) <= LONG:
+                # A copy of a subclass would go through its `__iter__`, if it has one.
+                return dict.copy(thing).items() if type(thing) is dict else list(dict.items(thing))
+            case "list" if list.__len__(thing) <= LONG:
+                return enumerate(list.copy(thing))
+            case "tuple" if tuple.__len__(thing) <= LONG:
+                return enumerate(tuple.__iter__(thing))
+            case _:
+                return ()
+
+    def attributes(self, thing: Any) -> dict[Any, Any]:
+        """Attributes as they are kept, from the instance's dict and slots: no property runs."""
+        cls = type(thing)
+        layout = self._layouts.get(id(cls))
+        if layout is None:
+            layout = self._layouts[id(cls)] = layout_of(cls)
+        found: dict[Any, Any] = {}
+        for name, slot in layout[1]:
+            try:
+                found[name] = slot.__get__(thing)
+            except AttributeError:
+                continue  # nothing was stored there
+        if layout[0] is not None:
+            attributes = layout[0].__get__(thing)
+            if derives(type(attributes), dict):
+                found.update(dict.copy(attributes))
+                # Asking for it may have made it: the search must find it between the object and its values.
+                self.things["dict"].append(attributes)
+        return found
+
+    def read(self, array: Any, name: str) -> Any:
+        """A property of an array, by MLX's own descriptor."""
+        return MEMBERS.__get__(self._array)[name].__get__(array)
+
+    def computed(self, array: Any) -> bool | None:
+        """Whether an array has memory; `None` where this MLX cannot tell.
+
+        `get_array_buffer_size` (MLX 0.32.3) reads the array's own state: it evaluates nothing, waits for
+        nothing, and refuses what is not computed. Whatever else tells walks the graph, which recurses.
+        """
+        if self._buffer_size is None:
+            return None
+        try:
+            self._buffer_size(array)
+        except ValueError:
+            return False
+        return True
+
+    def is_opened(self, thing: Any) -> bool:
+        """Whether what is inside of it is looked at."""
+        kind = self.kind(thing)
+        for name, built_in in _BUILT_IN[:4]:
+            if kind == name:
+                return bool(MEMBERS.__get__(built_in)["__len__"](thing) <= LONG)
+        return kind not in ("leaf", "array") and not derives(type(thing), type)
+
+    def tick(self) -> None:
+        """Raises `TimeUp` when the time is over, but for what telling of it takes."""
+        if time.thread_time() > self._deadline:
+            raise TimeUp
+
+    def is_over(self) -> bool:
+        """Whether all the time is over."""
+        return time.thread_time() > self._end

@@ -1,0 +1,195 @@
+"""Setting MLX's limits, and knowing who else does.
+
+MLX has no getter for the cache and the wired limit, and before 0.32.3 none for the memory limit: a setter
+returns what was before. So mlxtop asks once, or knows MLX's defaults, and from then on stands between MLX's
+setters and their callers. A reference that a program took to a setter before leads past us.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple
+
+from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.units import UNLIMITED
+from mlxtop.mlx import backend
+
+SETTERS: dict[Knob, str] = {
+    "cache": "set_cache_limit",
+    "memory": "set_memory_limit",
+    "wired": "set_wired_limit",
+}
+CALLS = {"clear_cache": "get_cache_memory", "reset_peak_memory": "get_peak_memory"}
+CPU_CACHE_LIMIT = 32 * 2**20
+"""What MLX's CPU backend starts with (0.31 and 0.32); a test compares it with MLX's own answer."""
+
+
+class Change(NamedTuple):
+    """A limit was set: `knob` from `old` to `new` bytes by `who`."""
+
+    knob: Knob
+    old: int
+    new: int
+    who: str
+
+
+class Call(NamedTuple):
+    """Somebody called `clear_cache` or `reset_peak_memory`; `size` is the cache or the peak before it."""
+
+    name: str
+    size: int
+    who: str
+
+
+class Watch:
+    """Stands between MLX's setters and whoever calls them, and tells `notice` of every call.
+
+    `notice` runs on the caller's thread, right after the call. `remove` puts MLX's own functions back.
+    """
+
+    def __init__(self, notice: Callable[[Change | Call], None]) -> None:
+        self._mx: Any = backend.load()
+        self._notice = notice
+        self._original: dict[str, Any] = {}
+        self._replaced: list[tuple[Any, str, Any]] = []
+
+    def install(self) -> None:
+        """Wraps MLX's functions, and their deprecated likes in `mx.metal`, which call the same C++ directly.
+
+        Touches nothing of MLX's state.
+        """
+        for name in (*SETTERS.values(), *CALLS):
+            self._original[name] = getattr(self._mx, name)
+        for module in (self._mx, self._mx.metal):
+            for knob, name in SETTERS.items():
+                if setter := getattr(module, name, None):
+                    self._put(module, name, setter, self._wrap_setter(knob, setter))
+            for name, size in CALLS.items():
+                if call := getattr(module, name, None):
+                    self._put(module, name, call, self._wrap_call(name, call, getattr(self._mx, size)))
+
+    def _put(self, module: Any, name: str, function: Any, wrapper: Any) -> None:
+        self._replaced.append((module, name, function))
+        setattr(module, name, wrapper)
+
+    def ask(self, fresh: bool = False) -> dict[Knob, int]:
+        """The limits now, in bytes, found by setting each once and back where there is no getter.
+
+        Call it at rest, on the thread that owns MLX, where nobody else sets them meanwhile. No probe evicts
+        anything. The wired limit is left alone where it does something, as a probe may empty Metal's
+        residency sets: it is known where memory is never wired, and in a `fresh` process, in which nobody
+        has set it.
+        """
+        found: dict[Knob, int] = {"memory": self._memory(), "cache": self._there_and_back("cache")}
+        if fresh or backend.no_wiring() is not None:
+            found["wired"] = 0
+        return found
+
+    def _memory(self) -> int:
+        getter = getattr(self._mx, "get_memory_limit", None)
+        return self._there_and_back("memory") if getter is None else int(getter())
+
+    def _there_and_back(self, knob: Knob) -> int:
+        setter = self._setter(knob)
+        found = int(setter(UNLIMITED))
+        setter(found)
+        return found
+
+    def remove(self) -> None:
+        """Gives MLX its own functions back."""
+        for module, name, function in self._replaced:
+            setattr(module, name, function)
+        self._replaced.clear()
+        self._original.clear()
+
+    def set(self, knob: Knob, value: int, who: str) -> Change:
+        """Sets a limit in the name of `who`. Waits for MLX where MLX waits; raises what MLX raises.
+
+        The change tells what MLX took: 0 where nothing is wired, or cached. Set the wired limit at rest only.
+        """
+        change = Change(knob, int(self._setter(knob)(value)), taken(knob, value), who)
+        self._notice(change)
+        return change
+
+    def call(self, name: str, who: str) -> None:
+        """`clear_cache` or `reset_peak_memory` in the name of `who`."""
+        size = self._mx.get_cache_memory() if name == "clear_cache" else self._mx.get_peak_memory()
+        self._original[name]()
+        self._notice(Call(name, size, who))
+
+    def _setter(self, knob: Knob) -> Any:
+        name = SETTERS[knob]
+        return self._original.get(name) or getattr(self._mx, name)
+
+    def _wrap_setter(self, knob: Knob, setter: Any) -> Any:
+        @wraps(setter)
+        def wrapper(limit: int) -> int:
+            old = setter(limit)
+            self._notice(Change(knob, old, taken(knob, limit), caller()))
+            return int(old)
+
+        return wrapper
+
+    def _wrap_call(self, name: str, function: Any, size: Callable[[], int]) -> Any:
+        @wraps(function)
+        def wrapper() -> None:
+            before = size()
+            function()
+            self._notice(Call(name, before, caller()))
+
+        return wrapper
+
+
+def caller() -> str:
+    """File and line of the code outside mlxtop that called MLX: `mlx_lm/generate.py:463`."""
+    frame = sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("mlxtop", "contextlib"):
+        frame = frame.f_back
+    parts = frame.f_code.co_filename.replace("\\", "/").split("/")
+    return f"{'/'.join(parts[-2:])}:{frame.f_lineno}"
+
+
+def taken(knob: Knob, value: int) -> int:
+    """What MLX makes of a limit of `value` bytes: its setters answer, too, where a limit does nothing."""
+    if (knob == "wired" and backend.no_wiring()) or (knob == "cache" and not backend.keeps_a_cache()):
+        return 0
+    return value
+
+
+def defaults(fresh: bool = True) -> dict[Knob, int]:
+    """What MLX starts with, in bytes, as far as that is known without setting anything.
+
+    `fresh`: nobody has set a limit in this process yet. The cache limit of Metal and CUDA is the memory
+    limit; the CPU backend has its own. Nothing is wired.
+    """
+    mx, name = backend.load(), backend.name()
+    getter = getattr(mx, "get_memory_limit", None) if fresh else None
+    memory = _memory_default(name) if getter is None else int(getter())
+    found: dict[Knob, int] = {"wired": 0}
+    if memory is not None:
+        found["memory"] = memory
+    cache = taken("cache", CPU_CACHE_LIMIT) if name == "CPU" else memory
+    if cache is not None:
+        found["cache"] = cache
+    return found
+
+
+def _memory_default(name: backend.Name) -> int | None:
+    """As the allocators' constructors have it, in mlx/backend/metal/allocator.cpp and mlx/backend/no_gpu/.
+
+    CUDA's takes 0.95 of what cudaMemGetInfo calls the total, which MLX does not tell.
+    """
+    if name == "CPU":
+        return int(0.8 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    info = backend.device_info()
+    recommended, memory = info.get("max_recommended_working_set_size"), info.get("memory_size")
+    if name == "CUDA" or recommended is None or memory is None:
+        return None
+    return int(min(1.5 * recommended, 0.95 * memory))
+
+
+def apply(limits: dict[Knob, int]) -> dict[Knob, int]:
+    """Sets the given limits at once on the calling thread and returns what each was, in bytes."""
+    mx = backend.load()
+    return {knob: int(getattr(mx, SETTERS[knob])(limits[knob])) for knob in KNOBS if knob in limits}

@@ -1,1 +1,0 @@
-"""The only code that touches MLX's allocator and the operating system's accounting."""

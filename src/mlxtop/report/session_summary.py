@@ -1,0 +1,227 @@
+"""What a recorded session comes to: where it stood at the end, its growth, and its phases in figures."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from math import inf, isfinite
+from typing import NamedTuple
+
+from mlxtop.analysis.diagnosis import diagnose
+from mlxtop.analysis.verdicts import Diagnosis
+from mlxtop.core.events import Event, Kind
+from mlxtop.core.resample import Level
+from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
+from mlxtop.core.state import State
+from mlxtop.core.timeline import Timeline
+from mlxtop.recording.export import chunks
+from mlxtop.recording.history import LAST_WORDS, RecordedHistory
+from mlxtop.recording.reader import About, Recording
+from mlxtop.report.series import Runs, Trace, trace
+
+MOST_MARKS = 20
+"""Marks that growth is shown between; of more, the first and the last."""
+LOADED = "loaded"
+"""The mark that mlxtop sets when a model is there: growth counts from it."""
+LEAST_SPAN = 10.0
+"""Seconds: a rate of a shorter stretch says nothing."""
+
+
+class Point(NamedTuple):
+    """The allocator at a named moment; bytes, `None` where nobody knows."""
+
+    name: str
+    time: float
+    sizes: dict[str, int | None]
+    steps: int
+
+
+class Stretch(NamedTuple):
+    """Growth from one moment to another."""
+
+    start: Point
+    end: Point
+    generations: int
+
+    @property
+    def span(self) -> float:
+        return self.end.time - self.start.time
+
+    def delta(self, name: str) -> int | None:
+        """The growth of a gauge in bytes."""
+        before, after = self.start.sizes[name], self.end.sizes[name]
+        return None if before is None or after is None else after - before
+
+    def per_minute(self, name: str) -> float | None:
+        """Bytes a minute; `None` where the stretch is too short to tell."""
+        delta = self.delta(name)
+        return None if delta is None or self.span < LEAST_SPAN else delta / self.span * 60
+
+    def per_generation(self, name: str) -> float | None:
+        delta = self.delta(name)
+        return None if delta is None or not self.generations else delta / self.generations
+
+
+@dataclass
+class Stay:
+    """One phase in figures: bytes, seconds."""
+
+    times: int = 0
+    seconds: float = 0.0
+    peak: int = 0
+    """The highest `active` in it, spikes between samples included."""
+    high: dict[str, int] = field(default_factory=lambda: dict.fromkeys(GAUGES, UNKNOWN))
+    steps: int = 0
+    decode: int = 0
+    """Microseconds."""
+
+
+@dataclass
+class Story:
+    """One session, ready to be told. `offset` is the page's time when the session's clock stood at 0."""
+
+    about: About
+    label: str
+    offset: float
+    phases: list[str]
+    events: list[Event]
+    timeline: Timeline
+    state: State
+    first: Sample | None
+    last: Sample | None
+    count: int
+    trace: Trace
+    runs: list[tuple[float, int]]
+    stays: dict[int, Stay]
+    whole: Stretch | None
+    stretches: list[Stretch]
+    """Between marks that follow each other; empty where there is no mark in between."""
+    diagnosis: Diagnosis | None
+
+    @property
+    def since(self) -> Stretch | None:
+        """From when the model was last loaded to the end; the whole where nothing tells of that."""
+        for stretch in reversed(self.stretches):
+            if stretch.start.name == LOADED and self.whole:
+                return Stretch(stretch.start, self.whole.end, self.whole.generations)
+        return self.whole
+
+    @property
+    def end(self) -> float:
+        """The page's time of the last sample, or of what was told just after it: how it ended."""
+        sampled = self.last.time if self.last else 0.0
+        told = self.events[-1].time if self.events else 0.0
+        return self.offset + max(sampled, min(told, sampled + LAST_WORDS))
+
+    @property
+    def span(self) -> float:
+        """Seconds from the first sample to the last."""
+        return self.last.time - self.first.time if self.first and self.last else 0.0
+
+
+def story(recording: Recording, about: About, label: str, offset: float, sessions: int) -> Story:
+    """Reads a session once from end to end: some 2 µs a sample."""
+    timeline, state, events = Timeline(kept=None), State(facts=about.facts), []
+    for event in recording.events(about.id):
+        try:
+            if not isfinite(event.time):
+                raise ValueError("a time that is none")
+            state.apply(event)
+            timeline.add(event)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            # Of a kind that can be told, but that makes no sense.
+            recording.damaged += 1
+        else:
+            events.append(event)
+    phases = recording.phases(about.id)
+    first, last = recording.first(about.id), recording.last(about.id)
+    cut = trace(recording, about, sessions)
+    runs = Runs(cut.times, cut.width)
+    stays = visit(chunks(recording, about.id), runs)
+    points = moments(recording, about, events, first, last)
+    between = [_stretch(a, b, events) for a, b in pairwise(points)]
+    return Story(
+        about, label, offset, phases, events, timeline, state, first, last, recording.count(about.id), cut,
+        runs.close(), stays, _stretch(points[0], points[-1], events) if len(points) > 1 else None,
+        between if len(between) > 1 else [], _verdict(recording, about, timeline, state, phases),
+    )  # fmt: skip
+
+
+def moments(
+    recording: Recording, about: About, events: Sequence[Event], first: Sample | None, last: Sample | None
+) -> list[Point]:
+    """The first sample, the marks, the last sample; the mark that mlxtop sets at the start is the first."""
+    if first is None or last is None:
+        return []
+    marks = [event for event in events if event.kind is Kind.MARK]
+    if len(marks) > MOST_MARKS:
+        marks = marks[: MOST_MARKS // 2] + marks[-MOST_MARKS // 2 :]
+    points = []
+    for event in marks:
+        sample = recording.at(about.id, event.time) or first
+        said = ((name, event.data.get(name)) for name in ("active", "cache", "peak"))
+        exact = {name: value for name, value in said if isinstance(value, int)}
+        if {"active", "cache"} <= exact.keys():
+            exact["total"] = exact["active"] + exact["cache"]
+        points.append(_point(str(event.data["name"]), sample, event.time, exact))
+    if not points or points[0].name != "start":
+        points.insert(0, _point("start", first, first.time, {}))
+    if last.time > points[-1].time:
+        points.append(_point("end", last, last.time, {}))
+    return points
+
+
+def _point(name: str, sample: Sample, time: float, exact: dict[str, int]) -> Point:
+    sizes = dict(zip(GAUGES, sample.gauges, strict=True)) | exact
+    known = {key: None if value == UNKNOWN else value for key, value in sizes.items()}
+    return Point(name, time, known, sample.steps)
+
+
+def _stretch(start: Point, end: Point, events: Iterable[Event]) -> Stretch:
+    done = (e for e in events if e.kind is Kind.GENERATION and start.time < e.time <= end.time)
+    return Stretch(start, end, sum(1 for _ in done))
+
+
+def visit(samples: Iterable[Level], runs: Runs) -> dict[int, Stay]:
+    """Every phase in figures, over all samples, and its runs into `runs`."""
+    found: dict[int, Stay] = {}
+    now, since, before = -1, 0.0, (0, 0, 0)
+    for chunk in samples:
+        gauges = dict(zip(GAUGES, chunk.lo, strict=True))
+        last = dict(zip(COUNTERS, chunk.last, strict=True))
+        start = 0
+        for phase, run in groupby(last["phase"]):
+            end = start + sum(1 for _ in run)
+            stay = found.setdefault(phase, Stay())
+            if phase != now:
+                _leave(found, runs, now, since, chunk.time[start])
+                now, since, stay.times = phase, chunk.time[start], stay.times + 1
+            for name, column in gauges.items():
+                stay.high[name] = max(stay.high[name], max(column[start:end]))
+            # The peak between two samples belongs to where it rose.
+            peak = max(gauges["peak"][start:end])
+            stay.peak = max(stay.peak, stay.high["active"], peak if peak > before[0] else 0)
+            steps, decode = last["steps"][end - 1], last["decode"][end - 1]
+            stay.steps += steps - before[1]
+            stay.decode += decode - before[2]
+            before, start = (gauges["peak"][end - 1], steps, decode), end
+        over = chunk.time[-1]
+        _leave(found, runs, now, since, over)
+        since = over
+    return found
+
+
+def _leave(found: dict[int, Stay], runs: Runs, phase: int, since: float, over: float) -> None:
+    if phase in found:
+        found[phase].seconds += over - since
+        runs.add(since, over, phase)
+
+
+def _verdict(
+    recording: Recording, about: About, timeline: Timeline, state: State, phases: Sequence[str]
+) -> Diagnosis | None:
+    """What there is to say at the end of a session; `None` without a sample."""
+    history = RecordedHistory(recording, about, lambda: inf)
+    if history.end is None:
+        return None
+    budget = state.budget.bytes if state.budget else None
+    return diagnose(history, timeline, state, phases, history.end.time, about.steps_are, budget)

@@ -1,0 +1,253 @@
+"""Watches sessions against their budgets: tells of alarms, and acts when a budget is reached."""
+
+import os
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from mlxtop.core.budget import Action, Ask, Budget, Standing, level, reach, resolve, telling
+from mlxtop.core.errors import UsageError, fatal
+from mlxtop.core.events import Event, Kind
+from mlxtop.core.machine import System
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.units import Size
+from mlxtop.sessions.session import Session
+from mlxtop.system import machine, self_usage
+
+LOOK_EVERY = 0.25
+SYSTEM_EVERY = 2.0
+TELL_EVERY = 10.0
+"""Seconds between readings of the machine that are recorded; sooner when its pressure or its heat changes."""
+WINDOW = 180.0
+"""Seconds of usage that the slope is taken from."""
+POINTS = 45
+"""Usage is kept this often in a window: all pairs of so many points take 0.1 ms."""
+LEAST_SPAN = 10.0
+"""Seconds of usage before a slope says anything."""
+DEAR_EVERY, DEAR_SHARE = 5.0, 3000
+"""What is dear is read no more often than every so many seconds, nor than so many times what it takes."""
+WHO = "budget"
+Stop = Callable[[Session], None]
+
+
+class Guard(threading.Thread):
+    """Looks at `sessions()` four times a second.
+
+    `ask` is the budget every session begins with. `actions` are carried out once each time a budget is
+    reached (100 %); `stop(session)` is how a session's program is stopped, and must not wait.
+    """
+
+    def __init__(
+        self,
+        sessions: Callable[[], Iterable[Session]],
+        ask: Ask | None = None,
+        actions: Sequence[Action] = (),
+        stop: Stop | None = None,
+    ) -> None:
+        super().__init__(name="mlxtop-guard", daemon=True)
+        self._sessions = sessions
+        self._ask = ask
+        self._actions = tuple(actions)
+        self._stop_program = stop
+        self._watches: dict[Session, _Watch] = {}
+        self._running: list[tuple[Session, subprocess.Popen[bytes]]] = []
+        self._over = threading.Event()
+        self._failure: str | None = None
+
+    @self_usage.counted()
+    def run(self) -> None:
+        while not self._over.wait(LOOK_EVERY):
+            try:
+                self.look()
+            except Exception as error:
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """A budget that is not watched is told of, once."""
+        why, self._failure = self._failure, str(fatal("Watching the budget", error))
+        if why is None:
+            with suppress(Exception):
+                for session in self._sessions():
+                    session.happen(Kind.ERROR, message=self._failure, phase="budget")
+
+    def stop(self) -> None:
+        """Ends the thread. Commands that were started go on."""
+        self._over.set()
+        if self.is_alive() and threading.current_thread() is not self:
+            self.join(1.0)
+
+    def look(self) -> None:
+        """Looks once at every session."""
+        sessions = list(self._sessions())
+        for session in sessions:
+            watch = self._watches.get(session)
+            if watch is None:
+                watch = self._watches[session] = _Watch(session, self._ask)
+            if getattr(session, "ended", None) is None and watch.look(len(sessions) > 1):
+                for action in self._actions:
+                    self._act(session, action)
+        for session, process in tuple(self._running):
+            if process.poll() is not None:
+                self._running.remove((session, process))
+                if process.returncode:
+                    session.transcript.write(
+                        "log", f"--on-budget: {process.args!r} ended with {process.returncode}"
+                    )
+
+    def _act(self, session: Session, action: Action) -> None:
+        match action.word:
+            case "mark":
+                session.mark("budget", WHO)
+            case "clear":
+                session.clear_cache(WHO)
+            case "limit":
+                session.set_limit("cache", action.size, WHO)
+            case "stop" if self._stop_program is not None:
+                self._stop_program(session)
+            case "exec":
+                self._execute(session, action.command)
+
+    def _execute(self, session: Session, command: str) -> None:
+        """Starts a shell command. What it prints goes where our errors go: standard output may be JSON."""
+        try:
+            process = subprocess.Popen(
+                command,
+                shell=True,
+                env={**os.environ, **environment(session)},
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                stderr=2,
+                start_new_session=True,
+            )
+        except OSError as error:
+            session.transcript.write("log", f"--on-budget: {command!r} cannot be run: {error.strerror}")
+            return
+        self._running.append((session, process))
+
+
+class _Watch:
+    """One session and its budget."""
+
+    def __init__(self, session: Session, ask: Ask | None) -> None:
+        self._session = session
+        self._ask = ask
+        self._budget: Budget | None = None
+        self._points: deque[tuple[float, int]] = deque(maxlen=POINTS)
+        self._level = 0
+        self._read: Callable[[bool], System] | None = None
+        self._found = False
+        self._pss: int | None = None
+        self._told, self._told_at = System(), 0.0
+        self._due = self._dear_due = self._pss_at = 0.0
+
+    def look(self, several: bool = False) -> bool:
+        """Brings the session's standing up to date; whether its budget has just been reached."""
+        state = self._session.state
+        if not state.facts:
+            return False
+        self._look_at_system()
+        if self._ask is not None:
+            ask, self._ask = self._ask, None
+            set_budget(self._session, ask, "flag")
+        budget = state.budget
+        if budget != self._budget:
+            self._budget, self._level = budget, 0
+            self._points.clear()
+        used = usage(self._session)
+        if budget is None or used is None:
+            return False
+        state.standing = Standing(used, self._reach(budget, used))
+        return self._compare(budget, used, several)
+
+    def _look_at_system(self) -> None:
+        now = time.monotonic()
+        # A recording tells of its own machine, and of another time.
+        if now < self._due or self._session.playhead is not None:
+            return
+        self._due = now + SYSTEM_EVERY
+        if not self._found:
+            self._found = True
+            pid = self._session.process
+            if pid is not None:
+                self._read = machine.reader(pid, self._session.state.facts.get("unified", True))
+        if self._read is None:
+            return
+        dear = now >= self._dear_due
+        found = self._read(dear)
+        if dear:
+            self._dear_due = now + max(DEAR_EVERY, DEAR_SHARE * (time.monotonic() - now))
+            self._pss, self._pss_at = found.pss, now
+        found = found._replace(pss=self._pss, pss_age=now - self._pss_at)
+        self._session.state.system = found
+        self._tell_of(found, now)
+
+    def _tell_of(self, found: System, now: float) -> None:
+        """Has the session's stream know the machine's numbers: seldom, for they are many."""
+        told = found._replace(pss_age=0.0)
+        turned = (told.pressure, told.thermal) != (self._told.pressure, self._told.thermal)
+        if told != self._told and (turned or now - self._told_at >= TELL_EVERY):
+            self._told, self._told_at = told, now
+            self._session.happen(Kind.SYSTEM, **told.told())
+
+    def _reach(self, budget: Budget, used: int) -> float | None:
+        now, points = self._session.now(), self._points
+        if not points or now - points[-1][0] >= WINDOW / POINTS:
+            points.append((now, used))
+        if now - points[0][0] < LEAST_SPAN:
+            return 0.0 if used >= budget.bytes else None
+        return reach([*points, (now, used)], budget.bytes)
+
+    def _compare(self, budget: Budget, used: int, several: bool) -> bool:
+        was, self._level = self._level, level(budget.bytes, used, self._level)
+        if self._level != was:
+            told = telling(budget, self._level, was, used)
+            self._session.happen(Kind.BUDGET, **told)
+            if self._level > was:
+                # It stays readable when the alarm is over, and where several programs share a screen.
+                text = Event(0.0, Kind.BUDGET, told).describe()
+                label = f"{getattr(self._session, 'label', '')}: " if several else ""
+                self._session.transcript.write("log", f"{label}{text}")
+        return self._level == 100 > was
+
+
+def usage(session: Session) -> int | None:
+    """Bytes of what the session's budget is compared with, `None` where that is not known."""
+    state, sample = session.state, session.history.latest
+    against = state.budget.against if state.budget is not None else "footprint"
+    if against == "device":
+        return state.system.device_used if state.system is not None else None
+    if against == "cgroup" and state.system is not None and state.system.cgroup_used is not None:
+        return state.system.cgroup_used
+    return None if sample is None or sample.footprint == UNKNOWN else sample.footprint
+
+
+def set_budget(session: Session, ask: Ask, who: str) -> None:
+    """Gives a session another budget. What there is no ceiling for is told as an error of the session's."""
+    try:
+        budget = resolve(ask, session.state.facts, who)
+    except UsageError as error:
+        session.happen(Kind.ERROR, message=f"No budget: {error}", phase="budget")
+        return
+    session.happen(Kind.BUDGET, **telling(budget))
+
+
+def environment(session: Session) -> dict[str, str]:
+    """What a command learns of the session, in variables: sizes in bytes."""
+    state = session.state
+    budget, standing, sample = state.budget, state.standing, session.history.latest
+    found: dict[str, Size | str | None] = {
+        "PID": session.process,
+        "TITLE": session.title,
+        "BUDGET": budget.bytes if budget else None,
+        "AGAINST": budget.against if budget else None,
+        "USED": standing.used if standing else None,
+        "ACTIVE": sample.active if sample else None,
+        "CACHE": sample.cache if sample else None,
+        "PEAK": sample.peak if sample else None,
+    }
+    return {
+        f"MLXTOP_{name}": str(value).replace("\0", "") for name, value in found.items() if value is not None
+    }

@@ -1,0 +1,336 @@
+"""What agents say, checked once where it comes in. Behind a forwarded socket may be anybody.
+
+A message becomes a value of one of these types, or `ValueError` is raised. All text in them is safe to show,
+all numbers are within bounds, all collections are short. What a fact lacks or lies about is not known.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from mlxtop import __version__
+from mlxtop.core.census import Census
+from mlxtop.core.events import Event, Kind
+from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.sample import UNKNOWN, Sample
+from mlxtop.core.text import block, one_line
+from mlxtop.ipc import protocol
+
+TEXT, MESSAGE, NAME, PATH = 200, 400, 80, 4_096
+"""Letters that are kept: of a fact, of an error, of a phase or a mark, of a file's path."""
+ARGUMENTS, ARGUMENT = 50, 300
+"""Words of a command line, and letters of a word."""
+FACTS, FIELDS, PHASES, ROWS = 64, 4, 1_000, 20_000
+"""How many are taken: facts of a session, unknown fields of an event, phases, samples of a message."""
+COUNTERS = ("active", "cache", "peak", "footprint")
+LATEST = 1e10
+"""Seconds: beyond it the calendar ends."""
+SHORTEST, LONGEST = 0.001, 60.0
+"""Seconds between samples."""
+
+
+class Hello(NamedTuple):
+    """An agent says who it is. None of it is known to be true."""
+
+    pid: int
+    argv: tuple[str, ...]
+    started: float
+    now: float
+    interval: float
+    rank: int | None
+    watched: int | None
+    """The process of a viewer that has control."""
+    log: str | None
+    footprint: str
+    counters: Mapping[str, int]
+    """Bytes by name, those that are known."""
+
+
+class Samples(NamedTuple):
+    cpu: float
+    rows: tuple[Sample, ...]
+    """Their phases are numbers that may have no name."""
+
+
+class Found(NamedTuple):
+    """A limit as it stood when the agent came."""
+
+    value: int
+    who: str
+    default: int | None
+
+
+class Facts(NamedTuple):
+    time: float | None
+    facts: Mapping[str, Any]
+    limits: Mapping[Knob, Found]
+
+
+class Phases(NamedTuple):
+    names: tuple[str, ...]
+
+
+class Refused(NamedTuple):
+    why: str
+
+
+class Bye(NamedTuple):
+    """The program came to its end in order."""
+
+
+Message = Hello | Samples | Event | Facts | Phases | Refused | Bye
+
+
+def parse(message: Mapping[str, Any]) -> Message | None:
+    """One message of an agent; `None` for a kind that nobody here knows. Raises `ValueError`."""
+    match message.get("type"):
+        case "samples":
+            return _samples(message)
+        case "event":
+            return _event(message)
+        case "facts":
+            return _facts(message)
+        case "phases":
+            names = message.get("names")
+            if not isinstance(names, list) or len(names) > PHASES:
+                raise ValueError("phases must be a list of names")
+            return Phases(tuple(text(name, NAME) for name in names))
+        case "hello":
+            return hello(message)
+        case "refused":
+            return Refused(text(message.get("why"), TEXT))
+        case "bye":
+            return Bye()
+    return None
+
+
+def hello(message: Mapping[str, Any]) -> Hello:
+    """Raises `ValueError`."""
+    argv, started = message.get("argv"), message.get("started")
+    counters = message.get("counters")
+    counters = counters if isinstance(counters, dict) else {}
+    known = {name: _or(size, counters.get(name), None) for name in COUNTERS}
+    return Hello(
+        pid=count(message.get("pid"), 0, 2**31),
+        argv=_words(argv),
+        started=_or(seconds, started, 0.0),
+        now=seconds(message.get("now")),
+        interval=min(LONGEST, max(SHORTEST, seconds(message.get("interval")))),
+        rank=_or(lambda value: count(value, 0, 2**31), message.get("rank"), None),
+        watched=_or(lambda value: count(value, 0, 2**31), message.get("watched"), None),
+        log=_path(message.get("log")),
+        footprint=_or(lambda value: text(value, 16), message.get("footprint"), "footprint"),
+        counters={name: value for name, value in known.items() if value is not None},
+    )
+
+
+def disagreement(message: Mapping[str, Any]) -> str | None:
+    """Why this viewer cannot talk to the agent that said this `hello`, in one sentence; `None` if it can."""
+    theirs = message.get("protocol")
+    if type(theirs) is int and theirs == protocol.PROTOCOL:
+        return None
+    pid = _or(lambda value: count(value, 0, 2**31), message.get("pid"), UNNAMED)
+    version = _or(_name, message.get("mlxtop"), UNNAMED)
+    said = f"Process {pid} is watched by mlxtop {version}, which is"
+    if type(theirs) is int and theirs > protocol.PROTOCOL:
+        return f"{said} newer than this mlxtop {__version__}: upgrade mlxtop here."
+    return (
+        f"{said} older than this mlxtop {__version__}: upgrade mlxtop in the program's environment and start "
+        "it again."
+    )
+
+
+# Single values
+
+
+def text(value: object, most: int) -> str:
+    """On one line, safe to show. Raises `ValueError` for what is no text."""
+    if not isinstance(value, str):
+        raise ValueError("a text was expected")
+    return one_line(" ".join(value[:most].splitlines()))
+
+
+def count(value: object, least: int = 0, end: int = 2**62) -> int:
+    """A whole number from `least` to below `end`. Raises `ValueError`."""
+    if type(value) is not int or not least <= value < end:
+        raise ValueError("a whole number within bounds was expected")
+    return value
+
+
+def size(value: object) -> int:
+    """Bytes. Raises `ValueError`."""
+    return count(value, 0, 2**63)
+
+
+def seconds(value: object) -> float:
+    """A time, or a rate. Raises `ValueError`."""
+    if type(value) not in (int, float) or not 0 <= value <= LATEST:  # type: ignore[operator]
+        raise ValueError("a number within bounds was expected")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _or(read: Callable[[Any], Any], value: object, unknown: Any) -> Any:
+    """The value as `read` has it, or `unknown`."""
+    try:
+        return read(value)
+    except ValueError:
+        return unknown
+
+
+def _words(argv: object) -> tuple[str, ...]:
+    words = argv[:ARGUMENTS] if isinstance(argv, list) else []
+    return tuple(block(word[:ARGUMENT]) for word in words if isinstance(word, str))
+
+
+def _path(value: object) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= PATH and "\0" not in value else None
+
+
+# Samples
+
+
+def _samples(message: Mapping[str, Any]) -> Samples:
+    rows = message.get("rows")
+    if not isinstance(rows, list) or len(rows) > ROWS:
+        raise ValueError("samples must be a list of rows")
+    return Samples(seconds(message.get("cpu")), tuple(map(_sample, rows)))
+
+
+def _sample(row: object) -> Sample:
+    if not isinstance(row, list) or len(row) != 11:
+        raise ValueError("a sample is a list of eleven numbers")
+    time, active, cache, peak, footprint, tokens, steps, decode, phase, weights, kv = row
+    for value in (active, cache, peak, tokens, steps, decode):
+        if type(value) is not int or not 0 <= value < 2**62:
+            raise ValueError("a sample is made of whole numbers")
+    for value in (footprint, weights, kv):
+        if type(value) is not int or not UNKNOWN <= value < 2**62:
+            raise ValueError("a sample is made of whole numbers")
+    return Sample(
+        seconds(time), active, cache, peak, active + cache, footprint, tokens, steps, decode,
+        count(phase, 0, PHASES), weights, kv,
+    )  # fmt: skip
+
+
+# Facts
+
+_TEXTS = ("device", "backend", "architecture", "platform", "python", "mlx", "mlx_lm", "mlxtop", "model")
+_SIZES = ("memory", "working_set", "max_buffer", "system_memory", "cgroup_limit")
+UNNAMED = "—"
+"""A device or a backend that was not told."""
+
+
+def facts(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a session: see `mlx/device.py`. What is missing or wrong is `None`, or not there."""
+    found: dict[str, Any] = {"device": UNNAMED, "backend": UNNAMED}
+    for name, value in list(given.items())[:FACTS]:
+        if name in _TEXTS:
+            told = _or(lambda value: text(value, TEXT), value, None)
+        elif name in _SIZES:
+            told = _or(lambda value: count(value, 1, 2**63), value, None)
+        elif name == "pid":
+            told = _or(lambda value: count(value, 0, 2**31), value, None)
+        elif name == "argv":
+            told = list(_words(value))
+        else:
+            told = _scalar(value)
+        if told is not None or name not in found:
+            found[one_line(name[:NAME])] = told
+    if type(found.get("unified", True)) is not bool:
+        del found["unified"]
+    return found
+
+
+def _facts(message: Mapping[str, Any]) -> Facts:
+    given, limits, time = message.get("facts"), message.get("limits"), message.get("time")
+    if not isinstance(given, dict) or not isinstance(limits, dict):
+        raise ValueError("facts and limits have names")
+    found = {knob: _found(limits[knob]) for knob in KNOBS if limits.get(knob) is not None}
+    known = {knob: limit for knob, limit in found.items() if limit is not None}
+    return Facts(None if time is None else seconds(time), facts(given), known)
+
+
+def _found(given: object) -> Found | None:
+    """A limit; `None` where the agent does not know it."""
+    if not isinstance(given, list) or len(given) != 3:
+        raise ValueError("a limit is a value, who set it, and MLX's default")
+    value, who, default = given
+    told = text(who, NAME)
+    default = None if default is None else size(default)
+    return None if value is None else Found(size(value), told, default)
+
+
+def _scalar(value: object) -> Any:
+    """A plain value of bounded size, or `None`."""
+    if isinstance(value, str):
+        return text(value, TEXT)
+    if type(value) is bool or (type(value) is int and -(2**63) <= value < 2**63):
+        return value
+    return value if type(value) is float and -LATEST <= value <= LATEST else None
+
+
+# Events
+
+
+def _knob(value: object) -> Knob:
+    for knob in KNOBS:
+        if value == knob:
+            return knob
+    raise ValueError("a limit's name was expected")
+
+
+def _maybe(value: object) -> int | None:
+    return None if value is None else count(value, -(2**63), 2**63)
+
+
+def _name(value: object) -> str:
+    return text(value, NAME)
+
+
+def _who(value: object) -> str:
+    return text(value, TEXT)
+
+
+_Fields = Mapping[str, Callable[[Any], Any]]
+REQUIRED: Mapping[Kind, _Fields] = {
+    Kind.PHASE: {"phase": _name},
+    Kind.PROGRESS: {"phase": _name, "done": count, "total": count},
+    Kind.LIMIT: {"knob": _knob, "old": _maybe, "new": _maybe, "who": _who},
+    Kind.CLEAR: {"who": _who},
+    Kind.RESET: {"who": _who, "peak": count},
+    Kind.COLLECT: {"who": _who, "objects": count, "freed": _maybe},
+    Kind.MARK: {"name": _name, "who": _who, **dict.fromkeys(("active", "cache", "peak", "tokens"), count)},
+    Kind.GENERATION: {
+        "tokens": count, "prompt_tokens": count, "reason": _who,
+        "ttft": seconds, "tps": seconds, "prompt_tps": seconds,
+    },
+    Kind.ERROR: {"message": lambda value: text(value, MESSAGE)},
+    Kind.LATE: {"ticks": count},
+    Kind.DONE: {},
+}  # fmt: skip
+"""The events that an agent may tell of. Budgets, the machine and facts are not its to tell as events."""
+OPTIONAL: _Fields = {
+    "asked": _maybe, "freed": _maybe, "count": count, "tokens": count, "context": count, "phase": _name,
+}  # fmt: skip
+
+
+def _event(message: Mapping[str, Any]) -> Event | None:
+    kind, data = message.get("kind"), message.get("data")
+    known = next((one for one in (*REQUIRED, Kind.CENSUS) if one == kind), None)
+    if known is None:
+        return None
+    if not isinstance(data, dict):
+        raise ValueError("an event has named data")
+    time = seconds(message.get("time"))
+    if known is Kind.CENSUS:
+        return Event(time, known, Census.from_json(data).to_json())
+    required = REQUIRED[known]
+    if not required.keys() <= data.keys():
+        raise ValueError("an event lacks something")
+    checked = {name: field(data[name]) for name, field in required.items()}
+    more = [name for name in data if name not in required]
+    checked |= {name: OPTIONAL[name](data[name]) for name in more if name in OPTIONAL}
+    for name in [name for name in more if name not in OPTIONAL and len(name) <= NAME][:FIELDS]:
+        told = _scalar(data[name])
+        if told is not None:
+            checked[one_line(name)] = told
+    return Event(time, known, checked)

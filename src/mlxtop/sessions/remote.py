@@ -1,0 +1,262 @@
+"""The session of a program that mlxtop did not write: what its agent tells, and what it is asked for."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlxtop.core.events import Event, Kind
+from mlxtop.core.history import History
+from mlxtop.core.limits import Knob
+from mlxtop.core.playhead import Playhead
+from mlxtop.core.sample import Sample
+from mlxtop.core.state import State
+from mlxtop.core.text import one_line
+from mlxtop.core.timeline import Timeline
+from mlxtop.core.transcript import Transcript
+from mlxtop.core.units import DEFAULT, Size
+from mlxtop.ipc import protocol
+from mlxtop.sessions.messages import Bye, Facts, Found, Hello, Message, Phases, Samples
+from mlxtop.sessions.session import Wish
+
+COST_WINDOW = 5.0
+MOST_A_SECOND = 5_000
+"""Samples of a second that are kept."""
+SHORT = 200
+"""Letters of a command that are kept."""
+
+
+class RemoteSession:
+    """A member of a fleet: fed with an agent's messages by `take`, its wishes leave by `send`.
+
+    See `session.protocol.Member` for what a screen sees. What comes in was checked by `session.messages`.
+    """
+
+    steps_are = "evals"
+    playhead: Playhead | None = None
+
+    def __init__(
+        self,
+        hello: Hello,
+        send: Callable[[bytes], None],
+        transcript: Transcript | None = None,
+        say: Callable[[str], None] | None = None,
+        own_memory: int | None = None,
+        controls: bool = True,
+        process: int | None = None,
+    ) -> None:
+        self.pid = hello.pid
+        """The process's number by its own word: it tells members apart, and is good for nothing else."""
+        self.process = process
+        self.rank = hello.rank
+        self.started = hello.started
+        self.interval = hello.interval
+        self.command = list(hello.argv)
+        self.title = command(self.command)
+        self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
+        self.watched = hello.watched
+        """The process that watched it before us."""
+        self.log = hello.log if process is not None else None
+        """Where the program's output goes: a path of this machine."""
+        self.footprint_kind = hello.footprint
+        self.history = History(self.interval)
+        self.timeline = Timeline()
+        self.transcript = transcript or Transcript()
+        self.state = State()
+        self.phases = ["run"]
+        self.own_memory = own_memory
+        self.ended: str | None = None
+        self.controls = controls
+        """Whether wishes reach the program; one viewer at a time has them."""
+        self._lent = not controls
+        """Whether control is taken for as long as the session is open in full, and then given back."""
+        self.bye = False
+        """Whether the program came to its end in order."""
+        self.agent_cost: float | None = None
+        self._cost_then = (0.0, 0.0)
+        self._second, self._in_second = -1, 0
+        self.sink: Callable[[Event | Sample], None] | None = None
+        """Told of every event and sample, on the fleet's thread."""
+        self.found: dict[Knob, int] = {}
+        """The limits as they were when we came."""
+        self.offers: frozenset[Wish] = frozenset(("collect", "census", "limits", *(("say",) if say else ())))
+        self._say = say
+        self._send = send
+        self._origin = time.monotonic() - hello.now
+        self._ended_at = 0.0
+
+    # What comes in
+
+    def take(self, message: Message) -> None:
+        """One message of the agent's. Raises `ValueError` when it does not go with those before it."""
+        match message:
+            case Samples(cpu, rows):
+                self._cost(cpu)
+                for sample in rows:
+                    self._sample(sample)
+            case Event():
+                self._happened(message)
+            case Facts(at, facts, limits):
+                # What was set since is told after it, though it happened before this comes here.
+                self._learn(self.now() if at is None else at, facts, limits)
+            case Phases(names):
+                if len(names) < len(self.phases):
+                    raise ValueError("phases are only added")
+                self.phases = list(names)
+            case Bye():
+                self.bye = True
+
+    def _sample(self, sample: Sample) -> None:
+        if sample.phase >= len(self.phases):
+            raise ValueError("a phase that has no name")
+        latest = self.history.latest
+        if latest is not None and sample.time < latest.time:
+            raise ValueError("time goes backwards")
+        # A second is kept as it came until the next begins: its samples are bounded.
+        second = int(sample.time)
+        self._in_second = self._in_second + 1 if second == self._second else 0
+        self._second = second
+        if self._in_second >= MOST_A_SECOND:
+            return
+        self.history.add(sample)
+        if self.sink:
+            self.sink(sample)
+        if latest is None:
+            self._mark_begin(sample)
+        self.state.run_peak = max(self.state.run_peak, sample.peak)
+
+    def _cost(self, cpu: float) -> None:
+        """Seconds the agent's thread has used so far → its share of a core over the last while."""
+        now, (then, cpu_then) = self.now(), self._cost_then
+        if now - then >= COST_WINDOW:
+            self.agent_cost = (cpu - cpu_then) / (now - then) if then else None
+            self._cost_then = now, cpu
+
+    def _mark_begin(self, first: Sample) -> None:
+        """Deltas are measured from the first thing known of the program until somebody sets a mark."""
+        read = {"active": first.active, "cache": first.cache, "peak": first.peak, "tokens": first.tokens}
+        data = {"name": "start", "who": "mlxtop", **read}
+        event = Event(first.time, Kind.MARK, data)
+        self.state.apply(event)
+        # Marks of before we came are told before the first sample is: the start is the earliest all the same.
+        *others, start = self.state.marks
+        self.state.marks = [start, *others]
+        self.timeline.insert(event)
+        if self.sink:
+            self.sink(event)
+
+    def _happened(self, event: Event) -> None:
+        self.state.apply(event)
+        self.timeline.add(event)
+        if self.sink:
+            self.sink(event)
+
+    def _learn(self, at: float, facts: Mapping[str, Any], limits: Mapping[Knob, Found]) -> None:
+        self._happened(Event(at, Kind.FACTS, facts))
+        for knob, limit in limits.items():
+            self.found.setdefault(knob, limit.value)
+            found = {"knob": knob, "old": limit.value, "new": limit.value, "who": limit.who, "found": True}
+            self._happened(Event(at, Kind.LIMIT, found))
+            self.state.limits[knob] = self.state.limits[knob]._replace(default=limit.default)
+
+    def end(self, how: str) -> None:
+        """The program is gone, or out of reach: the picture stands still from here on."""
+        self._ended_at = self.now()
+        self.ended = how
+        self._happened(Event(self._ended_at, Kind.PHASE, {"phase": "ended"}))
+        self._happened(Event(self._ended_at, Kind.ERROR, {"message": how, "phase": "ended"}))
+
+    def refuse(self, why: str) -> None:
+        """Somebody else controls the program."""
+        self.controls = False
+        self._happened(Event(self.now(), Kind.ERROR, {"message": why, "phase": "limit"}))
+
+    def control(self, on: bool) -> None:
+        """Takes control of a program that was only looked at, or gives it back."""
+        if self._lent and on != self.controls:
+            self.controls = on
+            self._send(protocol.hello("watch" if on else "look"))
+
+    def now(self) -> float:
+        return self._ended_at if self.ended is not None else time.monotonic() - self._origin
+
+    # Wishes
+
+    def set_limit(self, knob: Knob, size: Size, who: str) -> None:
+        limit = self.state.limits[knob]
+        value = limit.default if size == DEFAULT else int(size)
+        if value is None or self.ended is not None or not self.controls:
+            return
+        self.state.limits[knob] = limit.asked(value)
+        self._send(protocol.line("limit", knob=knob, bytes=value, who=who))
+
+    def altered(self) -> dict[Knob, int]:
+        """The limits that differ from those found, by our doing: what each was."""
+        now = self.state.limits
+        return {
+            knob: value
+            for knob, value in self.found.items()
+            if now[knob].who in ("keyboard", "flag", "budget") and now[knob].wanted != value
+        }
+
+    def put_back(self) -> None:
+        """Sets the limits that were altered here to what they were."""
+        for knob, value in self.altered().items():
+            self.set_limit(knob, value, "mlxtop")
+
+    def clear_cache(self, who: str) -> None:
+        self._send(protocol.line("clear", who=who))
+
+    def reset_peak(self, who: str) -> None:
+        self._send(protocol.line("reset", who=who))
+
+    def mark(self, name: str, who: str) -> None:
+        self._send(protocol.line("mark", name=name, who=who))
+
+    def collect(self) -> None:
+        self._send(protocol.line("collect", who="keyboard"))
+
+    def census(self) -> None:
+        self._send(protocol.line("census"))
+
+    def set_interval(self, seconds: float) -> None:
+        """Has the agent sample every so many seconds."""
+        self.interval = seconds
+        self._send(protocol.line("interval", seconds=seconds))
+
+    def happen(self, kind: Kind, **data: Any) -> None:
+        self._happened(Event(self.now(), kind, data))
+
+    def warn(self, message: str | None) -> None:
+        self.state.warning = message
+
+    def say(self, text: str) -> None:
+        if self._say is not None:
+            self._say(text)
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def forget(self) -> None: ...
+
+
+def command(argv: Any) -> str:
+    """A command line in few words on one line: the interpreter of a file, and paths, say nothing."""
+    words = [str(word) for word in argv] if isinstance(argv, list) else []
+    while len(words) > 1 and _is_python(words[0]):
+        words = words[1:]
+        while len(words) > 1 and words[0].startswith("-") and words[0] not in ("-m", "-c"):
+            # These two take a word after them.
+            words = words[2 if words[0] in ("-X", "-W") and len(words) > 2 else 1 :]
+        if words[0] == "-c":
+            return one_line(" ".join(["python", "-c", *" ".join(words[1:]).split()])[:SHORT])
+        if words[0] == "-m" and len(words) > 1:
+            words = words[1:]
+        break
+    if words and "/bin/" in words[0]:
+        words[0] = words[0].rpartition("/")[2]
+    return one_line(" ".join(" ".join(words).split())[:SHORT]) or "a program"
+
+
+def _is_python(word: str) -> bool:
+    return word.rpartition("/")[2].startswith(("python", "Python"))

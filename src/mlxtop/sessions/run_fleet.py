@@ -1,0 +1,112 @@
+"""The fleet of one program that was started here: its processes, what it prints, and how it ends."""
+
+from collections.abc import Callable
+
+from mlxtop.core.text import one_line
+from mlxtop.core.transcript import Transcript
+from mlxtop.ipc import sockets
+from mlxtop.ipc.sockets import Address
+from mlxtop.sessions.agent_client import AgentFleet, remove_stale
+from mlxtop.sessions.messages import Hello
+from mlxtop.sessions.program import Program
+from mlxtop.sessions.remote import RemoteSession, command
+
+
+class RunFleet(AgentFleet):
+    """All processes of `program` that use MLX."""
+
+    def __init__(self, program: Program, joined: Callable[[RemoteSession], None] | None = None) -> None:
+        sockets.tidy()
+        self.program = program
+        self._met = False
+        """Whether there ever was a socket of this run."""
+        self._unseen: str | None = None
+        super().__init__(
+            command(program.argv),
+            self._addresses,
+            transcript=Transcript() if program.log is not None else None,
+            joined=joined,
+        )
+        self._told = False
+        if program.output is None and program.log is not None:
+            self.log(f"the program's output goes to {program.log} and is not shown here")
+
+    def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
+        say = self.say if self.program.listens else None
+        return RemoteSession(hello, send, self.transcript, say, self._own_memory, process=process)
+
+    def say(self, text: str) -> None:
+        if self.transcript is not None:
+            self.transcript.write("prompt", text)
+        self.program.say(text)
+
+    def log(self, text: str) -> None:
+        """Something of ours has a line to say."""
+        if self.transcript is not None:
+            self.transcript.write("log", text)
+
+    def _addresses(self) -> list[Address]:
+        found = list(sockets.addresses(self.program.run))
+        self._met = self._met or bool(found)
+        return found
+
+    def unseen(self) -> str:
+        """Why no memory of MLX was seen in a program that has ended: what is known of it, and no more."""
+        if self._unseen is None:
+            self._unseen = self._why_unseen()
+        return self._unseen
+
+    def _why_unseen(self) -> str:
+        started = sockets.took_part(self.program.run)
+        if self.program.sockets is None:
+            return "mlxtop could not watch it: there is no folder for sockets that only this user may enter"
+        if self._members:
+            return "it imported MLX and allocated nothing"
+        if self._addresses() or self._met:
+            return "it imported MLX and was killed before mlxtop could look"
+        if started:
+            return "mlxtop saw no MLX in it"
+        return "no Python that mlxtop can watch was started in it"
+
+    def look_for_new(self) -> None:
+        super().look_for_new()
+        self._hear_words()
+
+    def _hear_words(self) -> None:
+        for pid, word in sockets.words(self.program.run):
+            self.problem = f"Process {pid}: {one_line(word)}"
+
+    def look(self) -> None:
+        ended = self.program.code is not None
+        if self.transcript is not None and self.program.output is not None:
+            self.program.output.look(self.transcript)
+        if ended and not self._told:
+            self._told = True
+            # What its agents said last.
+            self._hear_words()
+            self.log(f"the program {self.program.how()}")
+            self.changed.set()
+
+    def news(self) -> str:
+        if self.program.code is not None:
+            never = "" if self.members() or self.problem else f"; {self.unseen()}"
+            return f"{self.title} {self.program.how()}{never}"
+        if self.problem:
+            return self.problem
+        if not self.members():
+            return f"{self.title} runs (process {self.program.pid}); it has not used MLX yet"
+        return f"{self.title} runs (process {self.program.pid})"
+
+    def _close(self) -> None:
+        super()._close()
+        # A process that was killed leaves its socket behind, maybe before this thread ever looked.
+        if self.program.code is not None:
+            for address in self._addresses():
+                if not sockets.listens(address):
+                    remove_stale(address)
+
+    def how_it_ended(self, session: RemoteSession) -> str:
+        # After its last word an interpreter may take a while to end.
+        if session.pid == self.program.pid and self.program.wait(3.0):
+            return f"the program {self.program.how()}"
+        return super().how_it_ended(session)

@@ -1,0 +1,64 @@
+"""The fleet of everything on this machine that uses MLX."""
+
+import os
+import time
+from contextlib import suppress
+
+import psutil
+
+from mlxtop.attach import process_info
+from mlxtop.ipc import sockets
+from mlxtop.sessions.agent_client import AgentFleet, everyone
+from mlxtop.sessions.remote import command
+from mlxtop.sessions.session import Stranger
+from mlxtop.system import footprint
+
+STRANGERS_EVERY = 2.0
+"""Seconds between looks for strangers; more where a look takes long, as on macOS."""
+SHARE = 20
+"""How many times as long as a look took nobody looks again."""
+
+
+class TopFleet(AgentFleet):
+    """Looks at every agent of this user; a process with MLX and without an agent is a stranger."""
+
+    def __init__(self) -> None:
+        super().__init__("MLX programs", everyone, role="look")
+        self._strangers: tuple[Stranger, ...] = ()
+        self._due = 0.0
+
+    def strangers(self) -> tuple[Stranger, ...]:
+        return self._strangers
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            # What cannot be had just now is as it was.
+            with suppress(OSError):
+                self._strangers = strangers()
+            took = time.monotonic() - now
+            self._due = now + took + max(STRANGERS_EVERY, SHARE * took)
+
+    def news(self) -> str:
+        if self.problem:
+            return self.problem
+        if not self.members():
+            return "No program with MLX is watched here: mlxtop run -- COMMAND starts one."
+        return "Enter opens a program in full."
+
+
+def strangers() -> tuple[Stranger, ...]:
+    """The processes of this user that have MLX and no agent, our own aside.
+
+    Raises `OSError` where the system does not tell.
+    """
+    known = {address.pid for address in sockets.addresses()} | {os.getpid()}
+    found = []
+    for pid in process_info.everyone():
+        if pid in known:
+            continue
+        try:
+            found.append(Stranger(pid, command(psutil.Process(pid).cmdline()), footprint.of(pid)))
+        except psutil.Error:
+            continue
+    return tuple(found)

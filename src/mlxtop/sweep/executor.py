@@ -1,0 +1,201 @@
+"""Where cells are measured. This one: a model in this process, loaded once, in the thread that owns MLX."""
+
+import gc
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+from mlxtop.core.errors import MlxtopError
+from mlxtop.core.events import Event, Kind
+from mlxtop.core.sample import Sample
+from mlxtop.core.units import DEFAULT, Size
+from mlxtop.inference.options import Options
+from mlxtop.inference.prompts import TEXT, Prompt
+from mlxtop.mlx import allocator
+from mlxtop.sessions.local import LocalSession
+from mlxtop.sweep.plan import Plan
+from mlxtop.system import footprint
+from mlxtop.system.cpu_load import Load
+
+WHO = "sweep"
+INTERVAL = 0.01
+"""Seconds between samples. Each takes the interpreter from the model for some microseconds."""
+CLOSE_WITHIN = 5.0
+LOOK_EVERY = 0.5
+"""Seconds of silence after which the engine is looked after."""
+ARGUMENTS = {"kv-bits": "kv_bits", "max-kv-size": "max_kv_size", "prefill-step-size": "prefill_step_size"}
+"""Knobs that are options of a generation. The cache limit is the allocator's."""
+
+
+class CellFailedError(MlxtopError):
+    """A cell could not be measured; others may."""
+
+
+class Stopped(Exception):
+    """Somebody asked for the end in the middle of a cell."""
+
+
+class Measured(NamedTuple):
+    """What one repeat came to: see `sweep.reading`."""
+
+    values: dict[str, float]
+    busy: float | None
+
+
+class Bench(Protocol):
+    """Measures cells one by one. All but `stop` are called by one thread."""
+
+    facts: dict[str, Any]
+    """The device's, once something has run, with MLX's default `cache_limit` in bytes."""
+
+    def open(self) -> None:
+        """Makes ready. Raises `MlxtopError` when nothing can be measured."""
+
+    def measure(self, arm: tuple[Size, ...], length: int) -> Measured:
+        """One repeat. Raises `CellFailedError`, `Stopped`, or `MlxtopError` when there is no going on."""
+
+    def shape(self, arm: tuple[Size, ...], length: int) -> Any:
+        """What must be warmed up: cells of equal shape run the same code on arrays of the same shapes."""
+
+    def stop(self) -> None:
+        """Ends what is being measured, from any thread; returns at once."""
+
+    def close(self) -> None:
+        """Puts everything back."""
+
+
+class ModelBench:
+    """A cell is one generation. `options` are the model's; each cell's own settings come on top."""
+
+    def __init__(self, plan: Plan, options: Options, interval: float = INTERVAL) -> None:
+        self._plan = plan
+        self._options = replace(
+            options, workload="chat", prompt=None, max_tokens=plan.max_tokens, to_the_end=True
+        )
+        self._text = options.prompt or TEXT
+        self._watch = _Watch()
+        self.session = LocalSession(self._options, interval, sink=self._watch.take)
+        self._stopping = threading.Event()
+        self.facts: dict[str, Any] = {}
+
+    def open(self) -> None:
+        self.session.open()
+        self._idle()
+        if self.session.state.phase == "failed":
+            raise MlxtopError(self._watch.message)
+        # What is loaded by now stays: collecting what a cell leaves need not look at it again.
+        gc.collect()
+        gc.freeze()
+        limit = self.session.state.limits["cache"].default
+        self.facts = {**self.session.state.facts, "cache_limit": limit}
+
+    def shape(self, arm: tuple[Size, ...], length: int) -> Any:
+        return length, self._settings(arm)
+
+    def measure(self, arm: tuple[Size, ...], length: int) -> Measured:
+        session = self.session
+        session.collect()
+        session.set_limit("cache", self._limit(arm), WHO)
+        # A limit takes effect at the next allocation: what is above it goes now.
+        session.clear_cache(WHO)
+        session.reset_peak(WHO)
+        load = Load()
+        session.generate(Prompt(self._text, length), replace(self._options, **self._arguments(arm)))
+        self._idle()
+        busy = load.others()
+        if self._stopping.is_set():
+            raise Stopped
+        done, high = self._watch.generation, self._watch.high
+        if done is None or done["tokens"] < self._plan.max_tokens:
+            raise CellFailedError(self._watch.message or "The generation ended before its last token.")
+        rates = {"tps": done["tps"], "ttft": done["ttft"], "prefill": done["prompt_tps"]}
+        return Measured({**{k: v for k, v in rates.items() if v > 0}, **high.sizes()}, busy)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.session.stop()
+        self._watch.news.put(None)
+
+    def close(self) -> None:
+        gc.unfreeze()
+        self.session.set_limit("cache", DEFAULT, WHO)
+        self.session.close(CLOSE_WITHIN)
+
+    def _limit(self, arm: tuple[Size, ...]) -> Size:
+        knobs = zip(self._plan.knobs, arm, strict=True)
+        own = next((value for knob, value in knobs if knob.name == "cache-limit"), None)
+        return own if own is not None else self._options.limits.get("cache", DEFAULT)
+
+    def _arguments(self, arm: tuple[Size, ...]) -> dict[str, Any]:
+        return {name: value for name, value in self._settings(arm) if value != DEFAULT}
+
+    def _settings(self, arm: Sequence[Size]) -> tuple[tuple[str, Size], ...]:
+        pairs = zip(self._plan.knobs, arm, strict=True)
+        return tuple((ARGUMENTS[knob.name], value) for knob, value in pairs if knob.name in ARGUMENTS)
+
+    def _idle(self) -> None:
+        """Waits until the engine has nothing to do. Raises what ended it for good."""
+        while True:
+            try:
+                phase = self._watch.news.get(timeout=LOOK_EVERY)
+            except queue.Empty:
+                phase = ""
+            if self.session.failure is not None:
+                raise self.session.failure
+            if phase in (None, "idle", "failed"):
+                return
+
+
+class Highest:
+    """The most of everything since a moment, in bytes."""
+
+    def __init__(self) -> None:
+        self.active = self.total = self.cache = self.footprint = 0
+
+    def see(self, active: int, cache: int, footprint: int) -> None:
+        self.active, self.cache = max(self.active, active), max(self.cache, cache)
+        self.total = max(self.total, active + cache)
+        self.footprint = max(self.footprint, footprint)
+
+    def sizes(self) -> dict[str, float]:
+        found = {"active": self.active, "total": self.total, "cache": self.cache}
+        return {**found, **({"footprint": self.footprint} if self.footprint > 0 else {})}
+
+
+class _Watch:
+    """Hears everything of the session, on the engine's and the sampler's threads."""
+
+    def __init__(self) -> None:
+        self.news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """Phases as they come; `None` when somebody wants the end."""
+        self.high = Highest()
+        self.generation: Any = None
+        self.message = ""
+        self._footprint = footprint.reader()
+
+    def take(self, item: Event | Sample) -> None:
+        if isinstance(item, Sample):
+            self.high.see(item.active, item.cache, item.footprint)
+            return
+        match item.kind:
+            case Kind.RESET if item.data["who"] == WHO:
+                self.high, self.generation, self.message = Highest(), None, ""
+            case Kind.CLEAR:
+                # mlx-lm clears the cache where it is at its highest: after a step of the prompt.
+                self.high.see(allocator.snapshot().active, item.data["freed"], 0)
+            case Kind.GENERATION:
+                self._finish(item)
+            case Kind.ERROR:
+                self.message = str(item.data["message"])
+            case Kind.PHASE:
+                self.news.put(str(item.data["phase"]))
+
+    def _finish(self, event: Event) -> None:
+        """The generation is over, and its KV cache not yet freed."""
+        now = allocator.snapshot()
+        self.high.see(now.active, now.cache, self._footprint() or 0)
+        # Between two samples only MLX itself has seen the peak; its cache may have been empty then.
+        self.high.see(now.peak, 0, 0)
+        self.generation = event.data

@@ -1,0 +1,1 @@
+"""The operating system's accounting: of this process, of others, and of the machine."""

@@ -1,0 +1,92 @@
+"""The time axis under the charts: a band of phases with ticks for events, and the time."""
+
+from itertools import groupby
+
+from textual.strip import Strip
+
+from mlxtop.core.events import Kind
+from mlxtop.core.text import one_line
+from mlxtop.core.units import format_clock, format_span
+from mlxtop.tui.charts.sparkline import GUTTER
+from mlxtop.tui.frame import Frame
+from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panels.header import phase_colour
+
+Look = tuple[str, str, bool]
+"""A cell's ground, its ink, and whether that is bold."""
+
+LABEL_EVERY = 16
+GLYPHS = {
+    Kind.CLEAR: "✕",
+    Kind.RESET: "↺",
+    Kind.LIMIT: "▼",
+    Kind.MARK: "◆",
+    Kind.BUDGET: "%",
+    Kind.ERROR: "!",
+}
+
+
+class Axis(Canvas):
+    """Row 0: phases as coloured runs, named where there is room, with ✕ clear, ↺ reset, ▼▲ limit, ◆ mark,
+    % budget, ! error. Row 1: time, counted back from the present, or the session's clock when the view
+    stands."""
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        return [self._band(frame, width), self._times(frame, width)]
+
+    def _band(self, frame: Frame, width: int) -> Strip:
+        columns, names = frame.columns, frame.session.phases
+        cells: list[str] = []
+        looks: list[Look] = []
+        ticks = {column for column, _ in frame.ticks}
+        for index, run in groupby(columns.last["phase"]):
+            start, length = len(cells), len(list(run))
+            name = one_line(names[index]) if 0 <= index < len(names) else ""
+            at = _room(len(name), start, start + length, ticks) if name else None
+            cells += f"{'' if at is None else ' ' * (at - start) + name:<{length}}"
+            looks += [_look(name)] * length
+        for column, event in frame.ticks:
+            raised = event.kind is Kind.LIMIT and event.data["new"] > event.data["old"]
+            cells[column] = "▲" if raised else GLYPHS[event.kind]
+            looks[column] = (looks[column][0], "mark", True)
+        parts: list[Part] = [(f" {'phase':<{GUTTER - 1}}", self.style("dim"))]
+        for look, run in groupby(range(len(cells)), looks.__getitem__):
+            parts.append(("".join([cells[i] for i in run]), self.on(*look)))
+        return self.row(parts, width)
+
+    def _times(self, frame: Frame, width: int) -> Strip:
+        columns, live = frame.columns, frame.view.axis.end is None and not frame.view.paused
+        times = time_labels(columns.start, columns.width, len(columns.last["phase"]), live)
+        scale = f" {format_span(columns.width)} a column"
+        return self.row([(f"{scale:<{GUTTER}}", self.style("dim")), (times, self.style("dim"))], width)
+
+
+def _look(phase: str) -> Look:
+    if not phase:
+        return "", "text", False
+    return phase_colour(phase), "dim" if phase == "idle" else "ink", False
+
+
+def time_labels(start: float, width: float, count: int, live: bool) -> str:
+    """A row of `count` columns, each `width` seconds of time from `start` on, with the time now and then:
+    counted back from the present where the view is `live`, else the clock's."""
+    cells = [" "] * count
+    for back in range(0, count, LABEL_EVERY):
+        column = count - 1 - back
+        if live:
+            label = f"-{format_span(back * width)}" if back else "now"
+        else:
+            at = start + (column + 1) * width
+            label = format_clock(at) if at >= 0 else ""
+        begin = column - len(label) + 1
+        if begin >= 0:
+            cells[begin : column + 1] = label
+    return "".join(cells)
+
+
+def _room(size: int, start: int, end: int, taken: set[int]) -> int | None:
+    """The first column at which `size` letters have a blank on either side and no tick on them."""
+    for at in range(start + 1, end - size):
+        if taken.isdisjoint(range(at, at + size)):
+            return at
+    return None

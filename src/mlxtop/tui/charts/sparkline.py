@@ -1,0 +1,324 @@
+"""One series over time: present value and range on the left, a sparkline of its extremes on the right."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby, repeat
+from math import floor, log10
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.events import MouseScrollDown, MouseScrollUp
+from textual.message import Message
+from textual.strip import Strip
+
+from mlxtop.core.events import Kind
+from mlxtop.core.resample import Columns
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.units import UNLIMITED, Units
+from mlxtop.tui.frame import Frame, Tick
+from mlxtop.tui.panel import Canvas
+
+GUTTER = 23
+BLOCKS = " ▁▂▃▄▅▆▇█"
+_NICE = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The values at the bottom and the top of a chart."""
+
+    low: float
+    high: float
+
+    def eighths(self, values: Sequence[int], rows: int) -> list[int]:
+        """How many eighths of a row each value fills, at least one for anything above the bottom."""
+        low, each = self.low, rows * 8 / (self.high - self.low)
+        return [0 if v <= low else int((v - low) * each + 0.5) or 1 for v in values]
+
+
+NOTHING = Scale(0.0, 1.0)
+"""The scale of a chart that has only zeros to show."""
+
+
+def nice(value: float, base: int) -> float:
+    """The next round number from `value` upwards, round in a unit that is a power of `base`."""
+    if value <= 0:
+        return 1.0
+    unit = 1.0
+    while value / unit >= base:
+        unit *= base
+    power = 10.0 ** floor(log10(value / unit))
+    return next(step for step in _NICE if step * power * unit >= value * (1 - 1e-12)) * power * unit
+
+
+def fit(low: float, high: float, base: int) -> Scale:
+    """A scale with round ends: from zero, or from a round number when the values keep far away from zero.
+
+    It never spans less than a tenth of the values, so that a ripple does not look like a wave.
+    """
+    if low > 0.75 * high > 0:
+        step = nice(max(high - low, high / 10) / 2, base)
+        bottom = floor(low / step) * step
+        return Scale(bottom, bottom + step * max(1.0, -(-(high - bottom) // step)))
+    return Scale(0.0, nice(high, base))
+
+
+def rates(columns: Columns) -> list[int]:
+    """Tokens per second of each column in thousandths; columns in which no token came repeat nothing."""
+    out, before = [], None
+    for steps, decode in zip(columns.last["steps"], columns.last["decode"], strict=True):
+        rate = UNKNOWN
+        if before is not None and decode > before[1]:
+            rate = round((steps - before[0]) / (decode - before[1]) * 1e9)
+        if steps != UNKNOWN:
+            before = (steps, decode)
+        out.append(rate)
+    return out
+
+
+class Chart(Canvas):
+    """A series of sizes: `active`, `cache` or `peak`. A subclass draws another kind of number."""
+
+    LINED = "budget"
+    """What the line across is, and its colour."""
+    NEAR = 3.0
+    """Times what there is to show: a line farther up would squeeze it, is left out, and told by ↑."""
+    LEAST = 2**20
+    """The least that the top of a chart stands for: a few bytes are no wall."""
+
+    class Zoomed(Message):
+        """The wheel was turned over a chart: less time a column (-1), or more (1)."""
+
+        def __init__(self, direction: int) -> None:
+            super().__init__()
+            self.direction = direction
+
+    def __init__(self, series: str, *, id: str | None = None) -> None:
+        super().__init__(id=id, classes="chart")
+        self.series = series
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        lo, hi = self.values(frame)
+        line = self.line(frame)
+        reach = max(max(hi, default=0), 0)
+        reach = max([reach, *(v for v in line if v <= self.NEAR * max(reach, 1))])
+        if reach:
+            reach = max(reach, self.LEAST)
+        scale = fit(min((v for v in lo if v != UNKNOWN), default=0), reach, self.base(frame.view.units))
+        notes = self.notes(frame, scale, height)
+        plot = self._plot(lo, hi, scale, height, line, frame.ticks)
+        text = self.style("text")
+        return [
+            Strip([*self._label(frame, notes, y), *plot[y]], GUTTER + len(lo)).adjust_cell_length(width, text)
+            for y in range(height)
+        ]
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.post_message(self.Zoomed(-1))
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.post_message(self.Zoomed(1))
+
+    # What a series is
+
+    def values(self, frame: Frame) -> tuple[Sequence[int], Sequence[int]]:
+        """The lowest and highest value of each column."""
+        return frame.columns.lo[self.series], frame.columns.hi[self.series]
+
+    def line(self, frame: Frame) -> Sequence[int]:
+        """A limit to draw across, one value a column; empty for none."""
+        told = frame.session.timeline.between(Kind.BUDGET, 0, frame.now + 1)
+        changes = [(event.time, event.data["budget"] or UNLIMITED) for event in told]
+        return held(frame.columns, changes) if changes else ()
+
+    def base(self, units: Units) -> int:
+        return 1024 if units == "binary" else 1000
+
+    def value(self, frame: Frame) -> str:
+        """The present value with its unit."""
+        return frame.size(frame.sample and getattr(frame.sample, self.series))
+
+    def range(self, frame: Frame, scale: Scale) -> str:
+        """What bottom and top of the chart mean."""
+        if scale == NOTHING:
+            return "—"
+        low, high = frame.size(int(scale.low)), frame.size(int(scale.high))
+        if low.split()[-1] == high.split()[-1] or scale.low == 0:
+            low = low.split()[0]
+        return f"{low}–{high}".replace(".0 ", " ").replace(".0–", "–").replace(".00", "")
+
+    def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
+        """The rows under the value, at most `height - 1` of them."""
+        budget = frame.state.budget
+        notes = [self.range(frame, scale)]
+        if budget is not None and height >= 3:
+            above = " ↑" if budget.bytes > scale.high else ""
+            size = frame.size(budget.bytes).replace(".0 ", " ").replace(".00 ", " ")
+            notes.append(f"budget {size}{above}")
+        return notes
+
+    # Drawing
+
+    def _label(self, frame: Frame, notes: list[str], y: int) -> list[Segment]:
+        if y == 0:
+            text = f" {self.series:<{GUTTER - 12}}{self.value(frame):>10} "
+            return [Segment(text, self.style(self.series))]
+        note = notes[y - 1] if y <= len(notes) else ""
+        return [Segment(f"{note:>{GUTTER - 1}} ", self.style("dim"))]
+
+    def _plot(
+        self,
+        lo: Sequence[int],
+        hi: Sequence[int],
+        scale: Scale,
+        rows: int,
+        line: Sequence[int],
+        ticks: Sequence[Tick],
+    ) -> list[list[Segment]]:
+        """Rows from top to bottom, each in runs of one style."""
+        full = scale.eighths(lo, rows)
+        high = full if hi is lo else scale.eighths(hi, rows)
+        level = [-1] * len(high)
+        if line:
+            # A line stays where it is for long.
+            rows_of = {v: self._row_of(v, scale, rows) for v in set(line)}
+            level = [rows_of[v] for v in line]
+        tick = [EMPTY] * len(high)
+        for column_, event in ticks:
+            tick[column_] = TICK_CODES.get(event.kind, EMPTY)
+        # All in C: a picture has half a thousand columns.
+        drawn = list(map("".join, zip(*map(column, repeat(rows), full, high, level, tick), strict=True)))
+        styles = self._run_styles()
+        return [runs(text, code, styles) for text, code in zip(drawn[:rows], drawn[rows:], strict=True)]
+
+    def _row_of(self, value: int, scale: Scale, rows: int) -> int:
+        """The row of a line, counted from the bottom; -1 above the top."""
+        return min(rows - 1, scale.eighths([value], rows)[0] // 8) if value <= scale.high else -1
+
+    def _run_styles(self) -> dict[str, Style]:
+        return {
+            FULL: self.style(self.series),
+            SOFT: self.soft(self.series),
+            EMPTY: self.style("faint"),
+            LINE: self.style(self.LINED),
+            "b": self.style("budget"),
+            "l": self.style("limit"),
+            "c": self.style("cache"),
+            "p": self.style("peak"),
+            "m": self.style("mark"),
+        }
+
+
+# One letter a cell says which style it has; runs of a letter become one segment.
+FULL, SOFT, EMPTY, LINE = "f", "s", " ", "-"
+TICK_CODES = {Kind.MARK: "m", Kind.LIMIT: "l", Kind.CLEAR: "c", Kind.RESET: "p", Kind.BUDGET: "b"}
+
+
+def runs(text: str, code: str, styles: Mapping[str, Style]) -> list[Segment]:
+    """`text` in runs of one style: `code` has the style's letter of each cell."""
+    segments, start = [], 0
+    for letter, run in groupby(code):
+        end = start + len(list(run))
+        segments.append(Segment(text[start:end], styles[letter]))
+        start = end
+    return segments
+
+
+@lru_cache(maxsize=4096)
+def column(rows: int, full: int, high: int, level: int, tick: str) -> str:
+    """The glyphs of one column, top to bottom, and then their style letters.
+
+    The colour is full up to `full` eighths and soft up to `high`; above that, where the column is empty,
+    the limit shows in row `level` (counted from the bottom) and a tick everywhere.
+    """
+    glyphs, codes = "", ""
+    for row in range(rows - 1, -1, -1):
+        below = row * 8
+        fill = min(8, high - below)
+        if fill > 0:
+            glyphs += BLOCKS[fill]
+            codes += FULL if full - below >= min(4, fill) else SOFT
+        elif row == level:
+            glyphs, codes = glyphs + "╌", codes + LINE
+        else:
+            glyphs, codes = glyphs + (" " if tick == EMPTY else "┊"), codes + tick
+    return glyphs + codes
+
+
+def held(columns: Columns, changes: Iterable[tuple[float, int]]) -> list[int]:
+    """The value that held in each column, from `changes` (seconds, bytes); `UNLIMITED` before the first."""
+    count = len(columns.last["phase"])
+    out: list[int] = []
+    value = UNLIMITED
+    for time, after in changes:
+        # A change in the middle of a column shows from the next column on.
+        before = int((time - columns.start) / columns.width) + 1
+        out += [value] * (min(before, count) - len(out))
+        value = after
+    return out + [value] * (count - len(out))
+
+
+class CacheChart(Chart):
+    """The cache with its limit as a line."""
+
+    LINED = "limit"
+    NEAR = 2.0
+
+    def line(self, frame: Frame) -> Sequence[int]:
+        told = frame.session.timeline.between(Kind.LIMIT, 0, frame.now + 1)
+        changes = [(event.time, event.data["new"]) for event in told if event.data["knob"] == "cache"]
+        return held(frame.columns, changes)
+
+    def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
+        limit = frame.state.limits["cache"]
+        value = frame.size(frame.cache_limit).replace(".0 ", " ")
+        text = f"limit {value}" if limit.pending is None else f"limit → {frame.size(limit.pending)}…"
+        spread = self.range(frame, scale)
+        if height >= 3:
+            return [spread, text]
+        return [
+            f"{spread} ≤{value}" if limit.pending is None and len(spread) + len(value) < GUTTER - 3 else text
+        ]
+
+
+class PeakChart(Chart):
+    """The peak, and the run's own where a reset made the present one lower."""
+
+    def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
+        notes = [self.range(frame, scale)]
+        run = frame.run_peak
+        if frame.sample is not None and run > frame.sample.peak:
+            text = f"run {frame.size(run)}"
+            if height >= 3:
+                notes.append(text)
+            else:
+                notes[0] = text
+        return notes
+
+
+class SpeedChart(Chart):
+    """Tokens per second while decoding."""
+
+    LEAST = 0
+
+    def line(self, frame: Frame) -> Sequence[int]:
+        return ()
+
+    def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
+        return [self.range(frame, scale)]
+
+    def values(self, frame: Frame) -> tuple[Sequence[int], Sequence[int]]:
+        found = rates(frame.columns)
+        return found, found
+
+    def base(self, units: Units) -> int:
+        return 1000
+
+    def value(self, frame: Frame) -> str:
+        return "—" if frame.speed is None else f"{frame.speed:.1f} /s"
+
+    def range(self, frame: Frame, scale: Scale) -> str:
+        return "—" if scale == NOTHING else f"{scale.low / 1000:g}–{scale.high / 1000:g} {frame.per_second}"

@@ -1,0 +1,76 @@
+"""The fleet's first row, the machine's row and its status row."""
+
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from mlxtop.tui.fleet_frame import Lineup
+from mlxtop.tui.panel import Part
+from mlxtop.tui.panels.header import ROOM_FOR_OWN, own_cost
+from mlxtop.tui.panels.machine import painted, row
+from mlxtop.tui.panels.session_row import ABOVE, BELOW, NARROW, FleetCanvas, head, squeeze
+
+
+class FleetHeader(FleetCanvas):
+    """What runs, how many sessions, what they hold together, and what watching costs."""
+
+    DEFAULT_CSS = "FleetHeader { background: $panel; }"
+
+    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+        right = self._right(frame, width)
+        text = self.style("text")
+        room = width - 8 - sum(cell_len(part) for part, _ in right)
+        count = f" · {self._count(frame)}"
+        if room < len(count) + 4:
+            count = ""
+        title = squeeze(frame.title, room - len(count) - 1)
+        gap = room - cell_len(title) - len(count)
+        left = [(" mlxtop ", self.style("title")), (title, text), (count, self.style("dim"))]
+        return [self.row([*left, (" " * gap, text), *right], width)]
+
+    def _count(self, frame: Lineup) -> str:
+        count, ended = len(frame.lanes), sum(lane.ended is not None for lane in frame.lanes)
+        text = f"{count} session{'' if count == 1 else 's'}"
+        return f"{text}, {ended} ended" if ended else text
+
+    def _right(self, frame: Lineup, width: int) -> list[Part]:
+        dim = self.style("dim")
+        parts: list[Part] = []
+        if frame.view.paused:
+            parts.append(("⏸ paused  ", self.style("limit")))
+        if width >= NARROW:
+            for name in ("active", "cache"):
+                parts.append((f"{name} ", dim))
+                parts.append((f"{frame.size(getattr(frame.sum, name)):>9}  ", self.style(name)))
+        else:
+            parts.append((f"{frame.size(frame.sum.total):>9} ", self.style("text")))
+        if width >= ROOM_FOR_OWN:
+            # It reads what a lineup has as well: what mlxtop costs, and the units.
+            parts.append((f"{own_cost(frame)} ", dim))  # type: ignore[arg-type]
+        return parts
+
+
+class FleetMachine(FleetCanvas):
+    """How this machine stands, and what is left of what the members that run on it share."""
+
+    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+        return [painted(self, row(frame.bound, frame.machine, frame.size, width), width)]
+
+
+class FleetStatus(FleetCanvas):
+    """Who stands out, or else what the program does."""
+
+    DEFAULT_CSS = "FleetStatus { background: $panel; }"
+
+    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+        if frame.outlier is not None:
+            sign = ABOVE if frame.outlier.above else BELOW
+            text, colour = f"{sign} {frame.outlier.describe(frame.view.units)}", "limit"
+        else:
+            # Without members the body says it.
+            text, colour = frame.news if frame.lanes else "", "dim"
+        text = head(text, width - 2)
+        end = f" {own_cost(frame)} " if width < ROOM_FOR_OWN else ""  # type: ignore[arg-type]
+        gap = " " * (width - 1 - cell_len(text) - len(end))
+        # Who stands out matters more than what we cost.
+        end = end if gap else ""
+        return [self.row([(f" {text}{gap}", self.style(colour)), (end, self.style("dim"))], width)]

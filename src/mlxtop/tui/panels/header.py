@@ -1,0 +1,113 @@
+"""The first row: what runs, where, what it does, how fast, since when, and what watching it costs."""
+
+from rich.style import Style
+from textual.strip import Strip
+
+from mlxtop.core.text import one_line, shortened
+from mlxtop.core.units import format_clock, format_span
+from mlxtop.tui.frame import Frame
+from mlxtop.tui.panel import Canvas, Part
+
+ROOM_FOR_OWN = 100
+PHASE_MOST = 32
+"""Letters of a phase that are shown."""
+"""From this width on the header says what mlxtop itself costs; below it the status row does."""
+KNOWN_PHASES = ("load", "prefill", "decode", "idle", "failed")
+
+
+def phase_colour(name: str) -> str:
+    """The theme's colour for a phase; a program's own words share one."""
+    return name if name in KNOWN_PHASES else "load" if name == "start" else "own"
+
+
+def phase_ink(name: str) -> str:
+    """The same for text: the ground that idle is painted in would hardly be read."""
+    return "dim" if name == "idle" else phase_colour(name)
+
+
+def own_cost(frame: Frame) -> str:
+    """What mlxtop itself costs: share of a core, and memory."""
+    cpu = "—" if frame.own.cpu is None else f"{frame.own.cpu * 100:.1f}%"
+    return f"self {cpu:>5} {frame.size(frame.own.memory):>9}"
+
+
+class Header(Canvas):
+    """Model and device on the left; phase with progress, speed, time and own cost on the right."""
+
+    STREAMS = True
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        right = self._right(frame, width)
+        room = width - sum(len(text) for text, _ in right) - 1
+        left = self._left(frame, max(0, room))
+        gap = room - sum(len(text) for text, _ in left)
+        return [self.row([*left, (" " * (gap + 1), self.style("text")), *right], width)]
+
+    def _left(self, frame: Frame, room: int) -> list[Part]:
+        facts, dim = frame.state.facts, self.style("dim")
+        model = one_line(frame.session.title)
+        device = one_line(f"{facts.get('device', '—')} · {facts.get('backend', '—')}") if facts else "…"
+        ceiling = frame.size(facts.get("memory"))
+        parts: list[Part] = [(" mlxtop ", self._title(frame.state.alarm))]
+        room -= 8
+        if room < 4:
+            return parts if room >= 0 else []
+        rank = getattr(frame.session, "rank", None)
+        if rank is not None and room > 20:
+            parts.append((f"rank {rank} · ", self.style("label")))
+            room -= len(parts[-1][0])
+        if len(model) > room:
+            # A path says most at its end, a command at its beginning.
+            model = model[: room - 1] + "…" if " " in model else "…" + model[len(model) - room + 1 :]
+        parts.append((model, self.style("text")))
+        room -= len(model)
+        if room >= len(device) + 3:
+            parts.append((f" · {device}", dim))
+            room -= len(device) + 3
+        if facts and room >= len(ceiling) + 3:
+            parts.append((f" · {ceiling}", dim))
+        return parts
+
+    def _title(self, alarm: int) -> Style:
+        """The name, in the colour of the budget's alarm while there is one."""
+        if not alarm:
+            return self.style("title")
+        ground = self.style("alarm" if alarm >= 95 else "budget").color
+        return self.style("background") + Style(bgcolor=ground, bold=True)
+
+    def _right(self, frame: Frame, width: int) -> list[Part]:
+        text, dim = self.style("text"), self.style("dim")
+        parts: list[Part] = [self._phase(frame)]
+        rate = "—" if frame.speed is None else f"{frame.speed:.1f}"
+        parts.append((f" {rate:>6}", self.style("speed")))
+        parts.append((f" {frame.per_second}", dim))
+        if width >= 60:
+            parts.append((f"  {self._clock(frame)}", text))
+        if width >= ROOM_FOR_OWN:
+            parts.append((f"  {own_cost(frame)}", dim))
+        parts.append((" ", text))
+        return parts
+
+    def _clock(self, frame: Frame) -> str:
+        """The session's time; of a replay also how fast it goes, and where it ends."""
+        playhead = frame.session.playhead
+        if playhead is None:
+            return format_clock(frame.now)
+        pace = f"▶ {playhead.speed:g}×" if playhead.playing else "⏸"
+        return f"{pace} {format_clock(frame.now)} of {format_clock(playhead.end)}"
+
+    def _phase(self, frame: Frame) -> Part:
+        state = frame.state
+        phase, progress = shortened(one_line(state.phase), PHASE_MOST), state.progress
+        done = ""
+        if progress is not None and progress.total > 0:
+            if state.phase in ("load", "download"):
+                done = f" {progress.done * 100 // progress.total}%"
+            else:
+                done = f" {progress.done}/{progress.total}"
+        elif state.phase_since and (seconds := int(frame.now - state.phase_since)) >= 1:
+            done = f" {format_span(seconds)}"
+        word = "⏸ paused" if frame.view.paused else f"● {phase}{done}"
+        colour = "limit" if frame.view.paused else phase_ink(state.phase)
+        # Without their hue some of these are hardly there.
+        return (f"{word:>18}", self.style("text" if self.app.no_color else colour))

@@ -1,0 +1,129 @@
+"""The three limits: value, where it came from, what is pending; the budget; the machine's ceilings."""
+
+from textual.strip import Strip
+
+from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob, Limit
+from mlxtop.core.text import one_line
+from mlxtop.core.units import format_span
+from mlxtop.tui.frame import Frame
+from mlxtop.tui.panel import Canvas, Part
+
+NAME = 11
+
+
+class Limits(Canvas):
+    """One row when there is no room, a table otherwise."""
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        if height == 1:
+            return [self._short(frame, width)]
+        rows = [self.row([(" limits", self.style("title"))], width)]
+        rows += [self._long(frame, knob, width) for knob in KNOBS]
+        return rows + [self._ceiling(*ceiling, width) for ceiling in ceilings(frame)]
+
+    def _short(self, frame: Frame, width: int) -> Strip:
+        parts = self._short_parts(frame, True)
+        # Where a lower ceiling is named as well, what is MLX's default need not be.
+        if sum(len(text) for text, _ in parts) > width:
+            parts = self._short_parts(frame, False)
+        return self.row(parts, width)
+
+    def _short_parts(self, frame: Frame, tell_defaults: bool) -> list[Part]:
+        budget = frame.state.budget
+        parts: list[Part] = [(" limits ", self.style("title"))]
+        # Beside a budget there is room for the knobs that matter to it.
+        for knob in KNOBS if budget is None else KNOBS[:1]:
+            limit = frame.state.limits[knob]
+            parts.append((f" {knob} ", self.style("dim")))
+            parts += self._value(frame, knob)
+            origin = who(limit) if tell_defaults or limit.who != MLX_DEFAULT else ""
+            parts.append((f" {held(frame, knob)}{origin} ", self.style("dim")))
+        for name, value, note, colour in ceilings(frame)[:2] if budget is not None else ():
+            parts += [(f" {name} ", self.style("dim")), (value.strip(), self.style(colour))]
+            parts.append((f" {note} ", self.style("dim")))
+        return parts
+
+    def _ceiling(self, name: str, value: str, note: str, colour: str, width: int) -> Strip:
+        room = max(0, width - NAME - 11)
+        note = note if len(note) <= room else note[: max(0, room - 1)] + "…"
+        return self.row(
+            [
+                (f" {name:<{NAME}}", self.style("text" if colour != "dim" else "dim")),
+                (f"{value:>9}", self.style(colour)),
+                (f" {note}", self.style("dim")),
+            ],
+            width,
+        )
+
+    def _long(self, frame: Frame, knob: Knob, width: int) -> Strip:
+        value, *pending = self._value(frame, knob)
+        head = [(f" {knob:<{NAME}}", self.style("text")), (f"{value[0]:>9}", value[1]), *pending]
+        if pending:
+            return self.row(head, width)
+        origin = self._origin(frame, knob, max(0, width - NAME - 11))
+        return self.row([*head, (f" {origin}", self.style("dim"))], width)
+
+    def _origin(self, frame: Frame, knob: Knob, room: int) -> str:
+        """Where a limit came from, or what holds in its place, as far as there is room."""
+        origin, facts = who(frame.state.limits[knob]), frame.state.facts
+        if lower := held(frame, knob):
+            ways = (f"{lower}{origin}", lower.strip(), f"by {one_line(str(facts.get('backend')))}")
+            return next((way for way in ways if len(way) <= room), "")
+        if knob == "wired" and facts.get("no_wiring"):
+            origin = one_line(str(facts["no_wiring"]))
+        if len(origin) > room:
+            origin = origin.rpartition("/")[2]
+        # A file and line say most at their end.
+        return origin if len(origin) <= room else "…" + origin[len(origin) - room + 1 :] if room else ""
+
+    def _value(self, frame: Frame, knob: Knob) -> list[Part]:
+        limit = frame.state.limits[knob]
+        value = limit.value if knob != "cache" else frame.cache_limit
+        parts: list[Part] = [(frame.size(value), self.style("text"))]
+        if limit.pending is not None:
+            parts.append((f" → {frame.size(limit.pending)} …", self.style("limit")))
+        return parts
+
+
+def held(frame: Frame, knob: Knob) -> str:
+    """The limit that was set, in front of who set it, where another ceiling is lower."""
+    limit = frame.state.limits[knob].value
+    return f"of {frame.size(limit)} " if knob == "cache" and frame.cache_limit != limit else ""
+
+
+Ceiling = tuple[str, str, str, str]
+"""Name, value, what to add, and the value's colour."""
+
+
+def ceilings(frame: Frame) -> list[Ceiling]:
+    """What bounds the program beside MLX's limits, as far as it exists; what matters most first."""
+    facts, machine, budget = frame.state.facts, frame.machine, frame.state.budget
+    rows: list[Ceiling] = []
+    if budget is not None:
+        rows.append(("budget", frame.size(budget.bytes), one_line(budget.source), "budget"))
+        note = "" if frame.reach is None else "reached" if frame.reach <= 0 else f"in {soon(frame.reach)}"
+        rows.append(("headroom", frame.size(frame.headroom), note, alarm_colour(frame.state.alarm)))
+    limit = facts.get("cgroup_limit") or machine.cgroup_limit
+    if limit is not None:
+        used = "" if machine.cgroup_used is None else f"{frame.size(machine.cgroup_used)} used"
+        rows.append(("container", frame.size(limit), used, "dim"))
+    in_use = "" if machine.device_used is None else f"{frame.size(machine.device_used)} used"
+    rows.append(("device", frame.size(facts.get("memory")), in_use, "dim"))
+    chosen = "" if machine.wired_limit is None else "iogpu.wired_limit_mb"
+    rows.append(("working set", frame.size(machine.wired_limit or facts.get("working_set")), chosen, "dim"))
+    return rows
+
+
+def soon(seconds: float) -> str:
+    """A time to come, no more exact than it is known."""
+    return format_span(round(seconds) if seconds < 60 else round(seconds / 60) * 60)
+
+
+def alarm_colour(level: int) -> str:
+    """The colour of a budget's alarm."""
+    return "alarm" if level >= 95 else "budget" if level else "text"
+
+
+def who(limit: Limit) -> str:
+    """Where a limit came from, in few words."""
+    return {MLX_DEFAULT: "default", "": "—"}.get(limit.who, one_line(limit.who))

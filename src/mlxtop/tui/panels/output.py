@@ -1,0 +1,107 @@
+"""What the model says as it streams, newest at the bottom; nothing in it leaves this pane."""
+
+from typing import NamedTuple
+
+from rich.style import Style
+from textual.events import MouseScrollDown, MouseScrollUp
+from textual.geometry import Region
+from textual.strip import Strip
+
+from mlxtop.core.transcript import Line
+from mlxtop.core.units import format_size
+from mlxtop.tui.frame import Frame
+from mlxtop.tui.panel import Canvas
+from mlxtop.tui.wrap import wrap
+
+WHEEL = 3
+
+
+class Output(Canvas):
+    """The transcript. The wheel and Page Up/Down go back in it; at its end it follows."""
+
+    STREAMS = True
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._back = 0
+        self._kept: dict[int, _Wrapped] = {}
+        self._seen: tuple[object, ...] = ()
+
+    def take(self, frame: Frame) -> list[Region]:
+        transcript = frame.session.transcript
+        seen = (transcript.version, transcript.behind, self.size, self._back)
+        # Textual's own first sight of a line is free; painting it again while nothing was said is not.
+        if seen == self._seen and self._strips:
+            return []
+        self._seen = seen
+        return super().take(frame)
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        groups: list[list[Strip]] = []
+        kept: dict[int, _Wrapped] = {}
+        have, need = 0, height + self._back
+        for line in reversed(frame.session.transcript.since(0)):
+            wrapped = kept[line.number] = self._wrapped(line, width)
+            groups.append(wrapped.rows)
+            have += len(wrapped.rows)
+            if have >= need:
+                break
+        self._kept = kept
+        self._back = max(0, min(self._back, have - height))
+        rows = [row for group in reversed(groups) for row in group]
+        end = len(rows) - self._back
+        shown = rows[max(0, end - height) : end]
+        if frame.session.transcript.behind and shown:
+            shown[0] = self._too_fast(frame, width)
+        return shown
+
+    def _too_fast(self, frame: Frame, width: int) -> Strip:
+        """While output comes too fast the line that tells of it has gone by before it was seen."""
+        size = format_size(frame.session.transcript.left_out)
+        text = f" … {size} of output left out so far: it comes too fast …"
+        return self.row([(text, self.style("dim"))], width)
+
+    def scroll(self, rows: int) -> None:
+        """Goes `rows` back in the transcript, forward when negative."""
+        self._back = max(0, self._back + rows)
+        if self._frame is not None:
+            self.show(self._frame)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.scroll(WHEEL)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.scroll(-WHEEL)
+
+    def _wrapped(self, line: Line, width: int) -> "_Wrapped":
+        """A line in rows. They are remembered, and of a line that grew only the last one is wrapped again."""
+        key = (width, self.app.theme)
+        at, rows = 0, list[Strip]()
+        kept = self._kept.get(line.number)
+        if kept is not None and kept.key == key and line.text.startswith(kept.text):
+            if len(line.text) == len(kept.text):
+                return kept
+            at, rows = kept.last, kept.rows[:-1]
+        texts = wrap(line.text[at:], max(1, width - 4))
+        rows = rows + [self._row(line, i, text, width) for i, text in enumerate(texts, len(rows))]
+        return _Wrapped(key, line.text, len(line.text) - len(texts[-1]), rows)
+
+    def _row(self, line: Line, index: int, text: str, width: int) -> Strip:
+        lead, style = {
+            "prompt": (" ▸ ", self.style("active") + Style(bold=True)),
+            "reply": ("   ", self.style("text")),
+            "out": ("   ", self.style("text")),
+            "log": (" ! ", self.style("dim")),
+        }[line.who]
+        return self.row([(lead if index == 0 and line.begins else "   ", style), (text, style)], width)
+
+
+class _Wrapped(NamedTuple):
+    """A line of output in rows, and where in its text the last row begins."""
+
+    key: tuple[int, str]
+    text: str
+    last: int
+    rows: list[Strip]

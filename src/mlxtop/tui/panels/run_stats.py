@@ -1,0 +1,54 @@
+"""The run in figures: generations, first token, prompt speed, the highest peak, and how sampling goes."""
+
+from textual.strip import Strip
+
+from mlxtop.core.events import Kind
+from mlxtop.core.machine import System
+from mlxtop.core.units import format_span
+from mlxtop.tui.frame import Frame
+from mlxtop.tui.panel import Canvas
+
+NAME = 13
+
+
+class RunFigures(Canvas):
+    """What there is room for only on a wide screen."""
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        late = f", {frame.state.late:,} late" if frame.state.late else ""
+        machine = frame.machine
+        rows = (
+            *(self._model(frame) if frame.session.steps_are == "tokens" else self._program(frame)),
+            ("run peak", frame.size(frame.run_peak) if frame.sample else "—"),
+            (frame.session.footprint_kind, frame.size(frame.sample and frame.sample.footprint)),
+            *((("PSS", self._pss(frame, machine)),) if machine.pss else ()),
+            ("samples", f"{frame.session.history.count:,}{late}"),
+        )
+        return [
+            self.row([(" run", self.style("title"))], width),
+            *(
+                self.row([(f" {name:<{NAME}}", self.style("dim")), (value, self.style("text"))], width)
+                for name, value in rows
+            ),
+        ]
+
+    def _pss(self, frame: Frame, machine: System) -> str:
+        age = f", {format_span(round(machine.pss_age))} ago" if machine.pss_age >= 2 else ""
+        return f"{frame.size(machine.pss)}{age}"
+
+    def _model(self, frame: Frame) -> tuple[tuple[str, str], ...]:
+        state, last = frame.state, frame.state.generation
+        return (
+            ("generations", f"{state.generations:,}"),
+            ("first token", format_span(last["ttft"]) if last else "—"),
+            ("prompt", f"{last['prompt_tps']:,.0f} tok/s" if last else "—"),
+        )
+
+    def _program(self, frame: Frame) -> tuple[tuple[str, str], ...]:
+        cost = frame.session.agent_cost
+        clears = frame.session.timeline.count(Kind.CLEAR)
+        return (
+            ("process", str(frame.state.facts.get("pid", "—"))),
+            ("agent", "—" if cost is None else f"{cost * 100:.2f}% of a core"),
+            ("clears", f"{clears:,} of the cache"),
+        )

@@ -1,0 +1,113 @@
+"""One row for what happened last: an error, the effect of a limit, or the last generation."""
+
+from rich.cells import cell_len
+from rich.cells import set_cell_size as cut_cells
+from rich.style import Style
+from textual.strip import Strip
+
+from mlxtop.core.events import Event, Kind
+from mlxtop.core.limits import MLX_DEFAULT
+from mlxtop.core.text import one_line
+from mlxtop.tui.frame import Frame, effect, is_news
+from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panels.header import ROOM_FOR_OWN, own_cost
+from mlxtop.tui.panels.limit_comparison import told
+from mlxtop.tui.panels.limits import alarm_colour, soon
+
+NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
+UNTROUBLED = ("steady", "not enough data")
+TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
+COUNTING = "counting the live arrays …: waits for MLX to reach a safe point, Escape leaves it"
+LASTS = 20.0
+"""Seconds for which an event is news."""
+
+
+def _is_news(event: Event) -> bool:
+    return event.data["who"] not in NO_NEWS and is_news(event)
+
+
+class Status(Canvas):
+    """The last thing a person would want to know, coloured by what it is about."""
+
+    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+        colour, text, hint = self._news(frame)
+        # What to do is never cut off, and an error or an alarm matters more than what we cost.
+        alarm = colour == "alarm"
+        end = hint or (own_cost(frame) if width < ROOM_FOR_OWN and not alarm else "")
+        room = width - 2 - (len(end) + 2 if end else 0)
+        text = text if cell_len(text) <= room else f"{cut_cells(text, room - 1)}…"
+        gap = " " if hint else " " * (width - 1 - cell_len(text) - len(end) - (1 if end else 0))
+        last = (end, self.style("text" if hint else "dim"))
+        style = self.style(colour)
+        if alarm:
+            style = self.style("background") + Style(bgcolor=style.color)
+        return [self.row([(f" {text}{gap}", style), last], width)]
+
+    def _news(self, frame: Frame) -> tuple[str, str, str]:
+        """Colour, text, and what to do about it."""
+        if frame.state.error is not None:
+            return "limit", one_line(frame.state.error), TODO.get(frame.state.phase, "")
+        if frame.state.warning is not None:
+            return "limit", one_line(frame.state.warning), ""
+        if frame.view.counting:
+            return "mark", COUNTING, ""
+        if end := frame.session.timeline.latest(Kind.END):
+            return "limit", one_line(end.describe()), ""
+        pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
+        if pending:
+            knob, limit = pending[0]
+            change = f"{knob} limit {frame.size(limit.value)} → {frame.size(limit.pending)}"
+            return "limit", f"{change}: waits for MLX to reach a safe point …", ""
+        if frame.state.alarm:
+            return alarm_colour(frame.state.alarm), self._alarm(frame), ""
+        events = [
+            event
+            for kind in (Kind.CLEAR, Kind.RESET, Kind.COLLECT, Kind.MARK, Kind.LIMIT)
+            if (event := frame.session.timeline.latest(kind, _is_news))
+        ]
+        latest = max(events, key=lambda event: event.time, default=None)
+        if latest is not None and latest.kind is Kind.LIMIT:
+            return "limit", self._effect(frame, self.size.width - 2), ""
+        if latest is not None and frame.now - latest.time < LASTS:
+            return "mark", one_line(latest.describe(frame.view.units)), ""
+        return self._quiet(frame)
+
+    def _quiet(self, frame: Frame) -> tuple[str, str, str]:
+        """Nothing happened lately: a verdict on the run, or the last generation."""
+        verdict = frame.diagnosis.verdicts[0] if frame.diagnosis is not None else None
+        if verdict is not None and verdict.kind not in UNTROUBLED:
+            return "text", one_line(verdict.line(frame.view.units)), "e explains."
+        last = frame.session.timeline.latest(Kind.GENERATION)
+        if last is not None:
+            return "dim", "last: " + last.describe(frame.view.units), ""
+        return "dim", one_line(verdict.line(frame.view.units)) if verdict is not None else "", ""
+
+    def _alarm(self, frame: Frame) -> str:
+        budget, level, left = frame.state.budget, frame.state.alarm, frame.headroom
+        if budget is None or left is None:
+            return f"{level} % of the budget"
+        what = "budget reached" if level >= 100 else f"{level} % of the budget"
+        rest = f"{frame.size(left)} left" if left >= 0 else f"{frame.size(-left)} over"
+        soonest = f", in {soon(frame.reach)}" if frame.reach else ""
+        used = f"{frame.size(frame.used)} of {frame.size(budget.bytes)}"
+        return f"{what}: {budget.against} {used}, {rest}{soonest}"
+
+    def _effect(self, frame: Frame, room: int) -> str:
+        """Speed before and after a limit, whatever the work was; and, where there is room, over like work."""
+        found = effect(frame)
+        if found is None:
+            return ""
+        before = "—" if found.before is None else f"{found.before:.1f}"
+        after = "measuring" if found.after is None else f"{found.after:.1f}"
+        what, steps = found.event.describe(frame.view.units), frame.session.steps_are
+        text = one_line(f"{what} · {steps}/s before {before}, after {after}")
+        alike = _alike(frame)
+        return text + alike if cell_len(text + alike) <= room else text
+
+
+def _alike(frame: Frame) -> str:
+    """How the present limit stands against the first over work that is alike, once that can be told."""
+    present = next((use for use in frame.uses if use.present), None)
+    if present is None or present.against is None or present.against.speed.found not in ("same", "differs"):
+        return ""
+    return f" · like work, against {frame.size(frame.uses[0].limit)}: {told(present.against.speed)}"

@@ -1,0 +1,29 @@
+"""What is no longer kept is told of."""
+
+import json
+
+from mlxtop.agent.event_log import KEPT, News
+from mlxtop.core.events import Kind
+
+
+def read(news: News, number: int) -> tuple[list[dict[str, object]], int]:
+    messages = news.since(number)
+    return [json.loads(message) for _, message in messages], messages[-1][0] + 1
+
+
+def test_a_viewer_that_falls_behind_is_told_how_much_it_missed() -> None:
+    news = News(lambda: None)
+    for i in range(3):
+        news.emit(Kind.MARK, name=str(i))
+    first, number = read(news, 0)
+    assert len(first) == 3
+    for i in range(20_000):
+        news.emit(Kind.MARK, name=str(i))
+    got = []
+    while messages := news.since(number):
+        got += [json.loads(message)["data"] for _, message in messages]
+        number = messages[-1][0] + 1
+    told, *rest = got
+    assert len(rest) == KEPT
+    assert told["message"].startswith(f"{20_000 - KEPT:,} events are missing here")
+    assert rest[-1]["name"] == "19999"

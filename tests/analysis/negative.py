@@ -1,0 +1,233 @@
+"""Programs of which there is nothing to report, however much they look like it."""
+
+import random
+from math import exp
+
+from mlxtop.core.limits import GIB, MIB
+from mlxtop.core.sample import UNKNOWN
+from tests.analysis.traces import MINUTE, Trace, begin, generation, trace
+
+
+@trace
+def loop(rng: random.Random, missing: float) -> Trace:
+    p = begin("loop", rng, missing, rng.choice(("tokens", "evals")))
+    base, prompt = p.active, rng.randint(50, 4000)
+    while p.time < 25 * MINUTE:
+        p.cache = 0
+        generation(p, base, prompt, rng.randint(64, 900), base / 4e5)
+    return p.trace
+
+
+@trace
+def ramp(rng: random.Random, missing: float) -> Trace:
+    """Prompts of all lengths, again and again."""
+    p = begin("ramp", rng, missing, "tokens", 4 * GIB)
+    base = p.active
+    while p.time < 25 * MINUTE:
+        for length in (100, 200, 400, 800, 1600, 3200):
+            p.cache = 0
+            generation(p, base, length, 96, 40e3)
+    return p.trace
+
+
+@trace
+def warm_up(rng: random.Random, missing: float) -> Trace:
+    p = begin("warm up", rng, missing)
+    base, full, tau = p.active, rng.uniform(0.1, 2) * p.active, rng.uniform(10, 180)
+
+    def each(t: float) -> None:
+        p.cache = full * (1 - exp(-t / tau)) - abs(rng.gauss(0, 0.02)) * full
+        p.active = p.wobble(base + 0.1 * full * (1 - exp(-t / tau)), 0.01 * base)
+        p.other = 300 * MIB * (1 - exp(-t / tau))
+
+    p.run(25 * MINUTE, each)
+    return p.trace
+
+
+@trace
+def bursts(rng: random.Random, missing: float) -> Trace:
+    """A server: requests come in bursts, with long rests; the cache keeps what few shapes there are."""
+    p = begin("bursts", rng, missing)
+    base, shapes = p.active, [rng.uniform(5, 60) * MIB for _ in range(6)]
+    seen: set[int] = set()
+    while p.time < 50 * MINUTE:
+        for _ in range(rng.randint(1, 12)):
+            seen.update(rng.sample(range(6), 3))
+            held = sum(shapes[i] for i in seen)
+            p.cache = held
+            size = rng.uniform(50, 400) * MIB
+            long = rng.uniform(1, 40)
+            p.run(long, lambda t, s=size, n=long: setattr(p, "active", p.wobble(base + s * t / n, 5 * MIB)))
+            p.active = base
+        p.run(rng.expovariate(1 / 120), lambda t: None, busy=False)
+    return p.trace
+
+
+@trace
+def crowd(rng: random.Random, missing: float) -> Trace:
+    """A server with as many conversations at once as happen to be open."""
+    p = begin("crowd", rng, missing)
+    base = p.active
+    live: list[tuple[float, float]] = []
+
+    def each(t: float) -> None:
+        if rng.random() < p.interval / 12:
+            live.append((t + rng.expovariate(1 / 45), rng.uniform(10, 150) * MIB))
+        live[:] = [(end, size) for end, size in live if end > t]
+        p.active = p.wobble(base + sum(size for _, size in live), 3 * MIB)
+        p.cache = (
+            min(600 * MIB, p.cache + rng.uniform(0, 2) * MIB) if t < 60 else p.wobble(550 * MIB, 20 * MIB)
+        )
+
+    p.run(40 * MINUTE, each)
+    return p.trace
+
+
+@trace
+def training(rng: random.Random, missing: float) -> Trace:
+    """Steps, and every few minutes an evaluation of another size."""
+    p = begin("training", rng, missing)
+    base, batch = 3 * p.active, p.active * rng.uniform(0.5, 1.0)
+    other = base * rng.uniform(0.8, 1.25)
+    while p.time < 40 * MINUTE:
+        p.run(rng.uniform(150, 400), lambda t: setattr(p, "active", base + batch * rng.random()))
+        p.cache = p.wobble(batch, 0.05 * batch)
+        p.run(rng.uniform(20, 60), lambda t: setattr(p, "active", other + batch * rng.random()))
+        p.other = p.wobble(200 * MIB, 30 * MIB)
+    return p.trace
+
+
+@trace
+def restarts(rng: random.Random, missing: float) -> Trace:
+    """It drops its model and loads it again, now and then."""
+    p = begin("restarts", rng, missing, rng.choice(("tokens", "evals")))
+    base = p.active
+    while p.time < 60 * MINUTE:
+        p.cache = base * 0.1
+        p.run(rng.uniform(200, 900), lambda t: setattr(p, "active", p.wobble(base, 0.02 * base)))
+        p.active = p.cache = 0
+        if p.trace.steps_are == "tokens":
+            p.enter("load")
+        long = rng.uniform(10, 60)
+        p.run(long, lambda t, n=long: setattr(p, "active", base * t / n), busy=False)
+        if p.trace.steps_are == "tokens":
+            p.enter("decode")
+    return p.trace
+
+
+@trace
+def cleared(rng: random.Random, missing: float) -> Trace:
+    """The program clears its cache by itself, long before it is large for long."""
+    p = begin("cleared", rng, missing)
+    base, period, rate = p.active, rng.uniform(60, 500), rng.uniform(1, 20) * MIB
+    p.trace.right, p.trace.until = {"cache hoard"}, p.time + 1.2 * period
+    while p.time < 40 * MINUTE:
+
+        def each(t: float) -> None:
+            p.active = p.wobble(base, 5 * MIB)
+            p.cache += rate * p.interval * rng.uniform(0, 2)
+
+        p.run(period * rng.uniform(0.8, 1.2), each)
+        p.clear("serve.py:40")
+    return p.trace
+
+
+@trace
+def switch(rng: random.Random, missing: float) -> Trace:
+    """Another model takes the place of the first."""
+    p = begin("switch", rng, missing, rng.choice(("tokens", "evals")))
+    first = p.active
+    second = first * rng.choice((0.3, 1.6, 3))
+    p.run(rng.uniform(300, 1200), lambda t: setattr(p, "active", p.wobble(first, 0.01 * first)))
+    if p.trace.steps_are == "tokens":
+        p.enter("load")
+    p.run(rng.uniform(5, 30), lambda t: setattr(p, "active", second), busy=False)
+    p.weights = int(second) if p.trace.steps_are == "tokens" else UNKNOWN
+    if p.trace.steps_are == "tokens":
+        p.enter("decode")
+    p.run(25 * MINUTE, lambda t: setattr(p, "active", p.wobble(second, 0.01 * first)))
+    return p.trace
+
+
+@trace
+def idle(rng: random.Random, missing: float) -> Trace:
+    p = begin("idle", rng, missing)
+    p.run(30 * MINUTE, lambda t: None, busy=False)
+    return p.trace
+
+
+@trace
+def full(rng: random.Random, missing: float) -> Trace:
+    """The cache fills up to its limit and stays there."""
+    p = begin("full", rng, missing)
+    base, limit = p.active, rng.choice((32 * MIB, 256 * MIB, GIB))
+    p.set_limit(limit, rng.choice(("flag", "train.py:3")))
+    rate = limit / rng.uniform(20, 120)
+
+    def each(t: float) -> None:
+        p.active = p.wobble(base, 5 * MIB)
+        p.cache = min(rate * t, limit) * rng.uniform(0.97, 1.0)
+
+    p.run(25 * MINUTE, each)
+    return p.trace
+
+
+@trace
+def knobs(rng: random.Random, missing: float) -> Trace:
+    """A person tries limits, which cost nothing here."""
+    p = begin("knobs", rng, missing)
+    base = p.active
+    while p.time < 40 * MINUTE:
+        p.set_limit(rng.choice((0, 20 * MIB, 256 * MIB, GIB, 80 * GIB)), "keyboard")
+        if rng.random() < 0.2:
+            p.clear("keyboard")
+
+        def each(t: float) -> None:
+            p.active = p.wobble(base, 5 * MIB)
+            p.cache = min(600 * MIB * (1 - exp(-t / 20)), p.limit)
+
+        p.run(rng.uniform(5, 400), each)
+    return p.trace
+
+
+@trace
+def swapped(rng: random.Random, missing: float) -> Trace:
+    """The system takes pages away, and the program comes to need them again."""
+    p = begin("swapped", rng, missing)
+    base, gone = p.active, p.active * 0.5
+    p.run(rng.uniform(400, 900), lambda t: setattr(p, "active", p.wobble(base, 5 * MIB)))
+    long = rng.uniform(60, 600)
+    p.run(1200, lambda t: setattr(p, "swapped", gone * max(0.0, 1 - t / long)))
+    return p.trace
+
+
+@trace
+def teeth(rng: random.Random, missing: float) -> Trace:
+    """It gathers for a long time and lets go: in the first tooth that is growth, as far as anybody knows."""
+    p = begin("teeth", rng, missing)
+    base, period, rate = p.active, rng.uniform(12, 30) * MINUTE, rng.uniform(0.2, 4) * MIB
+    p.trace.right, p.trace.until = {"active grows"}, p.time + 1.1 * period + 60
+    while p.time < 7 * period:
+        p.run(
+            period * rng.uniform(0.9, 1.1), lambda t: setattr(p, "active", p.wobble(base + rate * t, 5 * MIB))
+        )
+        p.active = base
+    return p.trace
+
+
+@trace
+def slower_by_itself(rng: random.Random, missing: float) -> Trace:
+    """Decoding slows as the conversation grows; a limit that was lowered meanwhile has no part in it."""
+    p = begin("slower by itself", rng, missing, "tokens")
+    base = p.active
+    p.phase = "decode"
+
+    def each(t: float) -> None:
+        p.active = p.wobble(base, 10 * MIB)
+        p.cache = min(p.wobble(100 * MIB, 20 * MIB), p.limit)
+        p.speed = 60 / (1 + p.time / 900)
+
+    p.run(rng.uniform(200, 900), each)
+    p.set_limit(20 * MIB, "keyboard")
+    p.run(10 * MINUTE, each)
+    return p.trace

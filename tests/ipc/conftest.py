@@ -1,0 +1,5 @@
+"""Watched programs, ended with the test."""
+
+from tests.watched import start
+
+__all__ = ["start"]

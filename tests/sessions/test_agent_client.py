@@ -1,0 +1,702 @@
+"""Real agents, false agents, and what is known when they are gone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlxtop.cli.attach import terminate
+from mlxtop.core.budget import parse_action
+from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.events import Kind
+from mlxtop.ipc import protocol, sockets
+from mlxtop.ipc.sockets import Address
+from mlxtop.sessions import messages
+from mlxtop.sessions.agent_client import AgentFleet, Role, everyone, remove_stale
+from mlxtop.sessions.attach import AttachFleet, attach
+from mlxtop.sessions.budget_monitor import Guard, environment
+from mlxtop.sessions.program import Program
+from mlxtop.sessions.remote import RemoteSession
+from mlxtop.sessions.run_fleet import RunFleet
+from mlxtop.sessions.top_fleet import TopFleet
+from tests.agent.program import BROKEN, KEPT, MX, Start, descriptors, until
+
+MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def here(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Viewer and programs meet in a place of this test's own."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(start.home))
+    monkeypatch.setattr(sockets, "folders", lambda *_: [f"{start.home}/mlxtop"])
+
+
+@pytest.fixture
+def open_fleet() -> Iterator[Callable[..., Any]]:
+    """Starts fleets; they are stopped with the test."""
+    fleets: list[AgentFleet] = []
+
+    def begin(fleet: AgentFleet) -> AgentFleet:
+        fleets.append(fleet)
+        if not fleet.is_alive():
+            fleet.start()
+        return fleet
+
+    yield begin
+    for fleet in fleets:
+        fleet.stop()
+        assert not fleet.is_alive()
+
+
+def all_agents(role: Role = "watch", **options: Any) -> AgentFleet:
+    return AgentFleet("all", everyone, role, **options)
+
+
+def member(fleet: AgentFleet, n: int = 0) -> RemoteSession:
+    until(lambda: len(fleet.members()) > n)
+    return fleet.members()[n]
+
+
+# Real agents
+
+
+def test_a_member_is_seen_and_controlled(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up()
+    joined: list[RemoteSession] = []
+    fleet = open_fleet(all_agents(joined=joined.append))
+    watched = member(fleet)
+    assert (watched.pid, watched.controls, joined) == (subject.pid, True, [watched])
+    until(lambda: watched.state.limits["cache"].default == 32 * MIB)
+    watched.set_limit("cache", 7, "keyboard")
+    until(lambda: watched.state.limits["cache"][:3] == (7, "keyboard", None))
+    watched.mark("here", "keyboard")
+    until(lambda: "here" in [mark.name for mark in watched.state.marks])
+    watched.census()
+    until(lambda: watched.state.census)
+    assert watched.history.latest is not None
+    assert watched.history.latest.active in KEPT
+
+
+def test_mlx_that_was_never_used_makes_no_member(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start(
+        "import sys, mlx.core as mx\nsys.stdin.readline(); mx.eval(mx.ones(3)); sys.stdin.readline()"
+    )
+    fleet = open_fleet(all_agents())
+    until(lambda: fleet._members)
+    assert fleet.members() == ()
+    subject.say()
+    assert member(fleet).pid == subject.pid
+
+
+def test_ranks_come_by_number_and_others_after_them(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subjects = [start.up(), start.up(MLX_RANK="2"), start.up(MLX_RANK="0"), start.up()]
+    fleet = open_fleet(all_agents())
+    until(lambda: len(fleet.members()) == 4)
+    pids = [subject.pid for subject in subjects]
+    assert [m.pid for m in fleet.members()] == [pids[2], pids[1], pids[0], pids[3]]
+    assert [m.label for m in fleet.members()] == ["rank 0", "rank 2", str(pids[0]), str(pids[3])]
+
+
+ENDS = {
+    "process {pid} ended": lambda subject: subject.end(),
+    "process {pid} ended without a word: it was killed, or ended by os._exit": lambda subject: subject.kill(),
+    "the agent in process {pid} is gone; the program itself goes on": lambda subject: subject.say("break"),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_how_it_ended(start: Start, open_fleet: Callable[..., Any], how: str) -> None:
+    code = """
+from mlxtop.agent import agent
+print("up", flush=True)
+if sys.stdin.readline():
+    for client in list(agent._agent._server._clients.values()): client.socket.close()
+    agent._agent._server._listener.close(); sys.stdin.readline()
+"""
+    subject = start(MX + code)
+    assert subject.line() == "up"
+    fleet = open_fleet(all_agents())
+    watched = member(fleet)
+    fleet.changed.clear()
+    ENDS[how](subject)
+    until(lambda: watched.ended)
+    assert watched.ended == how.format(pid=subject.pid)
+    assert fleet.changed.is_set()
+    assert fleet.members() == (watched,)
+
+
+def test_an_agent_that_breaks_is_gone_and_the_program_is_not(
+    start: Start, open_fleet: Callable[..., Any]
+) -> None:
+    subject = start(MX + BROKEN)
+    assert subject.line() == "up"
+    watched = member(open_fleet(all_agents()))
+    subject.say()
+    until(lambda: watched.ended)
+    assert watched.ended == f"the agent in process {subject.pid} is gone; the program itself goes on"
+    (broke,) = [e for e in watched.timeline.between(Kind.ERROR, 0, 1e9) if e.data["phase"] == "agent"]
+    assert "a bug of ours" in broke.describe()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_a_killed_program_is_never_said_to_go_on(start: Start, open_fleet: Callable[..., Any]) -> None:
+    fleet = open_fleet(all_agents())
+    for n in range(15):
+        subject = start.up("ballast = mx.ones((4096, 4096)); mx.eval(ballast)")
+        watched = member(fleet, n)
+        os.kill(subject.pid, signal.SIGKILL)
+        until(lambda watched=watched: watched.ended)
+        assert "ended without a word" in str(watched.ended)
+
+
+def test_a_zombie_has_ended(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up()
+    watched = member(open_fleet(all_agents()))
+    os.kill(subject.pid, signal.SIGKILL)
+    # Nobody has waited for it.
+    until(lambda: watched.ended)
+    assert "ended without a word" in str(watched.ended)
+
+
+def test_a_socket_that_was_left_behind_is_removed(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up()
+    subject.kill()
+    assert len(subject.sockets()) == 1
+    fleet = open_fleet(all_agents())
+    until(lambda: subject.sockets() == [])
+    assert fleet.members() == ()
+
+
+def test_a_socket_of_a_process_that_lives_is_left_alone(start: Start) -> None:
+    path = sockets.address(os.getppid(), "")
+    Path(path).touch()
+    remove_stale(Address(os.getppid(), "", path))
+    remove_stale(Address(0, "", path))
+    assert Path(path).exists()
+    remove_stale(Address(2**22 - 1, "", path))
+    assert not Path(path).exists()
+
+
+def test_an_exec_makes_a_second_session_of_the_same_process(
+    start: Start, open_fleet: Callable[..., Any]
+) -> None:
+    again = MX + "sys.stdin.readline()"
+    subject = start(
+        MX + "print('up', flush=True); sys.stdin.readline()\n"
+        f"os.execv(sys.executable, [sys.executable, '-c', {again!r}])"
+    )
+    assert subject.line() == "up"
+    fleet = open_fleet(all_agents())
+    first = member(fleet)
+    subject.say()
+    second = member(fleet, 1)
+    assert first.ended
+    assert second.ended is None
+    assert first.pid == second.pid == subject.pid
+
+
+def test_settle_waits_for_the_last_words(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up("import atexit, mlxtop; atexit.register(lambda: mlxtop.mark('at the very end'))")
+    fleet = open_fleet(all_agents())
+    watched = member(fleet)
+    subject.end()
+    fleet.settle()
+    assert watched.ended == f"process {subject.pid} ended"
+    assert "at the very end" in [mark.name for mark in watched.state.marks]
+
+
+def test_a_second_viewer_is_refused(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up()
+    first = open_fleet(all_agents())
+    until(lambda: subject.connect(None).message("hello")["watched"])
+    second = open_fleet(all_agents())
+    until(lambda: second.problem)
+    assert second.problem == (
+        f"Process {subject.pid} is already watched by mlxtop (process {os.getpid()}): leave that one first, or look on with mlxtop top."
+    )
+    assert second.members() == ()
+    member(first).mark("still mine", "keyboard")
+    until(lambda: "still mine" in [mark.name for mark in member(first).state.marks])
+
+
+def test_one_that_only_looks_takes_control_and_gives_it_back(
+    start: Start, open_fleet: Callable[..., Any]
+) -> None:
+    subject = start.up()
+    fleet = open_fleet(TopFleet())
+    watched = member(fleet)
+    assert not watched.controls
+    assert subject.connect(None).message("hello")["watched"] is None
+    watched.control(True)
+    until(lambda: subject.connect(None).message("hello")["watched"] == os.getpid())
+    watched.set_limit("cache", 7, "keyboard")
+    until(lambda: watched.state.limits["cache"].value == 7)
+    watched.control(False)
+    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+
+
+def test_control_that_another_has_is_refused_and_asked_for_again(
+    start: Start, open_fleet: Callable[..., Any]
+) -> None:
+    subject = start.up()
+    other = subject.connect("watch")
+    other.message("facts")
+    fleet = open_fleet(TopFleet())
+    watched = member(fleet)
+    watched.control(True)
+    until(lambda: watched.state.error)
+    assert "already watched" in str(watched.state.error)
+    assert not watched.controls
+    other.close()
+    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    watched.control(True)
+    watched.set_limit("cache", 7, "keyboard")
+    until(lambda: watched.state.limits["cache"].value == 7)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_a_program_without_an_agent_is_a_stranger(start: Start, open_fleet: Callable[..., Any]) -> None:
+    known = start.up()
+    unknown = start.up(run=None)
+    fleet = open_fleet(TopFleet())
+    until(lambda: unknown.pid in {stranger.pid for stranger in fleet.strangers()})
+    (stranger,) = [one for one in fleet.strangers() if one.pid == unknown.pid]
+    assert "import mlx.core" in stranger.command
+    assert stranger.footprint > MIB
+    assert not {known.pid, os.getpid()} & {one.pid for one in fleet.strangers()}
+
+
+def test_looking_costs_the_program_no_control(start: Start, open_fleet: Callable[..., Any]) -> None:
+    start.up()
+    fleets = [open_fleet(TopFleet()) for _ in range(3)]
+    watcher = open_fleet(all_agents())
+    for fleet in (*fleets, watcher):
+        member(fleet)
+    member(watcher).mark("seen by all", "keyboard")
+    for fleet in (*fleets, watcher):
+        until(lambda fleet=fleet: "seen by all" in [m.name for m in member(fleet).state.marks])
+
+
+# False agents
+
+
+def say_hello(**other: Any) -> bytes:
+    hello = {
+        "protocol": protocol.PROTOCOL, "mlxtop": "0.1.0", "pid": os.getpid(), "argv": ["x"], "started": 1.8e9, "now": 1.0,
+        "interval": 0.1, "run": "", "rank": None, "log": None, "watched": None, "footprint": "RSS", "counters": None,
+    }  # fmt: skip
+    return protocol.line("hello", **{**hello, **other})
+
+
+SAMPLE = protocol.line("samples", cpu=0.0, rows=[[0.5, MIB, 0, MIB, -1, 0, 0, 0, 0, -1, -1]])
+
+
+@contextmanager
+def false_agent(*lines: bytes, stays: bool = True, pid: int | None = None) -> Iterator[str]:
+    """Says `lines` to whoever comes; its address is that of this very process, or of `pid`."""
+    path = sockets.address(pid or os.getpid(), "")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen()
+    done = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):
+            while not done.is_set():
+                guest, _ = server.accept()
+                with guest, suppress(OSError):
+                    for n, line in enumerate(lines):
+                        guest.sendall(line)
+                        if n == 0 and len(lines) > 2:
+                            # It has been understood so far.
+                            guest.settimeout(5)
+                            guest.recv(4096)
+                    if stays:
+                        done.wait(20)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield path
+    done.set()
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join(5)
+
+
+NONSENSE = {
+    "no JSON": b"nonsense\n",
+    "no object": b"[]\n",
+    "no type": b"{}\n",
+    "samples that are none": b'{"type": "samples", "cpu": 0, "rows": [[1, 2]]}\n',
+    "too deep": b"[" * 100_000 + b"\n",
+    "a line without end": b"x" * (protocol.LONGEST_LINE + 2**19),
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_an_agent_that_speaks_nonsense_is_left_and_not_tried_again(
+    open_fleet: Callable[..., Any], what: str
+) -> None:
+    with false_agent(say_hello(), SAMPLE, NONSENSE[what]):
+        joined: list[RemoteSession] = []
+        fleet = open_fleet(all_agents(joined=joined.append))
+        until(lambda: joined and joined[0].ended)
+        assert str(joined[0].ended).startswith("its agent sent what mlxtop does not understand")
+        # It looks around again, and does not come back to this one.
+        look_twice(fleet)
+        assert len(joined) == 1
+
+
+def look_twice(fleet: AgentFleet) -> None:
+    """Waits until it has looked around twice more."""
+    for _ in range(2):
+        looked = threading.Event()
+        fleet.look = looked.set  # type: ignore[method-assign]
+        assert looked.wait(5)
+
+
+ODD = {
+    "a count of nothing": b'{"type": "event", "time": 1, "kind": "done", "data": null}\n',
+    "a cost beyond all": b'{"type": "samples", "cpu": %s, "rows": []}\n' % (b"9" * 400),
+    "a time beyond all": b'{"type": "samples", "cpu": 0, "rows": [[1e999, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1]]}\n',
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_agent_that_speaks_odd_nonsense_ends_its_own_session_only(
+    open_fleet: Callable[..., Any], what: str
+) -> None:
+    with false_agent(say_hello(), SAMPLE, ODD[what]):
+        fleet = open_fleet(all_agents())
+        until(lambda: fleet._members and (fleet._members[0].ended or not fleet.is_alive()))
+        assert fleet.is_alive()
+
+
+@pytest.mark.parametrize("hello", [{"pid": None}, {"interval": "often"}, {"argv": 5, "started": None}])
+def test_a_hello_that_is_none_makes_no_member(open_fleet: Callable[..., Any], hello: dict[str, Any]) -> None:
+    with false_agent(say_hello(**hello)):
+        fleet = open_fleet(all_agents())
+        until(lambda: fleet.changed.is_set())
+        assert fleet.members() == ()
+        assert fleet.is_alive()
+
+
+@pytest.mark.parametrize(("number", "age"), [(99, "newer"), (0, "older")])
+def test_an_agent_of_another_version(open_fleet: Callable[..., Any], number: int, age: str) -> None:
+    # More than the three words that never change need not be there.
+    hello = protocol.line("hello", protocol=number, mlxtop="7.7", pid=5)
+    with false_agent(hello, b'{"type": "whatever it says"}\n'):
+        fleet = open_fleet(all_agents())
+        until(lambda: fleet.problem)
+        assert f"is watched by mlxtop 7.7, which is {age} than this mlxtop" in str(fleet.problem)
+        assert fleet.members() == ()
+
+
+def test_an_agent_that_says_nothing_is_no_member(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up()
+    with false_agent():
+        fleet = open_fleet(all_agents())
+        assert member(fleet).pid == subject.pid
+
+
+def test_an_agent_that_refuses(open_fleet: Callable[..., Any]) -> None:
+    with false_agent(
+        say_hello(), protocol.line("refused", why="it is already watched by mlxtop (process 5)"), SAMPLE
+    ):
+        fleet = open_fleet(all_agents())
+        until(lambda: fleet.problem)
+        assert str(fleet.problem).endswith("cannot be watched: it is already watched by mlxtop (process 5).")
+        assert not member(fleet).controls
+
+
+def test_what_nobody_here_knows_is_passed_over(open_fleet: Callable[..., Any]) -> None:
+    unknown = b'{"type": "event", "time": 1, "kind": "party", "data": {}}\n{"type": "party"}\n'
+    mark = {"name": "after it", "who": "x", "active": 1, "cache": 1, "peak": 1, "tokens": 1}
+    with false_agent(say_hello(), SAMPLE, unknown, protocol.line("event", time=1.0, kind="mark", data=mark)):
+        fleet = open_fleet(all_agents())
+        until(lambda: fleet.members() and "after it" in [m.name for m in member(fleet).state.marks])
+
+
+def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
+    start: Start, open_fleet: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The number of a local process, named by one who is not that process, gives no power over it."""
+    subject, log = start.up(), tmp_path / "secret"
+    log.write_text("a secret of this machine")
+    sample = protocol.line("samples", cpu=0.0, rows=[[0.5, MIB, 0, MIB, MIB, 0, 0, 0, 0, -1, -1]])
+    with false_agent(say_hello(pid=subject.pid, log=str(log)), sample) as path:
+        fleet = open_fleet(AttachFleet([Address(0, "", path)]))
+        until(lambda: fleet.members())
+        (liar,) = fleet.everyone
+        assert (liar.pid, liar.process, liar.log) == (subject.pid, None, None)
+        liar.take(messages.Facts(1.0, {"pid": subject.pid}, {}))
+        guard = Guard(lambda: [liar], 1, [parse_action("stop")], terminate)
+        for _ in range(3):
+            guard.look()
+        assert "cannot be stopped from here" in str(liar.state.error)
+        assert liar.state.system is None
+        assert "MLXTOP_PID" not in environment(liar)
+        assert "secret" not in "".join(line.text for line in liar.transcript.since(0))
+        assert fleet.how_it_ended(liar) == "the connection to its agent ended"
+        assert subject.process.poll() is None
+    real = member(open_fleet(all_agents()))
+    assert (real.pid, real.process) == (subject.pid, subject.pid)
+    terminate(real)
+    subject.process.wait(10)
+
+
+def test_two_machines_may_name_the_same_process(open_fleet: Callable[..., Any]) -> None:
+    with false_agent(say_hello(pid=1), SAMPLE) as one, false_agent(say_hello(pid=1), SAMPLE, pid=1) as other:
+        fleet = open_fleet(AttachFleet([Address(0, "", one), Address(0, "", other)]))
+        until(lambda: len(fleet.members()) == 2)
+        assert [m.label for m in fleet.members()] == ["1", "1 (2)"]
+        assert len({m.pid for m in fleet.members()}) == 2
+
+
+# Attaching
+
+
+@contextmanager
+def forwarded(to: str, home: Path) -> Iterator[str]:
+    """What `ssh -L` makes: a socket that leads to another one."""
+    path = str(home / "forwarded.sock")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(path)
+    server.listen()
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                guest, _ = server.accept()
+                there = socket.socket(socket.AF_UNIX)
+                there.connect(to)
+                for ends in ((guest, there), (there, guest)):
+                    threading.Thread(target=pump, args=ends, daemon=True).start()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield path
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join(5)
+
+
+def test_attach_by_process_id(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up()
+    fleet = open_fleet(attach([str(subject.pid)]))
+    assert fleet.everyone[0].pid == subject.pid
+    with pytest.raises(
+        MlxtopError, match=r"is already watched by mlxtop \(process \d+\): leave that one first"
+    ):
+        attach([str(subject.pid)])
+    fleet.stop()
+    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    again = open_fleet(attach([str(subject.pid)]))
+    assert again.everyone[0].pid == subject.pid
+    assert subject.end() == (0, "")
+
+
+def test_attach_through_a_forwarded_socket(start: Start, open_fleet: Callable[..., Any]) -> None:
+    subject = start.up()
+    with forwarded(subject.path(), start.home) as path:
+        fleet = open_fleet(attach([path]))
+        watched = fleet.everyone[0]
+        assert watched.pid == subject.pid
+        watched.set_limit("cache", 7, "keyboard")
+        until(lambda: watched.state.limits["cache"].value == 7)
+        subject.end()
+        until(lambda: watched.ended)
+        assert watched.ended == f"process {subject.pid} ended"
+
+
+def test_attach_shows_the_output_where_a_log_has_it(
+    start: Start, tmp_path: Path, open_fleet: Callable[..., Any]
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("before us\n")
+    subject = start.up(MLXTOP_LOG=str(log))
+    watched = open_fleet(attach([str(subject.pid)])).everyone[0]
+    with log.open("a") as file:
+        file.write("after us\n")
+    until(lambda: [line.text for line in watched.transcript.since(0)] == ["before us", "after us"])
+
+
+def test_attach_to_what_is_none(start: Start) -> None:
+    with pytest.raises(UsageError, match="cannot attach to itself"):
+        attach([str(os.getpid())])
+    with pytest.raises(UsageError, match="neither a process id nor an agent's socket"):
+        attach([str(start.home / "nothing")])
+    with pytest.raises(UsageError, match="There is no process"):
+        attach([str(2**22 + 5)])
+
+
+def test_attach_to_somebody_who_is_no_agent(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlxtop.sessions.attach.ANSWER_WITHIN", 0.5)
+    with false_agent() as path, pytest.raises(MlxtopError, match="does not answer: is it mlxtop's"):
+        attach([path])
+    file = start.home / "file"
+    file.touch()
+    with pytest.raises(MlxtopError, match="does not answer"):
+        attach([str(file)])
+
+
+def test_attach_to_one_that_speaks_nonsense_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlxtop.sessions.attach.ANSWER_WITHIN", 60.0)
+    began = time.monotonic()
+    with false_agent(b"HTTP/1.1 400 Bad Request\r\n\r\n") as path, pytest.raises(MlxtopError):
+        attach([path])
+    assert time.monotonic() - began < 30, "it waited for an answer that had come"
+
+
+# Runs
+
+
+def test_a_run_with_its_children(start: Start, tmp_path: Path, open_fleet: Callable[..., Any]) -> None:
+    child = MX + "sys.stdin.readline()"
+    code = (
+        MX
+        + f"""
+import subprocess
+child = subprocess.Popen([sys.executable, "-c", {child!r}], stdin=subprocess.PIPE)
+print("hello", flush=True)
+while not os.path.exists({str(tmp_path / "end")!r}): time.sleep(0.02)
+child.communicate(); sys.exit(3)
+"""
+    )
+    other = start.up()
+    program = Program([sys.executable, "-c", code], False, tmp_path / "log")
+    fleet = open_fleet(RunFleet(program))
+    until(lambda: len(fleet.members()) == 2)
+    pids = {m.pid for m in fleet.members()}
+    assert program.pid in pids
+    assert other.pid not in pids
+    assert fleet.news().endswith(f"runs (process {program.pid})")
+    until(lambda: "hello" in [line.text for line in fleet.transcript.since(0)])
+    (tmp_path / "end").touch()
+    assert program.wait(20)
+    fleet.settle()
+    ends = {m.pid: m.ended for m in fleet.members()}
+    assert ends.pop(program.pid) == "the program ended with exit code 3"
+    ((pid, end),) = ends.items()
+    assert end == f"process {pid} ended"
+    assert fleet.news() == f"{fleet.title} ended with exit code 3"
+
+
+def test_a_run_that_never_used_mlx(start: Start, tmp_path: Path, open_fleet: Callable[..., Any]) -> None:
+    program = Program(["sh", "-c", "echo out; echo err >&2; exit 4"], False, tmp_path / "log")
+    fleet = open_fleet(RunFleet(program))
+    assert program.wait(20)
+    until(lambda: len(fleet.transcript.since(0)) == 3)
+    assert [line.text for line in fleet.transcript.since(0)][:2] == ["out", "err"]
+    assert fleet.news().endswith("ended with exit code 4; no Python that mlxtop can watch was started in it")
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("pass", "mlxtop saw no MLX in it"),
+        ("import mlx.core, time; time.sleep(1)", "it imported MLX and allocated nothing"),
+        (
+            "import mlx.core, os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "it imported MLX and was killed before mlxtop could look",
+        ),
+    ],
+)
+def test_why_no_memory_was_seen(code: str, why: str, start: Start, open_fleet: Callable[..., Any]) -> None:
+    program = Program([sys.executable, "-c", code], False)
+    fleet = RunFleet(program)
+    if "kill" in code:
+        # Nobody looks until it has ended.
+        assert program.wait(20)
+    fleet = open_fleet(fleet)
+    assert program.wait(20)
+    fleet.settle()
+    assert fleet.news().endswith(f"; {why}")
+    until(lambda: not list(sockets.addresses(program.run)))
+    assert not sockets.took_part(program.run)
+
+
+def test_a_socket_that_nobody_ever_looked_at_is_removed(start: Start) -> None:
+    code = "import mlx.core, os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    program = Program([sys.executable, "-c", code], False)
+    fleet = RunFleet(program)
+    assert program.wait(20)
+    assert list(sockets.addresses(program.run))
+    fleet.stop()
+    fleet.start()
+    fleet.join(20)
+    assert list(sockets.addresses(program.run)) == []
+
+
+def test_a_program_nobody_can_watch_is_told_of(
+    open_fleet: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "folders", lambda *_: ["/nowhere/at/all"])
+    program = Program(["true"], False)
+    fleet = open_fleet(RunFleet(program))
+    assert program.wait(20)
+    fleet.settle()
+    assert "no folder for sockets that only this user may enter" in fleet.news()
+
+
+def test_an_agent_that_could_not_start_is_told_of(start: Start, open_fleet: Callable[..., Any]) -> None:
+    program = Program(["sleep", "30"], False)
+    fleet = open_fleet(RunFleet(program))
+    assert fleet.news().endswith("it has not used MLX yet")
+    code = "from mlxtop.agent import boot; boot._tell(OSError('no room'))"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "MLXTOP": program.run}, check=True)
+    until(lambda: fleet.problem)
+    assert str(fleet.problem).endswith(": OSError: no room")
+    assert fleet.news() == fleet.problem
+    program.stop()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_fleets_leave_no_descriptor_behind(start: Start) -> None:
+    start.up()
+
+    def once() -> int:
+        fleet = all_agents("look")
+        fleet.start()
+        member(fleet)
+        fleet.stop()
+        return len(descriptors(os.getpid()))
+
+    once()
+    assert once() == once()
+
+
+def test_ps_forgets_stale_sockets_and_knows_who_is_watched(start: Start) -> None:
+    from mlxtop.cli.ps import collect
+
+    killed = start.up()
+    killed.kill()
+    ready, watched = start.up(), start.up()
+    viewer = watched.connect("watch")
+    viewer.message("facts")
+    rows = {row["pid"]: row for row in json.loads(json.dumps(collect()))}
+    assert rows[ready.pid]["watched"] == "ready"
+    assert rows[watched.pid]["watched"] == "yes"
+    assert rows[ready.pid]["active"] in KEPT
+    assert killed.pid not in rows
+    viewer.close()
+    assert not Path(f"{start.home}/mlxtop/{killed.pid}.sock").exists()

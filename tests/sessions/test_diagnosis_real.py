@@ -1,0 +1,114 @@
+"""Real programs that hoard, leak, override and rest, diagnosed from outside while they do it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mlxtop.analysis.diagnosis import diagnose
+from mlxtop.analysis.verdicts import Verdict
+from mlxtop.sessions.attach import attach
+from mlxtop.sessions.remote import RemoteSession
+from tests.agent.program import Start, until
+
+pytestmark = pytest.mark.slow
+
+MIB = 2**20
+WINDOW = 10.0
+"""Seconds: ten minutes in a nutshell."""
+BEGIN = """\
+import sys, time
+import mlx.core as mx
+mx.set_cache_limit(4 << 30)
+kept = mx.ones((8 << 20,)); mx.eval(kept)
+held, n = [], 0
+def step():
+    x = mx.ones((64, 1024)); mx.eval(x + n)
+while True:
+    n += 1
+    step()
+    time.sleep(0.03)
+"""
+HOARD = "    mx.eval(mx.ones((64 * 1024 + n * 4096,)) + 1)\n"
+LEAK = "    held.append(mx.ones((256 * 1024,)) + n); mx.eval(held[-1])\n"
+BYTES = "    held.append(bytearray(b'x') * (1 << 20))\n"
+SPIKE = "    if n % 60 == 0: mx.eval(mx.ones((64 << 20,))); mx.clear_cache()\n"
+
+
+@contextmanager
+def watched(start: Start, code: str) -> Iterator[RemoteSession]:
+    """The session of a program that does `code`, sampled fifty times a second."""
+    subject = start(BEGIN + code)
+    fleet = attach([subject.path()])
+    try:
+        session = until(lambda: next(iter(fleet.members()), None))
+        session.set_interval(0.02)
+        yield session
+    finally:
+        fleet.stop()
+        subject.kill()
+
+
+def verdicts(session: RemoteSession, window: float = WINDOW) -> tuple[Verdict, ...]:
+    found = diagnose(
+        session.history, session.timeline, session.state, session.phases, session.now(), session.steps_are,
+        window=window,
+    )  # fmt: skip
+    return found.verdicts
+
+
+def looked_at(session: RemoteSession, kind: str, seconds: float) -> tuple[Verdict, set[str]]:
+    """Asks as a screen does, until `kind` is said; what it said, and all that was said before."""
+    end, said = time.monotonic() + seconds, set[str]()
+    while time.monotonic() < end:
+        for verdict in verdicts(session):
+            if verdict.kind == kind:
+                return verdict, said
+            said.add(verdict.kind)
+        time.sleep(0.2)
+    raise AssertionError(
+        f"no {kind!r} within {seconds} s, but {said}: {[v.line() for v in verdicts(session)]}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(HOARD, "cache hoard"), (LEAK, "active grows"), (BYTES, "not MLX"), (SPIKE, "spikes")],
+    ids=["distinct shapes", "arrays in a list", "bytearrays", "one large array now and then"],
+)
+def test_what_a_program_does_is_said_and_nothing_else(start: Start, code: str, kind: str) -> None:
+    with watched(start, code) as session:
+        found, before = looked_at(session, kind, 60)
+        assert before <= {"steady", "not enough data"}
+        assert [v.kind for v in verdicts(session)] == [kind]
+    print(found.line(), dict(found.numbers))
+    if kind == "spikes":
+        assert found.numbers["peak"] > 256 * MIB
+        assert found.numbers["typical"] < 64 * MIB
+    else:
+        # A mebibyte or so, thirty times a second at most.
+        assert 100 * MIB < found.numbers["per_minute"] < 30 * 60 * 6 * MIB
+
+
+def test_a_steady_program_is_steady(start: Start) -> None:
+    with watched(start, "") as session:
+        _, before = looked_at(session, "steady", 60)
+        assert before <= {"not enough data"}
+        end, said = time.monotonic() + 8, set[str]()
+        while time.monotonic() < end:
+            said |= {v.kind for v in verdicts(session)}
+            time.sleep(0.2)
+        assert said <= {"steady", "not enough data"}
+        assert verdicts(session)[0].kind == "steady"
+
+
+def test_code_that_overrides_a_limit_is_named_with_its_line(start: Start) -> None:
+    with watched(start, "    if n == 100: mx.set_cache_limit(1 << 30)\n") as session:
+        session.set_limit("cache", 20 * MIB, "keyboard")
+        until(lambda: session.state.limits["cache"].who == "keyboard")
+        found, before = looked_at(session, "limit overridden", 60)
+        assert before <= {"steady", "not enough data"}
+    assert (found.numbers["yours"], found.numbers["new"]) == (20 * MIB, 2**30)
+    assert found.words["who"].startswith("<string>:")
+    assert "20.0 MiB" in found.line()

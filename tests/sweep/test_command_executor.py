@@ -1,0 +1,128 @@
+"""Cells that are runs of a program: real processes under the real agent."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlxtop.core.errors import MlxtopError
+from mlxtop.sweep.command_executor import CommandBench
+from mlxtop.sweep.executor import CellFailedError, Stopped
+from mlxtop.sweep.plan import Plan, parse_knob
+from mlxtop.sweep.runner import Sweep
+
+pytestmark = pytest.mark.slow
+
+MIB = 2**20
+USES_MLX = """
+import mlx.core as mx
+print("limit", mx.set_cache_limit(7 * 2**20))
+mx.set_cache_limit({limit})
+for i in range(1, 9):
+    mx.eval(mx.ones((256, 1024)) + i)
+import time; time.sleep(0.5)
+print("speed: 1,234.5 of something")
+print("speed: {speed} of something")
+"""
+
+
+def plan_of(*command: str, limits: str = "3M,default", **more: Any) -> Plan:
+    given: dict[str, Any] = {"metric": "value", "pattern": r"speed: (\S+)", "rounds": 1}
+    return Plan("a command", (parse_knob(f"cache-limit={limits}"),), extra=command, **{**given, **more})
+
+
+def script(tmp_path: Path, limit: str = "2**30", speed: str = "42.5") -> tuple[str, str]:
+    path = tmp_path / "program.py"
+    path.write_text(USES_MLX.format(limit=limit, speed=speed))
+    return sys.executable, str(path)
+
+
+def test_the_limit_is_set_before_the_program_s_first_line_with_mlx(tmp_path: Path) -> None:
+    bench = CommandBench(plan_of(*script(tmp_path), pattern=r"limit (\d+)"))
+    assert bench.measure((3 * MIB,), 0).values["value"] == 3 * MIB
+    default = bench.measure(("default",), 0).values["value"]
+    assert default not in (3 * MIB, 7 * MIB)
+    assert bench.facts["cache_limit"] == default or bench.facts["cache_limit"] == 3 * MIB or default > 0
+    bench.close()
+
+
+def test_its_last_match_and_its_memory_are_read(tmp_path: Path) -> None:
+    bench = CommandBench(plan_of(*script(tmp_path)))
+    values, busy = bench.measure(("default",), 0)
+    assert values["value"] == 42.5
+    assert values["seconds"] > 0.5
+    assert values["active"] >= MIB
+    assert values["total"] >= values["active"]
+    assert values["cache"] >= MIB
+    assert values["footprint"] > 10 * MIB
+    assert busy is None or 0 <= busy <= 1
+    bench.close()
+
+
+def test_what_goes_wrong_is_a_sentence(tmp_path: Path) -> None:
+    bench = CommandBench(plan_of(sys.executable, "-c", "print('so sad\\x1b[31m'); raise SystemExit(3)"))
+    with pytest.raises(CellFailedError, match=r"ended with exit code 3; it last said: so sad␛\[31m"):
+        bench.measure((0,), 0)
+    bench = CommandBench(plan_of(sys.executable, "-c", "pass"))
+    with pytest.raises(MlxtopError, match="cannot be measured: mlxtop saw no MLX in it"):
+        bench.measure((0,), 0)
+    bench = CommandBench(plan_of("/no/such/program"))
+    with pytest.raises(MlxtopError, match="there is no such program"):
+        bench.measure((0,), 0)
+    bench = CommandBench(plan_of(*script(tmp_path), pattern="nothing (x)"))
+    with pytest.raises(CellFailedError, match=re.escape("Nothing in its output matches nothing (x).")):
+        bench.measure((0,), 0)
+    bench = CommandBench(plan_of(*script(tmp_path, speed="fast")))
+    with pytest.raises(CellFailedError, match="found “fast”, which is no number"):
+        bench.measure((0,), 0)
+
+
+def test_stop_ends_the_program() -> None:
+    bench = CommandBench(plan_of(sys.executable, "-c", "import time; time.sleep(600)"))
+    began = time.monotonic()
+    threading.Timer(1.0, bench.stop).start()
+    with pytest.raises(Stopped):
+        bench.measure((0,), 0)
+    bench.close()
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.slow
+def test_a_sweep_over_mlx_lm_s_own_command(checkpoint: Path) -> None:
+    command = (
+        sys.executable,
+        "-m",
+        "mlx_lm",
+        "generate",
+        "--model",
+        str(checkpoint),
+        "--prompt",
+        "the cache",
+    )
+    pattern = r"Generation:.*, (\S+) tokens-per-sec"
+    plan = plan_of(*command, "--max-tokens", "24", limits="0,20M", pattern=pattern)
+    sweep = Sweep(plan, CommandBench(plan))
+    sweep.run()
+    assert sweep.failure is None
+    assert sweep.facts["backend"] == "CPU"
+    readings = [r.values for r in sweep.readings]
+    assert len(readings) == 2
+    assert all(v["value"] > 0 and v["seconds"] > 0.1 and v["total"] > 0 for v in readings)
+    none, some = ([r.values["cache"] for r in sweep.readings if r.arm == arm] for arm in (0, 1))
+    assert max(none) < min(some)
+
+
+def test_a_variable_that_makes_no_sense_hurts_no_program() -> None:
+    code = "import mlx.core as mx; print(mx.set_cache_limit(5))"
+    for text, limit in (("cache=² memory= nope=3 cache x=y=z", 32 * MIB), (f"x cache={3 * MIB}", 3 * MIB)):
+        env = {**os.environ, "MLXTOP": "nonsense", "MLXTOP_LIMITS": text}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert (done.stdout, done.stderr) == (f"{limit}\n", "")

@@ -1,0 +1,156 @@
+"""Cells of a real model in this process: the demo, and a checkpoint that mlx-lm loads."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlxtop.core.errors import MlxtopError
+from mlxtop.inference.options import Options
+from mlxtop.mlx.hooks import CPU_CACHE_LIMIT, apply
+from mlxtop.sweep.executor import CellFailedError, ModelBench, Stopped
+from mlxtop.sweep.plan import Plan, parse_knob
+from mlxtop.sweep.results import summarize
+from mlxtop.sweep.runner import Sweep
+
+pytestmark = pytest.mark.slow
+
+MIB = 2**20
+
+
+def plan_of(knob: str, **more: Any) -> Plan:
+    given: dict[str, Any] = {"subject": "demo", "lengths": (24, 96), "max_tokens": 8, "rounds": 2}
+    return Plan(knobs=(parse_knob(knob),), **{**given, **more})
+
+
+def test_a_real_sweep_of_the_demo_puts_the_limit_back() -> None:
+    plan = plan_of("cache-limit=0,1M,default")
+    bench = ModelBench(plan, Options())
+    default = 0
+
+    def changed(sweep: Sweep) -> None:
+        nonlocal default
+        default = sweep.facts.get("cache_limit", 0)
+
+    sweep = Sweep(plan, bench, changed)
+    sweep.run()
+    assert sweep.failure is None
+    assert (sweep.progress.stage, len({(r.round, r.arm, r.length) for r in sweep.readings})) == ("done", 12)
+    rows = summarize(plan, sweep.readings, sweep.facts).rows
+    assert all(row.repeats >= 2 and row.error is None for row in rows)
+    assert [row.spreads["cache"].median for row in rows if row.label == "0 B"] == [0, 0]
+    assert rows[4].spreads["cache"].median <= MIB < rows[5].spreads["cache"].median
+    assert default > MIB
+    assert bench.session.state.limits["cache"].value == default
+    assert sweep.summary.advice.verdict == "unknown"
+
+
+@pytest.fixture(autouse=True)
+def _as_mlx_starts() -> None:
+    """Other tests in this process may have left MLX another limit than it starts with."""
+    apply({"cache": CPU_CACHE_LIMIT})
+
+
+@pytest.fixture(scope="module")
+def limits() -> Iterator[ModelBench]:
+    bench = ModelBench(plan_of("cache-limit=0,1M,default"), Options())
+    bench.open()
+    bench.measure((0,), 24)
+    yield bench
+    bench.close()
+
+
+def test_a_cell_is_measured_whole(limits: ModelBench) -> None:
+    values, busy = limits.measure(("default",), 96)
+    assert set(values) == {"tps", "ttft", "prefill", "active", "total", "cache", "footprint"}
+    assert values["tps"] > 1
+    assert 0 < values["ttft"] < 20
+    assert values["total"] >= values["active"] > 5 * MIB
+    assert values["total"] <= values["active"] + values["cache"]
+    assert values["footprint"] > 20 * MIB
+    assert busy is None or 0 <= busy <= 1
+
+
+def test_the_limit_is_in_force_in_its_cell_and_no_other(limits: ModelBench) -> None:
+    high = [limits.measure((limit,), 96)[0]["cache"] for limit in (0, "default", MIB, 0)]
+    assert high[0] == high[3] == 0
+    assert 0 < high[2] <= MIB < high[1]
+
+
+def test_nothing_of_a_cell_is_left_for_the_next(limits: ModelBench) -> None:
+    """A long prompt does not show in the peak of the short one that follows."""
+    alone = limits.measure((0,), 24)[0]["active"]
+    longer = limits.measure((0,), 96)[0]["active"]
+    again = limits.measure((0,), 24)[0]["active"]
+    assert longer > alone
+    assert again == pytest.approx(alone, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "knob", ["kv-bits=8,default", "max-kv-size=16,default", "prefill-step-size=32,default"]
+)
+def test_other_knobs_are_the_generation_s(knob: str) -> None:
+    # A prompt is taken in at one go, whatever is kept of it: a small KV cache shows in a long answer.
+    length, answer = (128, 8) if knob.startswith("prefill") else (8, 400)
+    plan = plan_of(knob, rounds=1, lengths=(length,), max_tokens=answer)
+    sweep = Sweep(plan, ModelBench(plan, Options()))
+    sweep.run()
+    assert sweep.failure is None
+    small, default = (next(r.values for r in sweep.readings if r.arm == arm) for arm in (0, 1))
+    assert small["active"] < default["active"]
+
+
+def test_an_end_of_text_ends_nothing(checkpoint: Path) -> None:
+    """Random weights say it at any time: of forty generations some would be short."""
+    plan = plan_of("cache-limit=0,default", subject=str(checkpoint), lengths=(3, 4, 5, 6), max_tokens=60)
+    bench = ModelBench(plan, Options(model=str(checkpoint)))
+    bench.open()
+    try:
+        for length in plan.lengths:
+            assert bench.measure((0,), length).values["tps"] > 0
+    finally:
+        bench.close()
+
+
+def test_what_mlx_cannot_do_is_left_out(checkpoint: Path) -> None:
+    """Heads of 16 cannot be quantized in groups of 64."""
+    plan = plan_of("kv-bits=8,default", subject=str(checkpoint), lengths=(16,))
+    sweep = Sweep(plan, ModelBench(plan, Options(model=str(checkpoint))))
+    sweep.run()
+    assert sweep.failure is None
+    failed = [r for r in sweep.readings if r.error]
+    assert [(r.arm, r.values) for r in failed] == [(0, {})]
+    assert failed[0].error is not None
+    assert failed[0].error.startswith("The generation failed: ValueError")
+    assert len([r for r in sweep.readings if r.arm == 1]) == 2
+
+
+def test_a_model_that_is_not_there() -> None:
+    plan = plan_of("cache-limit=0,default", subject="./no-such-model")
+    bench = ModelBench(plan, Options(model="./no-such-model"))
+    with pytest.raises(MlxtopError, match=r"Could not load \./no-such-model: no such directory"):
+        bench.open()
+    bench.close()
+
+
+def test_stop_ends_a_cell_in_its_middle() -> None:
+    plan = plan_of("cache-limit=0,default", max_tokens=100_000)
+    bench = ModelBench(plan, Options())
+    bench.open()
+    began = time.monotonic()
+    threading.Timer(0.5, bench.stop).start()
+    with pytest.raises(Stopped):
+        bench.measure((0,), 24)
+    bench.close()
+    assert time.monotonic() - began < 20
+
+
+def test_a_generation_that_ends_early_is_no_measurement(limits: ModelBench) -> None:
+    threading.Timer(0.0, limits.session.stop).start()
+    try:
+        limits.measure((0,), 96)
+    except CellFailedError as error:
+        assert str(error) == "The generation ended before its last token."  # noqa: PT017 - it may have been too late

@@ -1,0 +1,155 @@
+import csv
+import io
+from dataclasses import replace
+
+import pytest
+
+from mlxtop.sweep import table
+from mlxtop.sweep.measurement import METRICS, Reading
+from mlxtop.sweep.plan import parse_knob
+from mlxtop.sweep.results import is_disturbed, order, summarize
+from tests.sweep.made import FACTS, MIB, plan, readings
+
+STEP = [70.0, 90.0, 100.0, 100.0]
+
+
+def test_medians_with_their_intervals_of_every_cell() -> None:
+    found = summarize(plan(), readings(plan(), STEP), FACTS)
+    assert [(row.label, row.length, row.repeats) for row in found.rows[:2]] == [
+        ("0 B", 128, 6),
+        ("2.0 MiB", 128, 6),
+    ]
+    assert found.rows[0].spreads["tps"].median == pytest.approx(70, rel=0.01)
+    assert found.rows[0].spreads["total"].median == 500 * MIB
+    assert set(found.metrics) == {"tps", "ttft", "prefill", "active", "total", "cache", "footprint"}
+    assert (found.advice.verdict, found.advice.arm) == ("take", 2)
+    assert "100.0 MiB less than default; 2.0 MiB loses at least 9" in found.advice.sentence
+    assert [row.label for row in found.rows if row.chosen] == ["20.0 MiB", "20.0 MiB"]
+    assert found.enough
+    assert found.notes == ["default is MLX's own cache limit, 32.0 MiB here."]
+
+
+def test_the_front_is_what_nothing_beats_in_both() -> None:
+    made = summarize(plan(), readings(plan(), [70.0, 60.0, 100.0, 95.0], noise=0), FACTS)
+    assert [row.label for row in made.of_length(0) if row.front] == ["0 B", "20.0 MiB"]
+
+
+def test_mlx_s_default_takes_its_place_by_its_size() -> None:
+    small = plan(knobs=(parse_knob("cache-limit=default,0,1G"),))
+    rows = summarize(small, [], FACTS).rows
+    assert order(small, rows, FACTS) == [1, 0, 2]
+    assert order(small, rows, {}) == [1, 2, 0]
+
+
+def test_other_knobs_are_ordered_by_what_they_hold() -> None:
+    of = plan(knobs=(parse_knob("kv-bits=default,8,4"),))
+    made = readings(of, [100.0, 100.0, 100.0])
+    held = {0: 300, 1: 200, 2: 100}
+    made = [replace(r, values={**r.values, "total": held[r.arm] * MIB}) for r in made]
+    found = summarize(of, made, FACTS)
+    assert order(of, found.rows, FACTS) == [2, 1, 0]
+    assert found.advice.arm == 2
+    assert found.advice.sentence.endswith(
+        "so 4 will do, and it holds 100.0 MiB at most, 200.0 MiB less than default; what it does to the text was not "
+        "looked at."
+    )
+
+
+def test_disturbed_repeats_are_left_out_and_counted() -> None:
+    made = readings(plan(), STEP, rounds=8)
+    spoiled = [
+        replace(r, busy=0.6, values={**r.values, "tps": r.values["tps"] / 3}) if i % 10 == 0 else r
+        for i, r in enumerate(made)
+    ]
+    found = summarize(plan(), spoiled, FACTS)
+    out = sum(row.disturbed for row in found.rows)
+    assert out == sum(1 for r in spoiled if is_disturbed(r, found.usual)) == 7
+    assert sum(row.repeats for row in found.rows) == 64
+    assert "7 of 64 repeats are left out: other programs were busier than usual meanwhile." in found.notes
+    assert found.rows[2].spreads["tps"].low > 95
+
+
+def test_a_load_that_is_always_there_disturbs_nothing_and_is_said() -> None:
+    found = summarize(plan(), readings(plan(), STEP, busy=0.5), FACTS)
+    assert not any(row.disturbed for row in found.rows)
+    assert "Other programs used 50 % of this machine's processors all along." in found.notes
+
+
+def test_a_choice_that_failed_is_shown_and_not_compared() -> None:
+    made = [r for r in readings(plan(), STEP) if r.arm != 1]
+    made.append(Reading(0, 1, 0, 0.0, 1.0, {}, None, "MLX ran out of memory."))
+    found = summarize(plan(), made, FACTS)
+    assert found.rows[1].error == "MLX ran out of memory."
+    assert found.advice.arm == 2
+    assert "0 B loses at least" in found.advice.sentence
+    assert "2.0 MiB: MLX ran out of memory." in found.notes
+    assert table.mark(found.rows[1]) == "✕"
+
+
+def test_nothing_measured_yet() -> None:
+    found = summarize(plan(), [], {})
+    assert found.advice.sentence == "Cannot tell yet: 0 undisturbed rounds of the 5 it takes."
+    assert not found.enough
+    assert table.text(found)
+
+
+def test_less_is_better_for_wall_time_and_where_it_is_said() -> None:
+    of = plan(lengths=(0,), max_tokens=0, metric="seconds", extra=("x",))
+    made = [replace(r, values={"seconds": 1000 / r.values["tps"]}) for r in readings(of, STEP)]
+    found = summarize(of, made, FACTS)
+    assert found.advice.arm == 2
+    assert "of the best speed (by wall time)" in found.advice.sentence
+    of = plan(lengths=(0,), max_tokens=0, metric="value", pattern="x", lower_is_better=True, extra=("x",))
+    made = [replace(r, values={"value": 1000 / r.values["tps"], "seconds": 1.0}) for r in readings(of, STEP)]
+    assert summarize(of, made, FACTS).advice.arm == 2
+
+
+# Tables
+
+
+def test_a_table_fits_the_width_it_is_given_and_keeps_what_matters() -> None:
+    made = summarize(plan(), readings(plan(), STEP), FACTS)
+    for width in (60, 80, 100, 120, 200):
+        lines = table.text(made, width).splitlines()[:-2]
+        assert max(map(len, lines)) <= width
+        assert "tokens/s" in lines[0]
+    assert "peak total" in table.text(made, 80)
+    assert "footprint" in table.text(made)
+
+
+def test_markdown_has_every_interval_and_no_markup_of_others() -> None:
+    made = summarize(plan(subject="a|b <i>"), readings(plan(), STEP), FACTS)
+    text = table.markdown(made, FACTS, "chart")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 8
+    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+    assert "| ★ | 20.0 MiB | 128 | 100.0 (" in text
+    assert "```text\nchart\n```" in text
+    assert "&lt;i>" in text
+    assert text.startswith("Take 20.0 MiB: ")
+    assert "A machine (CPU, 16.00 GiB), mlx 0.32.4, 64 tokens a generation, 6 rounds, seed 0" in text
+
+
+def test_csv_has_every_repeat_as_measured() -> None:
+    made = readings(plan(), STEP)
+    rows = list(csv.DictReader(io.StringIO(table.comma_separated(summarize(plan(), made, FACTS), made))))
+    assert len(rows) == len(made)
+    assert {row["cache-limit"] for row in rows} == {"0", str(2 * MIB), str(20 * MIB), "default"}
+    assert [float(row["tps"]) for row in rows] == [r.values["tps"] for r in made]
+    assert {row["disturbed"] for row in rows} == {"0"}
+
+
+def test_figures_as_a_person_reads_them() -> None:
+    assert METRICS["ttft"].format(0.0714) == "71 ms"
+    assert METRICS["ttft"].format(2.5) == "2.50 s"
+    assert METRICS["tps"].format(1234.5) == "1,234"
+    assert METRICS["tps"].format(0.01234) == "0.0123"
+    assert METRICS["total"].format(None) == "—"
+    assert METRICS["total"].format(3 * MIB) == "3.0 MiB"
+
+
+def test_too_few_repeats_are_told_from_the_start() -> None:
+    few = summarize(plan(rounds=3), [], FACTS)
+    told = "--repeats 3 is too few for a recommendation: that takes 5 undisturbed rounds."
+    assert told in few.notes
+    assert not any("--repeats" in note for note in summarize(plan(rounds=5), [], FACTS).notes)
