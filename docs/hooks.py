@@ -29,16 +29,22 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replaces `::: keys MODULE:CLASS` by the keys that this screen binds, `::: recording-schema` by SQL."""
+    """Replaces `::: keys MODULE:CLASS` by the keys of that screen, `::: recording-schema` by its columns."""
     markdown = KEYS.sub(lambda found: _key_table(found["module"], found["owner"]), markdown)
     return markdown.replace(SCHEMA, _schema()) if SCHEMA in markdown else markdown
 
 
 def _schema() -> str:
+    """The columns of every table and view of a recording."""
     with closing(sqlite3.connect(":memory:")) as database:
         schema.create(database)
-        statements = [sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL")]
-    return "```sql\n" + ";\n".join(statements) + ";\n```"
+        found = database.execute(
+            "SELECT m.type || ' ' || m.name, group_concat('`' || c.name || '`', ', ')"
+            " FROM sqlite_schema m, pragma_table_xinfo(m.name) c WHERE m.type IN ('table', 'view')"
+            " GROUP BY m.rowid ORDER BY m.rowid, c.cid"
+        )
+        rows = [f"| {name} | {columns} |" for name, columns in found]
+    return "\n".join(["| | columns |", "|---|---|", *rows])
 
 
 def _key_table(module: str, owner: str) -> str:

@@ -20,6 +20,7 @@ from textual.pilot import Pilot
 
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import RAMP
+from mlxtop.sessions.budget_monitor import Guard
 from mlxtop.sessions.local import LocalSession
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.run_fleet import RunFleet
@@ -42,7 +43,8 @@ async def picture(
     async with app.run_test(size=size) as pilot:
         if light:
             await pilot.press("t")
-        await pilot.pause(2.5)
+        # What mlxtop itself costs is known after two measurements, two seconds each.
+        await pilot.pause(5)
         if act is not None:
             await act(pilot, session)
         app.dashboard.tick()
@@ -92,10 +94,13 @@ async def mark(pilot: Pilot[None], session: LocalSession) -> None:
 async def program(name: str, command: list[str], size: tuple[int, int], act: Watching) -> None:
     """Runs a program under watch, acts on the screen over it, and saves what that shows."""
     fleet = RunFleet(Program(command, screen=True), lambda _: None)
+    guard = Guard(fleet.members)
     app = MlxtopApp(fleet=fleet, opened=fleet.start)
     async with app.run_test(size=size) as pilot:
+        guard.start()
         await act(pilot, fleet)
         path = app.save_screenshot(f"{name}.svg", str(FOLDER))
+    guard.stop()
     fleet.stop()
     await asyncio.to_thread(fleet.program.stop)
     print(path)
@@ -167,7 +172,9 @@ async def models() -> None:
     failed.close(5)
 
     session = LocalSession(Options(max_tokens=96))
+    guard = Guard(lambda: (session,))
     session.open()
+    guard.start()
     await asyncio.sleep(50)
     await picture("decode", session, (120, 40), decoding)
     await picture("small", session, (80, 24), decoding)
@@ -178,6 +185,7 @@ async def models() -> None:
     await picture("mark", session, (120, 40), mark)
     await picture("graph", session, (120, 40), press("g"))
     await picture("help", session, (120, 40), press("question_mark"))
+    guard.stop()
     session.close(5)
 
 

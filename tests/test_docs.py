@@ -1,5 +1,6 @@
 """README and docs/ name only commands, options, keys, pages and pictures that exist."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -15,14 +16,18 @@ from textual.screen import Screen
 import mlxtop.tui.screens as screens
 from mlxtop.cli.main import cli
 from mlxtop.tui.app import MlxtopApp
+from tests.process import mlxtop
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src/mlxtop"
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 RAW = "https://raw.githubusercontent.com/mlxtop/mlxtop/main/"
 BLOB = "https://github.com/mlxtop/mlxtop/blob/main/"
 COMMAND = re.compile(r"^(?:    |\| `)(?:uvx )?(mlxtop\b[^`\n]*)", re.MULTILINE)
 SPAN = re.compile(r"`(mlxtop(?: [^`\n]+)?)`")
 OPTION = re.compile(r"`(--[\w-]+)")
+PATH = re.compile(r"`(\w[\w.-]*/[\w./-]*)(?:::\w+)?`")
+FOLDER = re.compile(r"^      (\w+(?:\.py|/)) ", re.MULTILINE)
 KEY = re.compile(r"<kbd>(.+?)</kbd>")
 # Keys of a line of text and of dialogs, which belong to no screen.
 ANYWHERE = {"Enter", "Escape", "Tab"}
@@ -113,6 +118,18 @@ def test_a_key_that_nobody_binds_is_found() -> None:
     assert not {"z", "F5"} & bound()
 
 
+@pytest.mark.parametrize("path", each(PATH))
+def test_a_file_or_a_folder_exists(path: str) -> None:
+    assert path == "build/docs" or (ROOT / path).exists() or (PACKAGE / path).exists()
+
+
+def test_the_layout_is_the_package() -> None:
+    drawn = FOLDER.findall((ROOT / "docs/how-it-works.md").read_text())
+    folders = [path.parent.name + "/" for path in PACKAGE.glob("*/__init__.py")]
+    modules = [path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
+    assert sorted(drawn) == sorted(folders + modules)
+
+
 def test_the_readme_is_short() -> None:
     assert (ROOT / "README.md").stat().st_size <= 6_000
 
@@ -126,3 +143,35 @@ def test_the_readme_links_where_the_package_index_can_follow() -> None:
     ours = [link.removeprefix(base) for base in (RAW, BLOB) for link in links if link.startswith(base)]
     assert len(ours) > 5
     assert [path for path in ours if not (ROOT / path).is_file()] == []
+
+
+def test_the_readme_has_the_command_that_ci_runs() -> None:
+    command = (ROOT / ".ci/run").read_text().splitlines()[-1]
+    assert f"`{command}`" in (ROOT / "README.md").read_text()
+
+
+def described(text: str, kind: str) -> dict[str, set[str]]:
+    """The rows of the table of this type of line: the words of the first cell, each with those of its whole row."""
+    section = text.split(f'## `"type": "{kind}"`')[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    cells = [(re.findall(r"`(\w+)`", row.split("|")[1]), re.findall(r"`(\w+)`", row)) for row in rows]
+    return {name: set(row) for names, row in cells for name in names}
+
+
+@pytest.mark.usefixtures("processes")
+def test_json_is_as_it_is_described() -> None:
+    text = (ROOT / "docs/reference/json.md").read_text()
+    done = mlxtop("--json", "--prompt", "hello", "--max-tokens", "4", "--repeat", "1", "--cache-limit", "20M")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for kind in ("session", "sample", "summary"):
+        line = next(line for line in lines if line["type"] == kind)
+        assert set(line) - {"type"} == set(described(text, kind)), kind
+    events = [line for line in lines if line["type"] == "event"]
+    kinds = described(text, "event")
+    assert (
+        {"facts", "phase", "limit", "mark", "generation"} <= {event["kind"] for event in events} <= set(kinds)
+    )
+    # Of these the fields differ from machine to machine.
+    told = [event for event in events if event["kind"] not in ("facts", "system")]
+    for event in told:
+        assert set(event) - {"type", "time", "kind"} <= kinds[event["kind"]], event
