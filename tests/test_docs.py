@@ -3,8 +3,9 @@
 import json
 import re
 import shlex
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from html import unescape
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from textual.screen import Screen
 
 import mlxtop.tui.screens as screens
 from mlxtop.cli.main import cli
+from mlxtop.core.events import Kind
+from mlxtop.recording import schema
 from mlxtop.tui.app import MlxtopApp
 from tests.process import mlxtop
 
@@ -28,6 +31,8 @@ SPAN = re.compile(r"`(mlxtop(?: [^`\n]+)?)`")
 OPTION = re.compile(r"`(--[\w-]+)")
 PATH = re.compile(r"`(\w[\w.-]*/[\w./-]*)(?:::\w+)?`")
 FOLDER = re.compile(r"^      (\w+(?:\.py|/)) ", re.MULTILINE)
+CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SQL = re.compile(r"^```sql\n(.*?)^```", re.MULTILINE | re.DOTALL)
 KEY = re.compile(r"<kbd>(.+?)</kbd>")
 # Keys of a line of text and of dialogs, which belong to no screen.
 ANYWHERE = {"Enter", "Escape", "Tab"}
@@ -130,6 +135,18 @@ def test_the_layout_is_the_package() -> None:
     assert sorted(drawn) == sorted(folders + modules)
 
 
+@pytest.mark.parametrize("code", each(CODE))
+def test_an_example_in_python_runs(code: str) -> None:
+    exec(code, {"work": lambda: None, "step": lambda: None})
+
+
+@pytest.mark.parametrize("query", each(SQL))
+def test_a_query_fits_a_recording(query: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        schema.create(database)
+        database.execute(query)
+
+
 def test_the_readme_is_short() -> None:
     assert (ROOT / "README.md").stat().st_size <= 6_000
 
@@ -168,9 +185,8 @@ def test_json_is_as_it_is_described() -> None:
         assert set(line) - {"type"} == set(described(text, kind)), kind
     events = [line for line in lines if line["type"] == "event"]
     kinds = described(text, "event")
-    assert (
-        {"facts", "phase", "limit", "mark", "generation"} <= {event["kind"] for event in events} <= set(kinds)
-    )
+    assert {"facts", "phase", "limit", "mark", "generation"} <= {event["kind"] for event in events}
+    assert set(kinds) == set(Kind)
     # Of these the fields differ from machine to machine.
     told = [event for event in events if event["kind"] not in ("facts", "system")]
     for event in told:
