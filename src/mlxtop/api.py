@@ -1,7 +1,7 @@
-"""What a program says about itself: snapshots, marks, phases, and a limit for a while.
+"""What a program imports: snapshots, marks, phases, and a cache limit for a block of code.
 
-`mark` and `phase` are heard by the session that watches the program, if there is one; without one they
-cost a microsecond and change nothing.
+Marks and phases are sent to the session that watches the program. Without one they cost a microsecond and
+have no effect.
 """
 
 import time
@@ -19,22 +19,25 @@ _default_cache_limit: int | None = None
 
 
 def snapshot() -> Snapshot:
-    """MLX's counters now, in bytes; `time` is `time.monotonic()`.
+    """Returns MLX's counters in bytes; `time` is `time.monotonic()`.
 
-    Raises `NoBackendError` when MLX is missing or has no backend here.
+    Raises `NoBackendError` if MLX or its backend is not installed.
     """
     return allocator.snapshot(time.monotonic())
 
 
 def mark(name: str = "mark") -> Snapshot:
-    """Names this moment on the time axis of whoever watches, and returns its snapshot to measure from."""
+    """Sets a mark on the viewer's time axis. Returns the snapshot at this moment.
+
+    Raises `NoBackendError` if MLX or its backend is not installed.
+    """
     now = snapshot()
     _tell("mark", name, now)
     return now
 
 
 class _Phase:
-    """A phase that was begun; as a context manager it ends where the block ends."""
+    """A phase that has begun. As a context manager it ends with the block."""
 
     def __enter__(self) -> "_Phase":
         return self
@@ -44,9 +47,10 @@ class _Phase:
 
 
 def phase(name: str) -> _Phase:
-    """Says what the program does from here on: `prefill`, `train`, any word of its own.
+    """Begins a phase: `prefill`, `train`, or any other name.
 
-    Called plainly the phase lasts until the next one; in a `with` statement it ends in `idle`.
+    The phase lasts until the next call, or, in a `with` statement, until the end of the block; then the phase
+    is `idle`. Raises `NoBackendError` if MLX or its backend is not installed.
     """
     _tell("phase", name, snapshot())
     return _Phase()
@@ -54,11 +58,11 @@ def phase(name: str) -> _Phase:
 
 @contextmanager
 def cache_limit(size: str | int) -> Iterator[int]:
-    """Sets MLX's cache limit for a `with` block and puts the old one back after it.
+    """Sets MLX's cache limit for a `with` block, and restores the previous limit after it.
 
-    `size` is bytes or what the command line takes: `0`, `20M`, `unlimited`, `default` (what MLX had
-    before mlxtop first changed it). Yields the limit in bytes. Raises `UsageError` for a size that is none,
-    `NoBackendError` when MLX cannot run here.
+    `size` is a number of bytes, or a size as on the command line: `0`, `20M`, `unlimited`, `default` (the
+    limit before mlxtop first changed it). Yields the limit in bytes. Raises `UsageError` if `size` is not a
+    size, `NoBackendError` if MLX or its backend is not installed.
     """
     global _default_cache_limit
     wanted = parse_size(size) if isinstance(size, str) else size
@@ -79,7 +83,7 @@ def cache_limit(size: str | int) -> Iterator[int]:
 
 
 def listen(listener: Listener) -> Callable[[], None]:
-    """Has `listener(kind, name, snapshot)` told of every mark and phase; returns how to stop it."""
+    """Calls `listener(kind, name, snapshot)` at each mark and phase. Returns a function that ends this."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 

@@ -49,9 +49,10 @@ def start(late: bool = False) -> None:
 
 
 def watch() -> None:
-    """Makes this process attachable: `mlxtop attach PID` and `mlxtop top` then find it. Once is enough.
+    """Starts the agent in this process, so that `mlxtop attach PID` and `mlxtop top` find it.
 
-    Imports MLX, whose limits are watched from here on. Raises `NoBackendError` when MLX cannot run here.
+    Further calls have no effect. Imports MLX: changes of its limits are seen from here on. Raises
+    `NoBackendError` if MLX or its backend is not installed.
     """
     from mlxtop.mlx import backend
 
