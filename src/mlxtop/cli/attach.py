@@ -34,8 +34,8 @@ Try:
 def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     """Watch programs that already run, by process id or by their agents' sockets.
 
-    A program that mlxtop run started, or that calls mlxtop.watch(), is found at once; any other Python
-    program with MLX in it takes an agent in by a debugger (gdb, lldb), or by itself from Python 3.14 on.
+    A program that mlxtop run started, or that calls mlxtop.watch(), has an agent already. In any other Python
+    program that has imported MLX, a debugger (gdb, lldb) starts one, or Python itself from version 3.14 on.
     """
     from mlxtop.sessions import attach as session
     from mlxtop.sessions.budget_monitor import Guard

@@ -18,10 +18,10 @@ from mlxtop.doctor.finding import Finding
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.pass_context
 def doctor(ctx: click.Context, pid: int | None, press_keys: bool, as_json: bool) -> None:
-    """Tries what mlxtop needs here: MLX, limits, sockets, debuggers, terminal, timer.
+    """Test what mlxtop needs on this machine: MLX, limits, sockets, debuggers, terminal, timer.
 
-    Each line is ok, missing (with what to do) or wrong (please report it). It starts processes of its own and
-    leaves every other program alone. Given a PID it also attaches to that program, as mlxtop attach does.
+    Each line is ok, missing (with what to do) or wrong (please report it). The tests run in processes of
+    their own. With a PID it also attaches to that program, as mlxtop attach does.
     The exit code is 1 if anything is wrong, else 0.
     """
     from mlxtop.doctor import report

@@ -108,11 +108,11 @@ def fit(
     markdown: Path | None,
     **values: Any,
 ) -> int:
-    """Does a model fit here, with how long a context?
+    """Measure whether a model fits here, and with how long a context.
 
-    Measured, not estimated: builds the model from its config with random weights in the configured
-    quantization, reads each context with mlx-lm's prefill and decodes a few tokens. What takes longer than
-    --within or more memory than there is, is extrapolated from the part that was run, with its error.
+    Builds the model from its config with random weights in the configured quantization, reads each context
+    with mlx-lm's prefill and decodes a few tokens. A context that takes longer than --within, or more memory
+    than is free, is extrapolated from the part that ran, with its error.
     """
     from mlxtop.fit.measure import Settings
     from mlxtop.mlx import backend

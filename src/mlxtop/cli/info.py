@@ -32,7 +32,7 @@ _SIZES = ("memory", "working_set", "max_buffer", "system_memory")
 @click.command(epilog="Try: mlxtop info --json | jq .limits")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def info(as_json: bool) -> None:
-    """Device, versions, limits and counters of MLX here."""
+    """Print device, versions, limits and counters of MLX on this machine."""
     from mlxtop.mlx import backend
 
     backend.check()

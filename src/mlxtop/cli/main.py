@@ -1,4 +1,4 @@
-"""`mlxtop` itself: with no command it runs a model and watches it."""
+"""`mlxtop` without a command: runs a model and shows it."""
 
 from importlib import import_module
 from typing import Any, cast
@@ -68,10 +68,10 @@ Try:
 @click.version_option(__version__, prog_name="mlxtop")
 @click.pass_context
 def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> None:
-    """The instrument for MLX memory.
+    """Show MLX's memory live, and change its limits while a model runs.
 
-    Runs a model with mlx-lm and shows its active, cache and peak memory live, with MLX's limits under
-    your fingers. Without --model it runs a small built-in demo.
+    Runs a model with mlx-lm and shows its active, cache and peak memory. Without --model it runs a small
+    built-in demo.
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -24,7 +24,7 @@ HEADS = ("pid", "active", "cache", "footprint", "watched", "command")
 @click.command(epilog="Try: mlxtop ps --json | jq '.[].pid'")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array; sizes in bytes.")
 def ps(as_json: bool) -> None:
-    """MLX programs on this machine: process id, memory, whether they are watched, command."""
+    """List the MLX programs on this machine: process id, memory, whether they are watched, command."""
     found = collect()
     if as_json:
         click.echo(json.dumps(found, indent=2))

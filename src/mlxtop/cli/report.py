@@ -17,10 +17,10 @@ from mlxtop.core.text import one_line
     help="Where to; default: beside FILE, with its name.",
 )  # fmt: skip
 def report(file: Path, out: Path | None) -> None:
-    """Write a recording as one HTML page that needs nothing else, and print its path.
+    """Write a recording as one HTML page that needs no other file, and print its path.
 
-    Timeline, verdict, growth, limits, events, machine and versions. It holds the command line, but no
-    prompts, replies or output.
+    The page has the timeline, verdict, growth, limits, events, machine and versions. It contains the command
+    line, and no prompts, replies or output.
     """
     from mlxtop.cli.export import spare, tell_damage
     from mlxtop.cli.hard_exit import tell

@@ -49,10 +49,10 @@ Try:
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: Any) -> None:
-    """Start any program under watch: its MLX memory live, with MLX's limits under your fingers.
+    """Start a program and watch its MLX memory.
 
-    Nothing in the program changes; children that import MLX become sessions of their own. It keeps its
-    standard input and its exit code, which becomes mlxtop's.
+    The program does not change. Child processes that import MLX become sessions of their own. The program
+    keeps its standard input, and mlxtop exits with its exit code.
     """
     from mlxtop.tui.terminal import check
 

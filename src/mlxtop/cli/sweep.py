@@ -137,11 +137,11 @@ Try:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> None:
-    """Measure what a cache limit, or another knob, costs in speed and gives in memory.
+    """Measure what a cache limit, or another parameter, costs in speed and saves in memory.
 
-    Runs a model with each value, interleaved in random order, until the difference is known well enough,
-    and says which is the smallest limit that loses next to nothing. With a COMMAND it does the same over
-    runs of that program, whose cache limit is set as it imports MLX.
+    Runs a model with each value, interleaved in random order, until the differences are known to the
+    tolerance. Then names the smallest limit that loses no more than the tolerance. With a COMMAND it runs
+    that program again for each value; its cache limit is set when it imports MLX.
     """
     if command and not ctx.meta["mlxtop.dashes"]:
         raise UsageError(f"sweep takes no argument {command[0]}; a command to measure stands after --.")

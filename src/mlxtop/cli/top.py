@@ -10,7 +10,7 @@ from mlxtop.cli.hard_exit import Printed, leave, tell_last
 
 @click.command(epilog="Try: mlxtop top, then Enter on a program")
 def top() -> NoReturn:
-    """All MLX programs on this machine side by side; Enter opens one."""
+    """Show all MLX programs on this machine side by side; Enter opens one."""
     from mlxtop.ipc import sockets
     from mlxtop.sessions.top_fleet import TopFleet
     from mlxtop.tui.app import MlxtopApp
