@@ -31,7 +31,7 @@ FILL = """
 from mlxtop.agent import agent, ring
 for i in range(ring.ROWS):
     agent._agent.ring.add(0.0, *[i] * 10)
-    agent._agent.news.emit(agent.Kind.CLEAR, who="mlx_lm/generate.py:463", freed=i, count=1)
+    agent._agent.event_log.emit(agent.Kind.CLEAR, who="mlx_lm/generate.py:463", freed=i, count=1)
 """
 WAIT = "print(flush=True); sys.stdin.readline()"
 SETTLE = 0.5

@@ -24,8 +24,8 @@ from mlxtop.sessions.budget_monitor import Guard
 from mlxtop.sessions.local import LocalSession
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.run_fleet import RunFleet
-from mlxtop.sweep.executor import ModelBench
-from mlxtop.sweep.plan import Plan, parse_knob
+from mlxtop.sweep.executor import ModelExecutor
+from mlxtop.sweep.plan import Plan, parse_parameter
 from mlxtop.sweep.runner import Sweep
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.sweep import SweepScreen
@@ -138,10 +138,10 @@ async def main(names: list[str]) -> None:
 
 async def sweep() -> None:
     """A sweep of the demo, when some rounds are left."""
-    limits = parse_knob("cache-limit=0,2M,20M,100M,256M,1G,default")
+    limits = parse_parameter("cache-limit=0,2M,20M,100M,256M,1G,default")
     plan = Plan("demo", (limits,), lengths=(128, 512), max_tokens=64, tolerance=0.05)
-    bench = ModelBench(plan, Options())
-    runs = Sweep(plan, bench)
+    executor = ModelExecutor(plan, Options())
+    runs = Sweep(plan, executor)
     screen = SweepScreen(runs)
     runs.changed = screen.changed
     app = MlxtopApp(first=screen, opened=Thread(target=runs.run).start)

@@ -27,7 +27,7 @@ def test_no_thread_overwrites_what_is_python_s() -> None:
         for path in (ROOT / "src").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef)
-        if any("Thread" in ast.unparse(base) or "AgentFleet" in ast.unparse(base) for base in node.bases)
+        if any("Thread" in ast.unparse(base) or "AgentClient" in ast.unparse(base) for base in node.bases)
     }
-    assert {"Engine", "Sampler", "AgentFleet", "RunFleet"} <= ours.keys()
+    assert {"Engine", "Sampler", "AgentClient", "RunFleet"} <= ours.keys()
     assert {name: written & python_s for name, written in ours.items() if written & python_s} == {}

@@ -5,14 +5,16 @@ import sys
 from benchmarks.subjects import PROMPT, rest, tell
 from mlxtop.core.units import DEFAULT
 from mlxtop.inference.options import Options
-from mlxtop.sweep.executor import ModelBench
-from mlxtop.sweep.plan import Knob, Plan
+from mlxtop.sweep.executor import ModelExecutor
+from mlxtop.sweep.plan import Plan, SweepParameter
 
 
 def main(tokens: int) -> None:
     # A byte is a token of the demo model.
-    plan = Plan("demo", (Knob("cache-limit", (DEFAULT,)),), lengths=(len(PROMPT),), max_tokens=tokens)
-    bench = ModelBench(plan, Options(prompt=PROMPT))
+    plan = Plan(
+        "demo", (SweepParameter("cache-limit", (DEFAULT,)),), lengths=(len(PROMPT),), max_tokens=tokens
+    )
+    bench = ModelExecutor(plan, Options(prompt=PROMPT))
     bench.open()
     while True:
         tell(tokens=tokens, tps=bench.measure((DEFAULT,), len(PROMPT)).values["tps"])

@@ -167,7 +167,7 @@ def test_a_program_that_calls_watch_is_ready(start: Start) -> None:
     assert subject.end() == (0, "")
 
 
-# Wishes
+# Commands
 
 
 WISHES = {
@@ -215,11 +215,11 @@ def test_a_wish_is_carried_out_on_the_thread_that_evaluates(start: Start, wish: 
     # What the setters do is seen by the program itself: who called them is its own thread.
     code = """
 import threading
-from mlxtop.mlx.hooks import Watch
+from mlxtop.mlx.hooks import AllocatorHooks
 for name in ("set", "call"):
-    def spy(self, *args, _real=getattr(Watch, name)):
+    def spy(self, *args, _real=getattr(AllocatorHooks, name)):
         print(threading.current_thread().name, flush=True); return _real(self, *args)
-    setattr(Watch, name, spy)
+    setattr(AllocatorHooks, name, spy)
 print("up", flush=True)
 """
     subject = start(MX + code + BUSY)
@@ -239,9 +239,9 @@ def test_null_means_mlx_default(start: Start) -> None:
 
 def test_a_limit_that_mlx_refuses_is_told_and_is_no_longer_asked_for(start: Start) -> None:
     code = """
-from mlxtop.mlx.hooks import Watch
+from mlxtop.mlx.hooks import AllocatorHooks
 def refuse(self, knob, value, who): raise ValueError("too much")
-Watch.set = refuse
+AllocatorHooks.set = refuse
 """
     viewer = start.up(code).connect()
     viewer.message("facts")
@@ -295,9 +295,9 @@ def test_a_wish_does_not_wait_for_a_long_interval(start: Start) -> None:
 
 def test_what_happens_in_the_agent_stays_in_the_agent_and_is_told(start: Start) -> None:
     code = """
-from mlxtop.agent.knobs import Knobs
+from mlxtop.agent.controller import AllocatorController
 def collect(self, who): raise KeyError("boom")
-Knobs.collect = collect
+AllocatorController.collect = collect
 """
     subject = start.up(code)
     viewer = subject.connect()
@@ -358,13 +358,13 @@ class Late(deque):
     "Empty for the one who obeys, and then not: what another thread does in between."
     def __bool__(self):
         full = len(self) > 0
-        if not full and late and sys._getframe(1).f_code.co_name == "_carry_out": late.pop()()
+        if not full and late and sys._getframe(1).f_code.co_name == "_run_all": late.pop()()
         return full
-wishes = agent._agent.wishes
-wishes._todo = Late()
-wishes.help_along = lambda now: None
-late = [lambda: wishes.ask(lambda: print("done", flush=True))]
-wishes.ask(lambda: None)
+commands = agent._agent.command_queue
+commands._todo = Late()
+commands.drain_overdue = lambda now: None
+late = [lambda: commands.submit(lambda: print("done", flush=True))]
+commands.submit(lambda: None)
 while True: mx.eval(mx.ones(3)); time.sleep(0.01)
 """
     assert start(MX + code).line(timeout=5) == "done"

@@ -2,17 +2,17 @@
 
 import json
 
-from mlxtop.agent.event_log import KEPT, News
+from mlxtop.agent.event_log import KEPT, EventLog
 from mlxtop.core.events import Kind
 
 
-def read(news: News, number: int) -> tuple[list[dict[str, object]], int]:
+def read(news: EventLog, number: int) -> tuple[list[dict[str, object]], int]:
     messages = news.since(number)
     return [json.loads(message) for _, message in messages], messages[-1][0] + 1
 
 
 def test_a_viewer_that_falls_behind_is_told_how_much_it_missed() -> None:
-    news = News(lambda: None)
+    news = EventLog(lambda: None)
     for i in range(3):
         news.emit(Kind.MARK, name=str(i))
     first, number = read(news, 0)

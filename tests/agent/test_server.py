@@ -353,8 +353,10 @@ def test_connections_that_are_reset(calm: Subject) -> None:
 
 
 def test_wishes_that_cannot_be_carried_out_do_not_pile_up(start: Start) -> None:
-    code = "from mlxtop.agent.agent import _agent\n_agent.wishes.help_along = lambda now: None\n"
-    code += "print('ready', flush=True); sys.stdin.readline(); print(len(_agent.wishes._todo), flush=True)"
+    code = "from mlxtop.agent.agent import _agent\n_agent.command_queue.drain_overdue = lambda now: None\n"
+    code += (
+        "print('ready', flush=True); sys.stdin.readline(); print(len(_agent.command_queue._todo), flush=True)"
+    )
     subject = start(MX + code)
     assert subject.line() == "ready"
     viewer = subject.connect()

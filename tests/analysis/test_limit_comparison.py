@@ -33,9 +33,9 @@ class Made:
 
     def set_limit(self, limit: int) -> None:
         old, self.limit = self.limit, limit
-        self.happen(Kind.LIMIT, knob="cache", old=old, new=limit, who="keyboard")
+        self.record_event(Kind.LIMIT, knob="cache", old=old, new=limit, who="keyboard")
 
-    def happen(self, kind: Kind, **data: object) -> None:
+    def record_event(self, kind: Kind, **data: object) -> None:
         self.timeline.add(Event(self.time, kind, data))
 
     def pass_time(
@@ -59,7 +59,7 @@ class Made:
         self.pass_time(0.5, "prefill", cache=cache)
         self.pass_time((tokens - 1) / speed, "decode", speed, cache=cache)
         # A first token a moment later than the prompt's begin: a sample lies on that very moment.
-        self.happen(
+        self.record_event(
             Kind.GENERATION,
             tokens=tokens, prompt_tokens=length, ttft=0.45, tps=speed, prompt_tps=100.0, reason="length", **data,
         )  # fmt: skip
@@ -68,7 +68,7 @@ class Made:
 
 def started(**fields: object) -> Made:
     run = Made(**fields)  # type: ignore[arg-type]  # the tests name Made's own fields
-    run.happen(Kind.LIMIT, knob="cache", old=run.limit, new=run.limit, who="MLX's default")
+    run.record_event(Kind.LIMIT, knob="cache", old=run.limit, new=run.limit, who="MLX's default")
     return run
 
 
@@ -76,7 +76,7 @@ def looked(run: Made, comparison: Comparison | None = None) -> list[Use]:
     comparison = comparison or Comparison(run)
     uses: list[Use] = []
     for _ in range(2 + MOST_LIMITS * MOST_WORK // 16):
-        again = comparison.look(run.time)
+        again = comparison.update(run.time)
         if again == uses:
             break
         uses = again
@@ -84,7 +84,7 @@ def looked(run: Made, comparison: Comparison | None = None) -> list[Use]:
 
 
 def test_nothing_yet():
-    assert Comparison(Made()).look(1.0) == []
+    assert Comparison(Made()).update(1.0) == []
 
 
 def test_two_limits_side_by_side():
@@ -177,7 +177,7 @@ def test_a_generation_in_which_the_limit_changed_belongs_to_nobody():
     run.pass_time(0.3, "prefill")
     run.set_limit(MIB)
     run.pass_time(0.3, "decode", 100.0)
-    run.happen(
+    run.record_event(
         Kind.GENERATION, tokens=40, prompt_tokens=64, ttft=0.3, tps=130.0, prompt_tps=1.0, reason="stop"
     )
     assert [use.pieces for use in looked(run)] == [1, 1, 0]
@@ -186,7 +186,7 @@ def test_a_generation_in_which_the_limit_changed_belongs_to_nobody():
 def test_short_answers_have_no_speed():
     run = started()
     run.generate(tokens=9)
-    run.happen(Kind.GENERATION, tokens=40, prompt_tokens=64, ttft=0.1, tps=0.0, reason="stop")
+    run.record_event(Kind.GENERATION, tokens=40, prompt_tokens=64, ttft=0.1, tps=0.0, reason="stop")
     assert looked(run)[0].pieces == 0
 
 
@@ -258,7 +258,7 @@ def test_the_first_stays_the_first_when_an_earlier_limit_gets_work():
         run.set_limit(limit)
         for _ in range(4):
             run.generate()
-            assert live.look(run.time)[0].limit == 48 * MIB
+            assert live.update(run.time)[0].limit == 48 * MIB
     assert [use.limit for use in looked(run)] == [48 * MIB, 32 * MIB]
     assert looked(run) == looked(run, live)
 
@@ -272,7 +272,7 @@ def test_what_is_told_late_is_taken_in_where_it_belongs():
     comparison = Comparison(told)
     first, second = whole.timeline.between(Kind.LIMIT, -1, 99)
     told.timeline.add(Event(whole.time, Kind.LIMIT, second.data))
-    assert comparison.look(whole.time) == []
+    assert comparison.update(whole.time) == []
     samples = [
         sample for tick in range(1, whole.ticks + 1) if (sample := whole.history.at(tick * 0.1 + 1e-6))
     ]
@@ -281,7 +281,7 @@ def test_what_is_told_late_is_taken_in_where_it_belongs():
         if i == 250:
             told.timeline.add(first)
             told.timeline.add(second)
-        uses = comparison.look(whole.time)
+        uses = comparison.update(whole.time)
         assert all(use.seconds >= 0 for use in uses)
     told.time = whole.time
     assert looked(told, comparison) == looked(whole)
@@ -314,8 +314,8 @@ def test_a_program_is_compared_in_blocks_of_one_phase():
 def test_a_cache_limit_that_mlx_lm_sets_counts_too():
     run = started()
     run.pass_time(2)
-    run.happen(Kind.LIMIT, knob="cache", old=32 * MIB, new=0, who="mlx_lm/server.py:1")
-    run.happen(Kind.LIMIT, knob="wired", old=0, new=MIB, who="mlx_lm/generate.py:1")
+    run.record_event(Kind.LIMIT, knob="cache", old=32 * MIB, new=0, who="mlx_lm/server.py:1")
+    run.record_event(Kind.LIMIT, knob="wired", old=0, new=MIB, who="mlx_lm/generate.py:1")
     run.pass_time(2)
     assert [use.limit for use in looked(run)] == [32 * MIB, 0]
 
@@ -331,7 +331,7 @@ def test_whoever_looks_often_sees_what_one_sees_who_looks_once(seed, steps_are):
                 run.generate(rng.uniform(50, 150), rng.choice([64, 640]), rng.randrange(20) * MIB)
             else:
                 run.pass_time(rng.uniform(1, 9), "train", rng.choice([50.0, 100.0]), cache=3 * MIB)
-            often.look(run.time)
+            often.update(run.time)
     once, seen = looked(run), looked(run, often)
     assert [use._replace(highs=Highs(), seconds=0) for use in seen] == [
         use._replace(highs=Highs(), seconds=0) for use in once
@@ -351,8 +351,8 @@ def test_going_back_in_time_forgets_what_came_after():
     run.set_limit(0)
     run.generate()
     comparison = Comparison(run)
-    assert len(comparison.look(run.time)) == 2
-    assert comparison.look(then) == before
+    assert len(comparison.update(run.time)) == 2
+    assert comparison.update(then) == before
 
 
 def test_a_long_run_stays_bounded():
@@ -361,11 +361,11 @@ def test_a_long_run_stays_bounded():
     for n in range(3000):
         run.set_limit((n % 100) * MIB)
         run.pass_time(2)
-        run.happen(
+        run.record_event(
             Kind.GENERATION, tokens=40, prompt_tokens=2**n % 9973, ttft=0.1, tps=60.0, prompt_tps=1.0, reason="stop"
         )  # fmt: skip
-        comparison.look(run.time)
-    uses = comparison.look(run.time)
+        comparison.update(run.time)
+    uses = comparison.update(run.time)
     assert len(uses) <= MOST_LIMITS
     assert uses[0].limit == 0, "the first under which there was work stays"
     assert all(use.pieces <= MOST_WORK for use in uses)

@@ -34,7 +34,7 @@ def python(code: str) -> tuple[str, ...]:
 @pytest.mark.usefixtures("processes")
 def test_a_python_with_mlx() -> None:
     with process(*python("import mlx.core")) as pid:
-        found = process_info.look(pid)
+        found = process_info.read(pid)
         assert (found.pid, found.python, found.mlx) == (pid, sys.version_info[:2], True)
         assert "import mlx.core" in found.command
         assert pid in process_info.everyone()
@@ -45,7 +45,7 @@ def test_a_python_with_mlx() -> None:
 def test_a_python_without_mlx() -> None:
     with process(*python("pass")) as pid:
         with pytest.raises(UsageError, match="has not imported MLX"):
-            process_info.look(pid)
+            process_info.read(pid)
         assert process_info.python_of(pid) == sys.version_info[:2]
         assert pid not in process_info.everyone()
 
@@ -57,7 +57,7 @@ def test_not_a_python() -> None:
         process("sh", "-c", "echo; read line") as pid,
         pytest.raises(UsageError, match="not a Python program"),
     ):
-        process_info.look(pid)
+        process_info.read(pid)
 
 
 @linux
@@ -66,13 +66,13 @@ def test_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     with process(*python("pass")) as pid:
         monkeypatch.setattr(os, "geteuid", lambda: 4_000_001)
         with pytest.raises(UsageError, match="belongs to "):
-            process_info.look(pid)
+            process_info.read(pid)
 
 
 @pytest.mark.parametrize("pid", [-1, 2**22 + 1, 2**40])
 def test_no_such_process(pid: int) -> None:
     with pytest.raises(UsageError, match="There is no process"):
-        process_info.look(pid)
+        process_info.read(pid)
 
 
 @linux
@@ -81,7 +81,7 @@ def test_one_that_has_ended_and_was_not_waited_for() -> None:
     child = subprocess.Popen(["true"])
     time.sleep(0.2)
     with pytest.raises(UsageError, match="There is no process"):
-        process_info.look(child.pid)
+        process_info.read(child.pid)
     child.wait()
 
 
@@ -118,6 +118,6 @@ def test_root_is_not_told_to_be_root(monkeypatch: pytest.MonkeyPatch, uid: int |
     )
     monkeypatch.setattr(process_info.os, "geteuid", lambda: uid if uid is not None else 12345)
     with pytest.raises(UsageError, match=f"does not let us look at process {os.getpid()}: .*{told}"):
-        process_info.look(os.getpid())
+        process_info.read(os.getpid())
     with pytest.raises(UsageError, match=r"start the program with `mlxtop run`\.$"):
-        process_info.look(os.getpid())
+        process_info.read(os.getpid())

@@ -9,7 +9,7 @@ import pytest
 
 from mlxtop.__main__ import main
 from mlxtop.cli import dashboard, headless
-from mlxtop.cli.options import Ceiling, Run
+from mlxtop.cli.options import BudgetOptions, RunOptions
 from mlxtop.core.budget import Action
 from mlxtop.core.units import DEFAULT, UNLIMITED
 from mlxtop.inference.options import FOREVER, Options
@@ -30,14 +30,14 @@ class Shell:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._patch, self._capsys = monkeypatch, capsys
-        self.run: Run | None = None
+        self.run: RunOptions | None = None
         self.how = ""
         monkeypatch.setattr(
             headless, "run_headless", lambda run, as_json: self._ran(run, "json" if as_json else "text")
         )
         monkeypatch.setattr(dashboard, "run_dashboard", lambda run: self._ran(run, "screen"))
 
-    def _ran(self, run: Run, how: str) -> int:
+    def _ran(self, run: RunOptions, how: str) -> int:
         self.run, self.how = run, how
         return 0
 
@@ -259,9 +259,11 @@ def test_the_version_is_the_packages(shell: Shell) -> None:
 
 def test_a_budget_and_what_to_do_when_it_is_reached(shell: Shell) -> None:
     shell("--budget", "4GiB", "--on-budget", "mark", "--on-budget", "exec:echo a, b")
-    assert shell.run.ceiling == Ceiling(4 * 2**30, (Action("mark"), Action("exec", command="echo a, b")))
+    assert shell.run.ceiling == BudgetOptions(
+        4 * 2**30, (Action("mark"), Action("exec", command="echo a, b"))
+    )
     shell()
-    assert shell.run.ceiling == Ceiling()
+    assert shell.run.ceiling == BudgetOptions()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from mlxtop.cli.sweep import parse_plan, resumed
 from mlxtop.cli.sweep_runner import interrupted
 from mlxtop.core.errors import UsageError
-from mlxtop.sweep.plan import Knob
+from mlxtop.sweep.plan import SweepParameter
 from mlxtop.sweep.runner import Progress, Sweep
 from tests.process import MLXTOP, ROOT, mlxtop
 from tests.sweep.made import Bench, plan, readings
@@ -33,7 +33,7 @@ SMALL = ("--limits", "0,1M,default", "--prompt-tokens", "16,48", "--max-tokens",
 def test_the_demo_s_plan_and_a_model_s() -> None:
     demo = parse_plan(GIVEN, ())
     limits = (0, 2 * MIB, 20 * MIB, 100 * MIB, 256 * MIB, 1024 * MIB, "default")
-    assert demo.knobs == (Knob("cache-limit", limits),)
+    assert demo.parameters == (SweepParameter("cache-limit", limits),)
     assert (demo.subject, demo.lengths, demo.max_tokens, demo.metric) == ("demo", (128, 512), 64, "tps")
     model = parse_plan({**GIVEN, "model": "m", "tolerance": "0.5 %"}, ())
     assert (model.subject, model.lengths, model.max_tokens, model.tolerance) == ("m", (128, 2048), 128, 0.005)
@@ -42,7 +42,7 @@ def test_the_demo_s_plan_and_a_model_s() -> None:
 def test_what_is_compared_follows_the_knob() -> None:
     assert parse_plan({**GIVEN, "knobs": ("prefill-step-size=256,2048",)}, ()).metric == "prefill"
     both = parse_plan({**GIVEN, "limits": "0,default", "knobs": ("kv-bits=4,8",)}, ())
-    assert [knob.name for knob in both.knobs] == ["cache-limit", "kv-bits"]
+    assert [knob.name for knob in both.parameters] == ["cache-limit", "kv-bits"]
     assert parse_plan(GIVEN, ("prog", "a b")).metric == "seconds"
     found = parse_plan({**GIVEN, "metric": "x (.)", "lower_is_better": True}, ("prog", "a b"))
     assert (found.metric, found.lower_is_better, found.subject) == ("value", True, "prog 'a b'")

@@ -7,13 +7,13 @@ from mlxtop.core.budget import (
     ROOM,
     Action,
     Budget,
+    from_event,
     level,
     parse_action,
     parse_budget,
     reach,
     resolve,
-    telling,
-    told,
+    to_event,
 )
 from mlxtop.core.errors import UsageError
 from mlxtop.core.events import Event, Kind
@@ -127,25 +127,25 @@ def test_what_cannot_be_done_is_refused(text) -> None:
 
 def test_a_state_follows_its_events() -> None:
     budget, state = Budget(100, "flag"), State()
-    state.apply(Event(1, Kind.BUDGET, telling(budget)))
+    state.apply(Event(1, Kind.BUDGET, to_event(budget)))
     assert (state.budget, state.alarm) == (budget, 0)
-    state.apply(Event(2, Kind.BUDGET, telling(budget, 95, 0, 96)))
+    state.apply(Event(2, Kind.BUDGET, to_event(budget, 95, 0, 96)))
     assert (state.budget, state.alarm) == (budget, 95)
-    state.apply(Event(3, Kind.BUDGET, telling(None)))
+    state.apply(Event(3, Kind.BUDGET, to_event(None)))
     assert (state.budget, state.alarm) == (None, 0)
 
 
 def test_an_event_tells_its_budget_and_says_so() -> None:
     budget = Budget(4 * GIB, "container's limit", "cgroup")
     lines = [
-        telling(budget),
-        telling(budget, 80, 0, 4 * GIB * 8 // 10),
-        telling(budget, 100, 95, 4 * GIB),
-        telling(budget, 0, 80, GIB),
-        telling(None),
+        to_event(budget),
+        to_event(budget, 80, 0, 4 * GIB * 8 // 10),
+        to_event(budget, 100, 95, 4 * GIB),
+        to_event(budget, 0, 80, GIB),
+        to_event(None),
     ]
-    assert all(told(line) == budget for line in lines[:4])
-    assert told(lines[4]) is None
+    assert all(from_event(line) == budget for line in lines[:4])
+    assert from_event(lines[4]) is None
     assert [Event(0, Kind.BUDGET, line).describe() for line in lines] == [
         "budget 4.00 GiB (container's limit)",
         "80 % of the budget: cgroup 3.20 GiB of 4.00 GiB",

@@ -187,7 +187,7 @@ def test_a_query_reads_few_rows_a_column_whatever_the_length_of_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     read = []
-    monkeypatch.setattr(module, "cut", lambda rows, *_, **__: read.append(len(rows.time)))
+    monkeypatch.setattr(module, "resample", lambda rows, *_, **__: read.append(len(rows.time)))
     history = filled(Sample(n / 4, n, 0, n, n) for n in range(4 * 8 * 3600))
     for width in WIDTHS:
         history.columns(8 * 3600 - 16 * width, width, 16)

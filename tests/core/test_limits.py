@@ -77,7 +77,7 @@ def test_the_answer_to_an_older_wish_leaves_the_newer_pending() -> None:
 
 def test_somebody_elses_change_leaves_a_wish_pending() -> None:
     limit = Limit(5, default=5).asked(7).changed(100, "train.py:12")
-    assert (limit.value, limit.who, limit.pending) == (100, "train.py:12", 7)
+    assert (limit.value, limit.source, limit.pending) == (100, "train.py:12", 7)
 
 
 def test_the_first_value_known_is_the_default_for_good() -> None:

@@ -1,4 +1,4 @@
-from mlxtop.core.budget import Budget, Standing, telling
+from mlxtop.core.budget import Budget, BudgetUsage, to_event
 from mlxtop.core.census import Census
 from mlxtop.core.events import Event, Kind
 from mlxtop.core.limits import Limit
@@ -98,12 +98,12 @@ def test_the_last_census_is_kept() -> None:
 
 def test_how_it_stands_to_a_budget_says_nothing_of_another_budget() -> None:
     budget = Budget(100, "flag")
-    state = after((Kind.BUDGET, telling(budget)))
-    state.standing = Standing(80, None)
-    state.apply(Event(1.0, Kind.BUDGET, telling(budget, 80, 0, 80)))
-    assert state.standing == Standing(80, None)
-    state.apply(Event(2.0, Kind.BUDGET, telling(Budget(200, "keyboard"))))
-    assert state.standing is None
+    state = after((Kind.BUDGET, to_event(budget)))
+    state.budget_usage = BudgetUsage(80, None)
+    state.apply(Event(1.0, Kind.BUDGET, to_event(budget, 80, 0, 80)))
+    assert state.budget_usage == BudgetUsage(80, None)
+    state.apply(Event(2.0, Kind.BUDGET, to_event(Budget(200, "keyboard"))))
+    assert state.budget_usage is None
 
 
 def test_a_cleared_cache_changes_nothing_that_is_kept() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from mlxtop.core.budget import Budget
 from mlxtop.fit.answer import WIDTH, Answer
-from mlxtop.fit.extrapolate import Figure, Need
-from mlxtop.fit.measure import Run, Settings
+from mlxtop.fit.extrapolate import Estimate, MemoryEstimate
+from mlxtop.fit.measure import MeasuredRun, Settings
 from mlxtop.fit.study import Row, Study
 from mlxtop.fit.verdict import judge
 
@@ -14,18 +14,19 @@ BUDGET = Budget(10 * GIB, "from --budget")
 FACTS = {"device": "Apple M3 Max", "backend": "Metal", "mlx": "0.32.4", "mlx_lm": "0.32.2"}
 
 
-def need(gib: float, origin: int | None = None, at_most: bool = False, cached: float = 0.0) -> Need:
+def need(gib: float, origin: int | None = None, at_most: bool = False, cached: float = 0.0) -> MemoryEstimate:
     margin = 0 if origin is None else GIB // 8
     size = round(gib * GIB)
-    return Need(
-        Figure(size - round(cached * GIB), margin), Figure(size, margin), Figure(size, margin),
-        Figure(GIB, margin), origin, at_most,
+    return MemoryEstimate(
+        Estimate(size - round(cached * GIB), margin), Estimate(size, margin), Estimate(size, margin),
+        Estimate(GIB, margin), origin, at_most,
     )  # fmt: skip
 
 
-def answer(*needs: tuple[int, Need | None], longest: int | None = None) -> Answer:
+def answer(*needs: tuple[int, MemoryEstimate | None], longest: int | None = None) -> Answer:
     rows = tuple(
-        Row(context, found, judge(found, BUDGET), Run(context, stopped="time")) for context, found in needs
+        Row(context, found, judge(found, BUDGET), MeasuredRun(context, stopped="time"))
+        for context, found in needs
     )
     study = Study(rows, longest)
     return Answer(

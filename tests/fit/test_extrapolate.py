@@ -3,14 +3,14 @@
 import pytest
 
 from mlxtop.fit.extrapolate import UNREST, extrapolated, measured
-from mlxtop.fit.measure import Peak, Run, Step
+from mlxtop.fit.measure import MeasuredRun, Peak, Step
 
 WEIGHTS, STEP = 1_000_000, 512
 KV, WORK = 100, 400
 """Bytes a token takes in the KV caches, and in what a full step works on."""
 
 
-def run(done: int, kv: int = KV, window: int | None = None, **options: object) -> Run:
+def run(done: int, kv: int = KV, window: int | None = None, **options: object) -> MeasuredRun:
     """A prefill that came to `done` tokens; the KV cache stops growing at `window`."""
 
     def at(tokens: int) -> Step:
@@ -19,7 +19,7 @@ def run(done: int, kv: int = KV, window: int | None = None, **options: object) -
         return Step(tokens, Peak(active, active + 5000, active + 90_000), cached, tokens / 100)
 
     steps = [at(tokens) for tokens in range(STEP, done + 1, STEP)]
-    return Run(
+    return MeasuredRun(
         8192, done, steps, decode=Peak(WEIGHTS, WEIGHTS, WEIGHTS), stopped="time",
         windows=frozenset([window] if window else []), **options,  # type: ignore[arg-type]
     )  # fmt: skip
@@ -106,6 +106,6 @@ def test_steps_shorter_than_a_growth_of_the_caches_count_by_its_highest() -> Non
         rounds = -(-tokens // 256)
         active = WEIGHTS + KV * 256 * rounds + (100_000 if tokens % 256 == 64 else 0)
         steps.append(Step(tokens, Peak(active, active, active), KV * 256 * rounds, 0.0))
-    need = extrapolated(Run(4096, 2048, steps, stopped="time"), 4096, 64, WEIGHTS)
+    need = extrapolated(MeasuredRun(4096, 2048, steps, stopped="time"), 4096, 64, WEIGHTS)
     assert need is not None
     assert need.active.value == pytest.approx(WEIGHTS + KV * 4096 + 100_000, rel=0.002)

@@ -1,15 +1,19 @@
 import pytest
 
 from mlxtop.core.budget import Budget
-from mlxtop.fit.extrapolate import Figure, Need
+from mlxtop.fit.extrapolate import Estimate, MemoryEstimate
 from mlxtop.fit.verdict import judge
 
 BUDGET = Budget(1000, "from --budget")
 
 
-def need(active: int, total: int, footprint: int | None, margin: int = 0, at_most: bool = False) -> Need:
-    figure = None if footprint is None else Figure(footprint, margin)
-    return Need(Figure(active, margin), Figure(total, margin), figure, Figure(0), None, at_most)
+def need(
+    active: int, total: int, footprint: int | None, margin: int = 0, at_most: bool = False
+) -> MemoryEstimate:
+    figure = None if footprint is None else Estimate(footprint, margin)
+    return MemoryEstimate(
+        Estimate(active, margin), Estimate(total, margin), figure, Estimate(0), None, at_most
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Run:
 
     def close(self) -> None:
         if self.engine.ident:
-            self.engine.send(commands.Quit())
+            self.engine.submit(commands.Quit())
             self.engine.join(20)
             assert not self.engine.is_alive()
 
@@ -193,7 +193,7 @@ def test_ramp_walks_through_distinct_lengths(run, monkeypatch: pytest.MonkeyPatc
 def test_loop_goes_on_with_a_typed_prompt(run) -> None:
     done = run(repeat=FOREVER).start()
     done.heard.until(Kind.GENERATION)
-    done.engine.send(commands.Say("typed"))
+    done.engine.submit(commands.SubmitPrompt("typed"))
     done.heard.wait(lambda: done.prompts()[-2:] == ["typed", "typed"], "the typed prompt twice")
 
 
@@ -201,7 +201,7 @@ def test_ramp_takes_a_typed_prompt_once_and_goes_on(run, monkeypatch: pytest.Mon
     monkeypatch.setattr(prompting, "RAMP", (8, 24, 16))
     done = run(workload="ramp", prompt=None, repeat=FOREVER, max_tokens=2).start()
     done.heard.until(Kind.GENERATION)
-    done.engine.send(commands.Say("typed"))
+    done.engine.submit(commands.SubmitPrompt("typed"))
     done.heard.wait(lambda: "typed" in done.prompts()[:-1], "another prompt after the typed one")
     assert done.prompts().count("typed") == 1
 
@@ -211,7 +211,7 @@ def test_chat_waits_for_a_prompt_and_remembers_what_was_said(run) -> None:
     assert chat.heard.each(Kind.GENERATION) == []
     held = []
     for turn in (1, 2):
-        chat.engine.send(commands.Say("x" * 200))
+        chat.engine.submit(commands.SubmitPrompt("x" * 200))
         chat.heard.until(Kind.PHASE, phase="idle", times=turn + 1)
         held.append(chat.engine.counters.kv)
     # 206 tokens a turn and room for 256 at a time: the second turn needs more.
@@ -222,8 +222,8 @@ def test_chat_waits_for_a_prompt_and_remembers_what_was_said(run) -> None:
 def test_a_conversation_that_is_forgotten_begins_anew(run) -> None:
     chat = run(workload="chat", prompt="x" * 200).to_the_end()
     first = chat.engine.counters.kv
-    chat.engine.send(commands.Forget())
-    chat.engine.send(commands.Say("x" * 200))
+    chat.engine.submit(commands.ForgetConversation())
+    chat.engine.submit(commands.SubmitPrompt("x" * 200))
     chat.heard.until(Kind.PHASE, phase="idle", times=2)
     assert chat.engine.counters.kv == first > 0
     assert [text for who, text in chat.written if who == "log"] == ["conversation forgotten"]
@@ -231,8 +231,8 @@ def test_a_conversation_that_is_forgotten_begins_anew(run) -> None:
 
 def test_where_no_conversation_is_kept_there_is_none_to_forget(run) -> None:
     done = run().to_the_end()
-    done.engine.send(commands.Forget())
-    done.engine.send(commands.Generate(prompting.Prompt("again"), done.engine.options))
+    done.engine.submit(commands.ForgetConversation())
+    done.engine.submit(commands.Generate(prompting.Prompt("again"), done.engine.options))
     done.heard.until(Kind.PHASE, phase="idle", times=2)
     assert [text for who, text in done.written if who == "log"] == ["no conversation to forget"]
 
@@ -240,29 +240,29 @@ def test_where_no_conversation_is_kept_there_is_none_to_forget(run) -> None:
 def test_a_prompt_typed_during_a_reply_ends_the_reply(run) -> None:
     done = run(workload="chat", prompt="first", max_tokens=100_000).start()
     done.heard.until(Kind.PHASE, phase="decode")
-    done.engine.send(commands.Say("second"))
+    done.engine.submit(commands.SubmitPrompt("second"))
     assert done.heard.until(Kind.GENERATION).data["reason"] == "stopped"
     done.heard.until(Kind.PHASE, phase="decode", times=2)
     assert done.prompts() == ["first", "second"]
 
 
-# Wishes
+# Commands
 
 
 def test_stop_ends_the_generation_and_start_begins_again(run) -> None:
     done = run(repeat=FOREVER, max_tokens=100_000).start()
     done.heard.until(Kind.PHASE, phase="decode")
-    done.engine.send(commands.Stop())
+    done.engine.submit(commands.StopWorkload())
     assert done.heard.until(Kind.GENERATION).data["reason"] == "stopped"
     done.heard.until(Kind.PHASE, phase="idle")
     assert done.engine.counters.kv == 0
-    done.engine.send(commands.Start())
+    done.engine.submit(commands.StartWorkload())
     done.heard.until(Kind.PHASE, phase="decode", times=2)
 
 
 def test_stop_ends_a_prefill_too(run) -> None:
     done = run(prompt="x" * 3000, prefill_step_size=16)
-    done.heard.react = lambda e: e.data.get("done") == 32 and done.engine.send(commands.Stop())
+    done.heard.react = lambda e: e.data.get("done") == 32 and done.engine.submit(commands.StopWorkload())
     done.to_the_end()
     assert done.heard.phases == ["load", "prefill", "idle"]
     assert max(e.data["done"] for e in done.heard.each(Kind.PROGRESS, phase="prefill")) == 32
@@ -270,7 +270,7 @@ def test_stop_ends_a_prefill_too(run) -> None:
 
 def test_a_workload_that_came_to_its_end_starts_anew(run) -> None:
     done = run(repeat=2).to_the_end()
-    done.engine.send(commands.Start())
+    done.engine.submit(commands.StartWorkload())
     done.heard.until(Kind.PHASE, phase="idle", times=2)
     assert len(done.heard.each(Kind.GENERATION)) == 4
 
@@ -278,7 +278,7 @@ def test_a_workload_that_came_to_its_end_starts_anew(run) -> None:
 def test_a_limit_asked_for_during_a_prefill_is_set_before_it_ends(run) -> None:
     done = run(prompt="x" * 400, prefill_step_size=16)
     done.heard.react = lambda e: (
-        e.data.get("done") == 32 and done.engine.send(commands.SetLimit("cache", 0, "keyboard"))
+        e.data.get("done") == 32 and done.engine.submit(commands.SetLimit("cache", 0, "keyboard"))
     )
     heard = done.to_the_end().heard
     (change,) = heard.each(Kind.LIMIT, who="keyboard")
@@ -291,7 +291,7 @@ def test_a_limit_asked_for_during_a_prefill_is_set_before_it_ends(run) -> None:
 @pytest.mark.usefixtures("processes")
 def test_default_means_what_mlx_started_with(run) -> None:
     done = run(limits={"cache": 5}).to_the_end()
-    done.engine.send(commands.SetLimit("cache", "default", "keyboard"))
+    done.engine.submit(commands.SetLimit("cache", "default", "keyboard"))
     change = done.heard.until(Kind.LIMIT, who="keyboard")
     assert (change.data["old"], change.data["new"]) == (5, default_cache_limit())
 
@@ -299,16 +299,16 @@ def test_default_means_what_mlx_started_with(run) -> None:
 @pytest.mark.usefixtures("processes")
 def test_a_limit_mlx_does_not_take_is_told_and_hurts_nothing(run) -> None:
     done = run().to_the_end()
-    done.engine.send(commands.SetLimit("cache", 2**70, "keyboard"))
+    done.engine.submit(commands.SetLimit("cache", 2**70, "keyboard"))
     assert "refused the cache limit" in done.heard.until(Kind.ERROR).data["message"]
-    done.engine.send(commands.SetLimit("cache", 7, "keyboard"))
+    done.engine.submit(commands.SetLimit("cache", 7, "keyboard"))
     assert done.heard.until(Kind.LIMIT, who="keyboard", new=7).data["old"] == default_cache_limit()
 
 
 def test_a_cleared_cache_and_a_reset_peak_are_told_with_who_asked(run) -> None:
     done = run().to_the_end()
-    done.engine.send(commands.Clear("keyboard"))
-    done.engine.send(commands.Reset("keyboard"))
+    done.engine.submit(commands.ClearCache("keyboard"))
+    done.engine.submit(commands.ResetPeak("keyboard"))
     assert done.heard.until(Kind.CLEAR, who="keyboard").data["freed"] >= 0
     assert done.heard.until(Kind.RESET, who="keyboard").data["peak"] > 0
 
@@ -327,7 +327,7 @@ def test_quitting_ends_the_thread_in_every_phase(run, phase: str) -> None:
     def quit(event) -> None:
         if event.kind is Kind.PHASE and event.data["phase"] == phase and not quitting:
             quitting.append(event)
-            done.engine.send(commands.Quit())
+            done.engine.submit(commands.Quit())
 
     done.heard.react = quit
     done.start().engine.join(20)
@@ -382,7 +382,7 @@ def test_a_failed_load_is_told_in_one_sentence_and_works_once_it_is_repaired(
     assert CAUSES[how] in message.removeprefix(f"Could not load {folder}: ")
     done.heard.until(Kind.PHASE, phase="failed")
     shutil.copytree(checkpoint, folder, dirs_exist_ok=True)
-    done.engine.send(commands.Start())
+    done.engine.submit(commands.StartWorkload())
     done.heard.until(Kind.GENERATION)
     assert len(done.heard.each(Kind.ERROR)) == 1
 
@@ -401,7 +401,7 @@ def test_a_prompt_typed_after_a_failed_load_tries_again(run, checkpoint: Path, t
     done = run(model=str(folder), workload="chat", prompt=None).start()
     done.heard.until(Kind.PHASE, phase="failed")
     shutil.copytree(checkpoint, folder, dirs_exist_ok=True)
-    done.engine.send(commands.Say("hello"))
+    done.engine.submit(commands.SubmitPrompt("hello"))
     done.heard.until(Kind.GENERATION)
     assert done.prompts() == ["hello"]
 
@@ -416,11 +416,11 @@ def test_a_prompt_that_meets_a_failed_load_again_is_shown_and_the_failure_after_
     done.heard.until(Kind.PHASE, phase="failed")
     told: list[tuple[str, ...]] = []
     done.heard.react = lambda event: told.append((event.kind, *done.prompts()))
-    done.engine.send(commands.Say("hello"))
+    done.engine.submit(commands.SubmitPrompt("hello"))
     done.heard.until(Kind.PHASE, phase="failed", times=2)
     assert done.prompts() == ["hello"]
     assert (Kind.ERROR, "hello") in told
-    done.engine.send(commands.Start())
+    done.engine.submit(commands.StartWorkload())
     done.heard.until(Kind.PHASE, phase="failed", times=3)
     assert done.prompts() == ["hello"]
 
@@ -428,7 +428,7 @@ def test_a_prompt_that_meets_a_failed_load_again_is_shown_and_the_failure_after_
 def test_limits_can_be_set_while_a_load_has_failed(run) -> None:
     done = run(model="/no/such/folder").start()
     done.heard.until(Kind.PHASE, phase="failed")
-    done.engine.send(commands.SetLimit("cache", 9, "keyboard"))
+    done.engine.submit(commands.SetLimit("cache", 9, "keyboard"))
     assert done.heard.until(Kind.LIMIT, who="keyboard").data["new"] == 9
 
 
@@ -440,7 +440,7 @@ def test_a_failed_generation_is_told_and_the_next_one_works(run, monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(engine, "encode", fails)
-        done.engine.send(commands.Say("one"))
+        done.engine.submit(commands.SubmitPrompt("one"))
         message = done.heard.until(Kind.ERROR).data["message"]
         done.heard.until(Kind.PHASE, phase="idle", times=2)
     assert message == (
@@ -448,7 +448,7 @@ def test_a_failed_generation_is_told_and_the_next_one_works(run, monkeypatch: py
         " which is greater than allowed."
     )
     assert done.engine.counters.kv == UNKNOWN
-    done.engine.send(commands.Say("two"))
+    done.engine.submit(commands.SubmitPrompt("two"))
     done.heard.until(Kind.GENERATION)
 
 
@@ -468,7 +468,7 @@ def test_the_wired_limit_is_set_between_generations(run: Callable[..., Run]) -> 
     def ask(event: Event) -> None:
         if event.kind is Kind.PHASE and event.data["phase"] == "decode":
             for knob in ("wired", "memory"):
-                one.engine.send(commands.SetLimit(knob, 2**33, "keyboard"))
+                one.engine.submit(commands.SetLimit(knob, 2**33, "keyboard"))
 
     one.heard.react = ask
     one.start().heard.until(Kind.LIMIT, knob="wired", who="keyboard")

@@ -52,7 +52,7 @@ def test_what_json_cannot_say_is_said_in_words() -> None:
 
 
 def test_a_hello_fits_what_an_agent_reads() -> None:
-    assert len(protocol.hello("watch")) < protocol.LONGEST_WISH
+    assert len(protocol.hello("watch")) < protocol.LONGEST_COMMAND
 
 
 def test_a_newer_agent() -> None:

@@ -128,20 +128,20 @@ def test_whether_somebody_listens(home: Path) -> None:
 
 def test_a_word_is_told_once_and_to_its_own_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLXTOP", "abcd")
-    sockets.leave_word("OSError: é " + "x" * 5000)
-    assert list(sockets.words("other")) == []
-    (word,) = sockets.words("abcd")
+    sockets.leave_message("OSError: é " + "x" * 5000)
+    assert list(sockets.left_messages("other")) == []
+    (word,) = sockets.left_messages("abcd")
     assert word[0] == os.getpid()
     assert word[1].startswith("OSError: é xxx")
     assert len(word[1]) <= 2000
-    assert list(sockets.words("abcd")) == []
+    assert list(sockets.left_messages("abcd")) == []
     assert list(home.iterdir()) == []
 
 
 def test_a_word_that_cannot_be_left_is_not_left(home: Path) -> None:
     home.write_text("in the way")
-    sockets.leave_word("nobody hears")
-    assert list(sockets.words("1")) == []
+    sockets.leave_message("nobody hears")
+    assert list(sockets.left_messages("1")) == []
 
 
 @pytest.mark.usefixtures("processes")
@@ -160,7 +160,7 @@ def test_what_processes_left_is_removed_and_what_listens_stays(home: Path) -> No
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(elsewhere))
         listener.listen()
-        sockets.tidy()
+        sockets.remove_stale()
     assert not left.exists()
     assert elsewhere.exists()
     assert not old.exists()

@@ -150,13 +150,13 @@ from mlxtop.core.errors import UsageError
 from mlxtop.sessions import top_fleet
 process_info._LSOF_WITHIN = 0.2
 fleet = top_fleet.TopFleet()
-fleet._strangers = ("as it was",)
-fleet.look()
+fleet._unattached = ("as it was",)
+fleet.poll()
 waits = fleet._due - time.monotonic()
 try:
-    process_info.look(os.getpid())
+    process_info.read(os.getpid())
 except UsageError as error:
-    print(json.dumps([fleet.strangers(), waits, str(error)]))
+    print(json.dumps([fleet.unattached(), waits, str(error)]))
 """
     mac.env["MLXTOP_TESTS_LSOF_TAKES"] = "20"
     done = mac.alone(sys.executable, "-c", "import os" + code)

@@ -11,12 +11,12 @@ pytestmark = pytest.mark.usefixtures("processes")
 WATCH = """
 import json, sys
 import mlx.core as mx
-from mlxtop.mlx.hooks import Call, Change, Watch, defaults
+from mlxtop.mlx.hooks import AllocatorHooks, Call, Change, defaults
 heard = []
-watch = Watch(heard.append)
+watch = AllocatorHooks(heard.append)
 names = ("set_cache_limit", "set_memory_limit", "set_wired_limit", "clear_cache", "reset_peak_memory")
 own = {name: getattr(mx, name) for name in names}
-found = watch.ask()
+found = watch.read_limits()
 watch.install()
 def told():
     return [[type(h).__name__, *(getattr(h, f) for f in h._fields)] for h in heard]
@@ -43,7 +43,7 @@ def test_the_limits_mlx_started_with_are_found_and_left_as_they_were() -> None:
 def test_asking_for_the_limits_evicts_nothing() -> None:
     said = python(
         WATCH
-        + "fill(); before = mx.get_cache_memory(); watch.ask(); say(was=before, now=mx.get_cache_memory())"
+        + "fill(); before = mx.get_cache_memory(); watch.read_limits(); say(was=before, now=mx.get_cache_memory())"
     )
     assert said["now"] == said["was"] >= 2**20
 
@@ -118,7 +118,9 @@ def test_without_a_getter_a_limit_is_set_and_set_back() -> None:
 
 
 def test_what_mlx_starts_with_is_not_what_stands() -> None:
-    said = python(WATCH + "mx.set_memory_limit(2**33)\nsay(now=watch.ask(), began=defaults(fresh=False))")
+    said = python(
+        WATCH + "mx.set_memory_limit(2**33)\nsay(now=watch.read_limits(), began=defaults(fresh=False))"
+    )
     assert said["now"]["memory"] == 2**33
     assert said["began"] == {**found_by_mlx(), "wired": 0}
 
@@ -152,7 +154,8 @@ backend.no_wiring = lambda: None
 
 def test_where_memory_is_wired_the_limit_is_never_probed() -> None:
     said = python(
-        METAL + "late = watch.ask(); fresh = watch.ask(fresh=True)\nsay(late=late, fresh=fresh, wired=wired)"
+        METAL
+        + "late = watch.read_limits(); fresh = watch.read_limits(fresh=True)\nsay(late=late, fresh=fresh, wired=wired)"
     )
     assert "wired" not in said["late"]
     assert said["fresh"]["wired"] == 0
@@ -163,16 +166,16 @@ def test_where_memory_is_wired_a_running_programs_limit_is_left_alone() -> None:
     said = python(
         METAL
         + """
-from mlxtop.agent.knobs import Knobs
-from mlxtop.agent.event_log import News
-news = News(lambda: None)
-knobs = Knobs(news, late=True)
-knobs._watch = watch
-knobs.find()
-knobs.set_limit("wired", 2**30, "keyboard")
-told = [json.loads(message) for _, message in news.since(0)]
-knobs.start_with("wired=7")
-say(standing=knobs.standing(), told=[m["data"] for m in told if m["kind"] == "error"],
+from mlxtop.agent.controller import AllocatorController
+from mlxtop.agent.event_log import EventLog
+event_log = EventLog(lambda: None)
+controller = AllocatorController(event_log, late=True)
+controller._watch = watch
+controller.find_limits()
+controller.set_limit("wired", 2**30, "keyboard")
+told = [json.loads(message) for _, message in event_log.since(0)]
+controller.start_with("wired=7")
+say(standing=controller.limits(), told=[m["data"] for m in told if m["kind"] == "error"],
     answer=[m["data"]["asked"] for m in told if "asked" in m["data"]], wired=wired)
 """
     )

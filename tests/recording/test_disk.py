@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -251,17 +252,22 @@ def test_a_file_that_somebody_else_put_there_is_left_alone(tmp_path: Path) -> No
     assert before + after == told
 
 
-def test_a_folder_that_is_made_read_only_meanwhile_does_no_harm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", [True, False], ids=["its files can be looked at", "nor can it be entered"])
+def test_a_folder_that_is_made_read_only_meanwhile_does_no_harm(tmp_path: Path, seen: bool) -> None:
     folder, session, samples = tmp_path / "folder", Session(), run()
     folder.mkdir()
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.getuid() and parent.is_relative_to(tempfile.gettempdir()):
+            parent.chmod(parent.stat().st_mode | 0o055)
     path = folder / "run.mlxtop"
     with recording(path) as recorder:
         put = add(recorder, session)
         told = put_until(put, samples, lambda: begun(recorder))
-        folder.chmod(0o555)
+        folder.chmod(0o555 if seen else 0)
         os.seteuid(65534 if os.geteuid() == 0 else os.geteuid())
         try:
-            told += put_until(put, samples, lambda: recorder.size > 60_000)
+            before = recorder._tracks[0].written.until
+            told += put_until(put, samples, lambda: recorder._tracks[0].written.until != before)
         finally:
             os.seteuid(os.getuid())
             folder.chmod(0o755)

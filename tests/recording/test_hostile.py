@@ -86,7 +86,7 @@ def read_all(path: Path) -> Recording:
                 event.describe()
                 State().apply(event)
                 assert event.routine in (True, False)
-            for said in read.said(number):
+            for said in read.transcript(number):
                 assert isinstance(said.time + 0.0, float)
     finally:
         read.close()

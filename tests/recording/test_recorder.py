@@ -214,7 +214,7 @@ def test_text_is_kept_only_where_it_is_asked_for(path: Path, text: bool) -> None
         put(Sample(0.1, 1, 1, 1, 1))
         until(lambda: recorder.size)
         session.transcript.write("reply", ", and more")
-    said = [(s.who, s.text) for s in Recording(path).said(1)]
+    said = [(s.who, s.text) for s in Recording(path).transcript(1)]
     whole = [("prompt", "a secret"), ("reply", "an answer"), ("reply", "of two lines, and more")]
     assert said == (whole if text else [])
     assert (b"secret" in path.read_bytes()) is text
@@ -510,7 +510,7 @@ def test_lines_that_came_too_fast_for_the_recording_are_counted_in_it(path: Path
     for n in range(3):
         session.transcript.write("out", f"{n}\n" * KEPT_LINES)
     end(recorder)
-    said = [line.text for line in Recording(path).said(1)]
+    said = [line.text for line in Recording(path).transcript(1)]
     assert said[:3] == [
         "first",
         f"… {2 * KEPT_LINES + 1:,} lines left out: they came too fast to be recorded …",

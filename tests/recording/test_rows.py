@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core import resample
 from mlxtop.core.history import WIDTHS, History
-from mlxtop.core.resample import Level, Row, cut
+from mlxtop.core.resample import Level, Row, resample
+from mlxtop.core.resample import merge as merge_rows
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.recording import recorder as module
 from mlxtop.recording.errors import RecordingError
@@ -114,7 +114,7 @@ def told(history: History, level: int) -> list[Row]:
     found: dict[float, list[Row]] = {}
     for each in rows(history._rows(level - 1, 0.0, float("inf"))):
         found.setdefault(each.time // WIDTHS[level - 1] * WIDTHS[level - 1], []).append(each)
-    return [resample.merge(start, part) for start, part in found.items()]
+    return [merge_rows(start, part) for start, part in found.items()]
 
 
 merges = pytest.mark.usefixtures("merge")
@@ -184,7 +184,7 @@ def test_every_extreme_is_in_its_column_at_every_zoom(
             if level and WIDTHS[level - 1] > width:
                 continue
             rows = read.rows(1, level, start, start + width * count)
-            found = cut(rows, start, width, count, hold=0.0, gauges=GAUGES, counters=COUNTERS)
+            found = resample(rows, start, width, count, hold=0.0, gauges=GAUGES, counters=COUNTERS)
             for i, members in enumerate(inside):
                 for name in GAUGES:
                     values = [getattr(s, name) for s in members] or [UNKNOWN]

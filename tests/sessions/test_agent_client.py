@@ -22,9 +22,9 @@ from mlxtop.core.events import Kind
 from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages
-from mlxtop.sessions.agent_client import AgentFleet, Role, everyone, remove_stale
+from mlxtop.sessions.agent_client import AgentClient, Role, all_addresses, remove_stale
 from mlxtop.sessions.attach import AttachFleet, attach
-from mlxtop.sessions.budget_monitor import Guard, environment
+from mlxtop.sessions.budget_monitor import BudgetMonitor, environment
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.run_fleet import RunFleet
@@ -44,9 +44,9 @@ def here(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def open_fleet() -> Iterator[Callable[..., Any]]:
     """Starts fleets; they are stopped with the test."""
-    fleets: list[AgentFleet] = []
+    fleets: list[AgentClient] = []
 
-    def begin(fleet: AgentFleet) -> AgentFleet:
+    def begin(fleet: AgentClient) -> AgentClient:
         fleets.append(fleet)
         if not fleet.is_alive():
             fleet.start()
@@ -58,11 +58,11 @@ def open_fleet() -> Iterator[Callable[..., Any]]:
         assert not fleet.is_alive()
 
 
-def all_agents(role: Role = "watch", **options: Any) -> AgentFleet:
-    return AgentFleet("all", everyone, role, **options)
+def all_agents(role: Role = "watch", **options: Any) -> AgentClient:
+    return AgentClient("all", all_addresses, role, **options)
 
 
-def member(fleet: AgentFleet, n: int = 0) -> RemoteSession:
+def member(fleet: AgentClient, n: int = 0) -> RemoteSession:
     until(lambda: len(fleet.members()) > n)
     return fleet.members()[n]
 
@@ -270,11 +270,11 @@ def test_a_program_without_an_agent_is_a_stranger(start: Start, open_fleet: Call
     known = start.up()
     unknown = start.up(run=None)
     fleet = open_fleet(TopFleet())
-    until(lambda: unknown.pid in {stranger.pid for stranger in fleet.strangers()})
-    (stranger,) = [one for one in fleet.strangers() if one.pid == unknown.pid]
+    until(lambda: unknown.pid in {stranger.pid for stranger in fleet.unattached()})
+    (stranger,) = [one for one in fleet.unattached() if one.pid == unknown.pid]
     assert "import mlx.core" in stranger.command
     assert stranger.footprint > MIB
-    assert not {known.pid, os.getpid()} & {one.pid for one in fleet.strangers()}
+    assert not {known.pid, os.getpid()} & {one.pid for one in fleet.unattached()}
 
 
 def test_looking_costs_the_program_no_control(start: Start, open_fleet: Callable[..., Any]) -> None:
@@ -358,11 +358,11 @@ def test_an_agent_that_speaks_nonsense_is_left_and_not_tried_again(
         assert len(joined) == 1
 
 
-def look_twice(fleet: AgentFleet) -> None:
+def look_twice(fleet: AgentClient) -> None:
     """Waits until it has looked around twice more."""
     for _ in range(2):
         looked = threading.Event()
-        fleet.look = looked.set  # type: ignore[method-assign]
+        fleet.poll = looked.set  # type: ignore[method-assign]
         assert looked.wait(5)
 
 
@@ -440,10 +440,10 @@ def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
         until(lambda: fleet.members())
         (liar,) = fleet.everyone
         assert (liar.pid, liar.process, liar.log) == (subject.pid, None, None)
-        liar.take(messages.Facts(1.0, {"pid": subject.pid}, {}))
-        guard = Guard(lambda: [liar], 1, [parse_action("stop")], terminate)
+        liar.handle_message(messages.Facts(1.0, {"pid": subject.pid}, {}))
+        guard = BudgetMonitor(lambda: [liar], 1, [parse_action("stop")], terminate)
         for _ in range(3):
-            guard.look()
+            guard.check()
         assert "cannot be stopped from here" in str(liar.state.error)
         assert liar.state.system is None
         assert "MLXTOP_PID" not in environment(liar)
@@ -589,7 +589,7 @@ child.communicate(); sys.exit(3)
     pids = {m.pid for m in fleet.members()}
     assert program.pid in pids
     assert other.pid not in pids
-    assert fleet.news().endswith(f"runs (process {program.pid})")
+    assert fleet.status().endswith(f"runs (process {program.pid})")
     until(lambda: "hello" in [line.text for line in fleet.transcript.since(0)])
     (tmp_path / "end").touch()
     assert program.wait(20)
@@ -598,7 +598,7 @@ child.communicate(); sys.exit(3)
     assert ends.pop(program.pid) == "the program ended with exit code 3"
     ((pid, end),) = ends.items()
     assert end == f"process {pid} ended"
-    assert fleet.news() == f"{fleet.title} ended with exit code 3"
+    assert fleet.status() == f"{fleet.title} ended with exit code 3"
 
 
 def test_a_run_that_never_used_mlx(start: Start, tmp_path: Path, open_fleet: Callable[..., Any]) -> None:
@@ -607,7 +607,9 @@ def test_a_run_that_never_used_mlx(start: Start, tmp_path: Path, open_fleet: Cal
     assert program.wait(20)
     until(lambda: len(fleet.transcript.since(0)) == 3)
     assert [line.text for line in fleet.transcript.since(0)][:2] == ["out", "err"]
-    assert fleet.news().endswith("ended with exit code 4; no Python that mlxtop can watch was started in it")
+    assert fleet.status().endswith(
+        "ended with exit code 4; no Python that mlxtop can watch was started in it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -630,9 +632,9 @@ def test_why_no_memory_was_seen(code: str, why: str, start: Start, open_fleet: C
     fleet = open_fleet(fleet)
     assert program.wait(20)
     fleet.settle()
-    assert fleet.news().endswith(f"; {why}")
+    assert fleet.status().endswith(f"; {why}")
     until(lambda: not list(sockets.addresses(program.run)))
-    assert not sockets.took_part(program.run)
+    assert not sockets.was_started(program.run)
 
 
 def test_a_socket_that_nobody_ever_looked_at_is_removed(start: Start) -> None:
@@ -655,18 +657,18 @@ def test_a_program_nobody_can_watch_is_told_of(
     fleet = open_fleet(RunFleet(program))
     assert program.wait(20)
     fleet.settle()
-    assert "no folder for sockets that only this user may enter" in fleet.news()
+    assert "no folder for sockets that only this user may enter" in fleet.status()
 
 
 def test_an_agent_that_could_not_start_is_told_of(start: Start, open_fleet: Callable[..., Any]) -> None:
     program = Program(["sleep", "30"], False)
     fleet = open_fleet(RunFleet(program))
-    assert fleet.news().endswith("it has not used MLX yet")
-    code = "from mlxtop.agent import boot; boot._tell(OSError('no room'))"
+    assert fleet.status().endswith("it has not used MLX yet")
+    code = "from mlxtop.agent import boot; boot._leave_message(OSError('no room'))"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "MLXTOP": program.run}, check=True)
     until(lambda: fleet.problem)
     assert str(fleet.problem).endswith(": OSError: no room")
-    assert fleet.news() == fleet.problem
+    assert fleet.status() == fleet.problem
     program.stop()
 
 

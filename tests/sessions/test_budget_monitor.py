@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.budget import Budget, parse_action, telling
+from mlxtop.core.budget import Budget, parse_action, to_event
 from mlxtop.core.events import Kind
 from mlxtop.core.machine import System, from_told
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.sessions import budget_monitor as module
-from mlxtop.sessions.budget_monitor import Guard, set_budget, usage
+from mlxtop.sessions.budget_monitor import BudgetMonitor, set_budget, usage
 from tests.tui.recorded import RecordedSession
 
 MIB = 2**20
@@ -41,14 +41,14 @@ def session() -> Guarded:
     return Guarded()
 
 
-def climb(guard: Guard, session: Guarded, *percents: int, budget: int = 1000 * MIB) -> None:
+def climb(guard: BudgetMonitor, session: Guarded, *percents: int, budget: int = 1000 * MIB) -> None:
     for percent in percents:
         session.use(budget * percent // 100)
-        guard.look()
+        guard.check()
 
 
 def test_each_level_is_told_once(session) -> None:
-    guard = Guard(lambda: (session,), 1000 * MIB)
+    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
     climb(guard, session, 10, 79, 81, 80, 78, 82, 96, 97, 101, 102, 105)
     assert session.state.budget == Budget(1000 * MIB, "flag")
     assert session.levels == [(0, 80), (80, 95), (95, 100)]
@@ -64,7 +64,7 @@ def test_each_level_is_told_once(session) -> None:
 def test_actions_are_taken_once_each_time_it_is_reached(session) -> None:
     stopped = []
     actions = [parse_action(text) for text in ("mark", "clear", "limit:20M", "stop")]
-    guard = Guard(lambda: (session,), 1000 * MIB, actions, stopped.append)
+    guard = BudgetMonitor(lambda: (session,), 1000 * MIB, actions, stopped.append)
     climb(guard, session, 50, 96)
     assert session.asked == []
     climb(guard, session, 101, 99, 101, 110)
@@ -77,39 +77,39 @@ def test_actions_are_taken_once_each_time_it_is_reached(session) -> None:
 
 
 def test_a_budget_below_what_is_used_is_reached_at_once_and_another_one_begins_anew(session) -> None:
-    guard = Guard(lambda: (session,), None, [parse_action("clear")])
-    guard.look()
+    guard = BudgetMonitor(lambda: (session,), None, [parse_action("clear")])
+    guard.check()
     assert session.levels == []
     set_budget(session, 50 * MIB, "keyboard")
-    guard.look()
+    guard.check()
     assert session.levels == [(0, 100)]
     set_budget(session, 200 * MIB, "keyboard")
-    guard.look()
+    guard.check()
     assert session.state.alarm == 0
     set_budget(session, 105 * MIB, "keyboard")
-    guard.look()
+    guard.check()
     assert session.levels == [(0, 100), (0, 95)]
     set_budget(session, "none", "keyboard")
-    guard.look()
-    assert (session.state.budget, session.state.alarm, session.state.standing) == (None, 0, None)
+    guard.check()
+    assert (session.state.budget, session.state.alarm, session.state.budget_usage) == (None, 0, None)
     assert session.asked == [("clear", "budget")]
 
 
 def test_headroom_and_the_time_to_reach_it(session) -> None:
-    guard = Guard(lambda: (session,), 1000 * MIB)
+    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
     for n in range(40):
         session.use((100 + 5 * n) * MIB)
-        guard.look()
-    used, reach = session.state.standing
+        guard.check()
+    used, reach = session.state.budget_usage
     assert used == 295 * MIB
     assert reach == pytest.approx((1000 - 295) / 5, rel=0.05)
 
 
 def test_a_footprint_that_nobody_knows_is_no_usage(session) -> None:
-    guard = Guard(lambda: (session,), 1000 * MIB)
+    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
     session.use(UNKNOWN)
-    guard.look()
-    assert session.state.standing is None
+    guard.check()
+    assert session.state.budget_usage is None
     assert session.levels == []
 
 
@@ -120,7 +120,7 @@ def test_on_cuda_the_device_is_compared_and_not_the_footprint(session) -> None:
     assert usage(session) is None, "nobody has read it"
     session.state.system = System(device_used=960 * MIB, device_total=80 * 2**30)
     assert usage(session) == 960 * MIB
-    Guard(lambda: (session,)).look()
+    BudgetMonitor(lambda: (session,)).check()
     assert session.levels == [(0, 95)]
 
 
@@ -133,31 +133,31 @@ def test_a_containers_limit_is_compared_with_what_is_charged_to_the_container(se
 
 
 def test_a_ceiling_that_is_not_there_is_told_and_the_program_goes_on(session) -> None:
-    guard = Guard(lambda: (session,), "device")
-    guard.look()
-    guard.look()
+    guard = BudgetMonitor(lambda: (session,), "device")
+    guard.check()
+    guard.check()
     assert session.state.error == "No budget: this device names no recommended working set: name a size."
     assert session.state.budget is None
 
 
 def test_nothing_is_decided_before_the_facts_are_known_nor_after_the_end(session) -> None:
     facts, session.state.facts = session.state.facts, {}
-    guard = Guard(lambda: (session,), 10 * MIB)
-    guard.look()
+    guard = BudgetMonitor(lambda: (session,), 10 * MIB)
+    guard.check()
     assert session.state.budget is None
     session.state.facts = facts
     session.ended = "it ended"
-    guard.look()
+    guard.check()
     assert session.state.budget is None
 
 
 def test_the_machine_is_read_only_where_the_program_runs_on_it(session) -> None:
-    guard = Guard(lambda: (session,))
-    guard.look()
+    guard = BudgetMonitor(lambda: (session,))
+    guard.check()
     assert session.state.system is None
     here = Guarded()
     here.process = os.getpid()
-    Guard(lambda: (here,)).look()
+    BudgetMonitor(lambda: (here,)).check()
     assert sys.platform != "linux" or here.state.system.pss > 0
 
 
@@ -174,9 +174,9 @@ def test_what_is_dear_is_read_seldom(session, monkeypatch) -> None:
     monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
     monkeypatch.setattr(module.machine, "reader", reader)
     session.process = os.getpid()
-    guard = Guard(lambda: (session,))
+    guard = BudgetMonitor(lambda: (session,))
     for _ in range(4):
-        guard.look()
+        guard.check()
     assert reads == [True, False, False, False]
     assert session.state.system.pss == 7, "the last one known stays"
 
@@ -190,22 +190,22 @@ def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom
     monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
     monkeypatch.setattr(module.machine, "reader", lambda pid, unified: lambda dear: next(readings))
     session.process = os.getpid()
-    guard = Guard(lambda: (session,))
+    guard = BudgetMonitor(lambda: (session,))
     for _ in range(6):
-        guard.look()
+        guard.check()
     told = session.timeline.between(Kind.SYSTEM, 0, 10**9)
     assert [event.data for event in told] == [each.told() for each in (calm, tight, hot)]
     assert session.state.system._replace(pss_age=0.0) == hot
     # Nothing has changed, so there is nothing to tell, however long ago.
     monkeypatch.setattr(module, "TELL_EVERY", 0.0)
-    guard.look()
+    guard.check()
     assert session.timeline.count(Kind.SYSTEM) == 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_this_machine_tells_is_an_event_like_any_other(session) -> None:
     session.process = os.getpid()
-    Guard(lambda: (session,)).look()
+    BudgetMonitor(lambda: (session,)).check()
     told = session.timeline.latest(Kind.SYSTEM)
     assert told.data["available"] > 0
     assert from_told(told.data)._replace(pss_age=0.0) == session.state.system._replace(pss_age=0.0)
@@ -214,7 +214,7 @@ def test_what_this_machine_tells_is_an_event_like_any_other(session) -> None:
 def test_over_a_recording_this_machine_is_not_read(session) -> None:
     session.process = os.getpid()
     session.playhead = Playhead(10.0)
-    Guard(lambda: (session,)).look()
+    BudgetMonitor(lambda: (session,)).check()
     assert session.state.system is None
     assert session.timeline.count(Kind.SYSTEM) == 0
 
@@ -231,9 +231,9 @@ def test_a_command_is_started_with_figures_and_not_waited_for(session, tmp_path:
     told, go = tmp_path / "told", tmp_path / "go"
     code = "import json, os, sys; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('MLXTOP_')}))"
     command = f'while [ ! -e {go} ]; do sleep 0.01; done; {sys.executable} -c "{code}" > {told}.new; mv {told}.new {told}; exit 3'
-    guard = Guard(lambda: (session,), 1000 * MIB, [parse_action(f"exec:{command}")])
+    guard = BudgetMonitor(lambda: (session,), 1000 * MIB, [parse_action(f"exec:{command}")])
     session.use(1001 * MIB)
-    guard.look()
+    guard.check()
     go.touch()
     wait_for(told.exists)
     found = json.loads(told.read_text())
@@ -245,7 +245,7 @@ def test_a_command_is_started_with_figures_and_not_waited_for(session, tmp_path:
     assert (found["MLXTOP_ACTIVE"], found["MLXTOP_CACHE"]) == (str(latest.active), str(latest.cache))
 
     def failure() -> bool:
-        guard.look()
+        guard.check()
         return any("ended with 3" in line.text for line in session.transcript.since(0))
 
     wait_for(failure)
@@ -253,7 +253,7 @@ def test_a_command_is_started_with_figures_and_not_waited_for(session, tmp_path:
 
 
 def test_the_thread_ends_when_it_is_told_to(session) -> None:
-    guard = Guard(lambda: (session,), 50 * MIB)
+    guard = BudgetMonitor(lambda: (session,), 50 * MIB)
     guard.start()
     wait_for(lambda: session.state.alarm == 100)
     guard.stop()
@@ -261,10 +261,10 @@ def test_the_thread_ends_when_it_is_told_to(session) -> None:
 
 
 def test_a_replay_of_the_same_events_is_in_the_same_state(session) -> None:
-    guard = Guard(lambda: (session,), 1000 * MIB)
+    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
     climb(guard, session, 50, 96)
     again = RecordedSession()
     for event in session.timeline.between(Kind.BUDGET, 0, 10**9):
-        again.happen(Kind.BUDGET, event.time, **event.data)
+        again.record_event(Kind.BUDGET, event.time, **event.data)
     assert (again.state.budget, again.state.alarm) == (session.state.budget, 95)
-    assert telling(again.state.budget)["source"] == "flag"
+    assert to_event(again.state.budget)["source"] == "flag"

@@ -19,8 +19,8 @@ from mlxtop.inference.options import Options
 from mlxtop.ipc.sockets import Address
 from mlxtop.mlx.highwater import HighWater
 from mlxtop.recording.recorder import Recorder
-from mlxtop.sessions.agent_client import AgentFleet
-from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.agent_client import AgentClient
+from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
 from mlxtop.sweep.runner import Sweep
 from tests.e2e.screen import Screen
@@ -114,12 +114,12 @@ def test_a_guard_that_fails_says_once_that_the_budget_is_not_watched(monkeypatch
     session = LocalSession(Options())
     looks: list[int] = []
 
-    def look(self: Guard) -> None:
+    def look(self: BudgetMonitor) -> None:
         looks.append(1)
         raise KeyError("a bug")
 
-    monkeypatch.setattr(Guard, "look", look)
-    guard = Guard(lambda: (session,))
+    monkeypatch.setattr(BudgetMonitor, "check", look)
+    guard = BudgetMonitor(lambda: (session,))
     guard.start()
     until(lambda: len(looks) > 2)
     guard.stop()
@@ -132,10 +132,10 @@ def test_a_fleet_that_fails_says_why() -> None:
     def find() -> list[Address]:
         raise KeyError("a bug")
 
-    fleet = AgentFleet("a program", find)
+    fleet = AgentClient("a program", find)
     fleet.start()
     assert fleet.changed.wait(20)
-    assert fleet.news().startswith("Watching failed: KeyError: 'a bug'")
+    assert fleet.status().startswith("Watching failed: KeyError: 'a bug'")
     fleet.join(20)
     fleet.settle()
 

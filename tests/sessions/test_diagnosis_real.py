@@ -106,7 +106,7 @@ def test_a_steady_program_is_steady(start: Start) -> None:
 def test_code_that_overrides_a_limit_is_named_with_its_line(start: Start) -> None:
     with watched(start, "    if n == 100: mx.set_cache_limit(1 << 30)\n") as session:
         session.set_limit("cache", 20 * MIB, "keyboard")
-        until(lambda: session.state.limits["cache"].who == "keyboard")
+        until(lambda: session.state.limits["cache"].source == "keyboard")
         found, before = looked_at(session, "limit overridden", 60)
         assert before <= {"steady", "not enough data"}
     assert (found.numbers["yours"], found.numbers["new"]) == (20 * MIB, 2**30)

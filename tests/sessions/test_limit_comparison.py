@@ -33,8 +33,8 @@ def running(heard: Recorder) -> Iterator[LocalSession]:
 
 def settled(comparison: Comparison, now: float) -> list[Use]:
     """The comparison once all work has been read."""
-    before = comparison.look(now)
-    while (after := comparison.look(now)) != before:
+    before = comparison.update(now)
+    while (after := comparison.update(now)) != before:
         before = after
     return after
 

@@ -131,7 +131,7 @@ def test_a_limit_asked_for_during_a_long_prefill_is_pending_and_then_set_before_
     (asked,) = limits
     assert (asked.value, asked.pending, asked.wanted) == (32 * MIB, 0, 0)
     now = one.session.state.limits["cache"]
-    assert (now.value, now.pending, now.who, now.default) == (0, None, "keyboard", 32 * MIB)
+    assert (now.value, now.pending, now.source, now.default) == (0, None, "keyboard", 32 * MIB)
     change = heard.each(Kind.LIMIT, who="keyboard")[0]
     later = [e.data["done"] for e in heard.events[heard.place(change) :] if e.kind is Kind.PROGRESS]
     assert later[0] < 400
@@ -161,7 +161,7 @@ def test_a_limit_somebodys_code_sets_is_seen_with_file_and_line(run) -> None:
     mx.set_cache_limit(3 * MIB)
     limit = one.session.state.limits["cache"]
     assert limit.value == 3 * MIB
-    assert limit.who.startswith("sessions/test_local.py:")
+    assert limit.source.startswith("sessions/test_local.py:")
 
 
 def test_a_limit_no_backend_can_take_does_not_stay_pending(run) -> None:
@@ -229,7 +229,7 @@ def test_stop_start_and_say(run) -> None:
     one.heard.until(Kind.PHASE, phase="idle")
     one.session.start()
     one.heard.until(Kind.PHASE, phase="decode", times=2)
-    one.session.say("typed")
+    one.session.send_input("typed")
     one.heard.until(Kind.PHASE, phase="decode", times=3)
     prompts = [line.text for line in one.session.transcript.since(0) if line.who == "prompt"]
     assert prompts == ["hello there", "hello there", "typed"]

@@ -47,7 +47,7 @@ def shown(program: Program) -> list[str]:
     """What a look at its output brings into a pane."""
     assert program.output is not None
     transcript = Transcript()
-    program.output.look(transcript)
+    program.output.poll(transcript)
     return [line.text for line in transcript.since(0)]
 
 
@@ -143,7 +143,7 @@ import json, sys
 from pathlib import Path
 from mlxtop.sessions.program import Program
 program = Program([sys.executable, "-c", sys.argv[2]], True, Path(sys.argv[1]))
-program.say("typed")
+program.send_input("typed")
 program.wait(20)
 print(json.dumps([program.listens, program.exit_code]), flush=True)
 """
@@ -187,7 +187,7 @@ def test_only_where_ours_is_a_terminal_its_streams_are_taken(
 def test_lines_are_typed_into_it_only_where_that_is_ours_to_do(run: Callable[..., Program]) -> None:
     program = run("sleep", "60")
     assert not program.listens
-    program.say("nobody hears")
+    program.send_input("nobody hears")
     assert program.code is None
 
 

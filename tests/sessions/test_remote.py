@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.core.events import Kind
-from mlxtop.core.limits import KNOBS
+from mlxtop.core.limits import LIMIT_NAMES
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.ipc import protocol
 from mlxtop.sessions import messages
@@ -52,7 +52,7 @@ def take(watched: RemoteSession, message: dict[str, Any]) -> None:
     """As a fleet takes it from the socket."""
     found = messages.parse(json.loads(json.dumps(message)))
     if found is not None:
-        watched.take(found)
+        watched.handle_message(found)
 
 
 def row(at: float, active: int = MIB, cache: int = 5, peak: int = MIB, phase: int = 0) -> list[float]:
@@ -132,7 +132,7 @@ def test_facts_and_limits() -> None:
     take(watched, {"type": "facts", "facts": {"device": "cpu"}, "limits": limits})
     assert watched.state.facts == {"device": "cpu", "backend": "—"}
     assert watched.state.limits["cache"][:2] == (5, "train.py:3")
-    assert watched.found == {"cache": 5}
+    assert watched.initial_limits == {"cache": 5}
 
 
 def test_phases_bye_and_what_nobody_knows_yet() -> None:
@@ -165,7 +165,7 @@ def test_the_picture_stands_still_at_the_end() -> None:
     assert sent == []
 
 
-# Wishes
+# Commands
 
 
 def test_wishes_are_lines_an_agent_takes() -> None:
@@ -207,12 +207,12 @@ def test_a_refused_limit_is_pending_no_longer() -> None:
 
 def test_only_what_we_altered_is_put_back() -> None:
     watched, sent = session()
-    limits = {knob: [5, "x", 5] for knob in KNOBS}
+    limits = {knob: [5, "x", 5] for knob in LIMIT_NAMES}
     take(watched, {"type": "facts", "facts": {}, "limits": limits})
     take(watched, event("limit", knob="cache", old=5, new=9, asked=9, who="keyboard"))
     take(watched, event("limit", knob="memory", old=5, new=9, who="train.py:3"))
-    assert watched.altered() == {"cache": 5}
-    watched.put_back()
+    assert watched.changed_limits() == {"cache": 5}
+    watched.restore_limits()
     assert [(m["knob"], m["bytes"]) for m in sent] == [("cache", 5)]
 
 
@@ -300,7 +300,7 @@ odd_message = st.one_of(
     st.fixed_dictionaries({"type": st.just("samples"), "cpu": ANY | st.just(0.5), "rows": ANY | st.lists(odd_row, max_size=4)}),
     st.fixed_dictionaries({
         "type": st.just("facts"), "facts": ANY,
-        "limits": ANY | st.dictionaries(st.sampled_from(KNOBS), ANY | st.tuples(ANY, ANY, ANY).map(list)),
+        "limits": ANY | st.dictionaries(st.sampled_from(LIMIT_NAMES), ANY | st.tuples(ANY, ANY, ANY).map(list)),
     }),
     st.fixed_dictionaries({"type": st.just("phases"), "names": ANY}),
     st.fixed_dictionaries({"type": ANY}),
@@ -321,7 +321,7 @@ def looked_at(watched: RemoteSession) -> None:
     for limit in watched.state.limits.values():
         frame.size(limit.value)
         frame.size(limit.wanted)
-        assert isinstance(limit.who, str)
+        assert isinstance(limit.source, str)
     frame.size(frame.run_peak)
     frame.state.facts.get("device")
     assert all(isinstance(name, str) for name in watched.phases)
@@ -508,14 +508,14 @@ def test_a_flood_is_kept_in_bounds() -> None:
     for _ in range(6):
         take(watched, samples(*[row(0.5)] * 20_000))
     for _ in range(5_000):
-        watched.take(messages.parse(mark))  # type: ignore[arg-type]
+        watched.handle_message(messages.parse(mark))  # type: ignore[arg-type]
     assert len(watched.history._recent) <= 5_001
     assert len(watched.state.marks) <= 4_100
     assert watched.state.marks[0].name == "start"
     assert max(len(mark.name) for mark in watched.state.marks) <= 80
     census = {"type": "event", "time": 1.0, "kind": "census", "data": EVENTS["census"]}
     for _ in range(300):
-        watched.take(messages.parse(census))  # type: ignore[arg-type]
+        watched.handle_message(messages.parse(census))  # type: ignore[arg-type]
     assert len(watched.timeline.between(Kind.CENSUS, 0, 9)) <= 200
     with pytest.raises(ValueError, match="list"):
         take(watched, {"type": "phases", "names": ["run"] * 5_000})

@@ -126,6 +126,6 @@ def test_wishes_change_nothing(replay, tmp_path):
     replay.mark("mine", "keyboard")
     replay.set_limit("cache", 0, "keyboard")
     replay.clear_cache("keyboard")
-    assert "limits" not in replay.offers
+    assert "limits" not in replay.capabilities
     assert replay.state.limits["cache"].pending is None
     assert (tmp_path / "run.mlxtop").read_bytes() == before

@@ -29,12 +29,12 @@ def test_what_comes_too_fast_is_left_out_and_told(log: Path) -> None:
         file.truncate(2**31)  # 2 GiB of it, on a disk that need not have them
         file.seek(2**31)
         file.write("\n" + LINE * (READ_MOST // 80 - 2) + "the end\n")
-    tail.look(transcript)
+    tail.poll(transcript)
     assert texts(transcript)[-2:] == [LINE[:-1], "the end"]
     assert len(texts(transcript)) <= KEPT_LINES
     assert transcript.behind
     assert transcript.left_out == pytest.approx(2**31, abs=READ_MOST)
-    tail.look(transcript)
+    tail.poll(transcript)
     assert not transcript.behind
 
 
@@ -42,7 +42,7 @@ def test_the_first_line_after_a_gap_is_a_whole_one(log: Path) -> None:
     tail, transcript = Tail(log), Transcript()
     width = 300
     log.write_text("".join(f"{n:0{width - 1}}\n" for n in range(2 * READ_MOST // width)))
-    tail.look(transcript)
+    tail.poll(transcript)
     first, *rest = transcript.since(0)
     assert (first.who, first.text) == ("log", "… 256.1 KiB of output left out …")
     assert {len(line.text) for line in rest} == {width - 1}
@@ -56,13 +56,13 @@ def test_what_is_not_too_much_is_all_there_and_characters_are_whole(log: Path) -
     for byte in data:
         with log.open("ab") as file:
             file.write(bytes((byte,)))
-        tail.look(transcript)
+        tail.poll(transcript)
     assert texts(transcript) == ["né à la fin"]
     assert transcript.left_out == 0
     log.write_text("")
-    tail.look(transcript)
+    tail.poll(transcript)
     log.write_text("anew\n")
-    tail.look(transcript)
+    tail.poll(transcript)
     assert texts(transcript)[-1] == "anew"
 
 
@@ -75,7 +75,7 @@ def test_a_look_is_short_whatever_was_printed(log: Path, data: bytes) -> None:
     tail, transcript = Tail(log), Transcript()
     log.write_bytes(data)
     began = time.process_time()
-    tail.look(transcript)
+    tail.poll(transcript)
     # 8 to 30 ms on the slowest machine it was tried on; 250 when each of 260,000 lines was kept for a while.
     assert time.process_time() - began < 0.12
     assert len(transcript.since(0)) <= KEPT_LINES
@@ -87,7 +87,7 @@ def test_a_log_of_ours_is_emptied_before_it_fills_the_disk(log: Path) -> None:
     with log.open("ab", buffering=0) as program:
         for n in range(8):
             program.write(LINE.encode() * 2_500 + f"end {n}\n".encode())
-            tail.look(transcript)
+            tail.poll(transcript)
             assert log.stat().st_size < 2**20 + 200_100
             assert texts(transcript)[-1] == f"end {n}"
     assert [text for text in texts(transcript) if text not in (LINE[:-1], "end 7")] == [], (

@@ -6,8 +6,8 @@ from typing import Any
 
 from mlxtop.core.units import Size
 from mlxtop.sweep.executor import CellFailedError, Measured, Stopped
-from mlxtop.sweep.measurement import Reading
-from mlxtop.sweep.plan import Cell, Knob, Plan
+from mlxtop.sweep.measurement import Measurement
+from mlxtop.sweep.plan import Cell, Plan, SweepParameter
 
 MIB = 2**20
 LIMITS: tuple[Size, ...] = (0, 2 * MIB, 20 * MIB, "default")
@@ -17,7 +17,7 @@ FACTS = {"device": "A machine", "backend": "CPU", "memory": 2**34, "mlx": "0.32.
 def plan(**more: Any) -> Plan:
     given: dict[str, Any] = {
         "subject": "demo",
-        "knobs": (Knob("cache-limit", LIMITS),),
+        "parameters": (SweepParameter("cache-limit", LIMITS),),
         "lengths": (128, 512),
         "max_tokens": 64,
     }
@@ -40,7 +40,7 @@ def values(cell: Cell, speed: float = 100.0) -> dict[str, float]:
 
 def readings(
     of: Plan, speeds: Sequence[float], rounds: int = 6, noise: float = 0.002, busy: float | None = 0.01
-) -> list[Reading]:
+) -> list[Measurement]:
     """`speeds` are tokens/s of each arm, the same at every length."""
     chance, found = random.Random(5), []
     for number in range(rounds):
@@ -48,7 +48,7 @@ def readings(
             for cell in block:
                 speed = speeds[cell.arm] * (1 + chance.gauss(0, noise))
                 at = 1_700_000_000.0 + len(found)
-                found.append(Reading(number, *cell, at, 1.0, values(cell, speed), busy))
+                found.append(Measurement(number, *cell, at, 1.0, values(cell, speed), busy))
     return found
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from mlxtop.core.errors import MlxtopError
-from mlxtop.sweep.command_executor import CommandBench
+from mlxtop.sweep.command_executor import CommandExecutor
 from mlxtop.sweep.executor import CellFailedError, Stopped
-from mlxtop.sweep.plan import Plan, parse_knob
+from mlxtop.sweep.plan import Plan, parse_parameter
 from mlxtop.sweep.runner import Sweep
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ print("speed: {speed} of something")
 
 def plan_of(*command: str, limits: str = "3M,default", **more: Any) -> Plan:
     given: dict[str, Any] = {"metric": "value", "pattern": r"speed: (\S+)", "rounds": 1}
-    return Plan("a command", (parse_knob(f"cache-limit={limits}"),), extra=command, **{**given, **more})
+    return Plan("a command", (parse_parameter(f"cache-limit={limits}"),), extra=command, **{**given, **more})
 
 
 def script(tmp_path: Path, limit: str = "2**30", speed: str = "42.5") -> tuple[str, str]:
@@ -44,7 +44,7 @@ def script(tmp_path: Path, limit: str = "2**30", speed: str = "42.5") -> tuple[s
 
 
 def test_the_limit_is_set_before_the_program_s_first_line_with_mlx(tmp_path: Path) -> None:
-    bench = CommandBench(plan_of(*script(tmp_path), pattern=r"limit (\d+)"))
+    bench = CommandExecutor(plan_of(*script(tmp_path), pattern=r"limit (\d+)"))
     assert bench.measure((3 * MIB,), 0).values["value"] == 3 * MIB
     default = bench.measure(("default",), 0).values["value"]
     assert default not in (3 * MIB, 7 * MIB)
@@ -53,7 +53,7 @@ def test_the_limit_is_set_before_the_program_s_first_line_with_mlx(tmp_path: Pat
 
 
 def test_its_last_match_and_its_memory_are_read(tmp_path: Path) -> None:
-    bench = CommandBench(plan_of(*script(tmp_path)))
+    bench = CommandExecutor(plan_of(*script(tmp_path)))
     values, busy = bench.measure(("default",), 0)
     assert values["value"] == 42.5
     assert values["seconds"] > 0.5
@@ -66,25 +66,25 @@ def test_its_last_match_and_its_memory_are_read(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_is_a_sentence(tmp_path: Path) -> None:
-    bench = CommandBench(plan_of(sys.executable, "-c", "print('so sad\\x1b[31m'); raise SystemExit(3)"))
+    bench = CommandExecutor(plan_of(sys.executable, "-c", "print('so sad\\x1b[31m'); raise SystemExit(3)"))
     with pytest.raises(CellFailedError, match=r"ended with exit code 3; it last said: so sad␛\[31m"):
         bench.measure((0,), 0)
-    bench = CommandBench(plan_of(sys.executable, "-c", "pass"))
+    bench = CommandExecutor(plan_of(sys.executable, "-c", "pass"))
     with pytest.raises(MlxtopError, match="cannot be measured: mlxtop saw no MLX in it"):
         bench.measure((0,), 0)
-    bench = CommandBench(plan_of("/no/such/program"))
+    bench = CommandExecutor(plan_of("/no/such/program"))
     with pytest.raises(MlxtopError, match="there is no such program"):
         bench.measure((0,), 0)
-    bench = CommandBench(plan_of(*script(tmp_path), pattern="nothing (x)"))
+    bench = CommandExecutor(plan_of(*script(tmp_path), pattern="nothing (x)"))
     with pytest.raises(CellFailedError, match=re.escape("Nothing in its output matches nothing (x).")):
         bench.measure((0,), 0)
-    bench = CommandBench(plan_of(*script(tmp_path, speed="fast")))
+    bench = CommandExecutor(plan_of(*script(tmp_path, speed="fast")))
     with pytest.raises(CellFailedError, match="found “fast”, which is no number"):
         bench.measure((0,), 0)
 
 
 def test_stop_ends_the_program() -> None:
-    bench = CommandBench(plan_of(sys.executable, "-c", "import time; time.sleep(600)"))
+    bench = CommandExecutor(plan_of(sys.executable, "-c", "import time; time.sleep(600)"))
     began = time.monotonic()
     threading.Timer(1.0, bench.stop).start()
     with pytest.raises(Stopped):
@@ -107,7 +107,7 @@ def test_a_sweep_over_mlx_lm_s_own_command(checkpoint: Path) -> None:
     )
     pattern = r"Generation:.*, (\S+) tokens-per-sec"
     plan = plan_of(*command, "--max-tokens", "24", limits="0,20M", pattern=pattern)
-    sweep = Sweep(plan, CommandBench(plan))
+    sweep = Sweep(plan, CommandExecutor(plan))
     sweep.run()
     assert sweep.failure is None
     assert sweep.facts["backend"] == "CPU"

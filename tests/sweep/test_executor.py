@@ -11,8 +11,8 @@ import pytest
 from mlxtop.core.errors import MlxtopError
 from mlxtop.inference.options import Options
 from mlxtop.mlx.hooks import CPU_CACHE_LIMIT, apply
-from mlxtop.sweep.executor import CellFailedError, ModelBench, Stopped
-from mlxtop.sweep.plan import Plan, parse_knob
+from mlxtop.sweep.executor import CellFailedError, ModelExecutor, Stopped
+from mlxtop.sweep.plan import Plan, parse_parameter
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.runner import Sweep
 
@@ -23,12 +23,12 @@ MIB = 2**20
 
 def plan_of(knob: str, **more: Any) -> Plan:
     given: dict[str, Any] = {"subject": "demo", "lengths": (24, 96), "max_tokens": 8, "rounds": 2}
-    return Plan(knobs=(parse_knob(knob),), **{**given, **more})
+    return Plan(parameters=(parse_parameter(knob),), **{**given, **more})
 
 
 def test_a_real_sweep_of_the_demo_puts_the_limit_back() -> None:
     plan = plan_of("cache-limit=0,1M,default")
-    bench = ModelBench(plan, Options())
+    bench = ModelExecutor(plan, Options())
     default = 0
 
     def changed(sweep: Sweep) -> None:
@@ -45,7 +45,7 @@ def test_a_real_sweep_of_the_demo_puts_the_limit_back() -> None:
     assert rows[4].spreads["cache"].median <= MIB < rows[5].spreads["cache"].median
     assert default > MIB
     assert bench.session.state.limits["cache"].value == default
-    assert sweep.summary.advice.verdict == "unknown"
+    assert sweep.summary.recommendation.verdict == "unknown"
 
 
 @pytest.fixture(autouse=True)
@@ -55,15 +55,15 @@ def _as_mlx_starts() -> None:
 
 
 @pytest.fixture(scope="module")
-def limits() -> Iterator[ModelBench]:
-    bench = ModelBench(plan_of("cache-limit=0,1M,default"), Options())
+def limits() -> Iterator[ModelExecutor]:
+    bench = ModelExecutor(plan_of("cache-limit=0,1M,default"), Options())
     bench.open()
     bench.measure((0,), 24)
     yield bench
     bench.close()
 
 
-def test_a_cell_is_measured_whole(limits: ModelBench) -> None:
+def test_a_cell_is_measured_whole(limits: ModelExecutor) -> None:
     values, busy = limits.measure(("default",), 96)
     assert set(values) == {"tps", "ttft", "prefill", "active", "total", "cache", "footprint"}
     assert values["tps"] > 1
@@ -74,13 +74,13 @@ def test_a_cell_is_measured_whole(limits: ModelBench) -> None:
     assert busy is None or 0 <= busy <= 1
 
 
-def test_the_limit_is_in_force_in_its_cell_and_no_other(limits: ModelBench) -> None:
+def test_the_limit_is_in_force_in_its_cell_and_no_other(limits: ModelExecutor) -> None:
     high = [limits.measure((limit,), 96)[0]["cache"] for limit in (0, "default", MIB, 0)]
     assert high[0] == high[3] == 0
     assert 0 < high[2] <= MIB < high[1]
 
 
-def test_nothing_of_a_cell_is_left_for_the_next(limits: ModelBench) -> None:
+def test_nothing_of_a_cell_is_left_for_the_next(limits: ModelExecutor) -> None:
     """A long prompt does not show in the peak of the short one that follows."""
     alone = limits.measure((0,), 24)[0]["active"]
     longer = limits.measure((0,), 96)[0]["active"]
@@ -96,7 +96,7 @@ def test_other_knobs_are_the_generation_s(knob: str) -> None:
     # A prompt is taken in at one go, whatever is kept of it: a small KV cache shows in a long answer.
     length, answer = (128, 8) if knob.startswith("prefill") else (8, 400)
     plan = plan_of(knob, rounds=1, lengths=(length,), max_tokens=answer)
-    sweep = Sweep(plan, ModelBench(plan, Options()))
+    sweep = Sweep(plan, ModelExecutor(plan, Options()))
     sweep.run()
     assert sweep.failure is None
     small, default = (next(r.values for r in sweep.readings if r.arm == arm) for arm in (0, 1))
@@ -106,7 +106,7 @@ def test_other_knobs_are_the_generation_s(knob: str) -> None:
 def test_an_end_of_text_ends_nothing(checkpoint: Path) -> None:
     """Random weights say it at any time: of forty generations some would be short."""
     plan = plan_of("cache-limit=0,default", subject=str(checkpoint), lengths=(3, 4, 5, 6), max_tokens=60)
-    bench = ModelBench(plan, Options(model=str(checkpoint)))
+    bench = ModelExecutor(plan, Options(model=str(checkpoint)))
     bench.open()
     try:
         for length in plan.lengths:
@@ -118,7 +118,7 @@ def test_an_end_of_text_ends_nothing(checkpoint: Path) -> None:
 def test_what_mlx_cannot_do_is_left_out(checkpoint: Path) -> None:
     """Heads of 16 cannot be quantized in groups of 64."""
     plan = plan_of("kv-bits=8,default", subject=str(checkpoint), lengths=(16,))
-    sweep = Sweep(plan, ModelBench(plan, Options(model=str(checkpoint))))
+    sweep = Sweep(plan, ModelExecutor(plan, Options(model=str(checkpoint))))
     sweep.run()
     assert sweep.failure is None
     failed = [r for r in sweep.readings if r.error]
@@ -130,7 +130,7 @@ def test_what_mlx_cannot_do_is_left_out(checkpoint: Path) -> None:
 
 def test_a_model_that_is_not_there() -> None:
     plan = plan_of("cache-limit=0,default", subject="./no-such-model")
-    bench = ModelBench(plan, Options(model="./no-such-model"))
+    bench = ModelExecutor(plan, Options(model="./no-such-model"))
     with pytest.raises(MlxtopError, match=r"Could not load \./no-such-model: no such directory"):
         bench.open()
     bench.close()
@@ -138,7 +138,7 @@ def test_a_model_that_is_not_there() -> None:
 
 def test_stop_ends_a_cell_in_its_middle() -> None:
     plan = plan_of("cache-limit=0,default", max_tokens=100_000)
-    bench = ModelBench(plan, Options())
+    bench = ModelExecutor(plan, Options())
     bench.open()
     began = time.monotonic()
     threading.Timer(0.5, bench.stop).start()
@@ -148,7 +148,7 @@ def test_stop_ends_a_cell_in_its_middle() -> None:
     assert time.monotonic() - began < 20
 
 
-def test_a_generation_that_ends_early_is_no_measurement(limits: ModelBench) -> None:
+def test_a_generation_that_ends_early_is_no_measurement(limits: ModelExecutor) -> None:
     threading.Timer(0.0, limits.session.stop).start()
     try:
         limits.measure((0,), 96)

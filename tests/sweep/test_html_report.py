@@ -13,7 +13,7 @@ def test_the_page_says_what_the_sweep_says_and_needs_nothing_else() -> None:
     made = readings(plan(), STEP)
     summary = summarize(plan(), made, FACTS)
     text = page(summary, FACTS, made)
-    assert summary.advice.sentence in text
+    assert summary.recommendation.sentence in text
     assert text.count("<svg") == 2
     assert text.count('class="point chosen"') == 2
     assert text.count("<tr>") == 1 + 8

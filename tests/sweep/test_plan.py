@@ -6,16 +6,18 @@ from hypothesis import strategies as st
 
 from mlxtop.core.errors import UsageError
 from mlxtop.core.units import UNLIMITED
-from mlxtop.sweep.plan import Cell, Knob, Plan, check_knobs, parse_knob
+from mlxtop.sweep.plan import Cell, Plan, SweepParameter, check_parameters, parse_parameter
 from tests.sweep.made import plan
 
 MIB = 2**20
 sizes = st.one_of(st.integers(0, UNLIMITED), st.just("default"))
-knobs = st.lists(sizes, min_size=2, max_size=7, unique=True).map(lambda v: Knob("cache-limit", tuple(v)))
+knobs = st.lists(sizes, min_size=2, max_size=7, unique=True).map(
+    lambda v: SweepParameter("cache-limit", tuple(v))
+)
 plans = st.builds(
     Plan,
     subject=st.text(max_size=20),
-    knobs=knobs.map(lambda k: (k,)),
+    parameters=knobs.map(lambda k: (k,)),
     lengths=st.lists(st.integers(1, 9999), min_size=1, max_size=3, unique=True).map(tuple),
     seed=st.integers(),
     rounds=st.integers(1, 99),
@@ -53,7 +55,7 @@ def test_no_place_in_a_round_is_anybody_s_own() -> None:
 
 
 def test_two_knobs_make_a_grid() -> None:
-    grid = plan(knobs=(parse_knob("cache-limit=0,default"), parse_knob("kv-bits=4,8,default")))
+    grid = plan(parameters=(parse_parameter("cache-limit=0,default"), parse_parameter("kv-bits=4,8,default")))
     assert len(grid.arms) == 6
     assert grid.label(0) == "0 B · 4"
     assert grid.label(5) == "default · default"
@@ -68,10 +70,15 @@ def test_what_may_be_put_together() -> None:
 
 
 def test_knobs_as_they_are_written() -> None:
-    assert parse_knob("cache-limit=0, 20M,1.5GB,default").values == (0, 20 * MIB, 1_500_000_000, "default")
-    assert parse_knob("kv-bits=4,8,default") == Knob("kv-bits", (4, 8, "default"))
-    assert parse_knob("max-kv-size=512,default").label(512) == "512"
-    assert parse_knob("cache-limit=0,1M").label(MIB) == "1.0 MiB"
+    assert parse_parameter("cache-limit=0, 20M,1.5GB,default").values == (
+        0,
+        20 * MIB,
+        1_500_000_000,
+        "default",
+    )
+    assert parse_parameter("kv-bits=4,8,default") == SweepParameter("kv-bits", (4, 8, "default"))
+    assert parse_parameter("max-kv-size=512,default").label(512) == "512"
+    assert parse_parameter("cache-limit=0,1M").label(MIB) == "1.0 MiB"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +91,7 @@ def test_knobs_as_they_are_written() -> None:
 )  # fmt: skip
 def test_what_is_no_knob_is_said_in_one_sentence(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_knob(text)
+        parse_parameter(text)
     assert str(caught.value).endswith(".")
 
 
@@ -100,7 +107,7 @@ def test_what_is_no_knob_is_said_in_one_sentence(text: str) -> None:
 )
 def test_knobs_that_do_not_go_together(texts: list[str], word: str) -> None:
     with pytest.raises(UsageError, match=word):
-        check_knobs(tuple(map(parse_knob, texts)))
+        check_parameters(tuple(map(parse_parameter, texts)))
 
 
 @pytest.mark.parametrize(

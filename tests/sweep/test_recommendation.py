@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from mlxtop.sweep.recommendation import Advice, Choice, Question, advise, judge
+from mlxtop.sweep.recommendation import Choice, Question, Recommendation, judge, recommend
 from tests.sweep.machine import BOUND, NOISES, TRUTHS, WEATHERS, Weather, score, still, sweeps
 
 COUNT = 1000
@@ -55,12 +55,12 @@ def test_more_noise_takes_more_rounds() -> None:
 
 def ask(
     truth: list[float], totals: list[float] | None = None, noise: float = 0.002, **more: object
-) -> Advice:
+) -> Recommendation:
     logs = sweeps(truth, noise, QUIET, 1, seed=1)[0]
     labels = ["0 B", "2 MiB", "20 MiB", "default"][-len(truth) :]
     sizes = totals or [100.0 * MIB, 110.0 * MIB, 150.0 * MIB, 400.0 * MIB][-len(truth) :]
     choices = [Choice(label, size) for label, size in zip(labels, sizes, strict=True)]
-    return advise(Question(choices, 0.02, against=len(truth) - 1, **more), logs)  # type: ignore[arg-type]
+    return recommend(Question(choices, 0.02, against=len(truth) - 1, **more), logs)  # type: ignore[arg-type]
 
 
 def test_no_difference_names_the_smallest_and_what_it_saves() -> None:
@@ -112,7 +112,7 @@ def test_what_certainly_loses_is_said_even_when_the_rest_is_open() -> None:
 
 def test_too_few_rounds_say_nothing() -> None:
     logs = sweeps([0.5, 0, 0], 0.001, QUIET, 1, seed=1)[0][:, :3]
-    said = advise(Question([Choice(n, 1.0) for n in "abc"], 0.02), logs)
+    said = recommend(Question([Choice(n, 1.0) for n in "abc"], 0.02), logs)
     assert said.sentence == "Cannot tell yet: 3 undisturbed rounds of the 5 it takes."
     assert said.more == 2
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mlxtop.sweep import table
-from mlxtop.sweep.measurement import METRICS, Reading
-from mlxtop.sweep.plan import parse_knob
+from mlxtop.sweep.measurement import METRICS, Measurement
+from mlxtop.sweep.plan import parse_parameter
 from mlxtop.sweep.results import is_disturbed, order, summarize
 from tests.sweep.made import FACTS, MIB, plan, readings
 
@@ -22,8 +22,8 @@ def test_medians_with_their_intervals_of_every_cell() -> None:
     assert found.rows[0].spreads["tps"].median == pytest.approx(70, rel=0.01)
     assert found.rows[0].spreads["total"].median == 500 * MIB
     assert set(found.metrics) == {"tps", "ttft", "prefill", "active", "total", "cache", "footprint"}
-    assert (found.advice.verdict, found.advice.arm) == ("take", 2)
-    assert "100.0 MiB less than default; 2.0 MiB loses at least 9" in found.advice.sentence
+    assert (found.recommendation.verdict, found.recommendation.arm) == ("take", 2)
+    assert "100.0 MiB less than default; 2.0 MiB loses at least 9" in found.recommendation.sentence
     assert [row.label for row in found.rows if row.chosen] == ["20.0 MiB", "20.0 MiB"]
     assert found.enough
     assert found.notes == ["default is MLX's own cache limit, 32.0 MiB here."]
@@ -35,21 +35,21 @@ def test_the_front_is_what_nothing_beats_in_both() -> None:
 
 
 def test_mlx_s_default_takes_its_place_by_its_size() -> None:
-    small = plan(knobs=(parse_knob("cache-limit=default,0,1G"),))
+    small = plan(parameters=(parse_parameter("cache-limit=default,0,1G"),))
     rows = summarize(small, [], FACTS).rows
     assert order(small, rows, FACTS) == [1, 0, 2]
     assert order(small, rows, {}) == [1, 2, 0]
 
 
 def test_other_knobs_are_ordered_by_what_they_hold() -> None:
-    of = plan(knobs=(parse_knob("kv-bits=default,8,4"),))
+    of = plan(parameters=(parse_parameter("kv-bits=default,8,4"),))
     made = readings(of, [100.0, 100.0, 100.0])
     held = {0: 300, 1: 200, 2: 100}
     made = [replace(r, values={**r.values, "total": held[r.arm] * MIB}) for r in made]
     found = summarize(of, made, FACTS)
     assert order(of, found.rows, FACTS) == [2, 1, 0]
-    assert found.advice.arm == 2
-    assert found.advice.sentence.endswith(
+    assert found.recommendation.arm == 2
+    assert found.recommendation.sentence.endswith(
         "so 4 will do, and it holds 100.0 MiB at most, 200.0 MiB less than default; what it does to the text was not "
         "looked at."
     )
@@ -77,18 +77,18 @@ def test_a_load_that_is_always_there_disturbs_nothing_and_is_said() -> None:
 
 def test_a_choice_that_failed_is_shown_and_not_compared() -> None:
     made = [r for r in readings(plan(), STEP) if r.arm != 1]
-    made.append(Reading(0, 1, 0, 0.0, 1.0, {}, None, "MLX ran out of memory."))
+    made.append(Measurement(0, 1, 0, 0.0, 1.0, {}, None, "MLX ran out of memory."))
     found = summarize(plan(), made, FACTS)
     assert found.rows[1].error == "MLX ran out of memory."
-    assert found.advice.arm == 2
-    assert "0 B loses at least" in found.advice.sentence
+    assert found.recommendation.arm == 2
+    assert "0 B loses at least" in found.recommendation.sentence
     assert "2.0 MiB: MLX ran out of memory." in found.notes
     assert table.mark(found.rows[1]) == "✕"
 
 
 def test_nothing_measured_yet() -> None:
     found = summarize(plan(), [], {})
-    assert found.advice.sentence == "Cannot tell yet: 0 undisturbed rounds of the 5 it takes."
+    assert found.recommendation.sentence == "Cannot tell yet: 0 undisturbed rounds of the 5 it takes."
     assert not found.enough
     assert table.text(found)
 
@@ -97,11 +97,11 @@ def test_less_is_better_for_wall_time_and_where_it_is_said() -> None:
     of = plan(lengths=(0,), max_tokens=0, metric="seconds", extra=("x",))
     made = [replace(r, values={"seconds": 1000 / r.values["tps"]}) for r in readings(of, STEP)]
     found = summarize(of, made, FACTS)
-    assert found.advice.arm == 2
-    assert "of the best speed (by wall time)" in found.advice.sentence
+    assert found.recommendation.arm == 2
+    assert "of the best speed (by wall time)" in found.recommendation.sentence
     of = plan(lengths=(0,), max_tokens=0, metric="value", pattern="x", lower_is_better=True, extra=("x",))
     made = [replace(r, values={"value": 1000 / r.values["tps"], "seconds": 1.0}) for r in readings(of, STEP)]
-    assert summarize(of, made, FACTS).advice.arm == 2
+    assert summarize(of, made, FACTS).recommendation.arm == 2
 
 
 # Tables

@@ -7,7 +7,7 @@ import pytest
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.files import put
 from mlxtop.sweep import store
-from mlxtop.sweep.measurement import Reading
+from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.results import Summary
 from mlxtop.sweep.runner import Progress, Sweep
 from tests.sweep.made import FACTS, Bench, plan
@@ -27,7 +27,7 @@ def test_warm_up_is_no_reading_and_rounds_end_when_the_numbers_are_good() -> Non
     assert bench.measured[:2] == [((0,), 128), ((0,), 512)]
     assert len(sweep.readings) == len(bench.measured) - 2 == 5 * 8
     assert sweep.summary.enough
-    assert sweep.summary.advice.arm == 2
+    assert sweep.summary.recommendation.arm == 2
     assert bench.closed
 
 
@@ -36,7 +36,7 @@ def test_noise_takes_all_rounds() -> None:
     sweep = Sweep(plan(rounds=7), bench)
     sweep.run()
     assert len(sweep.readings) == 7 * 8
-    assert sweep.summary.advice.verdict == "unknown"
+    assert sweep.summary.recommendation.verdict == "unknown"
 
 
 def test_time_left_shrinks_to_nothing() -> None:
@@ -72,7 +72,7 @@ def test_stop_from_outside_ends_before_the_next_cell() -> None:
 def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
 
-    def keep(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
+    def keep(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> None:
         put(path, store.text(summary, facts, readings))
 
     bench = Bench(plan(), STEP)
@@ -123,7 +123,7 @@ def test_what_fails_is_left_out_and_the_rest_goes_on() -> None:
     sweep.run()
     assert sweep.failure is None
     assert [r.error for r in sweep.readings if r.error] == ["MLX ran out of memory."]
-    assert sweep.summary.advice.arm == 2
+    assert sweep.summary.recommendation.arm == 2
     assert sweep.progress.total == 60
 
 
@@ -151,7 +151,7 @@ def test_a_bench_that_cannot_open() -> None:
 
 
 def test_a_disk_that_is_full_ends_it_with_a_sentence(tmp_path: Path) -> None:
-    def keep(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
+    def keep(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> None:
         put(tmp_path / "none" / "s.json", "")
 
     sweep = Sweep(plan(), Bench(plan(), STEP), keep=keep)

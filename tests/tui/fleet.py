@@ -5,7 +5,7 @@ from typing import Any
 from mlxtop.core.history import History
 from mlxtop.core.sample import Sample
 from mlxtop.core.transcript import Transcript
-from mlxtop.sessions.session import Stranger
+from mlxtop.sessions.session import UnattachedProcess
 from tests.tui.recorded import RecordedSession
 
 EPOCH = 1_800_000_000.0
@@ -17,7 +17,7 @@ class RecordedMember(RecordedSession):
     times the recording's."""
 
     steps_are = "evals"
-    offers: frozenset[Any] = frozenset()
+    capabilities: frozenset[Any] = frozenset()
 
     def __init__(self, rank: int, until: float = 26.0, late: float = 0.0, scale: float = 1.0) -> None:
         super().__init__(max(0.0, until - late))
@@ -67,7 +67,9 @@ class RecordedFleet:
             for rank in range(members)
         ]
         self.others = [
-            Stranger(9000 + i, f"/usr/bin/python3 -m mlx_lm.server --port {8080 + i}", (900 + 37 * i) * MIB)
+            UnattachedProcess(
+                9000 + i, f"/usr/bin/python3 -m mlx_lm.server --port {8080 + i}", (900 + 37 * i) * MIB
+            )
             for i in range(strangers)
         ]
         self.transcript: Transcript | None = Transcript() if prints else None
@@ -80,11 +82,11 @@ class RecordedFleet:
     def members(self) -> list[RecordedMember]:
         return self.list
 
-    def strangers(self) -> list[Stranger]:
+    def unattached(self) -> list[UnattachedProcess]:
         return self.others
 
-    def news(self) -> str:
+    def status(self) -> str:
         return self.word
 
-    def say(self, text: str) -> None:
+    def send_input(self, text: str) -> None:
         self.said.append(text)

@@ -13,7 +13,7 @@ from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
-from mlxtop.sessions.session import Wish
+from mlxtop.sessions.session import Capability
 
 TRACE = Path(__file__).with_name("trace.jsonl")
 
@@ -28,7 +28,7 @@ class RecordedSession:
     steps_are = "tokens"
     agent_cost: float | None = None
     playhead = None
-    offers = frozenset(get_args(Wish)) - {"play"}
+    capabilities = frozenset(get_args(Capability)) - {"play"}
     own_memory = 46 * 2**20
 
     def __init__(self, until: float = 26.0) -> None:
@@ -55,14 +55,14 @@ class RecordedSession:
                 self.history.add(Sample(time, *(UNKNOWN if line[n] is None else line[n] for n in names)))
                 self.state.run_peak = max(self.state.run_peak, line["peak"])
             case "event":
-                self.happen(Kind(line.pop("kind")), time, **line)
+                self.record_event(Kind(line.pop("kind")), time, **line)
 
     def _phase(self, name: str) -> int:
         if name not in self.phases:
             self.phases.append(name)
         return self.phases.index(name)
 
-    def happen(self, kind: Kind, time: float | None = None, **data: Any) -> None:
+    def record_event(self, kind: Kind, time: float | None = None, **data: Any) -> None:
         """Something happens, now or at `time`."""
         event = Event(self._now if time is None else time, kind, data)
         self.state.apply(event)
@@ -95,7 +95,7 @@ class RecordedSession:
         self.asked.append(("mark", name, who))
         sample = self.history.latest
         assert sample is not None
-        self.happen(
+        self.record_event(
             Kind.MARK,
             name=name,
             who=who,
@@ -114,7 +114,7 @@ class RecordedSession:
     def warn(self, message: str | None) -> None:
         self.state.warning = message
 
-    def say(self, text: str) -> None:
+    def send_input(self, text: str) -> None:
         self.asked.append(("say", text))
 
     def start(self) -> None:

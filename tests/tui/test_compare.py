@@ -9,7 +9,7 @@ from mlxtop.analysis.effect import Effect
 from mlxtop.core.events import Kind
 from mlxtop.core.limits import MIB
 from mlxtop.tui.app import MlxtopApp
-from mlxtop.tui.panels.limit_comparison import Compared, fitting, told
+from mlxtop.tui.panels.limit_comparison import LimitComparison, fitting, told
 from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.compare import Compare
 from tests.tui.painted import idle, painted, until
@@ -22,14 +22,14 @@ LENGTHS = (64, 192, 320, 448, 576)
 def use_limit(session: RecordedSession, limit: int, speed: float, walks: int = 1) -> None:
     """Has the session walk through `LENGTHS` under a cache limit, with some noise."""
     rng = random.Random(limit)
-    session.happen(
+    session.record_event(
         Kind.LIMIT, knob="cache", old=session.state.limits["cache"].value, new=limit, who="keyboard"
     )
     session.pass_time(1.5, cache=0)
     for length in LENGTHS * walks:
         held = min(limit, length * 2**16)
         session.pass_time(2.0, cache=held, total=12 * MIB + length * 2**15 + held, active=12 * MIB)
-        session.happen(
+        session.record_event(
             Kind.GENERATION, tokens=96, prompt_tokens=length, ttft=1.0, prompt_tps=280.0, reason="length",
             tps=speed * (1 - length / 4000) * rng.uniform(0.97, 1.03),
         )  # fmt: skip
@@ -42,7 +42,7 @@ def tried(session: RecordedSession) -> RecordedSession:
     use_limit(session, 32 * MIB, 180.0, walks=2)
     use_limit(session, 20 * MIB, 178.0, walks=2)
     use_limit(session, 2 * MIB, 130.0)
-    session.happen(Kind.LIMIT, knob="cache", old=2 * MIB, new=0, who="keyboard")
+    session.record_event(Kind.LIMIT, knob="cache", old=2 * MIB, new=0, who="keyboard")
     session.pass_time(2.0, cache=0)
     return session
 
@@ -57,7 +57,7 @@ async def test_the_status_row_tells_of_like_work_where_there_is_room(session):
     async with app.run_test(size=LARGE) as pilot:
         await painted(pilot)
         # With one limit there is nothing to compare, and the output has the room.
-        assert not app.screen.query_one(Compared).display
+        assert not app.screen.query_one(LimitComparison).display
         use_limit(session, 32 * MIB, 180.0, walks=3)
         use_limit(session, 2 * MIB, 130.0, walks=3)
 
@@ -66,7 +66,7 @@ async def test_the_status_row_tells_of_like_work_where_there_is_room(session):
 
         # The limits are compared now and then, not in every frame.
         await until(pilot, lambda: says(r"after \S+ · like work, against [\d.]+ MiB: (cannot tell|-\d)"))
-        assert app.screen.query_one(Compared).display
+        assert app.screen.query_one(LimitComparison).display
         await pilot.resize_terminal(*SMALL)
         await painted(pilot)
         assert "like work" not in app.screen.query_one(Status).render_line(0).text
@@ -88,7 +88,7 @@ def test_in_full(snap_compare, tried, size, theme):
 
 def test_of_a_program_under_watch(snap_compare, session):
     session.steps_are = "evals"
-    session.offers = frozenset(("limits",))
+    session.capabilities = frozenset(("limits",))
 
     async def act(pilot):
         await painted(pilot)
@@ -109,7 +109,7 @@ async def test_it_fills_while_it_is_open(session):
         app.dashboard.tick()
         app.screen.draw()
         assert len(app.dashboard.frame().uses) == before + 1
-        shown = "\n".join(strip.text for strip in app.screen.query_one("Compared")._strips)
+        shown = "\n".join(strip.text for strip in app.screen.query_one("LimitComparison")._strips)
         assert "7.0 MiB" in shown
         await pilot.press("escape")
         await pilot.pause()

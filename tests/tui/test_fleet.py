@@ -11,7 +11,7 @@ from mlxtop.core.machine import Room, System
 from mlxtop.core.sample import Sample
 from mlxtop.tui import app as tui_app
 from mlxtop.tui import theme
-from mlxtop.tui.charts.series_cache import Trace, add
+from mlxtop.tui.charts.series_cache import SeriesCache, add
 from mlxtop.tui.fleet_frame import Candidate, find_outlier, growth, together
 from mlxtop.tui.heights import ROOM_FOR_OUTPUT, heights
 from mlxtop.tui.panels.session_row import gutter, squeeze, stack, table
@@ -162,7 +162,7 @@ async def test_clicks_and_the_wheel():
     app = FleetApp(RecordedFleet(4, strangers=1))
     async with app.run_test(size=SMALL) as pilot:
         await painted(pilot)
-        rows = app.shown.frame().rows
+        rows = app.shown.frame().row_height
         await pilot.click("#lanes", offset=(5, 2 + rows))
         assert app.shown.frame().selected == 4001
         await pilot.click("#lanes", offset=(5, 0))
@@ -199,7 +199,7 @@ async def test_one_process_id_on_two_machines():
     app = FleetApp(fleet)
     async with app.run_test(size=SMALL) as pilot:
         await painted(pilot)
-        totals = [lane.totals for lane in app.shown.frame().lanes]
+        totals = [lane.totals for lane in app.shown.frame().rows]
         assert totals[0] != totals[1]
         await pilot.press("down", "down")
         assert app.shown.frame().selected == 4002
@@ -243,7 +243,7 @@ async def test_zoom_pan_and_pause():
         before = app.shown.frame()
         for member in fleet.list:
             member.pass_time(3, active=1, cache=1, total=2)
-        assert app.shown.frame().lanes == before.lanes
+        assert app.shown.frame().rows == before.rows
         await pilot.press("space")
         assert app.shown.frame().sum.total == 4
 
@@ -263,7 +263,7 @@ async def test_members_share_one_time():
     app = FleetApp(fleet)
     async with app.run_test(size=MEDIUM) as pilot:
         await painted(pilot)
-        early, late = (lane.totals for lane in app.shown.frame().lanes)
+        early, late = (lane.totals for lane in app.shown.frame().rows)
         began = [next(i for i, v in enumerate(each) if v >= 0) for each in (early, late)]
         assert began[1] - began[0] == 20, "half a second a column"
         assert early[-1] >= 0
@@ -277,7 +277,7 @@ async def test_the_sum_is_of_those_that_run():
         await painted(pilot)
         fleet.list[1].ended = "exit status 1"
         frame = app.shown.frame()
-        assert frame.sum.active == frame.lanes[0].active + frame.lanes[2].active
+        assert frame.sum.active == frame.rows[0].active + frame.rows[2].active
         assert frame.sum.peak is None
         fleet.list[0].pass_time(1, footprint=-1)
         assert app.shown.frame().sum.footprint is None, "a sum with an unknown part is unknown"
@@ -339,7 +339,7 @@ def test_growth_is_that_of_the_floor():
 def test_kept_columns_are_as_if_asked_for_anew(width):
     rng = random.Random(7)
     history = History(0.1)
-    trace = Trace(history, 3.37)
+    trace = SeriesCache(history, 3.37)
     now, count = 0.0, 30
     for frame in range(400):
         for _ in range(rng.choice((0, 3, 5, 5, 30))):
@@ -350,7 +350,7 @@ def test_kept_columns_are_as_if_asked_for_anew(width):
             count = rng.choice((20, 30, 45))
         shown = now + 3.37 + rng.random()
         first = int(shown / width) - count + 1 - rng.choice((0, 0, 0, 12))
-        trace.look(first, count, width, shown)
+        trace.update(first, count, width, shown)
         anew = history.columns(first * width - 3.37, width, count, ("active", "total"), (), shown - 3.37)
         assert trace.total == anew.hi["total"]
         assert trace.active == anew.hi["active"]

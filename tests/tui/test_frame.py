@@ -45,7 +45,7 @@ def test_a_long_prefill_shows_the_last_generation_s_speed() -> None:
 def test_the_machine_of_a_paused_view_is_that_of_its_moment() -> None:
     session = RecordedSession(LAST)
     for at, pressure in ((5.0, "normal"), (15.0, "critical")):
-        session.happen(Kind.SYSTEM, at, pressure=pressure)
+        session.record_event(Kind.SYSTEM, at, pressure=pressure)
 
     def pressure(now: float, paused: bool) -> str | None:
         view = View(paused=paused)

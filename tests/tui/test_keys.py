@@ -12,7 +12,7 @@ from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
 from mlxtop.tui.app import MlxtopApp
-from mlxtop.tui.panels.breakdown import Where
+from mlxtop.tui.panels.breakdown import Breakdown
 from mlxtop.tui.panels.header import Header
 from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.census import CensusScreen
@@ -212,11 +212,11 @@ async def test_a_census_says_that_it_counts_until_it_comes_or_is_left(app, sessi
         await pilot.press("escape")
         await pilot.pause()
         assert "counting" not in status(app)
-        session.happen(Kind.CENSUS, **Census(active=1).to_json())
+        session.record_event(Kind.CENSUS, **Census(active=1).to_json())
         await pilot.pause(3 * AWAIT_EVERY)
         assert not isinstance(app.screen, CensusScreen), "it was left"
         await pilot.press("w")
-        session.happen(Kind.CENSUS, **Census(active=2).to_json())
+        session.record_event(Kind.CENSUS, **Census(active=2).to_json())
         await pilot.pause(3 * AWAIT_EVERY)
         assert isinstance(app.screen, CensusScreen)
         assert "counting" not in app.dashboard.query_one(Status).render_line(0).text
@@ -225,7 +225,7 @@ async def test_a_census_says_that_it_counts_until_it_comes_or_is_left(app, sessi
 async def test_what_a_collection_freed_is_told(app, session):
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("G")
-        session.happen(Kind.COLLECT, who="keyboard", objects=1234, freed=2 * MIB)
+        session.record_event(Kind.COLLECT, who="keyboard", objects=1234, freed=2 * MIB)
         app.dashboard.tick()
         assert "gc.collect() by keyboard: 1,234 objects, 2.0 MiB freed" in status(app)
 
@@ -235,10 +235,10 @@ async def test_without_colour_the_parts_differ_by_their_shade_and_idle_is_as_bri
 ):
     monkeypatch.setenv("NO_COLOR", "1")
     app = MlxtopApp(session)
-    session.happen(Kind.PHASE, phase="idle")
+    session.record_event(Kind.PHASE, phase="idle")
     async with app.run_test(size=SIZE):
         app.dashboard.tick()
-        where, header = app.screen.query_one(Where), app.screen.query_one(Header)
+        where, header = app.screen.query_one(Breakdown), app.screen.query_one(Header)
         marks = [where.render_line(y).text[1] for y in range(1, 6)]
         assert len(set(marks)) == 5
         bar = where.render_line(0).text.removeprefix(" where it goes ").split("  ")[0].strip()

@@ -5,7 +5,7 @@ import pytest
 from mlxtop.core.events import Kind
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.charts.axis import _room
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 from mlxtop.tui.panels.keys import Keys
 from tests.tui.painted import idle
 
@@ -22,7 +22,7 @@ async def shown(app: MlxtopApp, pilot) -> str:
 
 @pytest.mark.parametrize(("phase", "word"), [("decode", "stop"), ("idle", "start"), ("failed", "retry")])
 async def test_s_says_what_it_does(app, session, phase, word):
-    session.happen(Kind.PHASE, phase=phase)
+    session.record_event(Kind.PHASE, phase=phase)
     async with app.run_test(size=(80, 24)) as pilot:
         assert f"s {word} " in await shown(app, pilot)
 
@@ -68,7 +68,7 @@ async def test_a_click_presses_the_key(app, session):
 
 
 async def test_a_recording_has_keys_for_what_it_can(app, session):
-    session.offers = frozenset()
+    session.capabilities = frozenset()
     async with app.run_test(size=(120, 40)) as pilot:
         text = await shown(app, pilot)
         assert "limit−" not in text
@@ -98,5 +98,5 @@ async def test_a_strip_of_a_terminal_and_back(session, monkeypatch, colours):
             app.dashboard.tick()
             await idle(pilot)
         assert "? help" in row(app)
-        segments = [s for panel in app.dashboard.query(Canvas) for strip in panel._strips for s in strip]
+        segments = [s for panel in app.dashboard.query(Panel) for strip in panel._strips for s in strip]
         assert all(segment.style is not None for segment in segments)

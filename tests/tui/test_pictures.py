@@ -6,7 +6,7 @@ After a change that is meant: `pytest tests/tui --snapshot-update`, then open th
 import pytest
 from textual.widgets import Input
 
-from mlxtop.core.budget import LEVELS, Budget, Standing, telling
+from mlxtop.core.budget import LEVELS, Budget, BudgetUsage, to_event
 from mlxtop.core.events import Kind
 from mlxtop.core.machine import System
 from mlxtop.tui.app import MlxtopApp
@@ -45,8 +45,8 @@ def test_a_limit_that_waits(snap_compare, app, size):
 
 
 def test_a_limit_that_changed(snap_compare, app, session):
-    session.happen(Kind.LIMIT, time=14.0, knob="cache", old=20 * 2**20, new=2 * 2**20, who="keyboard")
-    session.happen(
+    session.record_event(Kind.LIMIT, time=14.0, knob="cache", old=20 * 2**20, new=2 * 2**20, who="keyboard")
+    session.record_event(
         Kind.LIMIT, time=20.0, knob="memory", old=2**34, new=2**33, who="site-packages/train.py:88"
     )
     assert snap_compare(app, terminal_size=MEDIUM, run_before=painted)
@@ -79,8 +79,8 @@ def test_paused_panned_and_zoomed_out(snap_compare, app):
 
 def test_a_failed_load(snap_compare, app, session):
     message = "Could not load ./model: FileNotFoundError: No safetensors found."
-    session.happen(Kind.ERROR, message=message, phase="load")
-    session.happen(Kind.PHASE, phase="failed")
+    session.record_event(Kind.ERROR, message=message, phase="load")
+    session.record_event(Kind.PHASE, phase="failed")
     assert snap_compare(app, terminal_size=MEDIUM, run_before=painted)
 
 
@@ -101,9 +101,11 @@ def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
 def test_a_watched_program(snap_compare, session):
     session.steps_are = "evals"
     session.agent_cost = 0.0014
-    session.offers = frozenset(("say", "census", "collect", "limits"))
+    session.capabilities = frozenset(("say", "census", "collect", "limits"))
     session.title = "mlx_lm.server --model ./my-model --port 8080"
-    session.happen(Kind.LIMIT, time=14.0, knob="cache", old=2**25, new=2**21, who="my-server/main.py:88")
+    session.record_event(
+        Kind.LIMIT, time=14.0, knob="cache", old=2**25, new=2**21, who="my-server/main.py:88"
+    )
     assert snap_compare(MlxtopApp(session), terminal_size=LARGE, run_before=painted)
 
 
@@ -123,11 +125,11 @@ def spend(session: RecordedSession, level: int, reach: float | None) -> None:
     """Gives the session a budget of which its footprint is a little over `level` percent."""
     used = session.history.latest.footprint
     budget = Budget(used * 100 // (level + 1), "flag")
-    session.happen(Kind.BUDGET, time=4.0, **telling(budget))
+    session.record_event(Kind.BUDGET, time=4.0, **to_event(budget))
     for n, was in zip(LEVELS, (0, *LEVELS), strict=False):
         if n <= level:
-            session.happen(Kind.BUDGET, time=4.0 + n / 5, **telling(budget, n, was, used))
-    session.state.standing = Standing(used, reach)
+            session.record_event(Kind.BUDGET, time=4.0 + n / 5, **to_event(budget, n, was, used))
+    session.state.budget_usage = BudgetUsage(used, reach)
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE], ids=lambda s: f"{s[0]}x{s[1]}")
@@ -152,8 +154,8 @@ MAC = System(
 
 def on_a_mac(session: RecordedSession, pressure: str, **more: object) -> None:
     """Gives the session a Mac whose GPU's working set is 64 MiB."""
-    session.happen(Kind.FACTS, **{**session.state.facts, "backend": "Metal", "working_set": 64 * 2**20})
-    session.happen(Kind.SYSTEM, **MAC._replace(pressure=pressure, **more).told())
+    session.record_event(Kind.FACTS, **{**session.state.facts, "backend": "Metal", "working_set": 64 * 2**20})
+    session.record_event(Kind.SYSTEM, **MAC._replace(pressure=pressure, **more).told())
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")

@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from mlxtop.core.errors import MlxtopError
-from mlxtop.sweep.measurement import Reading
-from mlxtop.sweep.plan import Cell, Plan, parse_knob
+from mlxtop.sweep.measurement import Measurement
+from mlxtop.sweep.plan import Cell, Plan, parse_parameter
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.runner import Progress, Stage, Sweep
 from mlxtop.tui.app import MlxtopApp
@@ -53,7 +53,7 @@ def application(sweep: Sweep) -> MlxtopApp:
 
 @pytest.fixture
 def seven() -> Plan:
-    return plan(knobs=(parse_knob(LIMITS),))
+    return plan(parameters=(parse_parameter(LIMITS),))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -86,11 +86,14 @@ def test_before_the_first_reading(snap_compare: Any, seven: Plan) -> None:
 
 
 def test_a_grid_with_one_that_failed(snap_compare: Any) -> None:
-    grid = plan(knobs=(parse_knob("cache-limit=0,default"), parse_knob("kv-bits=4,default")), lengths=(2048,))
+    grid = plan(
+        parameters=(parse_parameter("cache-limit=0,default"), parse_parameter("kv-bits=4,default")),
+        lengths=(2048,),
+    )
     sweep = made(grid, [80.0, 90.0, 99.0, 100.0], "done")
     sweep.readings = [r for r in sweep.readings if r.arm != 2]
     sweep.readings.append(
-        Reading(0, 2, 0, 0.0, 1.0, {}, None, "The generation failed: [red]no[/red] memory.")
+        Measurement(0, 2, 0, 0.0, 1.0, {}, None, "The generation failed: [red]no[/red] memory.")
     )
     sweep.summary = summarize(grid, sweep.readings, FACTS)
     assert snap_compare(application(sweep), terminal_size=(120, 40))
@@ -107,7 +110,7 @@ def test_a_strip_of_a_terminal_is_no_crash(snap_compare: Any, seven: Plan) -> No
 
 
 async def test_too_few_repeats_are_told_on_the_screen() -> None:
-    few = plan(knobs=(parse_knob(LIMITS),), rounds=3)
+    few = plan(parameters=(parse_parameter(LIMITS),), rounds=3)
     async with application(made(few, STEP, "warm-up", rounds=0)).run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert "--repeats 3 is too few" in str(pilot.app.screen.query_one("#advice", Static).content)

@@ -1,8 +1,8 @@
 """The agent: its parts put into the program it lives in, and what a viewer may ask of them.
 
     counters ──> Ring ──> Server ──> viewers
-    whoever turns MLX's knobs ──> Knobs ──> News ──> Server ──> viewers
-    viewers ──> Server ──> Wishes ──> a safe point of the program's Steps ──> Knobs ──> MLX
+    whoever sets MLX's limits ──> AllocatorController ──> EventLog ──> Server ──> viewers
+    viewers ──> Server ──> CommandQueue ──> a safe point in `mx.eval` ──> AllocatorController ──> MLX
 
 Whatever goes wrong in here is told to viewers and never reaches the program.
 """
@@ -15,14 +15,14 @@ import time
 from typing import Any
 
 from mlxtop import __version__, api
-from mlxtop.agent.command_queue import Wishes
-from mlxtop.agent.eval_hook import Steps
-from mlxtop.agent.event_log import News
-from mlxtop.agent.knobs import Knobs
+from mlxtop.agent.command_queue import CommandQueue
+from mlxtop.agent.controller import AllocatorController
+from mlxtop.agent.eval_hook import EvalHook
+from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
 from mlxtop.core.events import Kind
-from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.parsing import whole
 from mlxtop.ipc import environment, protocol, sockets
 from mlxtop.mlx import allocator, device
@@ -51,10 +51,10 @@ class Agent:
     def __init__(self, run: str, late: bool) -> None:
         self.run = run
         self.interval = INTERVAL
-        self.news = News(lambda: self._server.wake())
-        self.knobs = Knobs(self.news, late)
-        self.wishes = Wishes(self.news, self._safe_point)
-        self._steps = Steps(self.wishes, self._safe_point)
+        self.event_log = EventLog(lambda: self._server.wake())
+        self.controller = AllocatorController(self.event_log, late)
+        self.command_queue = CommandQueue(self.event_log, self._safe_point)
+        self._eval_hook = EvalHook(self.command_queue, self._safe_point)
         self._read = allocator.reader()
         self._late = late
         self._begin()
@@ -63,9 +63,9 @@ class Agent:
         """What every process has of its own: its clock, its rows, its thread."""
         self._pid = os.getpid()
         self._started = time.time()
-        self.news.begin()
-        self.wishes.begin()
-        self.knobs.begin()
+        self.event_log.begin()
+        self.command_queue.begin()
+        self.controller.begin()
         self.phases = ["run"]
         self._phase = 0
         self._naming = threading.Lock()
@@ -75,25 +75,25 @@ class Agent:
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
         self._server = Server(self)
-        self.news.emit(Kind.PHASE, phase=self.phases[0])
+        self.event_log.emit(Kind.PHASE, phase=self.phases[0])
 
     def start(self) -> None:
         """Wraps MLX's functions and starts the thread. Raises `OSError` where a socket has no place."""
         # Here, on the program's own thread: what opens files beside a program that closes all of them would
         # in the end close one of the program's.
-        self._look_around()
+        self._read_facts()
         self._server.open()
-        self.knobs.install()
-        self._steps.install()
-        api.listen(self._told)
+        self.controller.install()
+        self._eval_hook.install()
+        api.listen(self._on_api_call)
         if self._late:
-            self.wishes.ask(self.knobs.find)
+            self.command_queue.submit(self.controller.find_limits)
         else:
-            self.knobs.start_with(os.environ.get(environment.LIMITS, ""))
+            self.controller.start_with(os.environ.get(environment.LIMITS, ""))
         self._server.start()
         # A daemon thread that lives when Python ends can crash a program whose worker threads used MLX.
-        atexit.register(self._leave)
-        os.register_at_fork(after_in_child=self._forked)
+        atexit.register(self._on_exit)
+        os.register_at_fork(after_in_child=self._after_fork)
 
     # In the program's own threads
 
@@ -102,11 +102,11 @@ class Agent:
         try:
             if self._pid != os.getpid():
                 self._revive()
-            self.wishes.obey(before)
+            self.command_queue.drain(before)
         except Exception as error:
-            self.news.fail(error)
+            self.event_log.fail(error)
 
-    def _told(self, kind: str, name: str, now: Any) -> None:
+    def _on_api_call(self, kind: str, name: str, now: Any) -> None:
         """The program said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
         if kind == "mark":
             self._mark(name, "program", (now.active, now.cache, now.peak))
@@ -121,16 +121,16 @@ class Agent:
                     return
                 self.phases.append(name)
             self._phase = self.phases.index(name)
-        self.news.emit(Kind.PHASE, phase=name)
+        self.event_log.emit(Kind.PHASE, phase=name)
 
-    def _forked(self) -> None:
+    def _after_fork(self) -> None:
         """The child of a fork has no agent until it uses MLX itself: most never do."""
         try:
             self._server.forget()
-            self.news.begin()
-            self.wishes.begin()
+            self.event_log.begin()
+            self.command_queue.begin()
             self._naming = threading.Lock()
-            self.wishes.due = True
+            self.command_queue.due = True
         except Exception:
             pass
 
@@ -140,41 +140,41 @@ class Agent:
         self._server.open()
         self._server.start()
 
-    def _leave(self) -> None:
+    def _on_exit(self) -> None:
         if self._pid == os.getpid():
             self._server.stop(LEAVE_WITHIN)
             peak = self._read()[2]
             if not self._server.met and peak:
-                sockets.leave_word(f"ended before mlxtop could look; its peak was {peak / 2**20:.1f} MiB.")
+                sockets.leave_message(f"ended before mlxtop could look; its peak was {peak / 2**20:.1f} MiB.")
 
     # In the agent's thread
 
     def tick(self, now: float) -> None:
         """Reads the counters."""
         if not self.facts:
-            self._look_around()
+            self._read_facts()
         active, cache, peak = self._read()
-        steps, recent = self._steps, self._footprint
+        steps, recent = self._eval_hook, self._footprint
         # At rest a call that only gives back what is known takes a twentieth of a tick.
         charged = recent.bytes if now < recent.due else recent.at(now)
         self.ring.add(
-            now - self.news.origin, active, cache, peak, charged,
-            steps.count, steps.count, steps.busy, self._phase, *self.knobs.kept,
+            now - self.event_log.origin, active, cache, peak, charged,
+            steps.count, steps.count, steps.busy, self._phase, *self.controller.kept,
         )  # fmt: skip
 
-    def _look_around(self) -> None:
+    def _read_facts(self) -> None:
         """On what MLX runs, and the limits as it starts with them.
 
         Asking opens nothing that importing MLX has not opened already, CUDA's device included.
         """
         self.facts = device.facts(packages=False)
-        self.knobs.assume()
+        self.controller.assume_defaults()
 
-    def begin_anew(self) -> None:
+    def reopen(self) -> None:
         """The program closed our descriptors: a new socket is opened when it comes by a safe point."""
-        self._pid, self.wishes.due = -1, True
+        self._pid, self.command_queue.due = -1, True
 
-    def elsewhere(self) -> bool:
+    def is_forked_child(self) -> bool:
         """Whether our socket is another process's by now: we are a fork's child."""
         return self._pid not in (os.getpid(), -1)
 
@@ -188,7 +188,7 @@ class Agent:
             "pid": self._pid,
             "argv": _argv(),
             "started": self._started,
-            "now": self.news.now(),
+            "now": self.event_log.now(),
             "interval": self.interval,
             "run": self.run,
             "rank": _rank(),
@@ -197,20 +197,20 @@ class Agent:
             "counters": counters,
         }
 
-    def wish(self, message: dict[str, Any]) -> None:
+    def handle_command(self, message: dict[str, Any]) -> None:
         """What a viewer asks for. Raises `ValueError`, `KeyError` or `TypeError` for what makes no sense."""
         who = str(message.get("who", "viewer"))[:NAME_MOST]
         match message["type"]:
             case "limit":
-                self._wish_limit(message["knob"], message["bytes"], who)
+                self._submit_limit(message["knob"], message["bytes"], who)
             case "clear":
-                self.wishes.ask(lambda: self.knobs.clear_cache(who))
+                self.command_queue.submit(lambda: self.controller.clear_cache(who))
             case "reset":
-                self.wishes.ask(lambda: self.knobs.reset_peak(who))
+                self.command_queue.submit(lambda: self.controller.reset_peak(who))
             case "collect":
-                self.wishes.ask(lambda: self.knobs.collect(who))
+                self.command_queue.submit(lambda: self.controller.collect(who))
             case "census":
-                self.wishes.ask(self.knobs.census, after=True)
+                self.command_queue.submit(self.controller.census, after=True)
             case "mark":
                 self._mark(message["name"], who, self._read())
             case "interval":
@@ -218,23 +218,23 @@ class Agent:
             case _:
                 raise ValueError("no such wish")
 
-    def _wish_limit(self, knob: Knob, size: int | None, who: str) -> None:
-        if knob not in KNOBS or not (size is None or (isinstance(size, int) and 0 <= size < 2**63)):
+    def _submit_limit(self, knob: LimitName, size: int | None, who: str) -> None:
+        if knob not in LIMIT_NAMES or not (size is None or (isinstance(size, int) and 0 <= size < 2**63)):
             raise ValueError("no such limit")
-        value = self.knobs.default(knob) if size is None else size
+        value = self.controller.default(knob) if size is None else size
         if value is not None:
-            self.wishes.ask(lambda: self.knobs.set_limit(knob, value, who))
+            self.command_queue.submit(lambda: self.controller.set_limit(knob, value, who))
 
     def _mark(self, name: str, who: str, read: tuple[int, int, int]) -> None:
         active, cache, peak = read
-        self.news.emit(
+        self.event_log.emit(
             Kind.MARK,
             name=str(name)[:NAME_MOST],
             who=who,
             active=active,
             cache=cache,
             peak=peak,
-            tokens=self._steps.count,
+            tokens=self._eval_hook.count,
         )
 
 

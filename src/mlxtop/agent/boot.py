@@ -28,8 +28,8 @@ def wait() -> None:
     _waits = True
     try:
         _tidy()
-        _flow()
-        _sign_in()
+        _line_buffer()
+        _leave_sign()
         if "mlx.core" in sys.modules:
             start(late=True)
         else:
@@ -45,7 +45,7 @@ def start(late: bool = False) -> None:
 
         start(os.environ.get(environment.RUN, ""), late)
     except Exception as error:
-        _tell(error)
+        _leave_message(error)
 
 
 def watch() -> None:
@@ -60,13 +60,13 @@ def watch() -> None:
     start(late=True)
 
 
-def _tell(error: Exception) -> None:
+def _leave_message(error: Exception) -> None:
     """Leaves a line for the viewer: the program itself must not notice."""
     try:
         from mlxtop.core.errors import MlxtopError
         from mlxtop.ipc import sockets
 
-        sockets.leave_word(
+        sockets.leave_message(
             str(error) if isinstance(error, MlxtopError) else f"{type(error).__name__}: {error}"
         )
     except Exception:
@@ -94,7 +94,7 @@ def _ours(entry: str) -> bool:
     return entry.replace(os.sep, "/").endswith("mlxtop/agent/bootstrap")
 
 
-def _sign_in() -> None:
+def _leave_sign() -> None:
     """Leaves an empty file for the viewer of `mlxtop run`: a Python was started that it can watch."""
     folder, run = os.environ.get(environment.SOCKETS), os.environ.get(environment.RUN, "")
     if folder and run != "1":
@@ -103,7 +103,7 @@ def _sign_in() -> None:
         )
 
 
-def _flow() -> None:
+def _line_buffer() -> None:
     """Where the output is the log of `mlxtop run` in a terminal's place, lines come when they are written."""
     log = os.environ.get(environment.LOG)
     if not log or sys.stdout is None or not os.path.exists(log):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from mlxtop.agent.event_log import News
+from mlxtop.agent.event_log import EventLog
 from mlxtop.core.events import Kind
 from mlxtop.mlx import backend
 
@@ -25,10 +25,10 @@ MOST = 100
 """Wishes that may wait for a safe point."""
 
 
-class Wishes:
+class CommandQueue:
     """What was asked for and not done yet. `safe_point` is called where the main thread had to be stopped."""
 
-    def __init__(self, news: News, safe_point: Callable[[bool], None]) -> None:
+    def __init__(self, news: EventLog, safe_point: Callable[[bool], None]) -> None:
         self._news = news
         self._safe_point = safe_point
         self._settle = backend.load().synchronize
@@ -42,7 +42,7 @@ class Wishes:
         """Whether a safe point has something to do: the one thing a program's step asks for."""
         self.inside = False
         """Whether the program is in an `eval`: it will come by at its next."""
-        self._obeying = threading.Lock()
+        self._draining = threading.Lock()
         self._cpu_then = (0.0, 0.0)
 
     @property
@@ -50,7 +50,7 @@ class Wishes:
         """Whether a wish has not been carried out yet."""
         return bool(self._todo)
 
-    def ask(self, act: Callable[[], None], after: bool = False) -> None:
+    def submit(self, act: Callable[[], None], after: bool = False) -> None:
         """Has `act` done at the next safe point, or the next one `after` an `eval`: there most of what the
         program holds is computed. Raises `ValueError` when too many wait already."""
         if len(self._todo) >= MOST:
@@ -61,17 +61,17 @@ class Wishes:
         self._todo.append((now, act, after))
         self.due = True
 
-    def obey(self, before: bool) -> None:
+    def drain(self, before: bool) -> None:
         """Carries out what was asked, on this thread of the program's; `before` an `eval`, what may be."""
-        if self._todo and self._obeying.acquire(blocking=False):
+        if self._todo and self._draining.acquire(blocking=False):
             try:
                 # With the GIL free: on the CPU backend the setters wait with it held.
                 self._settle()
-                self._carry_out(before)
+                self._run_all(before)
             finally:
-                self._obeying.release()
+                self._draining.release()
 
-    def help_along(self, now: float) -> None:
+    def drain_overdue(self, now: float) -> None:
         """Looks after wishes that no safe point has come for: a program that waits for a request comes by
         none, nor does one that never calls `eval`.
 
@@ -93,13 +93,13 @@ class Wishes:
         never = not self.inside and now - asked > OVERDUE
         if not quiet and not never and backend.name() == "CPU":
             self._interrupt()
-        elif self._obeying.acquire(blocking=False):
+        elif self._draining.acquire(blocking=False):
             try:
-                self._carry_out()
+                self._run_all()
             finally:
-                self._obeying.release()
+                self._draining.release()
 
-    def _carry_out(self, before: bool = False) -> None:
+    def _run_all(self, before: bool = False) -> None:
         # Put down first: what is asked for from here on raises it again.
         self.due = False
         later = []

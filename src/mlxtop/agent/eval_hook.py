@@ -5,17 +5,17 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from mlxtop.agent.command_queue import Wishes
+from mlxtop.agent.command_queue import CommandQueue
 from mlxtop.mlx import backend
 
 WAITED = 0.25
 """Seconds between two steps below which a program never counts as waiting."""
 
 
-class Steps:
+class EvalHook:
     """Counts the program's steps; has it go through `safe_point` before and after one when a wish is due."""
 
-    def __init__(self, wishes: Wishes, safe_point: Callable[[bool], None]) -> None:
+    def __init__(self, wishes: CommandQueue, safe_point: Callable[[bool], None]) -> None:
         self.count = 0
         self.busy = 0
         """Microseconds from step to step in which the program did not wait."""

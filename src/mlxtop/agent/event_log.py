@@ -14,7 +14,7 @@ OFTEN = 1.0
 """Seconds within which the same call from the same line is told once, with a count."""
 
 
-class News:
+class EventLog:
     """The last `KEPT` events of this process. `wake` is called when there is a new one, on any thread."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -51,7 +51,7 @@ class News:
         elif repeat is not None:
             repeat.add(data)
 
-    def tell_repeats(self, now: float) -> None:
+    def flush_repeats(self, now: float) -> None:
         """What was counted meanwhile; what has not come again is new when it comes next."""
         for key, repeat in list(self._repeats.items()):
             if now - repeat.since >= OFTEN:
@@ -66,7 +66,7 @@ class News:
         try:
             text = f"mlxtop's agent failed: {type(error).__name__}: {error}"
             self.emit(Kind.ERROR, message=text, phase="agent")
-            sockets.leave_word(text)
+            sockets.leave_message(text)
         except Exception:
             pass
 

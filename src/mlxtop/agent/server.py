@@ -23,7 +23,7 @@ STUCK_AFTER = 30.0
 """Seconds after which a client that reads nothing is dropped."""
 FULL = 2**16
 """Bytes waiting for a client beyond which it gets nothing new."""
-WISH_EVERY = 0.05
+COMMAND_EVERY = 0.05
 """Seconds between looks at wishes that wait for a safe point."""
 BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
@@ -71,11 +71,11 @@ class Client:
 
     def read(self) -> list[dict[str, Any]]:
         """The wishes that have come in. Raises `ValueError` or `OSError` when it must be dropped."""
-        data = self.socket.recv(protocol.LONGEST_WISH)
+        data = self.socket.recv(protocol.LONGEST_COMMAND)
         if not data:
             raise OSError("gone")
         *lines, rest = bytes(self.inbox + data).split(b"\n")
-        if max(map(len, (*lines, rest))) > protocol.LONGEST_WISH:
+        if max(map(len, (*lines, rest))) > protocol.LONGEST_COMMAND:
             raise ValueError("too long")
         self.inbox[:] = rest
         return [protocol.read(line) for line in lines]
@@ -102,7 +102,7 @@ class Server:
         self._listener: socket.socket | None = None
         self.met = False
         """Whether anybody ever came."""
-        self._deaf = False
+        self._paused = False
         """Whether nobody is let in for a while."""
         self._tidy_at = 0.0
         self._path_at = self._touch_at = 0.0
@@ -146,9 +146,9 @@ class Server:
 
     def forget(self) -> None:
         """Closes what a fork left in the child, so that the parent's viewers see the parent's end."""
-        self._let_go()
+        self._close_all()
 
-    def _let_go(self) -> None:
+    def _close_all(self) -> None:
         """Closes what is still ours, and nothing that the program has put in its place."""
         for sock, what in [*((client.socket, client.what) for client in self._clients.values()), *self._ours]:
             _close(sock, what)
@@ -159,20 +159,20 @@ class Server:
             # A signal that lands here would not wake the program from its own waiting.
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             self._serve()
-            self._farewell()
+            self._send_bye()
         except LostError:
             # It may be closing the others just now: between our look at one and our close of it.
             time.sleep(CLOSES_WITHIN)
-            self._agent.begin_anew()
+            self._agent.reopen()
         except BaseException as error:
-            self._agent.news.fail(error)
+            self._agent.event_log.fail(error)
             with suppress(Exception):
                 self._feed_all()
         finally:
             with suppress(OSError):
-                if not self._agent.elsewhere():
+                if not self._agent.is_forked_child():
                     os.unlink(self._path)
-            self._let_go()
+            self._close_all()
 
     def _serve(self) -> None:
         # A tick of a program at rest finds nothing in the processor's caches: each line takes ten times as
@@ -190,11 +190,11 @@ class Server:
             wait = due - now
             if now >= attend:
                 attend = now + self._attend(now)
-                if agent.wishes.waiting:
-                    wait = min(wait, WISH_EVERY)
+                if agent.command_queue.waiting:
+                    wait = min(wait, COMMAND_EVERY)
             if happened := poll(wait * 1000):
                 for fd, flags in happened:
-                    self._happened(fd, flags)
+                    self._handle_ready(fd, flags)
                 attend = clock()
                 # Somebody may have asked for a shorter interval.
                 due = min(due, attend + agent.interval)
@@ -204,9 +204,9 @@ class Server:
         if now >= self._tidy_at:
             self._tidy_at = now + TIDY_EVERY
             self._tidy(now)
-        wishes = self._agent.wishes
+        wishes = self._agent.command_queue
         if wishes.waiting:
-            wishes.help_along(now)
+            wishes.drain_overdue(now)
         if self._clients:
             self._feed_all()
         soon = wishes.waiting or any(client.fed == 0.0 for client in self._clients.values())
@@ -220,7 +220,7 @@ class Server:
             self._path_at = now + PATH_EVERY
             with suppress(OSError):
                 self._keep_path(now)
-        self._agent.news.tell_repeats(now)
+        self._agent.event_log.flush_repeats(now)
         self._agent.cpu = time.thread_time()
 
     def _keep_path(self, now: float) -> None:
@@ -228,7 +228,7 @@ class Server:
         if not os.path.exists(self._path):
             self._path, listener = _listen(self._agent.run)
             (old, what), *others = self._ours
-            self._listener, self._deaf = listener, False
+            self._listener, self._paused = listener, False
             with suppress(KeyError, OSError):
                 self._poll.unregister(old)
             _close(old, what)
@@ -247,11 +247,11 @@ class Server:
         for client in list(self._clients.values()):
             self._feed(client)
 
-    def _farewell(self) -> None:
+    def _send_bye(self) -> None:
         """The program comes to its end; whoever does not take the last word at once misses it."""
         now = time.monotonic()
         self._agent.tick(now)
-        self._agent.news.tell_repeats(now)
+        self._agent.event_log.flush_repeats(now)
         for client in self._clients.values():
             client.fed = 0.0
         self._feed_all()
@@ -260,9 +260,9 @@ class Server:
                 client.outbox += protocol.line("bye")
                 client.send()
 
-    def _happened(self, fd: int, flags: int) -> None:
+    def _handle_ready(self, fd: int, flags: int) -> None:
         if self._listener is not None and fd == self._listener.fileno():
-            self._welcome()
+            self._accept()
         elif fd == self._wake[0].fileno():
             self._check()
             with suppress(OSError):
@@ -275,7 +275,7 @@ class Server:
                 if flags & (select.POLLIN | select.POLLHUP | select.POLLERR):
                     for message in client.read():
                         client.since = time.monotonic()
-                        self._hear(client, message)
+                        self._handle_message(client, message)
                 if flags & select.POLLOUT:
                     client.send()
             except LostError:
@@ -284,13 +284,13 @@ class Server:
                 # Whatever a client sends, it is the client that goes.
                 self._drop(fd)
 
-    def _welcome(self) -> None:
+    def _accept(self) -> None:
         self._check()
         try:
             sock, _ = self._listener.accept()  # type: ignore[union-attr]  # only called while it listens
         except OSError:
             # The program is out of descriptors, say: asked again at once, it would be asked without end.
-            self._deaf = True
+            self._paused = True
             self._poll.unregister(self._listener)  # type: ignore[arg-type]
             return
         if len(self._clients) >= MOST_CLIENTS or peer_uid(sock) not in (os.getuid(), 0):
@@ -300,31 +300,31 @@ class Server:
         self.met = True
         client = Client(sock, time.monotonic())
         client.samples = self._agent.ring.begin
-        client.outbox += protocol.line("hello", **self._agent.hello(), watched=self._watcher())
+        client.outbox += protocol.line("hello", **self._agent.hello(), watched=self._controller())
         self._clients[sock.fileno()] = client
         self._poll.register(sock, select.POLLIN)
 
     def _listen_again(self) -> None:
-        if self._deaf and self._listener is not None:
-            self._deaf = False
+        if self._paused and self._listener is not None:
+            self._paused = False
             self._poll.register(self._listener, select.POLLIN)
 
-    def _watcher(self) -> int | None:
+    def _controller(self) -> int | None:
         """The process that watches, if one does; those that only look are not told of."""
         return next((client.pid for client in self._clients.values() if client.role == "watch"), None)
 
-    def _hear(self, client: Client, message: dict[str, Any]) -> None:
+    def _handle_message(self, client: Client, message: dict[str, Any]) -> None:
         if message["type"] == "hello":
-            self._greet(client, message)
+            self._accept_hello(client, message)
         elif client.role == "watch":
-            self._agent.wish(message)
+            self._agent.handle_command(message)
         elif client.role is None:
             raise ValueError("a wish from a stranger")
 
-    def _greet(self, client: Client, message: dict[str, Any]) -> None:
+    def _accept_hello(self, client: Client, message: dict[str, Any]) -> None:
         if message.get("protocol") != protocol.PROTOCOL or message.get("role") not in ("look", "watch"):
             raise ValueError("another protocol")
-        watcher = self._watcher()
+        watcher = self._controller()
         client.pid = int(message["pid"])
         if message["role"] == "look" or watcher is None or client.role == "watch":
             client.role = message["role"]
@@ -345,12 +345,15 @@ class Server:
                     client.told = True
                     # The time first: what is set meanwhile is told by an event after it.
                     client.outbox += protocol.line(
-                        "facts", time=agent.news.now(), facts=agent.facts, limits=agent.knobs.standing()
+                        "facts",
+                        time=agent.event_log.now(),
+                        facts=agent.facts,
+                        limits=agent.controller.limits(),
                     )
                 if client.phases < len(agent.phases):
                     client.phases = len(agent.phases)
                     client.outbox += protocol.line("phases", names=agent.phases[: client.phases])
-                new = agent.news.since(client.events)
+                new = agent.event_log.since(client.events)
                 behind = max(client.samples, agent.ring.begin)
                 rows = agent.ring.rows(behind, BATCH) if due or new else []
                 for number, message in new:

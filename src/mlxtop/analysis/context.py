@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from mlxtop.analysis import thresholds as bar
-from mlxtop.analysis.window import Reader
+from mlxtop.analysis.window import WindowReader
 from mlxtop.core.events import Event, Kind
 from mlxtop.core.limits import cache_ceiling
 from mlxtop.core.sample import UNKNOWN, Sample
@@ -20,7 +20,7 @@ LOADING = ("load", "download")
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class DiagnosisContext:
     """What is known. Times are seconds since the session began, sizes bytes."""
 
     history: Samples
@@ -36,7 +36,7 @@ class Case:
     """The first sample."""
     now: Sample
     """The last one."""
-    reader: Reader
+    windows: WindowReader
 
     @property
     def unified(self) -> bool:
@@ -58,13 +58,13 @@ class Case:
         return value if isinstance(value, int) and value > 0 else None
 
 
-def begin(case: Case) -> float:
+def begin(case: DiagnosisContext) -> float:
     """From when on the run counts: after the warm-up, and after weights were last loaded or changed."""
     age = case.end - case.first
     return max(case.first + bar.WARM_UP * max(age, case.window), _loaded(case), _weighed(case))
 
 
-def _loaded(case: Case) -> float:
+def _loaded(case: DiagnosisContext) -> float:
     """When the last load was over."""
     over = case.end
     for event in reversed(case.events(Kind.PHASE, case.end - bar.LONGER[-1] * case.window)):
@@ -74,7 +74,7 @@ def _loaded(case: Case) -> float:
     return case.first
 
 
-def _weighed(case: Case) -> float:
+def _weighed(case: DiagnosisContext) -> float:
     """When the weights last changed. A watched program's are known from a census only, which says nothing."""
     if case.steps_are != "tokens":
         return case.first
@@ -87,7 +87,7 @@ def _weighed(case: Case) -> float:
     return case.first
 
 
-def cache_begin(case: Case, start: float) -> float:
+def cache_begin(case: DiagnosisContext, start: float) -> float:
     """From when on the cache counts: people change limits and clear it, and it starts anew."""
     for kind in (Kind.LIMIT, Kind.CLEAR):
         for event in reversed(case.events(kind, start)):

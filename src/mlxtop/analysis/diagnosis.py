@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from math import isfinite
 
 from mlxtop.analysis import thresholds as bar
-from mlxtop.analysis.context import LOADING, Case, begin, cache_begin
+from mlxtop.analysis.context import LOADING, DiagnosisContext, begin, cache_begin
 from mlxtop.analysis.rules import growth, limits, peaks
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import ORDER, Diagnosis, Verdict
-from mlxtop.analysis.window import Reader, Stretch
+from mlxtop.analysis.window import Window, WindowReader
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.sample_store import Samples
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 
-Grown = tuple[Growth, Stretch | None]
+Grown = tuple[Growth, Window | None]
 LOADS = "the model is loading"
 
 
@@ -44,9 +44,9 @@ def diagnose(
         why = LOADS if state.phase in LOADING else "there are no samples yet"
         return Diagnosis(now, (Verdict("not enough data", now, words={"why": why}),))
     start = begin(case)
-    active = case.reader.grows("active", start)
-    cache = case.reader.grows("cache", cache_begin(case, start))
-    beyond = case.reader.grows("beyond", start)
+    active = case.windows.grows("active", start)
+    cache = case.windows.grows("cache", cache_begin(case, start))
+    beyond = case.windows.grows("beyond", start)
     verdicts = limits.overridden(case)
     for (found, stretch), verdict in (
         (active, growth.active),
@@ -79,7 +79,7 @@ def _case(
     steps_are: str,
     budget: int | None,
     window: float,
-) -> Case | None:
+) -> DiagnosisContext | None:
     """What there is to look at; `None` without a sample up to `now`."""
     first, latest = history.first, history.latest
     if first is None or latest is None or not isfinite(now) or now < first.time:
@@ -89,8 +89,10 @@ def _case(
     if sample is None:
         return None
     unified = bool(state.facts.get("unified", True))
-    reader = Reader(history, end, window, unified)
-    return Case(history, timeline, state, phases, steps_are, budget, window, end, first.time, sample, reader)
+    reader = WindowReader(history, end, window, unified)
+    return DiagnosisContext(
+        history, timeline, state, phases, steps_are, budget, window, end, first.time, sample, reader
+    )
 
 
 def _rough(history: Samples, end: float, window: float) -> Sample | None:
@@ -102,7 +104,7 @@ def _rough(history: Samples, end: float, window: float) -> Sample | None:
     return None
 
 
-def _otherwise(case: Case, start: float, gauges: dict[str, Grown]) -> Verdict:
+def _otherwise(case: DiagnosisContext, start: float, gauges: dict[str, Grown]) -> Verdict:
     """Nothing was found: because nothing is there, or because nobody can tell yet."""
     more = bar.LEAST_SPAN * case.window - (case.end - start)
     if more > 0 and case.state.phase in LOADING:
@@ -118,7 +120,7 @@ def _otherwise(case: Case, start: float, gauges: dict[str, Grown]) -> Verdict:
                 return Verdict("not enough data", since, {"grown": found.grown, "span": found.span}, words)
             words["why"] = f"{name}: {found.why}"
             return Verdict("not enough data", start, {}, words)
-    span = case.reader.longest(start)
+    span = case.windows.longest(start)
     numbers = {"active": case.now.active, "cache": case.now.cache, "span": span}
     filled = growth.full(case, None)
     if filled is not None:

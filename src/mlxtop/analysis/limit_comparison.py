@@ -39,7 +39,7 @@ FINE: Final = 20.0
 MOST_COLUMNS: Final = 600
 
 
-class Run(Protocol):
+class ComparedSession(Protocol):
     """What a comparison needs of a session; see `session.protocol.Session`."""
 
     @property
@@ -59,7 +59,7 @@ class Comparison:
     """Follows one run. `look` may be called at any pace: it takes in what is new, whatever the length of the
     run, and at a moment before the last one it begins again."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: ComparedSession) -> None:
         self._run = run
         self._whole = run.steps_are == "tokens"
         """Whether work comes in whole generations."""
@@ -81,7 +81,7 @@ class Comparison:
     def _told_late(self) -> int:
         return sum(self._run.timeline.late[kind] for kind in (Kind.LIMIT, Kind.GENERATION))
 
-    def look(self, now: float) -> list[Use]:
+    def update(self, now: float) -> list[Use]:
         """The limits used up to `now`, in the order in which they were first used; in front the one under
         which there was work first: the others are compared with it. Without work there is none."""
         if now < self._now or self._told_late() != self._late:

@@ -15,7 +15,7 @@ READ = ("active", "cache", "total", "footprint")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Window:
     """The floors of `span` seconds from `start`, one a segment; bytes, `None` where nobody knows."""
 
     start: float
@@ -29,7 +29,7 @@ class Stretch:
     """Steps that were done."""
 
 
-def read(history: Samples, start: float, end: float, unified: bool) -> Stretch:
+def read(history: Samples, start: float, end: float, unified: bool) -> Window:
     """The stretch from `start` to `end`. `unified`: the footprint has in it what MLX holds."""
     count, span = bar.SEGMENTS * bar.COLUMNS, end - start
     columns = history.columns(start, span / count, count, READ, ("steps", "kv"), until=end)
@@ -43,10 +43,10 @@ def read(history: Samples, start: float, end: float, unified: bool) -> Stretch:
     times = [start + segment * (i + 0.5) for i in range(bar.SEGMENTS)]
     steps = [n for n in columns.last["steps"] if n != UNKNOWN]
     high = max(columns.hi["cache"][-bar.COLUMNS :])
-    return Stretch(start, span, times, found, high, steps[-1] - steps[0] if steps else 0)
+    return Window(start, span, times, found, high, steps[-1] - steps[0] if steps else 0)
 
 
-def _known(stretch: Stretch) -> bool:
+def _known(stretch: Window) -> bool:
     return sum(v is not None for v in stretch.floors["active"]) >= bar.KNOWN
 
 
@@ -60,14 +60,14 @@ def grown(found: Sequence[int | None]) -> int | None:
     return known[-1] - known[0] if known else None
 
 
-class Reader:
+class WindowReader:
     """Stretches of one history up to `end`, each read once, and the growth of a gauge over them."""
 
     def __init__(self, history: Samples, end: float, window: float, unified: bool) -> None:
         self.history, self.end, self.window, self.unified = history, end, window, unified
-        self._read: dict[tuple[float, float], Stretch] = {}
+        self._read: dict[tuple[float, float], Window] = {}
 
-    def stretch(self, start: float, end: float) -> Stretch:
+    def between(self, start: float, end: float) -> Window:
         key = (start, end)
         if key not in self._read:
             self._read[key] = read(self.history, start, end, self.unified)
@@ -85,17 +85,17 @@ class Reader:
     def longest(self, begin: float) -> float:
         """The longest of these stretches of which enough is known."""
         spans = self.spans(begin)
-        known = (span for span in reversed(spans) if _known(self.stretch(self.end - span, self.end)))
+        known = (span for span in reversed(spans) if _known(self.between(self.end - span, self.end)))
         return next(known, spans[0])
 
-    def grows(self, gauge: Gauge, begin: float) -> tuple[Growth, Stretch | None]:
+    def grows(self, gauge: Gauge, begin: float) -> tuple[Growth, Window | None]:
         """The growth of a gauge in the shortest stretch that shows it; else what the clearest doubt is."""
-        doubt: tuple[Growth, Stretch | None] = Growth("no"), None
+        doubt: tuple[Growth, Window | None] = Growth("no"), None
         spans = self.spans(begin)
         if not spans:
             return Growth("unclear", span=max(0.0, self.end - begin), why="it is too early"), None
         for span in spans:
-            stretch = self.stretch(self.end - span, self.end)
+            stretch = self.between(self.end - span, self.end)
             found = self._grows(gauge, stretch, begin)
             if found.found == "yes":
                 return found, stretch
@@ -105,7 +105,7 @@ class Reader:
                 doubt = found, stretch
         return doubt
 
-    def _grows(self, gauge: Gauge, stretch: Stretch, begin: float) -> Growth:
+    def _grows(self, gauge: Gauge, stretch: Window, begin: float) -> Growth:
         # The program has to hold more as a whole: what moves from one account to another is no growth.
         whole = {"active": None, "cache": "total", "beyond": "footprint"}[gauge]
         least = self._least(stretch)
@@ -124,11 +124,11 @@ class Reader:
             return self._seen(gauge, stretch, begin, found)
         return found
 
-    def _least(self, stretch: Stretch) -> float:
+    def _least(self, stretch: Window) -> float:
         levels = [v for name in ("total", "footprint") if (v := stretch.floors[name][-1]) is not None]
         return max(bar.GROWTH_LEAST, bar.GROWTH_SHARE * max(levels, default=0))
 
-    def _seen(self, gauge: Gauge, stretch: Stretch, begin: float, found: Growth) -> Growth:
+    def _seen(self, gauge: Gauge, stretch: Window, begin: float, found: Growth) -> Growth:
         """Takes back a rise that came before, and down again: a saw with teeth longer than the stretch."""
         segment = stretch.span / bar.SEGMENTS
         count = int((stretch.start - max(begin, stretch.start - bar.LOOK_BACK * stretch.span)) / segment)

@@ -42,7 +42,7 @@ class Target:
     mlx: bool
 
 
-def look(pid: int) -> Target:
+def read(pid: int) -> Target:
     """What there is to know about process `pid` from outside. It is a Python with MLX, or an error says no.
 
     Raises `UsageError`: no such process, another user's, not Python, or no MLX in it.

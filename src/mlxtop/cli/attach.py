@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import Printed, leave, tell_last
+from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
 from mlxtop.cli.options import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
@@ -38,7 +38,7 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     program that has imported MLX, a debugger (gdb, lldb) starts one, or Python itself from version 3.14 on.
     """
     from mlxtop.sessions import attach as session
-    from mlxtop.sessions.budget_monitor import Guard
+    from mlxtop.sessions.budget_monitor import BudgetMonitor
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 
@@ -47,7 +47,7 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     check()
     recording = recorder(values["record"], values["record_text"])
     fleet = session.attach(which, on_join(values, recording))
-    guard = Guard(lambda: fleet.everyone, ceiling.ask, ceiling.actions, terminate)
+    guard = BudgetMonitor(lambda: fleet.everyone, ceiling.ask, ceiling.actions, terminate)
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
     printed = Printed(lambda text: fleet.everyone[0].transcript.write("log", text))
     with terminal(printed, not os.isatty(0)):
@@ -59,10 +59,10 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     tell_last(app)
     if app.answer == "restore":
         for watched in fleet.everyone:
-            watched.put_back()
+            watched.restore_limits()
     fleet.stop()
     end_recording(recording, cause(app.return_code or 0, goes_on=True))
-    leave(app.return_code or 0)
+    hard_exit(app.return_code or 0)
 
 
 def terminate(session: "Session") -> None:
@@ -71,7 +71,7 @@ def terminate(session: "Session") -> None:
         with suppress(OSError):
             os.kill(session.process, signal.SIGTERM)
     else:
-        session.happen(
+        session.record_event(
             Kind.ERROR,
             message="The program is not known to run on this machine and cannot be stopped from here.",
             phase="budget",
@@ -94,5 +94,7 @@ def question(sessions: "Sequence[RemoteSession]") -> "tuple[str, Sequence[Choice
 def altered(sessions: "Sequence[RemoteSession]") -> str:
     """Which limits would be put back, in a few words."""
     live = (session for session in sessions if session.ended is None)
-    found = [f"{knob} limit to {format_size(size)}" for s in live for knob, size in s.altered().items()]
+    found = [
+        f"{knob} limit to {format_size(size)}" for s in live for knob, size in s.changed_limits().items()
+    ]
     return ", ".join(dict.fromkeys(found))

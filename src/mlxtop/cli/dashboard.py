@@ -3,10 +3,10 @@
 import sys
 from typing import NoReturn
 
-from mlxtop.cli.hard_exit import leave, tell, tell_last
-from mlxtop.cli.options import Run
+from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
+from mlxtop.cli.options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
-from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.terminal import check, terminal
@@ -16,14 +16,14 @@ LOOK_EVERY = 0.25
 """Seconds between two looks at whether the run can go on."""
 
 
-def run_dashboard(run: Run) -> NoReturn:
+def run_dashboard(run: RunOptions) -> NoReturn:
     """Shows the dashboard until it is left, and ends the process with its exit code."""
     check()
     recording = recorder(run.record, run.record_text)
     session = LocalSession(run.options, run.interval)
     if recording is not None:
         record_local(recording, session)
-    guard = Guard(lambda: (session,), run.ceiling.ask, run.ceiling.actions, lambda _: session.stop())
+    guard = BudgetMonitor(lambda: (session,), run.ceiling.ask, run.ceiling.actions, lambda _: session.stop())
 
     def opened() -> None:
         session.open()
@@ -50,4 +50,4 @@ def run_dashboard(run: Run) -> NoReturn:
         code = session.failure.exit_code
     session.close(CLOSE_WITHIN)
     end_recording(recording, cause(code))
-    leave(code)
+    hard_exit(code)

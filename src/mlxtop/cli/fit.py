@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli.hard_exit import leave, tell
+from mlxtop.cli.hard_exit import hard_exit, tell
 from mlxtop.cli.values import COUNT, FILE, NAME, SEED, SIZE, BudgetParam, ContextsParam, SecondsParam
-from mlxtop.core.budget import Ask, Budget, resolve
+from mlxtop.core.budget import Budget, BudgetSpec, resolve
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.files import put
 from mlxtop.core.text import block
@@ -100,7 +100,7 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
 @click.option("--markdown", type=FILE, metavar="OUT", help="Write the answer as Markdown, too.")
 def fit(
     model: str,
-    budget: Ask | None,
+    budget: BudgetSpec | None,
     lengths: tuple[int, ...] | None,
     cache_limit: Size,
     within: float,
@@ -128,12 +128,12 @@ def fit(
         put(markdown, answer.markdown(), tell)
     text = answer.text() if sys.stdout.isatty() else answer.text(None)
     click.echo(json.dumps(answer.to_json(), indent=2) if as_json else block(text))
-    leave(INTERRUPTED if answer.study.interrupted else 0 if answer.fits else 1)
+    hard_exit(INTERRUPTED if answer.study.interrupted else 0 if answer.fits else 1)
 
 
 def _answer(
     model: str,
-    ask: Ask | None,
+    ask: BudgetSpec | None,
     lengths: tuple[int, ...] | None,
     cache_limit: Size,
     within: float,
@@ -194,7 +194,7 @@ def _answer(
     )
 
 
-def _budget(ask: Ask | None, facts: dict[str, Any]) -> Budget:
+def _budget(ask: BudgetSpec | None, facts: dict[str, Any]) -> Budget:
     from mlxtop.mlx import device
 
     found = resolve(ask, facts, "from --budget") if ask is not None else None

@@ -16,7 +16,7 @@ from mlxtop.core.files import OutputError
 from mlxtop.core.text import block, plain
 
 
-def leave(code: int) -> NoReturn:
+def hard_exit(code: int) -> NoReturn:
     """Ends the process at once.
 
     MLX may be in the middle of a step that nothing can end, and even when it is not, an interpreter that

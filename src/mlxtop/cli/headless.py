@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import leave, show, tell
-from mlxtop.cli.options import Run
+from mlxtop.cli.hard_exit import hard_exit, show, tell
+from mlxtop.cli.options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.summary import describe, summarize
@@ -22,7 +22,7 @@ from mlxtop.core.files import OutputError
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import block
 from mlxtop.core.units import format_size
-from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
 from mlxtop.sessions.session import Session
 
@@ -43,7 +43,7 @@ class _Ended(Exception):
 Line = Event | Sample | _Ended
 
 
-def run_headless(run: Run, as_json: bool) -> NoReturn:
+def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
     """Runs to the end of the workload, Ctrl-C, SIGTERM or a closed pipe, and ends the process."""
     lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
     recording = recorder(run.record, run.record_text)
@@ -64,7 +64,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         session.stop()
         lines.put(_Ended(1, why))
 
-    guard = Guard(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
+    guard = BudgetMonitor(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
     session.open()
     guard.start()
     try:
@@ -102,7 +102,7 @@ def run_headless(run: Run, as_json: bool) -> NoReturn:
         tell(str(error))
     session.close(CLOSE_WITHIN)
     end_recording(recording, ended)
-    leave(code)
+    hard_exit(code)
 
 
 def _next(lines: "queue.SimpleQueue[Line]", session: LocalSession) -> "Line":
@@ -128,7 +128,7 @@ def _print_json(line: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _session_line(session: LocalSession, run: Run) -> dict[str, Any]:
+def _session_line(session: LocalSession, run: RunOptions) -> dict[str, Any]:
     return {
         "type": "session",
         "started": datetime.fromtimestamp(session.started, UTC).isoformat(),

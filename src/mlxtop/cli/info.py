@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mlxtop.core.limits import KNOBS, Knob, cache_ceiling
+from mlxtop.core.limits import LIMIT_NAMES, LimitName, cache_ceiling
 from mlxtop.core.units import format_size
 
 _SYSTEM = {
@@ -43,12 +43,12 @@ def info(as_json: bool) -> None:
 def collect() -> dict[str, Any]:
     """Everything `info` tells; sizes in bytes. Raises `NoBackendError`."""
     from mlxtop.mlx import allocator, device
-    from mlxtop.mlx.hooks import Watch
+    from mlxtop.mlx.hooks import AllocatorHooks
     from mlxtop.system import footprint, machine
 
     facts = device.facts()
     del facts["argv"], facts["pid"], facts["cgroup_limit"]
-    limits = Watch(lambda _: None).ask(fresh=True)
+    limits = AllocatorHooks(lambda _: None).read_limits(fresh=True)
     now = allocator.snapshot()
     system = machine.reader(os.getpid(), facts["unified"])(True)
     return {
@@ -70,7 +70,7 @@ def describe(found: dict[str, Any]) -> str:
         ("versions", f"mlxtop {found['mlxtop']}, mlx {found['mlx']}, mlx-lm {found['mlx_lm'] or '—'}"),
     ]
     rows += [(name.replace("_", " "), _size(found[name])) for name in _SIZES if found[name] is not None]
-    rows += [(f"{knob} limit", _limit(found, knob)) for knob in KNOBS]
+    rows += [(f"{knob} limit", _limit(found, knob)) for knob in LIMIT_NAMES]
     if found["cache_ceiling"] is not None:
         # Whatever its limit: above it MLX reclaims.
         rows.append(("cache at most", _size(found["cache_ceiling"])))
@@ -89,7 +89,7 @@ def _reading(value: str | float | int) -> str:
     return f"{value:.0%}" if isinstance(value, float) else _size(value)
 
 
-def _limit(found: dict[str, Any], knob: Knob) -> str:
+def _limit(found: dict[str, Any], knob: LimitName) -> str:
     useless = found["no_wiring"] if knob == "wired" else None
     return _size(found["limits"][knob]) + (f"  {useless}" if useless else "")
 

@@ -10,9 +10,9 @@ import click
 
 from mlxtop.cli.record import record_member, record_options
 from mlxtop.cli.values import COUNT, NAME, SEED, SIZE, ActionParam, BudgetParam, RepeatParam, SecondsParam
-from mlxtop.core.budget import Action, Ask, resolve
+from mlxtop.core.budget import Action, BudgetSpec, resolve
 from mlxtop.core.errors import UsageError
-from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.units import UNLIMITED, Size, format_size
 from mlxtop.inference.options import FOREVER, Options, Workload
 from mlxtop.system import machine
@@ -89,7 +89,7 @@ def watch_options(when: str) -> Callable[[F], F]:
 
     def give(command: F) -> F:
         command = record_options(command)
-        for knob in reversed(KNOBS):
+        for knob in reversed(LIMIT_NAMES):
             text = f"Set the program's {knob} limit {when}."
             if knob == "wired":
                 text += f" {WIRED}"
@@ -102,14 +102,14 @@ def watch_options(when: str) -> Callable[[F], F]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ceiling:
+class BudgetOptions:
     """What `--budget` and `--on-budget` came to."""
 
-    ask: Ask | None = None
+    ask: BudgetSpec | None = None
     actions: tuple[Action, ...] = ()
 
 
-def parse_ceiling(values: dict[str, Any], here: bool = True) -> Ceiling:
+def parse_ceiling(values: dict[str, Any], here: bool = True) -> BudgetOptions:
     """The budget options as click read them. `here`: the program will be in our own container.
 
     Raises `UsageError` for what can be told to be impossible before anything runs.
@@ -119,12 +119,14 @@ def parse_ceiling(values: dict[str, Any], here: bool = True) -> Ceiling:
         raise UsageError("--on-budget needs a --budget.")
     if ask == "cgroup" and here:
         resolve(ask, {"cgroup_limit": machine.cgroup_limit()}, "flag")
-    return Ceiling(ask, actions)
+    return BudgetOptions(ask, actions)
 
 
 def on_join(values: dict[str, Any], recording: "Recorder | None" = None) -> "Callable[[RemoteSession], None]":
     """Watch options as click read them → what is done with each session that joins."""
-    limits: dict[Knob, Size] = {k: values[f"{k}_limit"] for k in KNOBS if values[f"{k}_limit"] is not None}
+    limits: dict[LimitName, Size] = {
+        k: values[f"{k}_limit"] for k in LIMIT_NAMES if values[f"{k}_limit"] is not None
+    }
 
     def joined(session: "RemoteSession") -> None:
         if recording is not None:
@@ -146,19 +148,19 @@ def run_options(command: F) -> F:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunOptions:
     """What the run options came to."""
 
     options: Options
     interval: float
     took_stdin: bool
     """Whether the prompt came from standard input, which then is no keyboard."""
-    ceiling: Ceiling = Ceiling()
+    ceiling: BudgetOptions = BudgetOptions()
     record: Path | None = None
     record_text: bool = False
 
 
-def parse_run(values: dict[str, Any], headless: bool) -> Run:
+def parse_run(values: dict[str, Any], headless: bool) -> RunOptions:
     """Run options as click read them → what to run. Raises `UsageError`."""
     if values["random_weights"] and (not values["model"] or values["adapter_path"]):
         raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
@@ -167,8 +169,8 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
     workload = values["workload"] or _workload(model, prompt, repeat, headless)
     if headless and workload == "chat" and prompt is None:
         raise UsageError("chat waits for typed prompts, which --headless has no place for: give a --prompt.")
-    limits: dict[Knob, Size] = {
-        knob: values[f"{knob}_limit"] for knob in KNOBS if values[f"{knob}_limit"] is not None
+    limits: dict[LimitName, Size] = {
+        knob: values[f"{knob}_limit"] for knob in LIMIT_NAMES if values[f"{knob}_limit"] is not None
     }
     if limits.get("wired") == UNLIMITED:
         raise UsageError("--wired-limit cannot be unlimited: the system must keep some memory; name a size.")
@@ -191,7 +193,7 @@ def parse_run(values: dict[str, Any], headless: bool) -> Run:
         raise UsageError(
             "--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
         )
-    return Run(
+    return RunOptions(
         options,
         values["interval"],
         took_stdin,

@@ -40,13 +40,13 @@ def collect() -> list[dict[str, Any]]:
     """A row for each process; a size nobody knows is `None`. `watched` is `yes` by a viewer, `ready` with an
     agent and no viewer, `no` without an agent."""
     from mlxtop.ipc import sockets
-    from mlxtop.sessions.agent_client import everyone, remove_stale
+    from mlxtop.sessions.agent_client import all_addresses, remove_stale
     from mlxtop.sessions.remote import command
-    from mlxtop.sessions.top_fleet import strangers
+    from mlxtop.sessions.top_fleet import unattached_processes
 
-    sockets.tidy()
+    sockets.remove_stale()
     rows = []
-    for address in everyone():
+    for address in all_addresses():
         hello = _ask(address.path)
         if hello is None:
             remove_stale(address)
@@ -61,7 +61,7 @@ def collect() -> list[dict[str, Any]]:
             }
         )
     try:
-        without_agent = strangers()
+        without_agent = unattached_processes()
     except OSError as error:
         without_agent = ()
         click.echo(f"mlxtop: programs without an agent are not listed: {error}.", err=True)

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import Printed, leave, tell, tell_last
+from mlxtop.cli.hard_exit import Printed, hard_exit, tell, tell_last
 from mlxtop.cli.values import FILE
 
 
@@ -31,4 +31,4 @@ def replay(file: Path) -> NoReturn:
     tell_last(app)
     if fleet.damage is not None:
         tell(fleet.damage)
-    leave(app.return_code or 0)
+    hard_exit(app.return_code or 0)

@@ -14,12 +14,12 @@ import click
 from mlxtop.cli import streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
-from mlxtop.cli.hard_exit import leave, show, tell, tell_last
-from mlxtop.cli.options import Ceiling, on_join, parse_ceiling, watch_options
+from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_last
+from mlxtop.cli.options import BudgetOptions, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import FILE
-from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.program import CannotStartError, Program
 from mlxtop.sessions.run_fleet import RunFleet
 from mlxtop.sessions.session import Session
@@ -79,19 +79,19 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
     end_recording(
         recording, f"the program {program.how()}" if program.code is not None else cause(code, goes_on=True)
     )
-    leave(code)
+    hard_exit(code)
 
 
-def guarded(fleet: RunFleet, ceiling: Ceiling) -> Guard:
+def guarded(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
     """A guard of all processes of a program; to stop one is to stop the program, which takes a while."""
 
     def stop(_session: Session) -> None:
         threading.Thread(target=fleet.program.stop, name="mlxtop-stop", daemon=True).start()
 
-    return Guard(fleet.members, ceiling.ask, ceiling.actions, stop)
+    return BudgetMonitor(fleet.members, ceiling.ask, ceiling.actions, stop)
 
 
-def run_screen(fleet: RunFleet, guard: Guard) -> int:
+def run_screen(fleet: RunFleet, guard: BudgetMonitor) -> int:
     """Shows the program until the screen is left; what becomes of the program is asked. Returns its exit code."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.dialogs import Choice
@@ -140,7 +140,7 @@ def end(app: Any, fleet: RunFleet) -> int:
         print("\n".join(line.text for line in fleet.transcript.since(0)), file=sys.stderr)
     if app.answer == "restore":
         for member in fleet.members():
-            member.put_back()
+            member.restore_limits()
     fleet.stop()
     if app.answer == "stop":
         program.stop()
@@ -155,7 +155,7 @@ def end(app: Any, fleet: RunFleet) -> int:
     return program.exit_code
 
 
-def run_headless(fleet: RunFleet, guard: Guard, place: Foreground) -> int:
+def run_headless(fleet: RunFleet, guard: BudgetMonitor, place: Foreground) -> int:
     """Leaves the terminal to the program, forwards signals, and prints a summary of each session at the end."""
     program = fleet.program
     catch(lambda number, _frame: program.signal(number), FORWARDED)
@@ -175,5 +175,5 @@ def report(fleet: RunFleet) -> str:
 
     parts = [fleet.problem] if fleet.problem else []
     parts += [f"=======\n{m.title} (process {m.pid})\n{describe(summarize(m))}" for m in fleet.members()]
-    parts.append(f"mlxtop: {fleet.news()}")
+    parts.append(f"mlxtop: {fleet.status()}")
     return "\n\n".join(parts)

@@ -24,7 +24,7 @@ def summarize(session: Session) -> dict[str, Any]:
     limits = session.state.limits
     ttft = [g["ttft"] for g in generations]
     return {
-        "limits": {knob: {"bytes": limit.value, "who": limit.who} for knob, limit in limits.items()},
+        "limits": {knob: {"bytes": limit.value, "who": limit.source} for knob, limit in limits.items()},
         "start": _fields(start),
         "end": _fields(end),
         "growth": _fields(start.delta(end)) if start and end else None,

@@ -172,25 +172,27 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
 
 def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
     """The options as click read them → what to measure. Raises `UsageError`."""
-    from mlxtop.sweep.plan import Knob, Plan, check_knobs, parse_knob
+    from mlxtop.sweep.plan import Plan, SweepParameter, check_parameters, parse_parameter
 
     texts = list(values["knobs"])
     if values["limits"] is not None:
         texts.insert(0, f"cache-limit={values['limits']}")
-    knobs: tuple[Knob, ...] = tuple(parse_knob(text) for text in texts or [f"cache-limit={LIMITS}"])
-    check_knobs(knobs)
+    parameters: tuple[SweepParameter, ...] = tuple(
+        parse_parameter(text) for text in texts or [f"cache-limit={LIMITS}"]
+    )
+    check_parameters(parameters)
     common: dict[str, Any] = {
-        "knobs": knobs,
+        "parameters": parameters,
         "rounds": values["repeats"],
         "tolerance": _tolerance(values["tolerance"]),
         "seed": values["seed"],
     }
     if command:
-        return Plan(shlex.join(command), **common, **_of_command(values, knobs), extra=tuple(command))
+        return Plan(shlex.join(command), **common, **_of_command(values, parameters), extra=tuple(command))
     if values["metric"] is not None or values["lower_is_better"]:
         raise UsageError("--metric and --lower-is-better are for a command's output: give one after --.")
     lengths, tokens = MODEL if values["model"] else DEMO
-    only_prefill = [knob.name for knob in knobs] == ["prefill-step-size"]
+    only_prefill = [parameter.name for parameter in parameters] == ["prefill-step-size"]
     return Plan(
         values["model"] or "demo",
         **common,
@@ -202,8 +204,8 @@ def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
 
 
 FIELDS = {
-    "limits": "knobs",
-    "knobs": "knobs",
+    "limits": "parameters",
+    "knobs": "parameters",
     "prompt_tokens": "lengths",
     "max_tokens": "max_tokens",
     "repeats": "rounds",
@@ -243,13 +245,13 @@ def _extra(values: dict[str, Any]) -> tuple[str, ...]:
     return ("adapter", adapter) if adapter else RANDOM if random else ()
 
 
-def _of_command(values: dict[str, Any], knobs: Sequence[Any]) -> dict[str, Any]:
+def _of_command(values: dict[str, Any], parameters: Sequence[Any]) -> dict[str, Any]:
     for name in ("model", "prompt_tokens", "max_tokens", "adapter_path", "random_weights"):
         if values[name] not in (None, False):
             raise UsageError(
                 f"--{name.replace('_', '-')} is for a model; a command takes its own options after --."
             )
-    if [knob.name for knob in knobs] != ["cache-limit"]:
+    if [parameter.name for parameter in parameters] != ["cache-limit"]:
         raise UsageError(
             "Of a command only the cache limit can be swept: its other knobs are its own options."
         )

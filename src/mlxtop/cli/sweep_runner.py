@@ -15,17 +15,17 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import leave, tell, tell_last
+from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
 from mlxtop.cli.signals import catch
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.text import block
 from mlxtop.core.units import format_span
 from mlxtop.inference.options import Options
 from mlxtop.sweep import store, table
-from mlxtop.sweep.command_executor import CommandBench
-from mlxtop.sweep.executor import Bench, ModelBench
+from mlxtop.sweep.command_executor import CommandExecutor
+from mlxtop.sweep.executor import Executor, ModelExecutor
 from mlxtop.sweep.html_report import page
-from mlxtop.sweep.measurement import Reading
+from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.plan import Plan
 from mlxtop.sweep.recommendation import too_few
 from mlxtop.sweep.results import Summary
@@ -54,7 +54,7 @@ class Outputs:
     def takes_stdout(self) -> bool:
         return STDOUT in (self.json, self.csv, self.markdown, self.html)
 
-    def keep(self, summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> None:
+    def keep(self, summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> None:
         """After every cell: the file that --resume takes. A device or a FIFO is written once, at the end."""
         if self._kept is not None:
             put(self._kept, store.text(summary, facts, readings))
@@ -89,12 +89,12 @@ def _put(out: Path, text: str) -> None:
 
 def make(plan: Plan, options: dict[str, Any], **more: Any) -> Sweep:
     """The sweep of a model, under `options` of its own, or of a command."""
-    bench: Bench
+    bench: Executor
     if plan.max_tokens == 0:
-        bench = CommandBench(plan)
+        bench = CommandExecutor(plan)
     else:
         model = None if plan.subject == "demo" else plan.subject
-        bench = ModelBench(plan, Options(model=model, seed=plan.seed, **options))
+        bench = ModelExecutor(plan, Options(model=model, seed=plan.seed, **options))
     return Sweep(plan, bench, **more)
 
 
@@ -117,7 +117,7 @@ def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, out
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         if signals:
-            leave(128 + number)
+            hard_exit(128 + number)
         signals.append(number)
         sweep.stop()
 
@@ -187,7 +187,7 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 128 + signal.SIGPIPE
-    leave(code)
+    hard_exit(code)
 
 
 def interrupted(sweep: Sweep, kept: Path | None) -> str:
@@ -208,7 +208,7 @@ def report(sweep: Sweep) -> str:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
     parts = [charts(summary, min(width, CHART_COLUMNS)), table.text(summary, width)]
     notes = [f"- {note}" for note in [*summary.notes, table.machine(summary, sweep.facts)]]
-    parts += [summary.advice.sentence, "\n".join(notes)]
+    parts += [summary.recommendation.sentence, "\n".join(notes)]
     return "\n\n".join(part for part in parts if part)
 
 

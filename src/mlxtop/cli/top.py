@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import Printed, leave, tell_last
+from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
 
 
 @click.command(epilog="Try: mlxtop top, then Enter on a program")
@@ -17,7 +17,7 @@ def top() -> NoReturn:
     from mlxtop.tui.terminal import check, terminal
 
     check()
-    sockets.tidy()
+    sockets.remove_stale()
     fleet = TopFleet()
     printed = Printed()
     with terminal(printed, not os.isatty(0)):
@@ -26,4 +26,4 @@ def top() -> NoReturn:
     printed.tell(app.crashed)
     tell_last(app)
     fleet.stop()
-    leave(app.return_code or 0)
+    hard_exit(app.return_code or 0)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import click
 
-from mlxtop.core.budget import Action, Ask, parse_action, parse_budget
+from mlxtop.core.budget import Action, BudgetSpec, parse_action, parse_budget
 from mlxtop.core.errors import UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
@@ -112,12 +112,12 @@ class RepeatParam(click.ParamType[int]):
         return number
 
 
-class BudgetParam(click.ParamType[Ask]):
+class BudgetParam(click.ParamType[BudgetSpec]):
     """A size, `cgroup`, `device` or `none`: see `core.budget.parse_budget`."""
 
     name = "budget"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Ask:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> BudgetSpec:
         try:
             return parse_budget(str(value))
         except UsageError as error:

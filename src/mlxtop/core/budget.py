@@ -11,8 +11,8 @@ from mlxtop.core.units import DEFAULT, UNLIMITED, Size, parse_size
 Against = Literal["footprint", "device", "cgroup"]
 """What a budget is compared with: what the system charges the process; the memory in use on a device that
 has its own, whoever uses it; what the system charges the process's container."""
-Word = Literal["cgroup", "device", "none"]
-Ask = int | Word
+BudgetKeyword = Literal["cgroup", "device", "none"]
+BudgetSpec = int | BudgetKeyword
 """A budget as it is asked for: bytes, or a word that only the watched program's machine can make bytes of."""
 
 LEVELS = (80, 95, 100)
@@ -33,7 +33,7 @@ class Budget(NamedTuple):
     against: Against = "footprint"
 
 
-class Standing(NamedTuple):
+class BudgetUsage(NamedTuple):
     """How a session stands to its budget now."""
 
     used: int
@@ -42,11 +42,11 @@ class Standing(NamedTuple):
     """Seconds until the budget is reached at the present slope; `None` where it is not on the way there."""
 
 
-def parse_budget(text: str) -> Ask:
+def parse_budget(text: str) -> BudgetSpec:
     """A size, `cgroup`, `device` or `none`. Raises `UsageError` when the text is none of these."""
     word = text.strip().lower()
-    if word in get_args(Word):
-        return cast(Word, word)
+    if word in get_args(BudgetKeyword):
+        return cast(BudgetKeyword, word)
     if _MAC.fullmatch(text.strip()):
         raise UsageError(
             f"'{text}' has no public number: Apple publishes no rule for what a device allows; "
@@ -65,7 +65,7 @@ def parse_budget(text: str) -> Ask:
     return cast(int, size)
 
 
-def resolve(ask: Ask, facts: Mapping[str, Any], who: str) -> Budget | None:
+def resolve(ask: BudgetSpec, facts: Mapping[str, Any], who: str) -> Budget | None:
     """What is asked for, in bytes, on a machine with these facts (`mlx/device.py`).
 
     Raises `UsageError` where there is no such ceiling.
@@ -140,7 +140,7 @@ def parse_action(text: str) -> Action:
 # How it is told, as the data of a `Kind.BUDGET` event
 
 
-def telling(budget: Budget | None, level: int = 0, was: int = 0, used: int | None = None) -> dict[str, Any]:
+def to_event(budget: Budget | None, level: int = 0, was: int = 0, used: int | None = None) -> dict[str, Any]:
     """That a budget was set or taken away, or that its alarm went from the level it `was` at to another."""
     bytes_, source, against = budget or (None, "", "footprint")
     return {
@@ -148,7 +148,7 @@ def telling(budget: Budget | None, level: int = 0, was: int = 0, used: int | Non
     }  # fmt: skip
 
 
-def told(data: Mapping[str, Any]) -> Budget | None:
+def from_event(data: Mapping[str, Any]) -> Budget | None:
     """The budget that such an event tells of."""
     if data["budget"] is None:
         return None

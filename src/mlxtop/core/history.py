@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import inf
 from threading import Lock
 
-from mlxtop.core.resample import Columns, Level, Row, cut, merge
+from mlxtop.core.resample import Columns, Level, Row, merge, resample
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 
 _N = len(GAUGES)
@@ -117,7 +117,7 @@ class History:
             # Where only coarser rows are left, each stands for all the columns it covers.
             margin = max(2.5 * self._interval, width, WIDTHS[level] if level >= 0 else 0.0)
             rows = self._rows(level, start - margin, min(start + width * count, until + 1e-9))
-        return cut(rows, start, width, count, hold=margin, gauges=gauges, counters=counters)
+        return resample(rows, start, width, count, hold=margin, gauges=gauges, counters=counters)
 
     def at(self, time: float) -> Sample | None:
         """The last sample at or before `time`, if it is still kept as it came."""

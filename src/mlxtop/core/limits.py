@@ -1,12 +1,12 @@
-"""MLX's three knobs as plain data, and the ladder the keys walk."""
+"""MLX's three limits as plain data, and the steps that the keys take."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 from mlxtop.core.units import UNLIMITED
 
-Knob = Literal["cache", "memory", "wired"]
-KNOBS: tuple[Knob, ...] = get_args(Knob)
+LimitName = Literal["cache", "memory", "wired"]
+LIMIT_NAMES: tuple[LimitName, ...] = get_args(LimitName)
 
 MLX_DEFAULT = "MLX's default"
 """Who set a limit that nobody has touched."""
@@ -30,7 +30,7 @@ class Limit(NamedTuple):
     """One knob as it stands. Sizes are bytes; `None` is what nobody knows yet."""
 
     value: int | None = None
-    who: str = ""
+    source: str = ""
     """Where the value came from: `MLX's default`, `flag`, `keyboard`, or a file and line."""
     pending: int | None = None
     """Asked for, and not yet carried out by the thread that owns MLX."""

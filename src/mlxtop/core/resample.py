@@ -72,7 +72,7 @@ def merge(time: float, rows: Sequence[Row]) -> Row:
     return Row(time, tuple(map(min, lows)), tuple(map(max, highs)), rows[-1].last)
 
 
-def cut(
+def resample(
     rows: Level,
     start: float,
     width: float,

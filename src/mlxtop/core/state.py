@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlxtop.core.budget import Budget, Standing, told
+from mlxtop.core.budget import Budget, BudgetUsage, from_event
 from mlxtop.core.census import Census
 from mlxtop.core.events import Event, Kind
-from mlxtop.core.limits import KNOBS, Knob, Limit
+from mlxtop.core.limits import LIMIT_NAMES, Limit, LimitName
 from mlxtop.core.machine import System, from_told
 from mlxtop.core.snapshot import Snapshot
 
@@ -40,7 +40,7 @@ class State:
     phase: str = "start"
     phase_since: float = 0.0
     progress: Progress | None = None
-    limits: dict[Knob, Limit] = field(default_factory=lambda: {knob: Limit() for knob in KNOBS})
+    limits: dict[LimitName, Limit] = field(default_factory=lambda: {knob: Limit() for knob in LIMIT_NAMES})
     marks: list[Mark] = field(default_factory=list)
     error: str | None = None
     generations: int = 0
@@ -58,7 +58,7 @@ class State:
     budget: Budget | None = None
     alarm: int = 0
     """The percentage of the budget whose alarm holds: one of `core.budget.LEVELS`, or 0."""
-    standing: Standing | None = None
+    budget_usage: BudgetUsage | None = None
     """How it stands to its budget; no event tells it, `sessions/budget_monitor.py` does."""
     system: System | None = None
     """The machine's own memory, as the guard read it last, or as a recording tells; `None` where the machine
@@ -95,9 +95,9 @@ class State:
             case Kind.CENSUS:
                 self.census = Census.from_json(data)
             case Kind.BUDGET:
-                budget = told(data)
+                budget = from_event(data)
                 if budget != self.budget:
-                    self.standing = None
+                    self.budget_usage = None
                 self.budget, self.alarm = budget, data["level"]
             case Kind.SYSTEM:
                 self.system = from_told(data)

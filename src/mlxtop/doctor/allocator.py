@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.units import UNLIMITED, format_size
 from mlxtop.doctor.finding import Finding, Section
 from mlxtop.mlx import allocator, backend, device, hooks
@@ -70,13 +70,13 @@ def _made(mx: Any, size: int) -> Any:
 
 
 def _limits(section: Section) -> Iterator[Finding]:
-    watch = hooks.Watch(lambda _: None)
-    found = watch.ask()
-    for knob in KNOBS:
+    watch = hooks.AllocatorHooks(lambda _: None)
+    found = watch.read_limits()
+    for knob in LIMIT_NAMES:
         yield _limit(section, watch, knob, found.get(knob))
 
 
-def _limit(section: Section, watch: hooks.Watch, knob: Knob, before: int | None) -> Finding:
+def _limit(section: Section, watch: hooks.AllocatorHooks, knob: LimitName, before: int | None) -> Finding:
     """Sets a limit to half of what it is, reads it, and sets it back."""
     name = f"{knob} limit"
     if before is None:
@@ -85,9 +85,9 @@ def _limit(section: Section, watch: hooks.Watch, knob: Knob, before: int | None)
         return section.ok(name, "only Metal has one")
     half = before // 2 if before else 16 * MIB
     watch.set(knob, half, "doctor")
-    seen = watch.ask().get(knob)
+    seen = watch.read_limits().get(knob)
     watch.set(knob, before, "doctor")
-    back = watch.ask().get(knob)
+    back = watch.read_limits().get(knob)
     value = f"{format_size(before)}, set to {format_size(half)} and back"
     if (seen, back) == (half, before):
         return section.ok(name, value)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from mlxtop.attach import process_info
-from mlxtop.core.limits import KNOBS
+from mlxtop.core.limits import LIMIT_NAMES
 from mlxtop.core.units import format_size
 from mlxtop.doctor.finding import Check, Finding, Section
 from mlxtop.sessions.attach import attach
@@ -18,7 +18,7 @@ def checking(pid: int) -> Check:
     """The check of process `pid`. It attaches as `mlxtop attach` does, and the agent stays in the program."""
 
     def check(section: Section) -> Iterator[Finding]:
-        found = process_info.look(pid)
+        found = process_info.read(pid)
         yield section.ok("command", found.command)
         yield section.ok("user", found.user)
         python = ".".join(map(str, found.python)) if found.python else None
@@ -47,7 +47,7 @@ def _told(section: Section, session: RemoteSession) -> Iterator[Finding]:
     for name in ("active", "cache", "peak", "footprint"):
         size = getattr(latest, name)
         yield section.known(name, format_size(size) if size >= 0 else None, "The agent cannot read it there.")
-    for knob in KNOBS:
+    for knob in LIMIT_NAMES:
         limit = session.state.limits.get(knob)
         size = limit.value if limit is not None else None
         advice = "It is known once the program has come by a safe point, if MLX tells it."
@@ -60,6 +60,6 @@ def _is_known(session: RemoteSession, began: float) -> bool:
         latest is not None
         and latest.time >= began
         and bool(session.state.facts)
-        and len(limits) == len(KNOBS)
+        and len(limits) == len(LIMIT_NAMES)
         and all(limit.value is not None for limit in limits)
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlxtop.core.budget import Budget
 from mlxtop.core.units import format_size
-from mlxtop.fit.extrapolate import Figure
+from mlxtop.fit.extrapolate import Estimate
 from mlxtop.fit.measure import Settings
 from mlxtop.fit.study import Row, Study
 
@@ -204,5 +204,5 @@ def _row(row: Row) -> dict[str, Any]:
 _FIGURES = {"peak_active": "active", "peak_total": "total", "footprint": "footprint", "kv": "kv"}
 
 
-def _figure(figure: Figure | None) -> dict[str, int] | None:
+def _figure(figure: Estimate | None) -> dict[str, int] | None:
     return None if figure is None else figure._asdict()

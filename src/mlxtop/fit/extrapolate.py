@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mlxtop.fit.measure import Peak, Run, Step, highest
+from mlxtop.fit.measure import MeasuredRun, Peak, Step, highest
 from mlxtop.fit.regression import LEAST, Line, least_squares
 
 ROUND = 256
@@ -14,35 +14,38 @@ UNREST = 0.03
 they are done with in another order each time (measured on the CPU backend). No line is surer than that."""
 
 
-class Figure(NamedTuple):
+class Estimate(NamedTuple):
     """A number of bytes; `margin` is half its 95 % interval, 0 where it was measured."""
 
     value: int
     margin: int = 0
 
 
-class Need(NamedTuple):
+class MemoryEstimate(NamedTuple):
     """What one context takes."""
 
-    active: Figure
-    total: Figure
-    footprint: Figure | None
-    kv: Figure
+    active: Estimate
+    total: Estimate
+    footprint: Estimate | None
+    kv: Estimate
     origin: int | None = None
     """Tokens of the run this was extrapolated from; `None`: measured."""
     at_most: bool = False
     """Some KV cache stops growing beyond what was run: it takes this much or less."""
 
 
-def measured(run: Run) -> Need:
+def measured(run: MeasuredRun) -> MemoryEstimate:
     """What a run that read its whole context took."""
     active, total, footprint = run.peak
-    return Need(
-        Figure(active), Figure(total), None if footprint is None else Figure(footprint), Figure(run.kv)
+    return MemoryEstimate(
+        Estimate(active),
+        Estimate(total),
+        None if footprint is None else Estimate(footprint),
+        Estimate(run.kv),
     )
 
 
-def extrapolated(run: Run, context: int, step: int, weights: int) -> Need | None:
+def extrapolated(run: MeasuredRun, context: int, step: int, weights: int) -> MemoryEstimate | None:
     """What `context` tokens would take in steps of `step`, from a run that was shorter.
 
     Peaks grow along a line: KV cache and attention scores both do, with full steps. Where a layer's KV cache
@@ -54,22 +57,22 @@ def extrapolated(run: Run, context: int, step: int, weights: int) -> Need | None
     kv = _line(steps, lambda s: s.kv)
     grown = max(0.0, kv.slope) * (context - run.done)
 
-    def peak(field: Callable[[Peak], int | None]) -> Figure | None:
+    def peak(field: Callable[[Peak], int | None]) -> Estimate | None:
         if any(field(s.peak) is None for s in steps):
             return None
         line = _line(steps, lambda s: field(s.peak) or 0)
         found = _at(line, kv, context - 1, step, weights)
-        return Figure(max(found.value, round((field(run.decode) or 0) + grown)), found.margin)
+        return Estimate(max(found.value, round((field(run.decode) or 0) + grown)), found.margin)
 
     active = peak(lambda p: p.active)
     total = peak(lambda p: p.total)
     footprint = peak(lambda p: p.footprint)
     assert active is not None
     assert total is not None
-    return Need(active, total, footprint, _figure(kv, context), run.done, at_most)
+    return MemoryEstimate(active, total, footprint, _figure(kv, context), run.done, at_most)
 
 
-def _straight(run: Run, context: int, step: int) -> tuple[Sequence[Step], bool]:
+def _straight(run: MeasuredRun, context: int, step: int) -> tuple[Sequence[Step], bool]:
     """The steps that lie on the line that leads to `context`, and whether that line only bounds it."""
     steps = _rounds(run.steps, step)
     knee = max((window for window in run.windows if window < context), default=0)
@@ -96,8 +99,8 @@ def _line(steps: Sequence[Step], value: Callable[[Step], int]) -> Line:
     return least_squares([s.tokens for s in steps], [value(s) for s in steps])
 
 
-def _figure(line: Line, tokens: int) -> Figure:
-    return Figure(round(line.at(_room(tokens))), round(line.margin(tokens)))
+def _figure(line: Line, tokens: int) -> Estimate:
+    return Estimate(round(line.at(_room(tokens))), round(line.margin(tokens)))
 
 
 def _room(tokens: int) -> int:
@@ -105,7 +108,7 @@ def _room(tokens: int) -> int:
     return math.ceil(tokens / ROUND) * ROUND
 
 
-def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
+def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Estimate:
     """The peak of a prefill of `tokens`: in its last full step, or in the shorter one after that.
 
     The shorter one works on fewer tokens at a time, so beyond weights and KV cache it takes its share only.
@@ -114,4 +117,4 @@ def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Figure:
     kept = weights + kv.at(_room(tokens))
     value = max(whole, kept + (rest - kept) * (tokens % step) / step)
     doubt = min(abs(rest - value), value - whole)
-    return Figure(round(value), round(max(line.margin(tokens), UNREST * (value - weights)) + doubt))
+    return Estimate(round(value), round(max(line.margin(tokens), UNREST * (value - weights)) + doubt))

@@ -50,7 +50,7 @@ class Settings:
 
 
 @dataclass(slots=True)
-class Run:
+class MeasuredRun:
     """What was measured of one context."""
 
     context: int
@@ -101,7 +101,9 @@ class _Stopped(Exception):
     """A step was the last."""
 
 
-def run(model: Any, vocabulary: int, context: int, settings: Settings, enough: Enough, tell: Tell) -> Run:
+def run(
+    model: Any, vocabulary: int, context: int, settings: Settings, enough: Enough, tell: Tell
+) -> MeasuredRun:
     """Reads `context` random tokens in mlx-lm's own prefill, and decodes some more, on the calling thread.
 
     `enough` is asked after each full step whether to stop there; `tell` hears of the tokens done. Ctrl-C
@@ -120,10 +122,10 @@ class _Measurement:
     def __init__(self, model: Any, context: int, settings: Settings, enough: Enough, tell: Tell) -> None:
         self._model, self._settings, self._enough, self._tell = model, settings, enough, tell
         self._cache = kv_cache(model, settings.max_kv_size)
-        self._found = Run(context, windows=_windows(self._cache))
+        self._found = MeasuredRun(context, windows=_windows(self._cache))
         self._high = HighWater()
 
-    def of(self, prompt: Any) -> Run:
+    def of(self, prompt: Any) -> MeasuredRun:
         allocator.begin_peak()
         self._high.start()
         self._began = time.monotonic()

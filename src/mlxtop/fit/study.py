@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from mlxtop.core.budget import Budget
 from mlxtop.fit import extrapolate
-from mlxtop.fit.extrapolate import Need
-from mlxtop.fit.measure import Run, Settings, Step, Why, run
+from mlxtop.fit.extrapolate import MemoryEstimate
+from mlxtop.fit.measure import MeasuredRun, Settings, Step, Why, run
 from mlxtop.fit.verdict import Verdict, judge
 
 CONTEXTS = (4096, 16384, 32768, 131072)
@@ -23,9 +23,9 @@ class Row(NamedTuple):
     """The answer for one context."""
 
     context: int
-    need: Need | None
+    need: MemoryEstimate | None
     verdict: Verdict
-    run: Run | None
+    run: MeasuredRun | None
     """Of this very context, whole or in part; `None`: it was not begun."""
 
 
@@ -63,7 +63,7 @@ def study(
     done. Ctrl-C ends the runs, and what was finished counts.
     """
     until = time.monotonic() + within
-    runs: dict[int, Run] = {}
+    runs: dict[int, MeasuredRun] = {}
 
     def enough(steps: Sequence[Step]) -> Why:
         if time.monotonic() > until:
@@ -77,7 +77,7 @@ def study(
             break
     base = max(runs.values(), key=lambda r: r.done, default=None)
 
-    def need(length: int) -> Need | None:
+    def need(length: int) -> MemoryEstimate | None:
         done = runs.get(length)
         if done is not None and not done.stopped:
             return extrapolate.measured(done)
@@ -93,7 +93,7 @@ def study(
     return Study(tuple(rows), _longest(rows, need, budget), interrupted)
 
 
-def _longest(rows: Sequence[Row], need: Callable[[int], Need | None], budget: Budget) -> int | None:
+def _longest(rows: Sequence[Row], need: Callable[[int], MemoryEstimate | None], budget: Budget) -> int | None:
     """Between the longest context that fits and the shortest that does not, by halving."""
     fits = max((row.context for row in rows if row.verdict.word == "fits"), default=0)
     fails = min((row.context for row in rows if row.need and row.verdict.word != "fits"), default=0)

@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from mlxtop.core.budget import Budget
-from mlxtop.fit.extrapolate import Figure, Need
+from mlxtop.fit.extrapolate import Estimate, MemoryEstimate
 
 Word = Literal["fits", "tight", "does not fit", "cannot tell"]
 TIGHT = 0.95
@@ -12,7 +12,7 @@ TIGHT = 0.95
 
 class Verdict(NamedTuple):
     word: Word
-    used: Figure | None = None
+    used: Estimate | None = None
     """What is compared with the budget."""
     headroom: int | None = None
     """Bytes of the budget that are left; negative where it is exceeded."""
@@ -20,7 +20,7 @@ class Verdict(NamedTuple):
     """Where only MLX's cache is in the way: the cache limit, in bytes, that leaves a twentieth free."""
 
 
-def judge(need: Need | None, budget: Budget) -> Verdict:
+def judge(need: MemoryEstimate | None, budget: Budget) -> Verdict:
     """`tight`: less than a twentieth is left. `cannot tell`: the budget lies within the error."""
     if need is None:
         return Verdict("cannot tell")
@@ -36,7 +36,7 @@ def judge(need: Need | None, budget: Budget) -> Verdict:
     return Verdict("does not fit", used, headroom, limit if limit > 0 else None)
 
 
-def compared(need: Need, budget: Budget) -> Figure:
+def compared(need: MemoryEstimate, budget: Budget) -> Estimate:
     """A device's own memory holds MLX's total; elsewhere the system charges the footprint."""
     if budget.against == "device" or need.footprint is None:
         return need.total

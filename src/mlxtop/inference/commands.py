@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlxtop.core.limits import Knob
+from mlxtop.core.limits import LimitName
 from mlxtop.core.units import Size
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt
@@ -10,23 +10,23 @@ from mlxtop.inference.prompts import Prompt
 
 @dataclass(frozen=True, slots=True)
 class SetLimit:
-    knob: Knob
+    knob: LimitName
     value: Size
     who: str
 
 
 @dataclass(frozen=True, slots=True)
-class Clear:
+class ClearCache:
     who: str
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class ResetPeak:
     who: str
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SubmitPrompt:
     """A prompt that a person typed: it is next, and whatever runs now ends."""
 
     text: str
@@ -47,21 +47,33 @@ class Collect:
     who: str
 
 
-class Census:
+class TakeCensus:
     """Counts the live arrays."""
 
 
-class Start: ...
+class StartWorkload: ...
 
 
-class Stop: ...
+class StopWorkload: ...
 
 
-class Forget:
+class ForgetConversation:
     """Ends the conversation: the next prompt begins with an empty KV cache."""
 
 
 class Quit: ...
 
 
-Command = SetLimit | Clear | Reset | Collect | Census | Say | Generate | Start | Stop | Forget | Quit
+Command = (
+    SetLimit
+    | ClearCache
+    | ResetPeak
+    | Collect
+    | TakeCensus
+    | SubmitPrompt
+    | Generate
+    | StartWorkload
+    | StopWorkload
+    | ForgetConversation
+    | Quit
+)

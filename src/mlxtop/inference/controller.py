@@ -1,16 +1,16 @@
-"""Turning MLX's knobs on the thread that owns it, and telling of each turn, whoever made it."""
+"""Sets MLX's limits on the thread that owns it, and reports every change, whoever made it."""
 
 from collections.abc import Callable
 
 from mlxtop.core.events import Kind
-from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
+from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
 from mlxtop.core.units import DEFAULT
 from mlxtop.inference.commands import SetLimit
 from mlxtop.mlx import allocator, backend, census
-from mlxtop.mlx.hooks import Call, Change, Watch
+from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
 
 
-class Knobs:
+class AllocatorController:
     """Limits, cache, peak and garbage. Everything here waits for queued work first, where MLX would.
 
     `emit(kind, **data)` hears of every turn, those of other people's code included.
@@ -22,18 +22,18 @@ class Knobs:
         self._asked: int | None = None
         self._budget = census.BUDGET
         """Seconds for the next census."""
-        self._watch = Watch(self._noticed)
-        self._watch.install()
-        self._defaults = self._watch.ask(fresh=True)
-        self._stand: dict[Knob, tuple[int, str]] = {}
-        for knob in KNOBS:
+        self._hooks = AllocatorHooks(self._on_call)
+        self._hooks.install()
+        self._defaults = self._hooks.read_limits(fresh=True)
+        self._limits: dict[LimitName, tuple[int, str]] = {}
+        for knob in LIMIT_NAMES:
             value = self._defaults[knob]
-            self._stand[knob] = value, MLX_DEFAULT
+            self._limits[knob] = value, MLX_DEFAULT
             emit(Kind.LIMIT, knob=knob, old=value, new=value, who=MLX_DEFAULT)
 
     def close(self) -> None:
         """Leaves MLX's functions as they were."""
-        self._watch.remove()
+        self._hooks.remove()
 
     def set_limit(self, command: SetLimit) -> None:
         """Sets a limit; when MLX refuses, tells that and what stands instead."""
@@ -41,20 +41,20 @@ class Knobs:
         self._settle()
         self._asked = value
         try:
-            self._watch.set(command.knob, value, command.who)
+            self._hooks.set(command.knob, value, command.who)
         except Exception as error:
             self._emit(Kind.ERROR, message=f"MLX refused the {command.knob} limit: {error}.", phase="limit")
-            now, who = self._stand[command.knob]
+            now, who = self._limits[command.knob]
             self._emit(Kind.LIMIT, knob=command.knob, old=now, new=now, who=who, asked=value)
         finally:
             self._asked = None
 
     def clear_cache(self, who: str) -> None:
         self._settle()
-        self._watch.call("clear_cache", who)
+        self._hooks.call("clear_cache", who)
 
     def reset_peak(self, who: str) -> None:
-        self._watch.call("reset_peak_memory", who)
+        self._hooks.call("reset_peak_memory", who)
 
     def collect(self, who: str) -> None:
         """Runs Python's garbage collector."""
@@ -71,10 +71,10 @@ class Knobs:
         """Lets queued work finish with the GIL free: on the CPU backend the setters wait with it held."""
         self._mx.synchronize()
 
-    def _noticed(self, what: Change | Call) -> None:
+    def _on_call(self, what: Change | Call) -> None:
         match what:
             case Change(knob, old, new, who):
-                self._stand[knob] = new, who
+                self._limits[knob] = new, who
                 self._emit(Kind.LIMIT, knob=knob, old=old, new=new, who=who, asked=self._asked)
             case Call("clear_cache", size, who):
                 self._emit(Kind.CLEAR, freed=size, who=who)

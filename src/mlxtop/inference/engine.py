@@ -1,4 +1,4 @@
-"""The thread that owns MLX: it imports, loads, generates, turns the knobs and tears down.
+"""The thread that owns MLX: it imports, loads, generates, sets the limits and tears down.
 
 Everything that touches MLX happens here, because MLX's streams belong to the thread that made them. What
 others ask for waits in an inbox and is carried out at the next safe point: between two tokens, between two
@@ -18,20 +18,20 @@ from mlxtop.core.errors import MlxtopError, fatal
 from mlxtop.core.events import Kind
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.inference.commands import (
-    Census,
-    Clear,
+    ClearCache,
     Collect,
     Command,
-    Forget,
+    ForgetConversation,
     Generate,
     Quit,
-    Reset,
-    Say,
+    ResetPeak,
     SetLimit,
-    Start,
-    Stop,
+    StartWorkload,
+    StopWorkload,
+    SubmitPrompt,
+    TakeCensus,
 )
-from mlxtop.inference.controller import Knobs
+from mlxtop.inference.controller import AllocatorController
 from mlxtop.inference.failure import explain
 from mlxtop.inference.generation import Generation, encode, kv_cache, stream
 from mlxtop.inference.loading import load
@@ -94,9 +94,9 @@ class Engine(threading.Thread):
         self._at_rest: list[SetLimit] = []
         """Limits that are set when the present generation is over."""
         self._mx: Any = None
-        self._knobs: Any = None
+        self._controller: Any = None
 
-    def send(self, command: Command) -> None:
+    def submit(self, command: Command) -> None:
         """Asks for `command`; returns at once."""
         self._inbox.put(command)
 
@@ -129,10 +129,10 @@ class Engine(threading.Thread):
         self._emit(Kind.PHASE, phase="load")
         self._mx = backend.load()
         self._emit(Kind.FACTS, **device.facts(), model=self.options.name)
-        self._knobs = Knobs(self._emit)
+        self._controller = AllocatorController(self._emit)
         self._ready.set()
         for knob, size in self.options.limits.items():
-            self._knobs.set_limit(SetLimit(knob, size, "flag"))
+            self._controller.set_limit(SetLimit(knob, size, "flag"))
 
     def _live(self) -> None:
         """From loading to the wish to quit."""
@@ -147,8 +147,8 @@ class Engine(threading.Thread):
     def _end(self) -> None:
         """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of ours."""
         self._conversation = self._model = self._tokenizer = None
-        if self._knobs is not None:
-            self._knobs.close()
+        if self._controller is not None:
+            self._controller.close()
         if self._mx is not None:
             self._mx.synchronize()
             self._mx.clear_streams()
@@ -187,7 +187,7 @@ class Engine(threading.Thread):
                 self._attempt("generation", partial(self._generate, wanted.prompt, wanted.options))
                 self._at_work = False
                 while self._at_rest:
-                    self._knobs.set_limit(self._at_rest.pop(0))
+                    self._controller.set_limit(self._at_rest.pop(0))
 
     def _next(self) -> Generate | None:
         """What is generated next: what somebody asked for, else what the workload wants; waits while there is
@@ -222,7 +222,7 @@ class Engine(threading.Thread):
             self._typed = None
         self._emit(Kind.ERROR, message=message, phase=what)
         with suppress(Exception):
-            self._knobs.clear_cache("mlxtop")
+            self._controller.clear_cache("mlxtop")
         return False
 
     def _generate(self, prompt: Prompt, options: Options) -> None:
@@ -283,7 +283,7 @@ class Engine(threading.Thread):
         """Waits with nothing to do until a command gives a reason to go on."""
         self._emit(Kind.PHASE, phase=phase)
         while True:
-            if self._obey(self._inbox.get()):
+            if self._execute(self._inbox.get()):
                 return
 
     def _safe_point(self, loading: bool = False) -> None:
@@ -294,44 +294,44 @@ class Engine(threading.Thread):
         interrupted = False
         while True:
             try:
-                interrupted |= self._obey(self._inbox.get_nowait())
+                interrupted |= self._execute(self._inbox.get_nowait())
             except queue.Empty:
                 break
         if self._quit or (interrupted and not loading):
             raise _Interrupted
 
-    def _obey(self, command: Command) -> bool:
+    def _execute(self, command: Command) -> bool:
         """Carries out one command; True when the present work, or the present rest, ends with it."""
         match command:
             case SetLimit(knob="wired") if self._at_work:
                 # Not under work that is queued; and mlx-lm would put back what it found after us.
                 self._at_rest.append(command)
             case SetLimit():
-                self._knobs.set_limit(command)
-            case Clear(who):
-                self._knobs.clear_cache(who)
-            case Reset(who):
-                self._knobs.reset_peak(who)
+                self._controller.set_limit(command)
+            case ClearCache(who):
+                self._controller.clear_cache(who)
+            case ResetPeak(who):
+                self._controller.reset_peak(who)
             case Collect(who):
-                self._knobs.collect(who)
-            case Census():
-                self._knobs.census()
-            case Forget():
+                self._controller.collect(who)
+            case TakeCensus():
+                self._controller.census()
+            case ForgetConversation():
                 told = "no conversation to forget" if self._conversation is None else "conversation forgotten"
                 self._conversation = None
                 self.counters.kv = 0
                 self._write("log", told)
-            case Say(text):
-                self._hear(text)
+            case SubmitPrompt(text):
+                self._take_prompt(text)
                 return True
             case Generate():
                 self._said = command
                 return True
-            case Start():
+            case StartWorkload():
                 if not self._running:
                     self._running = True
                     return True
-            case Stop():
+            case StopWorkload():
                 self._running = False
                 return True
             case Quit():
@@ -339,7 +339,7 @@ class Engine(threading.Thread):
                 return True
         return False
 
-    def _hear(self, text: str) -> None:
+    def _take_prompt(self, text: str) -> None:
         """A typed prompt is next; `loop` goes on with it, `ramp` and `chat` take it once."""
         self._typed = text
         if self.options.workload == "loop":

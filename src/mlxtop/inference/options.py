@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mlxtop.core.limits import Knob
+from mlxtop.core.limits import LimitName
 from mlxtop.core.units import Size
 
 Workload = Literal["chat", "loop", "ramp"]
@@ -21,7 +21,7 @@ class Options:
     max_tokens: int = 256
     repeat: int = FOREVER
     """How many generations (`loop`) or walks through all lengths (`ramp`)."""
-    limits: dict[Knob, Size] = field(default_factory=dict)
+    limits: dict[LimitName, Size] = field(default_factory=dict)
     max_kv_size: int | None = None
     kv_bits: int | None = None
     prefill_step_size: int = 2048

@@ -29,7 +29,7 @@ from mlxtop import __version__
 from mlxtop.core.parsing import parse_json
 
 PROTOCOL = 1
-LONGEST_WISH = 4_096
+LONGEST_COMMAND = 4_096
 """Bytes of the longest line an agent reads."""
 LONGEST_LINE = 2**20
 """Bytes of the longest line a viewer reads."""

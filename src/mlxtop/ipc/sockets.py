@@ -18,7 +18,7 @@ LONGEST = 100
 """Bytes of a socket's path: macOS takes 103, Linux 107."""
 DAY = 86_400.0
 """Seconds for which a word that nobody heard is kept."""
-WORD_MOST = 2000
+MESSAGE_MOST = 2000
 """Bytes of what an agent leaves for a viewer."""
 
 
@@ -107,7 +107,7 @@ def listens(address: Address) -> bool:
     return False
 
 
-def leave_word(text: str) -> None:
+def leave_message(text: str) -> None:
     """What an agent of a run has to say that no viewer heard, in a file beside its socket: that it could not
     open one, or that its program was over so soon."""
     if os.environ.get("MLXTOP", "1") == "1":
@@ -115,11 +115,11 @@ def leave_word(text: str) -> None:
     with suppress(OSError):
         path = address(os.getpid(), os.environ.get("MLXTOP", "")).removesuffix(SUFFIX) + WORD
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(fd, text.encode(errors="replace")[:WORD_MOST])
+        os.write(fd, text.encode(errors="replace")[:MESSAGE_MOST])
         os.close(fd)
 
 
-def tidy() -> None:
+def remove_stale() -> None:
     """Removes what processes that are gone have left: sockets on which nobody listens, old words and signs.
 
     A process that lives elsewhere, in a container that shares the folder, has another number here: so a
@@ -147,7 +147,7 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def took_part(run: str) -> bool:
+def was_started(run: str) -> bool:
     """Whether a Python of that run was started under watch. Asked once: what says so is removed."""
     found = False
     for _, path in _entries(f"{run}{environment.STARTED}"):
@@ -157,12 +157,12 @@ def took_part(run: str) -> bool:
     return found
 
 
-def words(run: str) -> Iterator[tuple[int, str]]:
+def left_messages(run: str) -> Iterator[tuple[int, str]]:
     """What agents of a run had to say that no viewer heard. Each is told once."""
     for name, path in _entries(f"-{run}{WORD}"):
         with suppress(OSError, ValueError):
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-            text = os.read(fd, WORD_MOST).decode(errors="replace")
+            text = os.read(fd, MESSAGE_MOST).decode(errors="replace")
             os.close(fd)
             os.unlink(path)
             yield int(name.partition("-")[0]), text

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple
 
-from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.units import UNLIMITED
 from mlxtop.mlx import backend
 
-SETTERS: dict[Knob, str] = {
+SETTERS: dict[LimitName, str] = {
     "cache": "set_cache_limit",
     "memory": "set_memory_limit",
     "wired": "set_wired_limit",
@@ -28,10 +28,10 @@ CPU_CACHE_LIMIT = 32 * 2**20
 class Change(NamedTuple):
     """A limit was set: `knob` from `old` to `new` bytes by `who`."""
 
-    knob: Knob
+    knob: LimitName
     old: int
     new: int
-    who: str
+    source: str
 
 
 class Call(NamedTuple):
@@ -39,10 +39,10 @@ class Call(NamedTuple):
 
     name: str
     size: int
-    who: str
+    source: str
 
 
-class Watch:
+class AllocatorHooks:
     """Stands between MLX's setters and whoever calls them, and tells `notice` of every call.
 
     `notice` runs on the caller's thread, right after the call. `remove` puts MLX's own functions back.
@@ -73,7 +73,7 @@ class Watch:
         self._replaced.append((module, name, function))
         setattr(module, name, wrapper)
 
-    def ask(self, fresh: bool = False) -> dict[Knob, int]:
+    def read_limits(self, fresh: bool = False) -> dict[LimitName, int]:
         """The limits now, in bytes, found by setting each once and back where there is no getter.
 
         Call it at rest, on the thread that owns MLX, where nobody else sets them meanwhile. No probe evicts
@@ -81,7 +81,7 @@ class Watch:
         residency sets: it is known where memory is never wired, and in a `fresh` process, in which nobody
         has set it.
         """
-        found: dict[Knob, int] = {"memory": self._memory(), "cache": self._there_and_back("cache")}
+        found: dict[LimitName, int] = {"memory": self._memory(), "cache": self._there_and_back("cache")}
         if fresh or backend.no_wiring() is not None:
             found["wired"] = 0
         return found
@@ -90,7 +90,7 @@ class Watch:
         getter = getattr(self._mx, "get_memory_limit", None)
         return self._there_and_back("memory") if getter is None else int(getter())
 
-    def _there_and_back(self, knob: Knob) -> int:
+    def _there_and_back(self, knob: LimitName) -> int:
         setter = self._setter(knob)
         found = int(setter(UNLIMITED))
         setter(found)
@@ -103,7 +103,7 @@ class Watch:
         self._replaced.clear()
         self._original.clear()
 
-    def set(self, knob: Knob, value: int, who: str) -> Change:
+    def set(self, knob: LimitName, value: int, who: str) -> Change:
         """Sets a limit in the name of `who`. Waits for MLX where MLX waits; raises what MLX raises.
 
         The change tells what MLX took: 0 where nothing is wired, or cached. Set the wired limit at rest only.
@@ -118,11 +118,11 @@ class Watch:
         self._original[name]()
         self._notice(Call(name, size, who))
 
-    def _setter(self, knob: Knob) -> Any:
+    def _setter(self, knob: LimitName) -> Any:
         name = SETTERS[knob]
         return self._original.get(name) or getattr(self._mx, name)
 
-    def _wrap_setter(self, knob: Knob, setter: Any) -> Any:
+    def _wrap_setter(self, knob: LimitName, setter: Any) -> Any:
         @wraps(setter)
         def wrapper(limit: int) -> int:
             old = setter(limit)
@@ -150,14 +150,14 @@ def caller() -> str:
     return f"{'/'.join(parts[-2:])}:{frame.f_lineno}"
 
 
-def taken(knob: Knob, value: int) -> int:
+def taken(knob: LimitName, value: int) -> int:
     """What MLX makes of a limit of `value` bytes: its setters answer, too, where a limit does nothing."""
     if (knob == "wired" and backend.no_wiring()) or (knob == "cache" and not backend.keeps_a_cache()):
         return 0
     return value
 
 
-def defaults(fresh: bool = True) -> dict[Knob, int]:
+def defaults(fresh: bool = True) -> dict[LimitName, int]:
     """What MLX starts with, in bytes, as far as that is known without setting anything.
 
     `fresh`: nobody has set a limit in this process yet. The cache limit of Metal and CUDA is the memory
@@ -166,7 +166,7 @@ def defaults(fresh: bool = True) -> dict[Knob, int]:
     mx, name = backend.load(), backend.name()
     getter = getattr(mx, "get_memory_limit", None) if fresh else None
     memory = _memory_default(name) if getter is None else int(getter())
-    found: dict[Knob, int] = {"wired": 0}
+    found: dict[LimitName, int] = {"wired": 0}
     if memory is not None:
         found["memory"] = memory
     cache = taken("cache", CPU_CACHE_LIMIT) if name == "CPU" else memory
@@ -189,7 +189,7 @@ def _memory_default(name: backend.Name) -> int | None:
     return int(min(1.5 * recommended, 0.95 * memory))
 
 
-def apply(limits: dict[Knob, int]) -> dict[Knob, int]:
+def apply(limits: dict[LimitName, int]) -> dict[LimitName, int]:
     """Sets the given limits at once on the calling thread and returns what each was, in bytes."""
     mx = backend.load()
-    return {knob: int(getattr(mx, SETTERS[knob])(limits[knob])) for knob in KNOBS if knob in limits}
+    return {knob: int(getattr(mx, SETTERS[knob])(limits[knob])) for knob in LIMIT_NAMES if knob in limits}

@@ -13,7 +13,7 @@ from mlxtop.core.errors import MlxtopError
 from mlxtop.core.resample import Level
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.core.text import cell
-from mlxtop.recording.reader import About, Recording
+from mlxtop.recording.reader import Recording, SessionInfo
 
 CHUNK_ROWS = 25_000
 FIRST_CHUNK = 60.0
@@ -43,7 +43,7 @@ def chunks(recording: Recording, session: int) -> Iterator[Level]:
         span = span * 2 if len(found.time) < CHUNK_ROWS else max(FIRST_CHUNK, span / 2)
 
 
-def labels(sessions: Sequence[About]) -> dict[int, str]:
+def labels(sessions: Sequence[SessionInfo]) -> dict[int, str]:
     """What tells each session from the others in a few letters; a second `rank 0` is `rank 0 (2)`."""
     found: dict[int, str] = {}
     for about in sessions:
@@ -124,7 +124,7 @@ def write_parquet(recording: Recording, out: BinaryIO) -> None:
                 writer.write_table(pa.table(list(map(pa.array, columns, schema.types)), schema=schema))
 
 
-def _each(recording: Recording) -> list[tuple[About, str]]:
+def _each(recording: Recording) -> list[tuple[SessionInfo, str]]:
     found = labels(recording.sessions)
     return [(about, found[about.id]) for about in recording.sessions]
 
@@ -148,7 +148,7 @@ def _named(column: "array[int]", names: Sequence[str], nothing: Any) -> list[Any
 # JSON lines
 
 
-def _session_line(about: About, label: str) -> dict[str, Any]:
+def _session_line(about: SessionInfo, label: str) -> dict[str, Any]:
     return {
         "type": "session",
         "session": label,
@@ -165,7 +165,7 @@ def _session_line(about: About, label: str) -> dict[str, Any]:
     }
 
 
-def _lines(recording: Recording, about: About, label: str) -> Iterator[tuple[float, str]]:
+def _lines(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:
     """Samples and events in order of time, each with its moment."""
     events = (
         (event.time, _json(_event_line(event.time, event.kind.value, event.data, label)))
@@ -178,7 +178,7 @@ def _event_line(time: float, kind: str, data: Any, label: str) -> dict[str, Any]
     return {"type": "event", "session": label, "time": round(time, 6), "kind": kind, **data}
 
 
-def _samples(recording: Recording, about: About, label: str) -> Iterator[tuple[float, str]]:
+def _samples(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:
     # One format for all: `json.dumps` of ten million objects takes minutes.
     fields = ",".join(f'"{name}":%s' for name in Sample._fields)
     form = '{"type":"sample","session":' + _json(label).replace("%", "%%") + "," + fields + "}"

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 from mlxtop.core.history import WIDTHS
-from mlxtop.core.resample import Columns, cut
+from mlxtop.core.resample import Columns, resample
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
-from mlxtop.recording.reader import About, Recording
+from mlxtop.recording.reader import Recording, SessionInfo
 
 MOST_RAW = 40_000
 """Samples that are looked at for one picture; beyond that, buckets of a second are."""
@@ -19,7 +19,7 @@ class RecordedHistory:
     """The samples of one recorded session, as `core.history.History` gives them, up to `now()`: where the
     playhead stands, or the end."""
 
-    def __init__(self, recording: Recording, about: About, now: Callable[[], float]) -> None:
+    def __init__(self, recording: Recording, about: SessionInfo, now: Callable[[], float]) -> None:
         self._recording = recording
         self._id = about.id
         self._interval = about.interval
@@ -60,7 +60,7 @@ class RecordedHistory:
         hold = max(2.5 * self._interval, width, WIDTHS[level - 1] if level else 0.0)
         end = min(start + width * count, until + 1e-6)
         rows = self._recording.rows(self._id, level, start - hold, end)
-        return cut(rows, start, width, count, hold=hold, gauges=gauges, counters=counters)
+        return resample(rows, start, width, count, hold=hold, gauges=gauges, counters=counters)
 
     def _pick(self, width: float, count: int) -> int:
         """The finest level with at most ten rows a column, or as many samples as can be looked at."""

@@ -32,7 +32,7 @@ UNBOUNDED = 2**62
 HOLES_TOLD = 5
 
 
-class About(NamedTuple):
+class SessionInfo(NamedTuple):
     """What a recording says of one session; see `schema.py`."""
 
     id: int
@@ -48,11 +48,11 @@ class About(NamedTuple):
     facts: dict[str, Any]
 
 
-SESSION = f"{', '.join(About._fields[1:])}, until"
+SESSION = f"{', '.join(SessionInfo._fields[1:])}, until"
 EVENT, TEXT = "session, time, kind, data", "session, time, who, text"
 
 
-class Hole(NamedTuple):
+class Gap(NamedTuple):
     """Samples of a session that are in the file no more: from after `start` to before `end`, in seconds."""
 
     session: int
@@ -67,7 +67,7 @@ class Hole(NamedTuple):
         return f"between {format_clock(self.start)} and {format_clock(self.end)}"
 
 
-class Said(NamedTuple):
+class TranscriptLine(NamedTuple):
     """A line that was recorded as text."""
 
     time: float
@@ -85,7 +85,7 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
-        self.holes: list[Hole] = []
+        self.holes: list[Gap] = []
         """What `check` found to be missing."""
         self.broken: frozenset[tuple[Any, ...]] = frozenset()
         """Sessions and levels whose blocks are not all there."""
@@ -94,7 +94,7 @@ class Recording:
         self._database, self._version = _open(path)
         self._table = Table(self._database, self._version, self._spoil, lambda e: _damaged(path, e))
         self.about = dict(self._table.all("about", "name, value"))
-        self.sessions: list[About] = []
+        self.sessions: list[SessionInfo] = []
         problem: Exception | None = None
         for *line, _until in self._table.by_id("session", SESSION):
             try:
@@ -230,23 +230,23 @@ class Recording:
                 hole for about in self.sessions for hole in self._check(about.id, until.get(about.id))
             ]
 
-    def _check(self, session: int, until: Any) -> Iterator[Hole]:
+    def _check(self, session: int, until: Any) -> Iterator[Gap]:
         before: float | None = None
         chained = self._version >= 2
         for row in self._table.blocks(session, 0, float("-inf"), float("inf")):
             if not self._is_readable(session, row):
                 self._spoil("block", session, 0, row.start)
                 if not chained:
-                    yield Hole(session, _number(row.start, float), _number(row.end, float))
+                    yield Gap(session, _number(row.start, float), _number(row.end, float))
                 continue
             if chained and row.after != before:
-                yield Hole(session, before or 0.0, row.start)
+                yield Gap(session, before or 0.0, row.start)
             before = row.end
         if isinstance(until, float) and isfinite(until) and (before is None or before < until):
-            yield Hole(session, before or 0.0, until)
+            yield Gap(session, before or 0.0, until)
             before = until
         if loses_commits(self.path):
-            yield Hole(session, before or 0.0, float("inf"))
+            yield Gap(session, before or 0.0, float("inf"))
 
     def _check_buckets(self, session: int) -> None:
         for level in LEVELS:
@@ -311,10 +311,10 @@ class Recording:
                 found.append(event)
         return found
 
-    def said(self, session: int) -> list[Said]:
+    def transcript(self, session: int) -> list[TranscriptLine]:
         """What was recorded as text."""
         return [
-            Said(_number(time, float), str(who), str(text))
+            TranscriptLine(_number(time, float), str(who), str(text))
             for _, of, time, who, text in self._table.by_id("text", TEXT)
             if of == session
         ]
@@ -374,9 +374,9 @@ def _damaged(path: Path, error: Exception) -> RecordingError:
     return RecordingError(f"{path} is damaged and cannot be read ({why}).")
 
 
-def _about(line: tuple[Any, ...]) -> About:
+def _about(line: tuple[Any, ...]) -> SessionInfo:
     """Raises `ValueError` or `TypeError` for what is no session."""
-    about = About(*line)
+    about = SessionInfo(*line)
     command = parse_json(about.command)  # type: ignore[arg-type]  # JSON still
     facts = _mapping(parse_json(about.facts))  # type: ignore[arg-type]
     texts = (about.title, about.label, about.steps_are, about.footprint_kind)

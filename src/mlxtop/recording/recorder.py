@@ -229,6 +229,9 @@ class Recorder(threading.Thread):
             return self.path.stat().st_ino == self._inode
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except PermissionError:
+            # Nobody can tell; what is open is written on.
+            return True
 
     def _collect(self) -> None:
         while True:
@@ -255,7 +258,6 @@ class Recorder(threading.Thread):
             self._database.execute("BEGIN")
             written = [self._write(track, last) for track in tracks]
             self._database.execute("COMMIT")
-            self.size = sum(part.stat().st_size for part in _parts(self.path) if part.exists())
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
             return
@@ -266,12 +268,18 @@ class Recorder(threading.Thread):
                 for _ in range(items):
                     self._lose(track.waiting.popleft())
             return
+        self._read_size()
         self._keep_first(tracks)
         for track, state, items in zip(tracks, written, count, strict=True):
             track.written = state
             for _ in range(items):
                 track.waiting.popleft()
         self._recover()
+
+    def _read_size(self) -> None:
+        # What is committed stays committed where the file cannot be looked at.
+        with suppress(OSError):
+            self.size = sum(part.stat().st_size for part in _parts(self.path) if part.exists())
 
     def _keep_first(self, tracks: Sequence[_Track]) -> None:
         """What says which sessions there are goes into the database itself: of a log that is damaged all is

@@ -8,13 +8,13 @@ from mlxtop.core.sample import GAUGES, UNKNOWN
 from mlxtop.core.text import one_line
 from mlxtop.report.sections import phase_colour
 from mlxtop.report.series import steps_of, ticks
-from mlxtop.report.session_summary import Story
+from mlxtop.report.session_summary import SessionSummary
 
 LONGEST = 300
 """Letters of what is said of an event."""
 
 
-def drawn(each: Story) -> dict[str, Any]:
+def chart_data(each: SessionSummary) -> dict[str, Any]:
     """A session as `chart.js` reads it: times are the page's, columns are written as differences."""
     trace, offset = each.trace, each.offset
     lo, hi = {}, {}

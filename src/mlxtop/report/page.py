@@ -11,10 +11,10 @@ from mlxtop.core.units import format_size, format_span
 from mlxtop.recording.export import labels
 from mlxtop.recording.reader import Recording
 from mlxtop.report import sections
-from mlxtop.report.chart_data import drawn
+from mlxtop.report.chart_data import chart_data
 from mlxtop.report.markup import Safe, joined, size, table, tag
 from mlxtop.report.sections import clock
-from mlxtop.report.session_summary import Story, story
+from mlxtop.report.session_summary import SessionSummary, summarize
 
 SIGN = '<meta name="generator" content="mlxtop '
 """What a page of ours has in its head."""
@@ -26,13 +26,14 @@ def page(recording: Recording) -> str:
     began = min(about.started for about in recording.sessions)
     count = len(recording.sessions)
     stories = [
-        story(recording, about, names[about.id], about.started - began, count) for about in recording.sessions
+        summarize(recording, about, names[about.id], about.started - began, count)
+        for about in recording.sessions
     ]
     data = {
         "began": began,
         "end": max(each.end for each in stories),
         "top": max(max(each.trace.hi["total"], default=0) for each in stories),
-        "sessions": [drawn(each) for each in stories],
+        "sessions": [chart_data(each) for each in stories],
     }
     return Template(_file("page.html")).substitute(
         version=__version__,
@@ -51,7 +52,7 @@ def _file(name: str) -> str:
     return (files("mlxtop.report") / name).read_text(encoding="utf-8")
 
 
-def _title(recording: Recording, stories: list[Story]) -> str:
+def _title(recording: Recording, stories: list[SessionSummary]) -> str:
     title = stories[0].about.title
     return f"{title} and {len(stories) - 1} more" if len(stories) > 1 else title or recording.path.name
 
@@ -59,7 +60,7 @@ def _title(recording: Recording, stories: list[Story]) -> str:
 # The page
 
 
-def _body(recording: Recording, stories: list[Story]) -> Safe:
+def _body(recording: Recording, stories: list[SessionSummary]) -> Safe:
     several = len(stories) > 1
     parts = [_head(recording, stories)]
     if several:
@@ -72,7 +73,7 @@ def _body(recording: Recording, stories: list[Story]) -> Safe:
     return joined(parts)
 
 
-def _head(recording: Recording, stories: list[Story]) -> Safe:
+def _head(recording: Recording, stories: list[SessionSummary]) -> Safe:
     first = stories[0]
     span = max(each.end for each in stories)
     began = clock(min(each.about.started for each in stories))
@@ -88,7 +89,7 @@ def _head(recording: Recording, stories: list[Story]) -> Safe:
     )
 
 
-def _overview(stories: list[Story]) -> Safe:
+def _overview(stories: list[SessionSummary]) -> Safe:
     rows = []
     for each in stories:
         last = each.last
@@ -103,7 +104,7 @@ def _overview(stories: list[Story]) -> Safe:
     return table(["session", "active", "cache", "total", "peak", "verdict"], rows)
 
 
-def _timeline(stories: list[Story]) -> Safe:
+def _timeline(stories: list[SessionSummary]) -> Safe:
     buttons = (
         ("whole", "whole"), ("in", "+"), ("out", "−"), ("left", "◀"), ("right", "▶"),
     )  # fmt: skip
@@ -135,7 +136,7 @@ def _timeline(stories: list[Story]) -> Safe:
     )
 
 
-def _resolution(stories: list[Story]) -> str:
+def _resolution(stories: list[SessionSummary]) -> str:
     widths = {each.trace.width for each in stories}
     told = (
         "Each sample is drawn as it was taken."
@@ -150,7 +151,7 @@ def _resolution(stories: list[Story]) -> str:
     )
 
 
-def _session(each: Story, several: bool) -> Safe:
+def _session(each: SessionSummary, several: bool) -> Safe:
     parts = [tag("h2", each.label), sections.verdicts(each), sections.key_figures(each)] if several else []
     parts += [
         tag("h2", "Growth"), sections.growth(each),

@@ -7,13 +7,13 @@ from typing import Any
 
 from mlxtop.core.census import PARTS
 from mlxtop.core.events import Event, Kind
-from mlxtop.core.limits import KNOBS, MLX_DEFAULT, cache_ceiling
+from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, cache_ceiling
 from mlxtop.core.machine import System, course, from_told
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import format_clock, format_delta, format_size, format_span
 from mlxtop.report.markup import Safe, delta, joined, moment, number, size, table, tag
 from mlxtop.report.series import often, settled
-from mlxtop.report.session_summary import LOADED, Story, Stretch
+from mlxtop.report.session_summary import LOADED, Interval, SessionSummary
 
 GAINS = ("active", "cache", "total", "peak", "footprint")
 MOST_EVENTS = 40
@@ -29,7 +29,7 @@ NAMES = {
 CALM = {"steady": "calm", "not enough data": "open"}
 
 
-def verdicts(story: Story) -> Safe:
+def verdicts(story: SessionSummary) -> Safe:
     """What mlxtop makes of the session, the most important first."""
     if story.diagnosis is None:
         return tag("p", "Nothing was sampled.", class_="quiet")
@@ -53,7 +53,7 @@ def verdicts(story: Story) -> Safe:
     return joined(found)
 
 
-def key_figures(story: Story) -> Safe:
+def key_figures(story: SessionSummary) -> Safe:
     """The counters at the end, as large figures."""
     if story.last is None:
         return Safe()
@@ -70,7 +70,7 @@ def key_figures(story: Story) -> Safe:
     return tag("dl", *tiles, class_="tiles")
 
 
-def growth(story: Story) -> Safe:
+def growth(story: SessionSummary) -> Safe:
     """Start, end, growth, in the form of mlx-swift's guide, for the whole and from mark to mark."""
     if story.whole is None:
         return tag("p", "There are too few samples to tell a growth.", class_="quiet")
@@ -82,7 +82,7 @@ def growth(story: Story) -> Safe:
     return joined(parts)
 
 
-def _stretch(stretch: Stretch, name: str, steps_are: str, done: bool) -> Safe:
+def _stretch(stretch: Interval, name: str, steps_are: str, done: bool) -> Safe:
     """`done`: there are generations in the recording."""
     heads = ["", stretch.start.name, stretch.end.name, "growth", "per minute"]
     if done:
@@ -104,7 +104,7 @@ def _stretch(stretch: Stretch, name: str, steps_are: str, done: bool) -> Safe:
     return tag("h3", ", ".join(told)) + table(heads, rows, "growth")
 
 
-def phases(story: Story) -> Safe:
+def phases(story: SessionSummary) -> Safe:
     """What each phase came to: where the peak was."""
     named = sorted(story.stays.items(), key=lambda pair: -pair[1].peak)[:20]
     rows = []
@@ -132,18 +132,18 @@ def phase_colour(name: str) -> str:
     return "load" if name == "start" else "own"
 
 
-def limits(story: Story) -> Safe:
+def limits(story: SessionSummary) -> Safe:
     """MLX's limits as they stood at the end, who set each, and how often it was changed."""
     changes = Counter(e.data["knob"] for e in story.events if e.kind is Kind.LIMIT and not settled(e))
     rows = []
-    for knob in KNOBS:
+    for knob in LIMIT_NAMES:
         limit = story.state.limits[knob]
         default = size(limit.default)
         rows.append(
             [
                 tag("th", knob, scope="row"),
                 size(limit.value),
-                limit.who or "—",
+                limit.source or "—",
                 default,
                 number(f"{changes[knob]:,}"),
             ]
@@ -174,7 +174,7 @@ def limits(story: Story) -> Safe:
     return table(["limit", "at the end", "set by", MLX_DEFAULT, "changes"], rows)
 
 
-def census(story: Story) -> Safe:
+def census(story: SessionSummary) -> Safe:
     """The last count of live arrays, where somebody asked for one."""
     found = story.state.census
     if found is None:
@@ -220,7 +220,7 @@ def census(story: Story) -> Safe:
     )
 
 
-def events(story: Story) -> Safe:
+def events(story: SessionSummary) -> Safe:
     """How often what happened, and the events themselves, a bounded number of each kind."""
     counts = Counter({kind: story.timeline.count(kind) for kind in Kind if kind not in UNLISTED})
     counts[Kind.LIMIT] -= sum(often(event) for event in story.events if settled(event))
@@ -236,7 +236,7 @@ def events(story: Story) -> Safe:
     return joined(parts)
 
 
-def _listed(story: Story, events: list[Event]) -> Safe:
+def _listed(story: SessionSummary, events: list[Event]) -> Safe:
     listed, left_out = _bounded(events)
     rows = [
         [
@@ -250,7 +250,7 @@ def _listed(story: Story, events: list[Event]) -> Safe:
     return table(["time", "event", ""], rows, "events") + note if rows else Safe()
 
 
-def _routine(story: Story, kind: Kind) -> str:
+def _routine(story: SessionSummary, kind: Kind) -> str:
     count = story.timeline.routine[kind]
     return f" ({count:,} by mlx-lm, as it always does)" if count else ""
 
@@ -284,7 +284,7 @@ def clock(seconds: float) -> str:
         return "—"
 
 
-def ended(story: Story) -> str:
+def ended(story: SessionSummary) -> str:
     """How the session ended, as far as the recording knows."""
     errors = [e for e in story.events if e.kind is Kind.ERROR and e.data.get("phase") == "ended"]
     if errors:
@@ -298,7 +298,7 @@ def ended(story: Story) -> str:
     return "the recording ends while it runs"
 
 
-def facts(story: Story) -> Safe:
+def facts(story: SessionSummary) -> Safe:
     """The program, the machine and the versions, a name and a value each."""
     about, f, every = story.about, story.about.facts, format_span(story.about.interval)
     parts: dict[str, Sequence[str | None]] = {
@@ -318,7 +318,7 @@ def facts(story: Story) -> Safe:
     return tag("dl", *cells, class_="facts")
 
 
-def machine(story: Story) -> Safe:
+def machine(story: SessionSummary) -> Safe:
     """The machine's own memory over the recording, where it was told: first, last, worst."""
     found = course(from_told(event.data) for event in story.events if event.kind is Kind.SYSTEM)
     if found is None:

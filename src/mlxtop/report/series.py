@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from mlxtop.core.events import Event, Kind
 from mlxtop.core.history import WIDTHS
-from mlxtop.core.resample import Level, cut
+from mlxtop.core.resample import Level, resample
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN
 from mlxtop.core.units import UNLIMITED
-from mlxtop.recording.reader import About, Recording
+from mlxtop.recording.reader import Recording, SessionInfo
 
 MOST_COLUMNS = 4_000
 LEAST_COLUMNS = 600
@@ -27,7 +27,7 @@ MOST_TICKS = 200
 TICKED = (Kind.LIMIT, Kind.CLEAR, Kind.RESET, Kind.COLLECT, Kind.MARK, Kind.BUDGET, Kind.ERROR)
 
 
-class Trace(NamedTuple):
+class Series(NamedTuple):
     """A session cut for the timeline. Times are seconds since the session began, sizes bytes."""
 
     width: float
@@ -40,11 +40,11 @@ class Trace(NamedTuple):
     """Steps a second of work."""
 
 
-def trace(recording: Recording, about: About, sessions: int) -> Trace:
+def series(recording: Recording, about: SessionInfo, sessions: int) -> Series:
     """The whole session in at most `MOST_COLUMNS` columns, fewer where `sessions` share a page."""
     first, last = recording.first(about.id), recording.last(about.id)
     if first is None or last is None:
-        return Trace(0.0, [], {name: [] for name in GAUGES}, {name: [] for name in GAUGES}, [])
+        return Series(0.0, [], {name: [] for name in GAUGES}, {name: [] for name in GAUGES}, [])
     count, most = recording.count(about.id), max(LEAST_COLUMNS, MOST_COLUMNS // sessions)
     end = last.time + 1e-6
     hold = max(2.5 * about.interval, HOLD)
@@ -55,9 +55,9 @@ def trace(recording: Recording, about: About, sessions: int) -> Trace:
     start = floor(first.time / width) * width
     columns = int((last.time - start) // width) + 1
     rows = recording.rows(about.id, level, start, end)
-    found = cut(rows, start, width, columns, max(hold, width), GAUGES, ("steps", "decode"))
+    found = resample(rows, start, width, columns, max(hold, width), GAUGES, ("steps", "decode"))
     times = [start + width * (i + 0.5) for i in range(columns)]
-    return Trace(width, times, found.lo, found.hi, _speed(found.last["steps"], found.last["decode"]))
+    return Series(width, times, found.lo, found.hi, _speed(found.last["steps"], found.last["decode"]))
 
 
 def _width(least: float, fine: bool) -> float:
@@ -68,7 +68,7 @@ def _width(least: float, fine: bool) -> float:
     return -(-least // widest) * widest
 
 
-def _as_they_are(rows: Level, hold: float) -> Trace:
+def _as_they_are(rows: Level, hold: float) -> Series:
     """Each sample a column, with an empty one where samples are missing."""
     gauges = {name: [int(v) for v in column] for name, column in zip(GAUGES, rows.lo, strict=True)}
     last = dict(zip(COUNTERS, rows.last, strict=True))
@@ -79,7 +79,7 @@ def _as_they_are(rows: Level, hold: float) -> Trace:
             speed.insert(i, None)
             for column in gauges.values():
                 column.insert(i, UNKNOWN)
-    return Trace(0.0, times, gauges, gauges, speed)
+    return Series(0.0, times, gauges, gauges, speed)
 
 
 def _speed(steps: Sequence[int], decode: Sequence[int]) -> list[float | None]:

@@ -15,8 +15,8 @@ from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.recording.export import chunks
 from mlxtop.recording.history import LAST_WORDS, RecordedHistory
-from mlxtop.recording.reader import About, Recording
-from mlxtop.report.series import Runs, Trace, trace
+from mlxtop.recording.reader import Recording, SessionInfo
+from mlxtop.report.series import Runs, Series, series
 
 MOST_MARKS = 20
 """Marks that growth is shown between; of more, the first and the last."""
@@ -35,7 +35,7 @@ class Point(NamedTuple):
     steps: int
 
 
-class Stretch(NamedTuple):
+class Interval(NamedTuple):
     """Growth from one moment to another."""
 
     start: Point
@@ -62,7 +62,7 @@ class Stretch(NamedTuple):
 
 
 @dataclass
-class Stay:
+class PhaseStats:
     """One phase in figures: bytes, seconds."""
 
     times: int = 0
@@ -76,10 +76,10 @@ class Stay:
 
 
 @dataclass
-class Story:
+class SessionSummary:
     """One session, ready to be told. `offset` is the page's time when the session's clock stood at 0."""
 
-    about: About
+    about: SessionInfo
     label: str
     offset: float
     phases: list[str]
@@ -89,20 +89,20 @@ class Story:
     first: Sample | None
     last: Sample | None
     count: int
-    trace: Trace
+    trace: Series
     runs: list[tuple[float, int]]
-    stays: dict[int, Stay]
-    whole: Stretch | None
-    stretches: list[Stretch]
+    stays: dict[int, PhaseStats]
+    whole: Interval | None
+    stretches: list[Interval]
     """Between marks that follow each other; empty where there is no mark in between."""
     diagnosis: Diagnosis | None
 
     @property
-    def since(self) -> Stretch | None:
+    def since(self) -> Interval | None:
         """From when the model was last loaded to the end; the whole where nothing tells of that."""
         for stretch in reversed(self.stretches):
             if stretch.start.name == LOADED and self.whole:
-                return Stretch(stretch.start, self.whole.end, self.whole.generations)
+                return Interval(stretch.start, self.whole.end, self.whole.generations)
         return self.whole
 
     @property
@@ -118,7 +118,9 @@ class Story:
         return self.last.time - self.first.time if self.first and self.last else 0.0
 
 
-def story(recording: Recording, about: About, label: str, offset: float, sessions: int) -> Story:
+def summarize(
+    recording: Recording, about: SessionInfo, label: str, offset: float, sessions: int
+) -> SessionSummary:
     """Reads a session once from end to end: some 2 µs a sample."""
     timeline, state, events = Timeline(kept=None), State(facts=about.facts), []
     for event in recording.events(about.id):
@@ -134,20 +136,24 @@ def story(recording: Recording, about: About, label: str, offset: float, session
             events.append(event)
     phases = recording.phases(about.id)
     first, last = recording.first(about.id), recording.last(about.id)
-    cut = trace(recording, about, sessions)
+    cut = series(recording, about, sessions)
     runs = Runs(cut.times, cut.width)
-    stays = visit(chunks(recording, about.id), runs)
-    points = moments(recording, about, events, first, last)
+    stays = phase_stats(chunks(recording, about.id), runs)
+    points = checkpoints(recording, about, events, first, last)
     between = [_stretch(a, b, events) for a, b in pairwise(points)]
-    return Story(
+    return SessionSummary(
         about, label, offset, phases, events, timeline, state, first, last, recording.count(about.id), cut,
         runs.close(), stays, _stretch(points[0], points[-1], events) if len(points) > 1 else None,
         between if len(between) > 1 else [], _verdict(recording, about, timeline, state, phases),
     )  # fmt: skip
 
 
-def moments(
-    recording: Recording, about: About, events: Sequence[Event], first: Sample | None, last: Sample | None
+def checkpoints(
+    recording: Recording,
+    about: SessionInfo,
+    events: Sequence[Event],
+    first: Sample | None,
+    last: Sample | None,
 ) -> list[Point]:
     """The first sample, the marks, the last sample; the mark that mlxtop sets at the start is the first."""
     if first is None or last is None:
@@ -176,14 +182,14 @@ def _point(name: str, sample: Sample, time: float, exact: dict[str, int]) -> Poi
     return Point(name, time, known, sample.steps)
 
 
-def _stretch(start: Point, end: Point, events: Iterable[Event]) -> Stretch:
+def _stretch(start: Point, end: Point, events: Iterable[Event]) -> Interval:
     done = (e for e in events if e.kind is Kind.GENERATION and start.time < e.time <= end.time)
-    return Stretch(start, end, sum(1 for _ in done))
+    return Interval(start, end, sum(1 for _ in done))
 
 
-def visit(samples: Iterable[Level], runs: Runs) -> dict[int, Stay]:
+def phase_stats(samples: Iterable[Level], runs: Runs) -> dict[int, PhaseStats]:
     """Every phase in figures, over all samples, and its runs into `runs`."""
-    found: dict[int, Stay] = {}
+    found: dict[int, PhaseStats] = {}
     now, since, before = -1, 0.0, (0, 0, 0)
     for chunk in samples:
         gauges = dict(zip(GAUGES, chunk.lo, strict=True))
@@ -191,7 +197,7 @@ def visit(samples: Iterable[Level], runs: Runs) -> dict[int, Stay]:
         start = 0
         for phase, run in groupby(last["phase"]):
             end = start + sum(1 for _ in run)
-            stay = found.setdefault(phase, Stay())
+            stay = found.setdefault(phase, PhaseStats())
             if phase != now:
                 _leave(found, runs, now, since, chunk.time[start])
                 now, since, stay.times = phase, chunk.time[start], stay.times + 1
@@ -210,14 +216,14 @@ def visit(samples: Iterable[Level], runs: Runs) -> dict[int, Stay]:
     return found
 
 
-def _leave(found: dict[int, Stay], runs: Runs, phase: int, since: float, over: float) -> None:
+def _leave(found: dict[int, PhaseStats], runs: Runs, phase: int, since: float, over: float) -> None:
     if phase in found:
         found[phase].seconds += over - since
         runs.add(since, over, phase)
 
 
 def _verdict(
-    recording: Recording, about: About, timeline: Timeline, state: State, phases: Sequence[str]
+    recording: Recording, about: SessionInfo, timeline: Timeline, state: State, phases: Sequence[str]
 ) -> Diagnosis | None:
     """What there is to say at the end of a session; `None` without a sample."""
     history = RecordedHistory(recording, about, lambda: inf)

@@ -19,7 +19,7 @@ from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages, peer
 from mlxtop.sessions.messages import Hello, Refused
 from mlxtop.sessions.remote import RemoteSession
-from mlxtop.sessions.session import Stranger
+from mlxtop.sessions.session import UnattachedProcess
 from mlxtop.system import footprint, self_usage
 from mlxtop.system.processes import is_alive
 
@@ -34,7 +34,7 @@ OUTBOX_MOST = 2**20
 Role = Literal["look", "watch"]
 
 
-class Link:
+class Connection:
     """One connection to an agent: its bytes, and the session they make once it has said who it is."""
 
     def __init__(self, address: Address, sock: socket.socket) -> None:
@@ -83,7 +83,7 @@ class Link:
                 del self._outbox[: self.socket.send(self._outbox)]
 
 
-class AgentFleet(threading.Thread):
+class AgentClient(threading.Thread):
     """Connects to every agent that `find` names, and keeps a session of each. See `session.protocol.Fleet`.
 
     `role` is `watch` to control the programs, `look` to see them only. `joined(session)` is told of each
@@ -109,7 +109,7 @@ class AgentFleet(threading.Thread):
         self._role: Role = role
         self._joined = joined
         self._own_memory = footprint.reader()()
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, Connection] = {}
         self._members: tuple[RemoteSession, ...] = ()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
@@ -124,13 +124,13 @@ class AgentFleet(threading.Thread):
         # A process that imports MLX and never makes an array is no member: `mlx.launch` is one.
         return tuple(m for m in self._members if m.state.run_peak > 0)
 
-    def strangers(self) -> tuple[Stranger, ...]:
+    def unattached(self) -> tuple[UnattachedProcess, ...]:
         return ()
 
-    def news(self) -> str:
+    def status(self) -> str:
         return self.problem or ""
 
-    def say(self, text: str) -> None: ...
+    def send_input(self, text: str) -> None: ...
 
     # Life
 
@@ -168,8 +168,8 @@ class AgentFleet(threading.Thread):
                 look_at = now + LOOK_EVERY
                 if now >= find_at or not self._links:
                     find_at = now + FIND_EVERY
-                    self.look_for_new()
-                self.look()
+                    self.find_agents()
+                self.poll()
             read = False
             for key, _ in self._selector.select(max(0.0, look_at - time.monotonic())):
                 if key.data is None:
@@ -183,7 +183,7 @@ class AgentFleet(threading.Thread):
                     link.flush()
             if read:
                 time.sleep(GATHER)
-        self.look()
+        self.poll()
         for link in self._links.values():
             link.flush()
 
@@ -204,12 +204,12 @@ class AgentFleet(threading.Thread):
             self.changed.wait(0.05)
         self.stop()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Called on the fleet's thread every `LOOK_EVERY` seconds: what else there is to look after."""
 
     # Connections
 
-    def look_for_new(self) -> None:
+    def find_agents(self) -> None:
         """Connects to agents that have come."""
         for address in self._find():
             if address.path not in self._links:
@@ -229,24 +229,24 @@ class AgentFleet(threading.Thread):
             sock.close()
             return
         sock.setblocking(False)
-        link = Link(address, sock)
+        link = Connection(address, sock)
         self._links[address.path] = link
         self._selector.register(sock, selectors.EVENT_READ, link)
 
-    def _read(self, link: Link) -> None:
+    def _read(self, link: Connection) -> None:
         try:
             messages = link.read()
             for message in messages or ():
-                self._take(link, message)
+                self._handle_message(link, message)
         except Exception as error:
             # Whatever it was, it came from this agent: the others go on.
             why = one_line(shortened(f"{type(error).__name__}: {error}", 120))
-            self._lose(link, f"its agent sent what mlxtop does not understand ({why})")
+            self._disconnect(link, f"its agent sent what mlxtop does not understand ({why})")
             return
         if messages is None:
-            self._lose(link, None)
+            self._disconnect(link, None)
 
-    def _take(self, link: Link, message: dict[str, Any]) -> None:
+    def _handle_message(self, link: Connection, message: dict[str, Any]) -> None:
         if link.session is None and message["type"] == "hello":
             why = messages.disagreement(message)
             if why is not None:
@@ -260,11 +260,11 @@ class AgentFleet(threading.Thread):
                 link.session.refuse(link.refused)
             self.changed.set()
         elif link.session is not None and found is not None:
-            link.session.take(found)
+            link.session.handle_message(found)
         elif isinstance(found, Hello):
-            self._greet(link, found)
+            self._accept_hello(link, found)
 
-    def _greet(self, link: Link, hello: Hello) -> None:
+    def _accept_hello(self, link: Connection, hello: Hello) -> None:
 
         def send(data: bytes) -> None:
             link.put(data)
@@ -279,7 +279,7 @@ class AgentFleet(threading.Thread):
             self.changed.set()
             return
         link.session = self.session(hello, send, peer.process(link.socket, hello.pid))
-        self._tell_apart(link.session)
+        self._number_uniquely(link.session)
         send(protocol.hello(self._role))
         self._members = tuple(sorted((*self._members, link.session), key=_order))
         if self._joined:
@@ -297,7 +297,7 @@ class AgentFleet(threading.Thread):
             process=process,
         )
 
-    def _tell_apart(self, session: RemoteSession) -> None:
+    def _number_uniquely(self, session: RemoteSession) -> None:
         """Gives a session another number where one that runs has it: on two machines they may be the same."""
         taken = {member.pid for member in self._members}
         if not any(member.ended is None and member.pid == session.pid for member in self._members):
@@ -305,7 +305,7 @@ class AgentFleet(threading.Thread):
         number = next(n for n in count(2) if -n not in taken)
         session.pid, session.label = -number, f"{session.label} ({number})"
 
-    def _lose(self, link: Link, why: str | None) -> None:
+    def _disconnect(self, link: Connection, why: str | None) -> None:
         with suppress(KeyError, ValueError):
             self._selector.unregister(link.socket)
         link.socket.close()
@@ -336,12 +336,12 @@ def remove_stale(address: Address) -> None:
             Path(address.path).unlink()
 
 
-def everyone() -> Iterable[Address]:
+def all_addresses() -> Iterable[Address]:
     """All agents of this user on this machine."""
     return list(sockets.addresses())
 
 
-def _name(link: Link) -> str:
+def _name(link: Connection) -> str:
     """What to call an agent that was not heard of yet."""
     return f"Process {link.address.pid}" if link.address.pid else one_line(link.address.path)
 

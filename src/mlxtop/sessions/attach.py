@@ -15,7 +15,7 @@ from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
 from mlxtop.ipc import sockets
 from mlxtop.ipc.sockets import Address
-from mlxtop.sessions.agent_client import AgentFleet, Link
+from mlxtop.sessions.agent_client import AgentClient, Connection
 from mlxtop.sessions.messages import Hello
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.tail import Tail
@@ -39,7 +39,7 @@ boot.start(late=True)
 opens its socket where this mlxtop looks."""
 
 
-class AttachFleet(AgentFleet):
+class AttachFleet(AgentClient):
     """The sessions of the agents at `addresses`, with a program's output where `mlxtop run` left a log."""
 
     def __init__(
@@ -56,18 +56,18 @@ class AttachFleet(AgentFleet):
         found, self._waiting = self._waiting, []
         return found
 
-    def _greet(self, link: Link, hello: Hello) -> None:
-        super()._greet(link, hello)
-        self.look()
+    def _accept_hello(self, link: Connection, hello: Hello) -> None:
+        super()._accept_hello(link, hello)
+        self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         for session in self._members:
             if session not in self.everyone and session.log is not None:
                 with suppress(OSError):
                     self._tails[session] = Tail(Path(session.log), OUTPUT_BACK)
         self.everyone = self._members
         for session, tail in self._tails.items():
-            tail.look(session.transcript)
+            tail.poll(session.transcript)
 
 
 def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None = None) -> AttachFleet:
@@ -99,7 +99,7 @@ def check(which: Sequence[str]) -> None:
         if (pid := whole(name)) is None:
             _socket(name)
         else:
-            _look(pid)
+            _find_agent(pid)
 
 
 def _socket(path: str) -> Address:
@@ -111,21 +111,21 @@ def _socket(path: str) -> Address:
     return Address(0, "", path)
 
 
-def _look(pid: int) -> tuple[Address | None, int | None]:
+def _find_agent(pid: int) -> tuple[Address | None, int | None]:
     """The agent that process `pid` has, and the process's user if that is another than ours."""
     if pid == os.getpid():
         raise UsageError("mlxtop cannot attach to itself: start a model with mlxtop --model instead.")
     found = _find(pid)
     if found is not None:
         return found, None
-    uid = process_info.look(pid).uid
+    uid = process_info.read(pid).uid
     # Root may come to everyone's programs; their agents live with their users.
     other = uid if uid != os.getuid() else None
     return _find(pid, other), other
 
 
 def _process(pid: int) -> Address:
-    found, other = _look(pid)
+    found, other = _find_agent(pid)
     if found is None:
         script = _script(pid, other)
         try:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from mlxtop.core.budget import Action, Ask, Budget, Standing, level, reach, resolve, telling
+from mlxtop.core.budget import Action, Budget, BudgetSpec, BudgetUsage, level, reach, resolve, to_event
 from mlxtop.core.errors import UsageError, fatal
 from mlxtop.core.events import Event, Kind
 from mlxtop.core.machine import System
@@ -33,7 +33,7 @@ WHO = "budget"
 Stop = Callable[[Session], None]
 
 
-class Guard(threading.Thread):
+class BudgetMonitor(threading.Thread):
     """Looks at `sessions()` four times a second.
 
     `ask` is the budget every session begins with. `actions` are carried out once each time a budget is
@@ -43,7 +43,7 @@ class Guard(threading.Thread):
     def __init__(
         self,
         sessions: Callable[[], Iterable[Session]],
-        ask: Ask | None = None,
+        ask: BudgetSpec | None = None,
         actions: Sequence[Action] = (),
         stop: Stop | None = None,
     ) -> None:
@@ -52,7 +52,7 @@ class Guard(threading.Thread):
         self._ask = ask
         self._actions = tuple(actions)
         self._stop_program = stop
-        self._watches: dict[Session, _Watch] = {}
+        self._watches: dict[Session, _WatchedSession] = {}
         self._running: list[tuple[Session, subprocess.Popen[bytes]]] = []
         self._over = threading.Event()
         self._failure: str | None = None
@@ -61,7 +61,7 @@ class Guard(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(LOOK_EVERY):
             try:
-                self.look()
+                self.check()
             except Exception as error:
                 self._tell(error)
 
@@ -71,7 +71,7 @@ class Guard(threading.Thread):
         if why is None:
             with suppress(Exception):
                 for session in self._sessions():
-                    session.happen(Kind.ERROR, message=self._failure, phase="budget")
+                    session.record_event(Kind.ERROR, message=self._failure, phase="budget")
 
     def stop(self) -> None:
         """Ends the thread. Commands that were started go on."""
@@ -79,14 +79,14 @@ class Guard(threading.Thread):
         if self.is_alive() and threading.current_thread() is not self:
             self.join(1.0)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Looks once at every session."""
         sessions = list(self._sessions())
         for session in sessions:
             watch = self._watches.get(session)
             if watch is None:
-                watch = self._watches[session] = _Watch(session, self._ask)
-            if getattr(session, "ended", None) is None and watch.look(len(sessions) > 1):
+                watch = self._watches[session] = _WatchedSession(session, self._ask)
+            if getattr(session, "ended", None) is None and watch.check(len(sessions) > 1):
                 for action in self._actions:
                     self._act(session, action)
         for session, process in tuple(self._running):
@@ -128,10 +128,10 @@ class Guard(threading.Thread):
         self._running.append((session, process))
 
 
-class _Watch:
+class _WatchedSession:
     """One session and its budget."""
 
-    def __init__(self, session: Session, ask: Ask | None) -> None:
+    def __init__(self, session: Session, ask: BudgetSpec | None) -> None:
         self._session = session
         self._ask = ask
         self._budget: Budget | None = None
@@ -143,7 +143,7 @@ class _Watch:
         self._told, self._told_at = System(), 0.0
         self._due = self._dear_due = self._pss_at = 0.0
 
-    def look(self, several: bool = False) -> bool:
+    def check(self, several: bool = False) -> bool:
         """Brings the session's standing up to date; whether its budget has just been reached."""
         state = self._session.state
         if not state.facts:
@@ -159,7 +159,7 @@ class _Watch:
         used = usage(self._session)
         if budget is None or used is None:
             return False
-        state.standing = Standing(used, self._reach(budget, used))
+        state.budget_usage = BudgetUsage(used, self._reach(budget, used))
         return self._compare(budget, used, several)
 
     def _look_at_system(self) -> None:
@@ -190,7 +190,7 @@ class _Watch:
         turned = (told.pressure, told.thermal) != (self._told.pressure, self._told.thermal)
         if told != self._told and (turned or now - self._told_at >= TELL_EVERY):
             self._told, self._told_at = told, now
-            self._session.happen(Kind.SYSTEM, **told.told())
+            self._session.record_event(Kind.SYSTEM, **told.told())
 
     def _reach(self, budget: Budget, used: int) -> float | None:
         now, points = self._session.now(), self._points
@@ -203,8 +203,8 @@ class _Watch:
     def _compare(self, budget: Budget, used: int, several: bool) -> bool:
         was, self._level = self._level, level(budget.bytes, used, self._level)
         if self._level != was:
-            told = telling(budget, self._level, was, used)
-            self._session.happen(Kind.BUDGET, **told)
+            told = to_event(budget, self._level, was, used)
+            self._session.record_event(Kind.BUDGET, **told)
             if self._level > was:
                 # It stays readable when the alarm is over, and where several programs share a screen.
                 text = Event(0.0, Kind.BUDGET, told).describe()
@@ -224,20 +224,20 @@ def usage(session: Session) -> int | None:
     return None if sample is None or sample.footprint == UNKNOWN else sample.footprint
 
 
-def set_budget(session: Session, ask: Ask, who: str) -> None:
+def set_budget(session: Session, ask: BudgetSpec, who: str) -> None:
     """Gives a session another budget. What there is no ceiling for is told as an error of the session's."""
     try:
         budget = resolve(ask, session.state.facts, who)
     except UsageError as error:
-        session.happen(Kind.ERROR, message=f"No budget: {error}", phase="budget")
+        session.record_event(Kind.ERROR, message=f"No budget: {error}", phase="budget")
         return
-    session.happen(Kind.BUDGET, **telling(budget))
+    session.record_event(Kind.BUDGET, **to_event(budget))
 
 
 def environment(session: Session) -> dict[str, str]:
     """What a command learns of the session, in variables: sizes in bytes."""
     state = session.state
-    budget, standing, sample = state.budget, state.standing, session.history.latest
+    budget, standing, sample = state.budget, state.budget_usage, session.history.latest
     found: dict[str, Size | str | None] = {
         "PID": session.process,
         "TITLE": session.title,

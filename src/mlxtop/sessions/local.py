@@ -11,7 +11,7 @@ from mlxtop import api
 from mlxtop.core.errors import MlxtopError, fatal
 from mlxtop.core.events import Event, Kind
 from mlxtop.core.history import History
-from mlxtop.core.limits import Knob
+from mlxtop.core.limits import LimitName
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import Sample
 from mlxtop.core.snapshot import Snapshot
@@ -25,7 +25,7 @@ from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt
 from mlxtop.mlx import allocator
 from mlxtop.mlx.sampler import Sampler
-from mlxtop.sessions.session import Wish
+from mlxtop.sessions.session import Capability
 from mlxtop.system import footprint, self_usage
 
 Sink = Callable[[Event | Sample], None]
@@ -43,7 +43,7 @@ class LocalSession:
     agent_cost: float | None = None
     playhead: Playhead | None = None
     process: int | None = os.getpid()
-    offers: frozenset[Wish] = frozenset(("say", "start", "forget", "collect", "census", "limits"))
+    capabilities: frozenset[Capability] = frozenset(("say", "start", "forget", "collect", "census", "limits"))
 
     def __init__(self, options: Options, interval: float = 0.1, sink: Sink | None = None) -> None:
         self.title = options.name
@@ -76,7 +76,7 @@ class LocalSession:
         """Starts the engine, and the sampler as soon as MLX is there to be read. Returns at once."""
         self._footprint = footprint.Recent()
         self.own_memory = footprint.reader()()
-        self._unlisten = api.listen(self._told)
+        self._unlisten = api.listen(self._on_api_call)
         self._engine.start()
         self._opener.start()
 
@@ -123,7 +123,7 @@ class LocalSession:
             # Held by whoever is about to start the sampler: it starts before this, or never.
             self._closed = True
         self.finish()
-        self._engine.send(commands.Quit())
+        self._engine.submit(commands.Quit())
         if not self._engine.ident:
             return True
         self._engine.join(timeout)
@@ -186,29 +186,29 @@ class LocalSession:
     def _late(self, ticks: int) -> None:
         self._emit(Kind.LATE, ticks=ticks)
 
-    def _told(self, kind: str, name: str, _now: Snapshot) -> None:
+    def _on_api_call(self, kind: str, name: str, _now: Snapshot) -> None:
         """The program in this process said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
         if kind == "mark":
             self.mark(name, "program")
         else:
             self._emit(Kind.PHASE, phase=name)
 
-    # Wishes
+    # Commands
 
-    def set_limit(self, knob: Knob, size: Size, who: str) -> None:
+    def set_limit(self, knob: LimitName, size: Size, who: str) -> None:
         with self._lock:
             limit = self.state.limits[knob]
             value = limit.default if size == DEFAULT else int(size)
             if value is None:
                 return
             self.state.limits[knob] = limit.asked(value)
-        self._engine.send(commands.SetLimit(knob, value, who))
+        self._engine.submit(commands.SetLimit(knob, value, who))
 
     def clear_cache(self, who: str) -> None:
-        self._engine.send(commands.Clear(who))
+        self._engine.submit(commands.ClearCache(who))
 
     def reset_peak(self, who: str) -> None:
-        self._engine.send(commands.Reset(who))
+        self._engine.submit(commands.ResetPeak(who))
 
     def mark(self, name: str, who: str) -> None:
         """Marks this moment. Before MLX is there to be read, nothing can be marked."""
@@ -219,29 +219,29 @@ class LocalSession:
         self._emit(Kind.MARK, name=name, active=active, cache=cache, peak=peak, tokens=tokens, who=who)
 
     def collect(self) -> None:
-        self._engine.send(commands.Collect("keyboard"))
+        self._engine.submit(commands.Collect("keyboard"))
 
     def census(self) -> None:
-        self._engine.send(commands.Census())
+        self._engine.submit(commands.TakeCensus())
 
-    def happen(self, kind: Kind, **data: Any) -> None:
+    def record_event(self, kind: Kind, **data: Any) -> None:
         self._emit(kind, **data)
 
     def warn(self, message: str | None) -> None:
         self.state.warning = message
 
-    def say(self, text: str) -> None:
-        self._engine.send(commands.Say(text))
+    def send_input(self, text: str) -> None:
+        self._engine.submit(commands.SubmitPrompt(text))
 
     def generate(self, prompt: Prompt, options: Options) -> None:
         """Has the model generate once under options of its own, next after what runs now."""
-        self._engine.send(commands.Generate(prompt, options))
+        self._engine.submit(commands.Generate(prompt, options))
 
     def start(self) -> None:
-        self._engine.send(commands.Start())
+        self._engine.submit(commands.StartWorkload())
 
     def stop(self) -> None:
-        self._engine.send(commands.Stop())
+        self._engine.submit(commands.StopWorkload())
 
     def forget(self) -> None:
-        self._engine.send(commands.Forget())
+        self._engine.submit(commands.ForgetConversation())

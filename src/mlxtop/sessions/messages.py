@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mlxtop import __version__
 from mlxtop.core.census import Census
 from mlxtop.core.events import Event, Kind
-from mlxtop.core.limits import KNOBS, Knob
+from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import block, one_line
 from mlxtop.ipc import protocol
@@ -51,7 +51,7 @@ class Samples(NamedTuple):
     """Their phases are numbers that may have no name."""
 
 
-class Found(NamedTuple):
+class InitialLimit(NamedTuple):
     """A limit as it stood when the agent came."""
 
     value: int
@@ -62,7 +62,7 @@ class Found(NamedTuple):
 class Facts(NamedTuple):
     time: float | None
     facts: Mapping[str, Any]
-    limits: Mapping[Knob, Found]
+    limits: Mapping[LimitName, InitialLimit]
 
 
 class Phases(NamedTuple):
@@ -244,19 +244,19 @@ def _facts(message: Mapping[str, Any]) -> Facts:
     given, limits, time = message.get("facts"), message.get("limits"), message.get("time")
     if not isinstance(given, dict) or not isinstance(limits, dict):
         raise ValueError("facts and limits have names")
-    found = {knob: _found(limits[knob]) for knob in KNOBS if limits.get(knob) is not None}
+    found = {knob: _found(limits[knob]) for knob in LIMIT_NAMES if limits.get(knob) is not None}
     known = {knob: limit for knob, limit in found.items() if limit is not None}
     return Facts(None if time is None else seconds(time), facts(given), known)
 
 
-def _found(given: object) -> Found | None:
+def _found(given: object) -> InitialLimit | None:
     """A limit; `None` where the agent does not know it."""
     if not isinstance(given, list) or len(given) != 3:
         raise ValueError("a limit is a value, who set it, and MLX's default")
     value, who, default = given
     told = text(who, NAME)
     default = None if default is None else size(default)
-    return None if value is None else Found(size(value), told, default)
+    return None if value is None else InitialLimit(size(value), told, default)
 
 
 def _scalar(value: object) -> Any:
@@ -271,8 +271,8 @@ def _scalar(value: object) -> Any:
 # Events
 
 
-def _knob(value: object) -> Knob:
-    for knob in KNOBS:
+def _knob(value: object) -> LimitName:
+    for knob in LIMIT_NAMES:
         if value == knob:
             return knob
     raise ValueError("a limit's name was expected")

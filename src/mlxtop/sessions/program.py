@@ -15,7 +15,7 @@ from typing import Any
 from mlxtop.agent import boot
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.files import append
-from mlxtop.core.limits import Knob
+from mlxtop.core.limits import LimitName
 from mlxtop.ipc import environment, sockets
 from mlxtop.sessions import log_files
 from mlxtop.sessions.tail import Tail
@@ -50,7 +50,7 @@ class Program:
         argv: Sequence[str],
         screen: bool,
         log: Path | None = None,
-        limits: Mapping[Knob, int] | None = None,
+        limits: Mapping[LimitName, int] | None = None,
         spoken_to: bool = True,
         first: Callable[[], None] | None = None,
     ) -> None:
@@ -171,7 +171,7 @@ class Program:
         hint = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
         return f"was killed by {name}{hint}"
 
-    def say(self, text: str) -> None:
+    def send_input(self, text: str) -> None:
         """Types a line into its standard input, if that is ours to give."""
         stdin = self._process.stdin
         if stdin is not None:

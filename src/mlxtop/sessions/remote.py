@@ -6,7 +6,7 @@ from typing import Any
 
 from mlxtop.core.events import Event, Kind
 from mlxtop.core.history import History
-from mlxtop.core.limits import Knob
+from mlxtop.core.limits import LimitName
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
@@ -15,8 +15,8 @@ from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.ipc import protocol
-from mlxtop.sessions.messages import Bye, Facts, Found, Hello, Message, Phases, Samples
-from mlxtop.sessions.session import Wish
+from mlxtop.sessions.messages import Bye, Facts, Hello, InitialLimit, Message, Phases, Samples
+from mlxtop.sessions.session import Capability
 
 COST_WINDOW = 5.0
 MOST_A_SECOND = 5_000
@@ -39,7 +39,7 @@ class RemoteSession:
         hello: Hello,
         send: Callable[[bytes], None],
         transcript: Transcript | None = None,
-        say: Callable[[str], None] | None = None,
+        send_input: Callable[[str], None] | None = None,
         own_memory: int | None = None,
         controls: bool = True,
         process: int | None = None,
@@ -76,17 +76,19 @@ class RemoteSession:
         self._second, self._in_second = -1, 0
         self.sink: Callable[[Event | Sample], None] | None = None
         """Told of every event and sample, on the fleet's thread."""
-        self.found: dict[Knob, int] = {}
+        self.initial_limits: dict[LimitName, int] = {}
         """The limits as they were when we came."""
-        self.offers: frozenset[Wish] = frozenset(("collect", "census", "limits", *(("say",) if say else ())))
-        self._say = say
+        self.capabilities: frozenset[Capability] = frozenset(
+            ("collect", "census", "limits", *(("say",) if send_input else ()))
+        )
+        self._say = send_input
         self._send = send
         self._origin = time.monotonic() - hello.now
         self._ended_at = 0.0
 
     # What comes in
 
-    def take(self, message: Message) -> None:
+    def handle_message(self, message: Message) -> None:
         """One message of the agent's. Raises `ValueError` when it does not go with those before it."""
         match message:
             case Samples(cpu, rows):
@@ -94,7 +96,7 @@ class RemoteSession:
                 for sample in rows:
                     self._sample(sample)
             case Event():
-                self._happened(message)
+                self._record(message)
             case Facts(at, facts, limits):
                 # What was set since is told after it, though it happened before this comes here.
                 self._learn(self.now() if at is None else at, facts, limits)
@@ -144,31 +146,31 @@ class RemoteSession:
         if self.sink:
             self.sink(event)
 
-    def _happened(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         self.state.apply(event)
         self.timeline.add(event)
         if self.sink:
             self.sink(event)
 
-    def _learn(self, at: float, facts: Mapping[str, Any], limits: Mapping[Knob, Found]) -> None:
-        self._happened(Event(at, Kind.FACTS, facts))
+    def _learn(self, at: float, facts: Mapping[str, Any], limits: Mapping[LimitName, InitialLimit]) -> None:
+        self._record(Event(at, Kind.FACTS, facts))
         for knob, limit in limits.items():
-            self.found.setdefault(knob, limit.value)
+            self.initial_limits.setdefault(knob, limit.value)
             found = {"knob": knob, "old": limit.value, "new": limit.value, "who": limit.who, "found": True}
-            self._happened(Event(at, Kind.LIMIT, found))
+            self._record(Event(at, Kind.LIMIT, found))
             self.state.limits[knob] = self.state.limits[knob]._replace(default=limit.default)
 
     def end(self, how: str) -> None:
         """The program is gone, or out of reach: the picture stands still from here on."""
         self._ended_at = self.now()
         self.ended = how
-        self._happened(Event(self._ended_at, Kind.PHASE, {"phase": "ended"}))
-        self._happened(Event(self._ended_at, Kind.ERROR, {"message": how, "phase": "ended"}))
+        self._record(Event(self._ended_at, Kind.PHASE, {"phase": "ended"}))
+        self._record(Event(self._ended_at, Kind.ERROR, {"message": how, "phase": "ended"}))
 
     def refuse(self, why: str) -> None:
         """Somebody else controls the program."""
         self.controls = False
-        self._happened(Event(self.now(), Kind.ERROR, {"message": why, "phase": "limit"}))
+        self._record(Event(self.now(), Kind.ERROR, {"message": why, "phase": "limit"}))
 
     def control(self, on: bool) -> None:
         """Takes control of a program that was only looked at, or gives it back."""
@@ -179,9 +181,9 @@ class RemoteSession:
     def now(self) -> float:
         return self._ended_at if self.ended is not None else time.monotonic() - self._origin
 
-    # Wishes
+    # Commands
 
-    def set_limit(self, knob: Knob, size: Size, who: str) -> None:
+    def set_limit(self, knob: LimitName, size: Size, who: str) -> None:
         limit = self.state.limits[knob]
         value = limit.default if size == DEFAULT else int(size)
         if value is None or self.ended is not None or not self.controls:
@@ -189,18 +191,18 @@ class RemoteSession:
         self.state.limits[knob] = limit.asked(value)
         self._send(protocol.line("limit", knob=knob, bytes=value, who=who))
 
-    def altered(self) -> dict[Knob, int]:
+    def changed_limits(self) -> dict[LimitName, int]:
         """The limits that differ from those found, by our doing: what each was."""
         now = self.state.limits
         return {
             knob: value
-            for knob, value in self.found.items()
-            if now[knob].who in ("keyboard", "flag", "budget") and now[knob].wanted != value
+            for knob, value in self.initial_limits.items()
+            if now[knob].source in ("keyboard", "flag", "budget") and now[knob].wanted != value
         }
 
-    def put_back(self) -> None:
+    def restore_limits(self) -> None:
         """Sets the limits that were altered here to what they were."""
-        for knob, value in self.altered().items():
+        for knob, value in self.changed_limits().items():
             self.set_limit(knob, value, "mlxtop")
 
     def clear_cache(self, who: str) -> None:
@@ -223,13 +225,13 @@ class RemoteSession:
         self.interval = seconds
         self._send(protocol.line("interval", seconds=seconds))
 
-    def happen(self, kind: Kind, **data: Any) -> None:
-        self._happened(Event(self.now(), kind, data))
+    def record_event(self, kind: Kind, **data: Any) -> None:
+        self._record(Event(self.now(), kind, data))
 
     def warn(self, message: str | None) -> None:
         self.state.warning = message
 
-    def say(self, text: str) -> None:
+    def send_input(self, text: str) -> None:
         if self._say is not None:
             self._say(text)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.events import Event, Kind
-from mlxtop.core.limits import Knob
+from mlxtop.core.limits import LimitName
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import Mark, State
@@ -18,8 +18,8 @@ from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript, Who
 from mlxtop.core.units import Size
 from mlxtop.recording.history import LAST_WORDS, RecordedHistory
-from mlxtop.recording.reader import About, Recording, Said
-from mlxtop.sessions.session import Stranger, Wish
+from mlxtop.recording.reader import Recording, SessionInfo, TranscriptLine
+from mlxtop.sessions.session import Capability, UnattachedProcess
 from mlxtop.system import self_usage
 
 
@@ -55,9 +55,9 @@ class ReplaySession:
     agent_cost: float | None = None
     own_memory: int | None = None
     ended: str | None = None
-    offers: frozenset[Wish] = frozenset(("play",))
+    capabilities: frozenset[Capability] = frozenset(("play",))
 
-    def __init__(self, recording: Recording, about: About, playhead: Playhead, begin: float) -> None:
+    def __init__(self, recording: Recording, about: SessionInfo, playhead: Playhead, begin: float) -> None:
         self.playhead: Playhead | None = playhead
         self.title = about.title
         self.label = about.label
@@ -78,7 +78,7 @@ class ReplaySession:
         self._marks: list[Mark] = []
         """Those of the person who looks."""
         self.timeline: Timeline = ReplayTimeline(self._events, self._clock)
-        self._said = recording.said(about.id)
+        self._said = recording.transcript(about.id)
         self._transcript, self._lines = Transcript(), 0
         self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
 
@@ -130,13 +130,13 @@ class ReplaySession:
         self._marks.append(Mark(name, now, sample.tokens))
         self.timeline.insert(Event(now.time, Kind.MARK, {"name": name, "who": who}))
 
-    def happen(self, kind: Kind, **data: Any) -> None:
+    def record_event(self, kind: Kind, **data: Any) -> None:
         # A budget may be named over a recording too; it is the viewer's.
         event = Event(self.now(), kind, data)
         self._state.apply(event)
         self.timeline.insert(event)
 
-    def set_limit(self, knob: Knob, size: Size, who: str) -> None: ...
+    def set_limit(self, knob: LimitName, size: Size, who: str) -> None: ...
 
     def clear_cache(self, who: str) -> None: ...
 
@@ -151,7 +151,7 @@ class ReplaySession:
 
     def control(self, on: bool) -> None: ...
 
-    def say(self, text: str) -> None: ...
+    def send_input(self, text: str) -> None: ...
 
     def start(self) -> None: ...
 
@@ -198,14 +198,14 @@ class ReplayFleet:
     def members(self) -> list[ReplaySession]:
         return self._members
 
-    def strangers(self) -> Sequence[Stranger]:
+    def unattached(self) -> Sequence[UnattachedProcess]:
         return ()
 
-    def news(self) -> str:
+    def status(self) -> str:
         return self.damage or ""
 
-    def say(self, text: str) -> None: ...
+    def send_input(self, text: str) -> None: ...
 
 
-def _time(said: Said) -> float:
+def _time(said: TranscriptLine) -> float:
     return said.time

@@ -6,17 +6,17 @@ from mlxtop.core.text import one_line
 from mlxtop.core.transcript import Transcript
 from mlxtop.ipc import sockets
 from mlxtop.ipc.sockets import Address
-from mlxtop.sessions.agent_client import AgentFleet, remove_stale
+from mlxtop.sessions.agent_client import AgentClient, remove_stale
 from mlxtop.sessions.messages import Hello
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.remote import RemoteSession, command
 
 
-class RunFleet(AgentFleet):
+class RunFleet(AgentClient):
     """All processes of `program` that use MLX."""
 
     def __init__(self, program: Program, joined: Callable[[RemoteSession], None] | None = None) -> None:
-        sockets.tidy()
+        sockets.remove_stale()
         self.program = program
         self._met = False
         """Whether there ever was a socket of this run."""
@@ -32,13 +32,13 @@ class RunFleet(AgentFleet):
             self.log(f"the program's output goes to {program.log} and is not shown here")
 
     def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
-        say = self.say if self.program.listens else None
+        say = self.send_input if self.program.listens else None
         return RemoteSession(hello, send, self.transcript, say, self._own_memory, process=process)
 
-    def say(self, text: str) -> None:
+    def send_input(self, text: str) -> None:
         if self.transcript is not None:
             self.transcript.write("prompt", text)
-        self.program.say(text)
+        self.program.send_input(text)
 
     def log(self, text: str) -> None:
         """Something of ours has a line to say."""
@@ -57,7 +57,7 @@ class RunFleet(AgentFleet):
         return self._unseen
 
     def _why_unseen(self) -> str:
-        started = sockets.took_part(self.program.run)
+        started = sockets.was_started(self.program.run)
         if self.program.sockets is None:
             return "mlxtop could not watch it: there is no folder for sockets that only this user may enter"
         if self._members:
@@ -68,26 +68,26 @@ class RunFleet(AgentFleet):
             return "mlxtop saw no MLX in it"
         return "no Python that mlxtop can watch was started in it"
 
-    def look_for_new(self) -> None:
-        super().look_for_new()
-        self._hear_words()
+    def find_agents(self) -> None:
+        super().find_agents()
+        self._read_messages()
 
-    def _hear_words(self) -> None:
-        for pid, word in sockets.words(self.program.run):
+    def _read_messages(self) -> None:
+        for pid, word in sockets.left_messages(self.program.run):
             self.problem = f"Process {pid}: {one_line(word)}"
 
-    def look(self) -> None:
+    def poll(self) -> None:
         ended = self.program.code is not None
         if self.transcript is not None and self.program.output is not None:
-            self.program.output.look(self.transcript)
+            self.program.output.poll(self.transcript)
         if ended and not self._told:
             self._told = True
             # What its agents said last.
-            self._hear_words()
+            self._read_messages()
             self.log(f"the program {self.program.how()}")
             self.changed.set()
 
-    def news(self) -> str:
+    def status(self) -> str:
         if self.program.code is not None:
             never = "" if self.members() or self.problem else f"; {self.unseen()}"
             return f"{self.title} {self.program.how()}{never}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from mlxtop.core.events import Kind
-from mlxtop.core.limits import Knob
+from mlxtop.core.limits import LimitName
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample_store import Samples
 from mlxtop.core.state import State
@@ -12,7 +12,7 @@ from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import Size
 
-Wish = Literal["say", "start", "forget", "collect", "census", "limits", "play"]
+Capability = Literal["say", "start", "forget", "collect", "census", "limits", "play"]
 """Wishes that only some sessions can carry out: `limits` are those on MLX's limits and counters, `play` moves
 through time."""
 
@@ -43,7 +43,7 @@ class Session(Protocol):
     """Share of a core that the agent in a watched program takes; `None` where there is none."""
     playhead: Playhead | None
     """Where a replay stands; `None` where time goes by itself."""
-    offers: frozenset[Wish]
+    capabilities: frozenset[Capability]
     """Which of the optional wishes this session carries out."""
 
     @property
@@ -57,7 +57,7 @@ class Session(Protocol):
 
     def now(self) -> float: ...
 
-    def set_limit(self, knob: Knob, size: Size, who: str) -> None: ...
+    def set_limit(self, knob: LimitName, size: Size, who: str) -> None: ...
 
     def clear_cache(self, who: str) -> None: ...
 
@@ -65,13 +65,13 @@ class Session(Protocol):
 
     def mark(self, name: str, who: str) -> None: ...
 
-    def happen(self, kind: Kind, **data: Any) -> None:
+    def record_event(self, kind: Kind, **data: Any) -> None:
         """Takes in, from any thread, an event that the viewer's side knows of: a budget and its alarms."""
 
     def warn(self, message: str | None) -> None:
         """Shows what is wrong with watching itself; `None`: no longer."""
 
-    def say(self, text: str) -> None:
+    def send_input(self, text: str) -> None:
         """Gives the model its next prompt, or types a line into the program's standard input."""
 
     def start(self) -> None: ...
@@ -104,7 +104,7 @@ class Member(Session, Protocol):
         """Takes control of a program that is only looked at, or gives it back."""
 
 
-class Stranger(NamedTuple):
+class UnattachedProcess(NamedTuple):
     """A process with MLX in it that has no agent: it is known from outside only."""
 
     pid: int
@@ -123,10 +123,10 @@ class Fleet(Protocol):
     def members(self) -> Sequence[Member]:
         """Ranks by number, then processes in the order they came. Costs nothing; ask at every frame."""
 
-    def strangers(self) -> Sequence[Stranger]: ...
+    def unattached(self) -> Sequence[UnattachedProcess]: ...
 
-    def news(self) -> str:
+    def status(self) -> str:
         """One line on the program itself: that it runs, waits for MLX, or how it ended."""
 
-    def say(self, text: str) -> None:
+    def send_input(self, text: str) -> None:
         """Types a line into the program's standard input."""

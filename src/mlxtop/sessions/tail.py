@@ -32,7 +32,7 @@ class Tail:
         self._at = max(0, found.st_size - back)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
-    def look(self, transcript: Transcript) -> None:
+    def poll(self, transcript: Transcript) -> None:
         """Writes what came since the last look. Of more than `READ_MOST` bytes, the end: the rest is told as
         left out."""
         with suppress(OSError):

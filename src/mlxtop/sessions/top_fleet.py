@@ -8,9 +8,9 @@ import psutil
 
 from mlxtop.attach import process_info
 from mlxtop.ipc import sockets
-from mlxtop.sessions.agent_client import AgentFleet, everyone
+from mlxtop.sessions.agent_client import AgentClient, all_addresses
 from mlxtop.sessions.remote import command
-from mlxtop.sessions.session import Stranger
+from mlxtop.sessions.session import UnattachedProcess
 from mlxtop.system import footprint
 
 STRANGERS_EVERY = 2.0
@@ -19,27 +19,27 @@ SHARE = 20
 """How many times as long as a look took nobody looks again."""
 
 
-class TopFleet(AgentFleet):
+class TopFleet(AgentClient):
     """Looks at every agent of this user; a process with MLX and without an agent is a stranger."""
 
     def __init__(self) -> None:
-        super().__init__("MLX programs", everyone, role="look")
-        self._strangers: tuple[Stranger, ...] = ()
+        super().__init__("MLX programs", all_addresses, role="look")
+        self._unattached: tuple[UnattachedProcess, ...] = ()
         self._due = 0.0
 
-    def strangers(self) -> tuple[Stranger, ...]:
-        return self._strangers
+    def unattached(self) -> tuple[UnattachedProcess, ...]:
+        return self._unattached
 
-    def look(self) -> None:
+    def poll(self) -> None:
         now = time.monotonic()
         if now >= self._due:
             # What cannot be had just now is as it was.
             with suppress(OSError):
-                self._strangers = strangers()
+                self._unattached = unattached_processes()
             took = time.monotonic() - now
             self._due = now + took + max(STRANGERS_EVERY, SHARE * took)
 
-    def news(self) -> str:
+    def status(self) -> str:
         if self.problem:
             return self.problem
         if not self.members():
@@ -47,7 +47,7 @@ class TopFleet(AgentFleet):
         return "Enter opens a program in full."
 
 
-def strangers() -> tuple[Stranger, ...]:
+def unattached_processes() -> tuple[UnattachedProcess, ...]:
     """The processes of this user that have MLX and no agent, our own aside.
 
     Raises `OSError` where the system does not tell.
@@ -58,7 +58,7 @@ def strangers() -> tuple[Stranger, ...]:
         if pid in known:
             continue
         try:
-            found.append(Stranger(pid, command(psutil.Process(pid).cmdline()), footprint.of(pid)))
+            found.append(UnattachedProcess(pid, command(psutil.Process(pid).cmdline()), footprint.of(pid)))
         except psutil.Error:
             continue
     return tuple(found)

@@ -27,7 +27,7 @@ OUTPUT_MOST = 2**24
 """Bytes of a program's output that are searched, from its end."""
 
 
-class CommandBench:
+class CommandExecutor:
     """Runs `plan.extra` once for each cell. Its output is kept for the metric, and shown to nobody."""
 
     def __init__(self, plan: Plan) -> None:

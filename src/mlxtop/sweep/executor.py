@@ -44,7 +44,7 @@ class Measured(NamedTuple):
     busy: float | None
 
 
-class Bench(Protocol):
+class Executor(Protocol):
     """Measures cells one by one. All but `stop` are called by one thread."""
 
     facts: dict[str, Any]
@@ -66,7 +66,7 @@ class Bench(Protocol):
         """Puts everything back."""
 
 
-class ModelBench:
+class ModelExecutor:
     """A cell is one generation. `options` are the model's; each cell's own settings come on top."""
 
     def __init__(self, plan: Plan, options: Options, interval: float = INTERVAL) -> None:
@@ -124,7 +124,7 @@ class ModelBench:
         self.session.close(CLOSE_WITHIN)
 
     def _limit(self, arm: tuple[Size, ...]) -> Size:
-        knobs = zip(self._plan.knobs, arm, strict=True)
+        knobs = zip(self._plan.parameters, arm, strict=True)
         own = next((value for knob, value in knobs if knob.name == "cache-limit"), None)
         return own if own is not None else self._options.limits.get("cache", DEFAULT)
 
@@ -132,7 +132,7 @@ class ModelBench:
         return {name: value for name, value in self._settings(arm) if value != DEFAULT}
 
     def _settings(self, arm: Sequence[Size]) -> tuple[tuple[str, Size], ...]:
-        pairs = zip(self._plan.knobs, arm, strict=True)
+        pairs = zip(self._plan.parameters, arm, strict=True)
         return tuple((ARGUMENTS[knob.name], value) for knob, value in pairs if knob.name in ARGUMENTS)
 
     def _idle(self) -> None:

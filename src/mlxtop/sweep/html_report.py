@@ -7,7 +7,7 @@ from typing import Any
 from mlxtop import __version__
 from mlxtop.core.units import format_size
 from mlxtop.report.markup import Safe, joined, number, table, tag
-from mlxtop.sweep.measurement import METRICS, Metric, Reading
+from mlxtop.sweep.measurement import METRICS, Measurement, Metric
 from mlxtop.sweep.results import Row, Summary
 from mlxtop.sweep.store import to_json
 from mlxtop.sweep.table import LEGEND, interval, machine, mark
@@ -29,9 +29,9 @@ svg .chosen text { fill: var(--speed); font-weight: 600; }
 """
 
 
-def page(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> str:
+def page(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> str:
     """The page. The whole sweep is in it as JSON too, for whoever wants to calculate."""
-    plan, advice = summary.plan, summary.advice
+    plan, advice = summary.plan, summary.recommendation
     verdict = tag(
         "div",
         tag("h3", HEADING[advice.verdict]),
@@ -70,7 +70,7 @@ def page(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> st
 def _table(summary: Summary) -> Safe:
     plan = summary.plan
     lengths = plan.lengths != (0,)
-    heads = ["", " · ".join(knob.name for knob in plan.knobs), *(["prompt"] if lengths else [])]
+    heads = ["", " · ".join(knob.name for knob in plan.parameters), *(["prompt"] if lengths else [])]
     heads += [_metric(summary, name).title for name in summary.metrics]
     return table(heads, (_cells(summary, row, lengths) for row in summary.rows))
 

@@ -40,7 +40,7 @@ METRICS: dict[str, Metric] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Measurement:
     """One repeat of one cell. `busy` is the share of all processors that other programs used meanwhile."""
 
     round: int
@@ -60,7 +60,7 @@ class Reading:
         return {**data, "at": round(self.at, 3), "seconds": round(self.seconds, 4)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], arms: int, lengths: int) -> "Reading":
+    def from_json(cls, data: dict[str, Any], arms: int, lengths: int) -> "Measurement":
         """Raises `KeyError`, `TypeError` or `ValueError` for what is no reading of such a plan."""
         made = cls(**data)
         numbers = (made.at, made.seconds, *made.values.values(), *(() if made.busy is None else (made.busy,)))

@@ -29,7 +29,7 @@ DIFFERENCES: Final = {
 """What a person calls a field of a plan."""
 
 
-class Knob(NamedTuple):
+class SweepParameter(NamedTuple):
     """One knob and the values it is set to: bytes for a limit, else a count; `DEFAULT` leaves it alone."""
 
     name: Name
@@ -55,7 +55,7 @@ class Plan:
 
     subject: str
     """The model, or the command in words."""
-    knobs: tuple[Knob, ...]
+    parameters: tuple[SweepParameter, ...]
     lengths: tuple[int, ...] = (0,)
     """Prompt tokens; a single 0 where the prompt is not ours."""
     max_tokens: int = 0
@@ -75,7 +75,7 @@ class Plan:
     @property
     def arms(self) -> list[tuple[Size, ...]]:
         """Every combination of values, one for each knob."""
-        return list(product(*(knob.values for knob in self.knobs)))
+        return list(product(*(knob.values for knob in self.parameters)))
 
     @property
     def cells(self) -> list[Cell]:
@@ -83,7 +83,7 @@ class Plan:
 
     def label(self, arm: int) -> str:
         """What tells a combination from the others."""
-        pairs = zip(self.knobs, self.arms[arm], strict=True)
+        pairs = zip(self.parameters, self.arms[arm], strict=True)
         return " · ".join(knob.label(value) for knob, value in pairs)
 
     def round(self, number: int) -> list[list[Cell]]:
@@ -101,14 +101,19 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         data = asdict(self)
-        data["knobs"] = [{"name": knob.name, "values": list(knob.values)} for knob in self.knobs]
+        # The file's word from its first version on.
+        del data["parameters"]
+        data["knobs"] = [{"name": knob.name, "values": list(knob.values)} for knob in self.parameters]
         return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Plan":
         """Raises `KeyError`, `TypeError` or `ValueError` for what is no plan."""
-        knobs = tuple(Knob(_name(k["name"]), tuple(map(_value, k["values"]))) for k in data["knobs"])
-        more = {**data, "knobs": knobs, "lengths": tuple(map(_count, data["lengths"]))}
+        given = {name: value for name, value in data.items() if name != "knobs"}
+        parameters = tuple(
+            SweepParameter(_name(k["name"]), tuple(map(_value, k["values"]))) for k in data["knobs"]
+        )
+        more = {**given, "parameters": parameters, "lengths": tuple(map(_count, data["lengths"]))}
         plan = cls(**{**more, "extra": tuple(map(str, data["extra"]))})
         for number in (plan.max_tokens, plan.rounds):
             _count(number)
@@ -154,12 +159,12 @@ def _value(value: Any) -> Size:
     return value
 
 
-def parse_knob(text: str) -> Knob:
+def parse_parameter(text: str) -> SweepParameter:
     """`cache-limit=0,20M,default`, `kv-bits=4,8,default`. Raises `UsageError`."""
     name, sign, values = text.partition("=")
     if not sign or name not in NAMES:
         raise UsageError(f"'{shortened(text)}' is no knob: write NAME=V,V,… with one of {', '.join(NAMES)}.")
-    knob = Knob(_name(name), tuple(_parse_value(name, word.strip()) for word in values.split(",")))
+    knob = SweepParameter(_name(name), tuple(_parse_value(name, word.strip()) for word in values.split(",")))
     if len(set(knob.values)) < len(knob.values):
         raise UsageError(f"'{shortened(text)}' names a value twice: a comparison with itself tells nothing.")
     return knob
@@ -178,7 +183,7 @@ def _parse_value(name: str, text: str) -> Size:
     return value
 
 
-def check_knobs(knobs: tuple[Knob, ...]) -> None:
+def check_parameters(knobs: tuple[SweepParameter, ...]) -> None:
     """Raises `UsageError` for knobs that cannot be swept together."""
     names = [knob.name for knob in knobs]
     if len(names) > 2 or len(set(names)) < len(names):

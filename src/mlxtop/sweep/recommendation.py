@@ -74,7 +74,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class Recommendation:
     """What the numbers allow to say, as a verdict and in one sentence."""
 
     verdict: Verdict
@@ -100,7 +100,7 @@ class Question:
     round_seconds: float = 0.0
 
 
-def advise(question: Question, logs: Array) -> Advice:
+def recommend(question: Question, logs: Array) -> Recommendation:
     """The advice on `logs[length, round, choice]`, choices in the question's order: cheapest first."""
     judgement = judge(logs, question.tolerance)
     fine = [i for i, flag in enumerate(judgement.fine) if flag]
@@ -118,19 +118,19 @@ def advise(question: Question, logs: Array) -> Advice:
             f"No measurable difference on this machine: every {question.what} is within {widest} "
             f"of the best in {question.speed}, so {choice.label} will do{gain}"
         )
-        return Advice("same", _end(text, question), arm)
+        return Recommendation("same", _end(text, question), arm)
     text = f"Take {choice.label}: {loses}{gain}"
     if open_:
         more = _more(question, judgement)
         names = _names(question, open_)
         text += f"; whether {names} would do cannot be told{_might(question, more)}"
-        return Advice("take", _end(text, question), arm, more)
+        return Recommendation("take", _end(text, question), arm, more)
     if arm:
         nearest = max(range(arm), key=lambda i: -float(judgement.least[i]))
         text += (
             f"; {question.choices[nearest].label} loses at least {percent(float(judgement.least[nearest]))}"
         )
-    return Advice("take", _end(text, question), arm)
+    return Recommendation("take", _end(text, question), arm)
 
 
 def in_rounds(count: int, kind: str = "") -> str:
@@ -151,12 +151,12 @@ def percent(logarithm: float) -> str:
     return f"{share:.1f} %" if share < 10 else f"{share:.0f} %"
 
 
-def _unknown(question: Question, judgement: Judgement) -> Advice:
+def _unknown(question: Question, judgement: Judgement) -> Recommendation:
     short = FEWEST_ROUNDS - int(judgement.rounds) if isfinite(judgement.rounds) else FEWEST_ROUNDS
     if short > 0:
         done = in_rounds(int(judgement.rounds), "undisturbed ")
         text = f"Cannot tell yet: {done} of the {FEWEST_ROUNDS} it takes."
-        return Advice("unknown", text, more=short)
+        return Recommendation("unknown", text, more=short)
     more = _more(question, judgement)
     wide = percent(float(judgement.half))
     text = f"Cannot tell: {question.speed} here is known to ±{wide}, too little for a tolerance of "
@@ -166,7 +166,7 @@ def _unknown(question: Question, judgement: Judgement) -> Advice:
         least = min(float(judgement.least[i]) for i in worse)
         lose = "loses" if len(worse) == 1 else "lose"
         text += f", but {_names(question, worse, 'and')} {lose} at least {percent(least)}"
-    return Advice("unknown", f"{text}{_might(question, more)}.", more=more)
+    return Recommendation("unknown", f"{text}{_might(question, more)}.", more=more)
 
 
 def _more(question: Question, judgement: Judgement) -> int | None:

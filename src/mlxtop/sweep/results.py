@@ -9,9 +9,9 @@ import numpy as np
 
 from mlxtop.core.units import DEFAULT, format_size
 from mlxtop.sweep.interval import Array, Spread, spread
-from mlxtop.sweep.measurement import METRICS, Metric, Reading
+from mlxtop.sweep.measurement import METRICS, Measurement, Metric
 from mlxtop.sweep.plan import Cell, Plan
-from mlxtop.sweep.recommendation import Advice, Choice, Question, advise, judge, narrow, too_few
+from mlxtop.sweep.recommendation import Choice, Question, Recommendation, judge, narrow, recommend, too_few
 
 DISTURBED = 0.10
 """A repeat is disturbed when others used this much more of the machine than in three quarters of the repeats:
@@ -56,7 +56,7 @@ class Summary(NamedTuple):
 
     plan: Plan
     rows: list[Row]
-    advice: Advice
+    recommendation: Recommendation
     enough: bool
     """Whether the intervals are as narrow as the question needs."""
     rounds: int
@@ -86,11 +86,11 @@ def speed(plan: Plan) -> Metric:
     return metric._replace(title="metric", higher_is_better=not plan.lower_is_better)
 
 
-def summarize(plan: Plan, readings: Sequence[Reading], facts: dict[str, Any]) -> Summary:
+def summarize(plan: Plan, readings: Sequence[Measurement], facts: dict[str, Any]) -> Summary:
     """What `readings` say. `facts` are the device's, with MLX's default `cache_limit` in bytes if known."""
     usual = _usual(readings)
     failed = {(r.arm, r.length): r.error for r in readings if r.error is not None}
-    counted: dict[Cell, list[Reading]] = {cell: [] for cell in plan.cells}
+    counted: dict[Cell, list[Measurement]] = {cell: [] for cell in plan.cells}
     repeats, disturbed = dict.fromkeys(plan.cells, 0), dict.fromkeys(plan.cells, 0)
     for reading in readings:
         cell = Cell(reading.arm, reading.length)
@@ -122,12 +122,12 @@ def summarize(plan: Plan, readings: Sequence[Reading], facts: dict[str, Any]) ->
     return Summary(plan, rows, advice, enough, begun, usual, _notes(plan, rows, usual, facts))
 
 
-def is_disturbed(reading: Reading, usual: Usual | None) -> bool:
+def is_disturbed(reading: Measurement, usual: Usual | None) -> bool:
     """Whether others used more of the machine meanwhile than they usually did."""
     return reading.busy is not None and usual is not None and reading.busy > usual.upper + DISTURBED
 
 
-def _usual(readings: Sequence[Reading]) -> Usual | None:
+def _usual(readings: Sequence[Measurement]) -> Usual | None:
     known = [r.busy for r in readings if r.busy is not None]
     if len(known) < FEWEST_KNOWN:
         return None
@@ -135,7 +135,7 @@ def _usual(readings: Sequence[Reading]) -> Usual | None:
     return Usual(median, upper)
 
 
-def _spreads(readings: list[Reading]) -> dict[str, Spread]:
+def _spreads(readings: list[Measurement]) -> dict[str, Spread]:
     found = {}
     for name in METRICS:
         got = spread(tuple(r.values[name] for r in readings if name in r.values))
@@ -165,15 +165,17 @@ def _on_front(row: Row, rows: list[Row], plan: Plan) -> bool:
 
 def _advice(
     plan: Plan,
-    counted: dict[Cell, list[Reading]],
+    counted: dict[Cell, list[Measurement]],
     rows: list[Row],
     facts: dict[str, Any],
     failed: set[tuple[int, int]],
-    readings: Sequence[Reading],
-) -> tuple[Advice, bool]:
+    readings: Sequence[Measurement],
+) -> tuple[Recommendation, bool]:
     arms = [arm for arm in order(plan, rows, facts) if arm not in {arm for arm, _ in failed}]
     if len(arms) < 2:
-        return Advice("unknown", "There is nothing to compare: only one choice could be measured."), False
+        return Recommendation(
+            "unknown", "There is nothing to compare: only one choice could be measured."
+        ), False
     table = logs(plan, counted, arms)
     choices = [Choice(plan.label(arm), _total(rows, arm)) for arm in arms]
     against = next((i for i, arm in enumerate(arms) if set(plan.arms[arm]) == {DEFAULT}), None)
@@ -181,22 +183,22 @@ def _advice(
     question = Question(
         choices,
         plan.tolerance,
-        what=" and ".join(knob.name.replace("-", " ") for knob in plan.knobs),
+        what=" and ".join(knob.name.replace("-", " ") for knob in plan.parameters),
         speed=_speed_word(plan),
         against=against,
-        caveat="".join(f"; {NOT_SEEN[k.name]}" for k in plan.knobs if k.name in NOT_SEEN),
+        caveat="".join(f"; {NOT_SEEN[k.name]}" for k in plan.parameters if k.name in NOT_SEEN),
         round_seconds=statistics.fmean(spent) * len(arms) * len(plan.lengths) if spent else 0.0,
     )
-    advice = advise(question, table)
+    advice = recommend(question, table)
     if advice.arm is not None:
-        advice = Advice(advice.verdict, advice.sentence, arms[advice.arm], advice.more)
+        advice = Recommendation(advice.verdict, advice.sentence, arms[advice.arm], advice.more)
     return advice, bool(narrow(judge(table, plan.tolerance), plan.tolerance))
 
 
 def order(plan: Plan, rows: list[Row], facts: dict[str, Any]) -> list[int]:
     """The arms from the cheapest on: by their limit where only that is turned, else by peak total."""
     arms = range(len(plan.arms))
-    if [knob.name for knob in plan.knobs] == ["cache-limit"]:
+    if [knob.name for knob in plan.parameters] == ["cache-limit"]:
 
         def limit(arm: int) -> float:
             value = plan.arms[arm][0]
@@ -207,7 +209,7 @@ def order(plan: Plan, rows: list[Row], facts: dict[str, Any]) -> list[int]:
     return sorted(arms, key=lambda arm: totals[arm] if totals[arm] == totals[arm] else inf)
 
 
-def logs(plan: Plan, counted: dict[Cell, list[Reading]], arms: Sequence[int]) -> Array:
+def logs(plan: Plan, counted: dict[Cell, list[Measurement]], arms: Sequence[int]) -> Array:
     """`[length, round, arm]`: logarithms of speeds, nan where nothing counts."""
     rounds = 1 + max((r.round for those in counted.values() for r in those), default=0)
     table = np.full((len(plan.lengths), rounds, len(arms)), nan)
@@ -236,7 +238,7 @@ def _notes(plan: Plan, rows: list[Row], usual: Usual | None, facts: dict[str, An
     few = too_few(plan.rounds)
     notes = [] if few is None else [few]
     limit = facts.get("cache_limit")
-    if limit and any(DEFAULT in knob.values for knob in plan.knobs if knob.name == "cache-limit"):
+    if limit and any(DEFAULT in knob.values for knob in plan.parameters if knob.name == "cache-limit"):
         notes.append(f"default is MLX's own cache limit, {format_size(limit)} here.")
     all_, out = sum(row.repeats for row in rows), sum(row.disturbed for row in rows)
     if out:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from mlxtop.core.errors import MlxtopError, fatal
-from mlxtop.sweep.executor import Bench, CellFailedError, Measured, Stopped
-from mlxtop.sweep.measurement import Reading
+from mlxtop.sweep.executor import CellFailedError, Executor, Measured, Stopped
+from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.plan import Cell, Plan
 from mlxtop.sweep.results import Summary, is_disturbed, summarize
 from mlxtop.sweep.store import Stored, check_device
@@ -40,13 +40,13 @@ class Sweep:
     def __init__(
         self,
         plan: Plan,
-        bench: Bench,
+        bench: Executor,
         changed: Callable[["Sweep"], None] = lambda _: None,
-        keep: Callable[[Summary, dict[str, Any], list[Reading]], None] | None = None,
+        keep: Callable[[Summary, dict[str, Any], list[Measurement]], None] | None = None,
         stored: Stored | None = None,
     ) -> None:
         self.plan = plan
-        self.readings: list[Reading] = []
+        self.readings: list[Measurement] = []
         self.summary = summarize(plan, [], {})
         self.progress = Progress("load")
         self.failure: MlxtopError | None = None
@@ -152,7 +152,7 @@ class Sweep:
             raise MlxtopError(next(iter(self._broken.values())))
         if message is not None or not warm_up:
             seconds = time.monotonic() - began
-            self.readings.append(Reading(number, *cell, at, seconds, *measured, message))
+            self.readings.append(Measurement(number, *cell, at, seconds, *measured, message))
 
     # News
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from mlxtop import __version__
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.parsing import parse_json
-from mlxtop.sweep.measurement import METRICS, Reading
+from mlxtop.sweep.measurement import METRICS, Measurement
 from mlxtop.sweep.plan import Plan
 from mlxtop.sweep.results import Summary
 
@@ -26,12 +26,12 @@ class Stored(NamedTuple):
 
     plan: Plan
     facts: dict[str, Any]
-    readings: list[Reading]
+    readings: list[Measurement]
 
 
-def to_json(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> dict[str, Any]:
+def to_json(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> dict[str, Any]:
     """All of a sweep: plan, every repeat, what they came to. Sizes in bytes, spans in seconds."""
-    advice = summary.advice
+    advice = summary.recommendation
     return {
         "type": SIGN,
         "format": FORMAT,
@@ -70,7 +70,7 @@ def to_json(summary: Summary, facts: dict[str, Any], readings: list[Reading]) ->
     }
 
 
-def text(summary: Summary, facts: dict[str, Any], readings: list[Reading]) -> str:
+def text(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> str:
     """What a sweep's file holds."""
     return json.dumps(to_json(summary, facts, readings), indent=1) + "\n"
 
@@ -94,7 +94,7 @@ def read(path: Path) -> Stored:
     try:
         plan = Plan.from_json(data["plan"])
         arms, lengths = len(plan.arms), len(plan.lengths)
-        readings = [Reading.from_json(r, arms, lengths) for r in data["readings"]]
+        readings = [Measurement.from_json(r, arms, lengths) for r in data["readings"]]
         facts = dict(data["facts"])
         if plan.metric not in METRICS:
             raise ValueError("a metric nobody knows")

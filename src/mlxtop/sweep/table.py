@@ -8,7 +8,7 @@ from typing import Any, Final
 from mlxtop.core.text import cell
 from mlxtop.core.units import format_size
 from mlxtop.sweep.interval import Spread
-from mlxtop.sweep.measurement import METRICS, Metric, Reading
+from mlxtop.sweep.measurement import METRICS, Measurement, Metric
 from mlxtop.sweep.recommendation import in_rounds
 from mlxtop.sweep.results import Row, Summary, is_disturbed
 
@@ -33,7 +33,7 @@ def grid(summary: Summary, metrics: Sequence[str]) -> list[list[str]]:
     """Head and rows as text, one cell each. The interval stands with what is compared."""
     plan = summary.plan
     lengths = plan.lengths != (0,)
-    head = ["", " · ".join(knob.name for knob in plan.knobs)]
+    head = ["", " · ".join(knob.name for knob in plan.parameters)]
     head += ["prompt"] if lengths else []
     for name in metrics:
         head.append(_metric(summary, name).title)
@@ -89,10 +89,10 @@ def markdown(summary: Summary, facts: dict[str, Any], chart: str = "") -> str:
     plan = summary.plan
     names = summary.metrics
     lengths = plan.lengths != (0,)
-    head = ["", " · ".join(knob.name for knob in plan.knobs), *(["prompt"] if lengths else [])]
+    head = ["", " · ".join(knob.name for knob in plan.parameters), *(["prompt"] if lengths else [])]
     head += [METRICS[name].title if name != "value" else "metric" for name in names]
     lines = [
-        _escape(summary.advice.sentence),
+        _escape(summary.recommendation.sentence),
         "",
         _piped(head),
         _piped(["---:" if i else "---" for i in range(len(head))]),
@@ -124,13 +124,13 @@ def machine(summary: Summary, facts: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def comma_separated(summary: Summary, readings: Sequence[Reading]) -> str:
+def comma_separated(summary: Summary, readings: Sequence[Measurement]) -> str:
     """Every repeat as measured, one a line: sizes in bytes, spans in seconds."""
     plan = summary.plan
     names = [name for name in METRICS if any(name in r.values for r in readings)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    knobs = [knob.name for knob in plan.knobs]
+    knobs = [knob.name for knob in plan.parameters]
     writer.writerow(
         ["round", *knobs, "prompt_tokens", *names, "busy", "disturbed", "error", "began", "seconds"]
     )

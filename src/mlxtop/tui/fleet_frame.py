@@ -9,7 +9,7 @@ from mlxtop.core.machine import Room, System, room
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_delta, format_size
-from mlxtop.sessions.session import Member, Stranger
+from mlxtop.sessions.session import Member, UnattachedProcess
 from mlxtop.tui.frame import SPEED_WINDOW, Own, View
 
 MIB = 2**20
@@ -19,7 +19,7 @@ SLICE, SLICES, LEAST_SLICES = 10.0, 6, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class SessionRow:
     """One member, or the sum of all: its present figures and its columns. `None` is a number nobody knows."""
 
     label: str
@@ -65,26 +65,26 @@ class Outlier:
 
 
 @dataclass(frozen=True, slots=True)
-class Lineup:
+class FleetFrame:
     """One moment of a fleet as a person chose to see it."""
 
     title: str
-    news: str
-    lanes: Sequence[Lane]
-    strangers: Sequence[Stranger]
+    status: str
+    rows: Sequence[SessionRow]
+    unattached: Sequence[UnattachedProcess]
     view: View
     own: Own
     start: float
     """The fleet's time at the left edge of the first column."""
     rate: str
     """What `speed` counts: `tok/s`, `evals/s`, or `steps/s` where members differ."""
-    rows: int
+    row_height: int
     """Rows a lane has."""
     width: int
     """Columns of the screen."""
     selected: int | None
     outlier: Outlier | None
-    sum: Lane = field(default_factory=lambda: Lane("sum"))
+    sum: SessionRow = field(default_factory=lambda: SessionRow("sum"))
     machine: System = System()  # noqa: RUF009 - it is immutable
     """What the machine told of itself, where a member runs on this one."""
     bound: Room = Room("memory")  # noqa: RUF009
@@ -109,10 +109,10 @@ def known(value: int) -> int | None:
     return None if value == UNKNOWN else value
 
 
-def lane(member: Member, until: float | None, actives: Sequence[int], totals: Sequence[int]) -> Lane:
+def lane(member: Member, until: float | None, actives: Sequence[int], totals: Sequence[int]) -> SessionRow:
     """A member's lane now, or at `until` seconds of its clock."""
     sample = member.history.latest if until is None else member.history.at(until)
-    found = Lane(
+    found = SessionRow(
         member.label,
         member.title,
         member.pid,
@@ -124,7 +124,7 @@ def lane(member: Member, until: float | None, actives: Sequence[int], totals: Se
     if sample is None:
         return found
     rate = speed(member.history.at(sample.time - SPEED_WINDOW), sample) if member.ended is None else None
-    return Lane(
+    return SessionRow(
         *(found.label, found.title, found.pid, found.phase, found.ended),
         *(sample.active, sample.cache, sample.peak, known(sample.footprint)),
         *(rate, actives, totals),
@@ -137,15 +137,15 @@ def _phase(member: Member, sample: Sample | None, until: float | None) -> str:
     return member.state.phase
 
 
-def add_up(lanes: Sequence[Lane], actives: Sequence[int], totals: Sequence[int]) -> Lane:
+def add_up(lanes: Sequence[SessionRow], actives: Sequence[int], totals: Sequence[int]) -> SessionRow:
     """The sum of all that run and have told something."""
     running = [lane for lane in lanes if lane.ended is None and lane.active is not None]
 
-    def total(field: Callable[[Lane], int | None]) -> int | None:
+    def total(field: Callable[[SessionRow], int | None]) -> int | None:
         values = [field(lane) for lane in running]
         return None if not values or None in values else sum(v for v in values if v is not None)
 
-    return Lane(
+    return SessionRow(
         "sum",
         active=total(lambda lane: lane.active),
         cache=total(lambda lane: lane.cache),

@@ -101,7 +101,7 @@ class Frame:
     @property
     def used(self) -> int | None:
         """Bytes of what the budget is compared with, at the moment shown; `None` when that is not known."""
-        budget, standing = self.state.budget, self.state.standing
+        budget, standing = self.state.budget, self.state.budget_usage
         if budget is None or (budget.against == "footprint" and self.sample is None):
             return None
         if budget.against == "footprint" and self.sample is not None:
@@ -117,7 +117,7 @@ class Frame:
     @property
     def reach(self) -> float | None:
         """Seconds until the budget is reached at the present slope."""
-        standing = self.state.standing
+        standing = self.state.budget_usage
         return None if standing is None or self.view.paused else standing.reach
 
     @property

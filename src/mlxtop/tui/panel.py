@@ -26,7 +26,7 @@ def _plain(widget: Widget, row: Strip) -> Strip:
     return row
 
 
-class Ground(Widget):
+class Background(Widget):
     """What lies behind panels: one colour. Textual's way of painting it costs as much as three charts, at
     every frame."""
 
@@ -34,11 +34,11 @@ class Ground(Widget):
         return [_plain(self, Strip.blank(crop.width, self.rich_style))] * crop.height
 
 
-class Panels(Horizontal, Ground):
+class PanelRow(Horizontal, Background):
     """Panels side by side."""
 
 
-class Canvas(Widget, can_focus=False):
+class Panel(Widget, can_focus=False):
     """A panel that turns a `Frame` into rows of text.
 
     A subclass says what its rows are in `paint`. `show` paints, compares with what is on the screen, and
@@ -48,7 +48,7 @@ class Canvas(Widget, can_focus=False):
     ALLOW_SELECT = False
     STREAMS = False
     """Whether the panel shows what changes faster than a person reads numbers."""
-    DEFAULT_CSS = "Canvas { height: 1; }"
+    DEFAULT_CSS = "Panel { height: 1; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -62,10 +62,10 @@ class Canvas(Widget, can_focus=False):
 
     def show(self, frame: Frame) -> None:
         """Takes a new frame and has repainted what changed."""
-        if regions := self.take(frame):
+        if regions := self.update_frame(frame):
             self.refresh(*regions)
 
-    def take(self, frame: Frame) -> list[Region]:
+    def update_frame(self, frame: Frame) -> list[Region]:
         """Takes a new frame; returns the rows that look different now, for whoever has them repainted."""
         self._frame = frame
         width, height = self.size

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from mlxtop.analysis import thresholds as bar
-from mlxtop.analysis.context import Case
+from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import Verdict
-from mlxtop.analysis.window import Stretch, grown
+from mlxtop.analysis.window import Window, grown
 from mlxtop.core.events import Kind
 from mlxtop.core.limits import GIB, LADDER, MIB
 from mlxtop.core.sample import UNKNOWN
@@ -17,7 +17,7 @@ WORKING = 20 * MIB
 CENSUS = "w counts the live arrays, largest first, with who holds them: once now and once when it has grown."
 
 
-def hoard(case: Case, growth: Growth, stretch: Stretch) -> Verdict | None:
+def hoard(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict | None:
     """The cache grows; `None` when it is as good as full, where it cannot grow any more."""
     limit = _held_at(case)
     if full(case, stretch) is not None:
@@ -48,19 +48,19 @@ def hoard(case: Case, growth: Growth, stretch: Stretch) -> Verdict | None:
     return Verdict("cache hoard", stretch.start, numbers, {"active": beside}, advice)
 
 
-def _held_at(case: Case) -> int | None:
+def _held_at(case: DiagnosisContext) -> int | None:
     limits = case.state.limits
     return case.cache_held_at(limits["cache"].value, limits["memory"].value)
 
 
-def full(case: Case, stretch: Stretch | None) -> int | None:
+def full(case: DiagnosisContext, stretch: Window | None) -> int | None:
     """What holds the cache, its limit or the room that active leaves, if the cache has filled up to it."""
     limit = _held_at(case)
     high = case.now.cache if stretch is None else max(stretch.cache_high, case.now.cache)
     return limit if limit and high >= bar.FULL * limit else None
 
 
-def active(case: Case, growth: Growth, stretch: Stretch) -> Verdict:
+def active(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict:
     """The floor of the live arrays rises."""
     kv = grown(stretch.floors["kv"])
     numbers = {**_rate(growth), "active": float(case.now.active)}
@@ -84,7 +84,7 @@ def active(case: Case, growth: Growth, stretch: Stretch) -> Verdict:
     return Verdict("active grows", stretch.start, {**numbers, **more}, {"cause": cause, **words}, advice)
 
 
-def beyond(case: Case, growth: Growth, stretch: Stretch) -> Verdict:
+def beyond(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict:
     """The process grows by what MLX does not hold."""
     held = case.now.total if case.unified else 0
     numbers = {**_rate(growth), "beyond": float(case.now.footprint - held)}
@@ -109,7 +109,9 @@ def _rate(growth: Growth) -> dict[str, float]:
     }
 
 
-def _ceiling(case: Case, slope: float, mlx: bool) -> tuple[Mapping[str, float], Mapping[str, str]]:
+def _ceiling(
+    case: DiagnosisContext, slope: float, mlx: bool
+) -> tuple[Mapping[str, float], Mapping[str, str]]:
     """The ceiling that is reached first, and when. `mlx`: it is MLX's memory that grows."""
     now = case.now
     held = now.footprint if case.unified and now.footprint != UNKNOWN else now.total

@@ -5,24 +5,24 @@ from statistics import median, quantiles
 from typing import NamedTuple
 
 from mlxtop.analysis import thresholds as bar
-from mlxtop.analysis.context import OURS, PEOPLE, Case
+from mlxtop.analysis.context import OURS, PEOPLE, DiagnosisContext
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.core.events import Event, Kind
-from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
+from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.stats import theil_sen
 
 
-def overridden(case: Case) -> list[Verdict]:
+def overridden(case: DiagnosisContext) -> list[Verdict]:
     """The limits that stand otherwise than the person who last set them wanted, by code."""
-    found = (_overridden(case, knob) for knob in KNOBS)
+    found = (_overridden(case, knob) for knob in LIMIT_NAMES)
     return [verdict for verdict in found if verdict is not None]
 
 
-def _overridden(case: Case, knob: Knob) -> Verdict | None:
+def _overridden(case: DiagnosisContext, knob: LimitName) -> Verdict | None:
     limit = case.state.limits[knob]
     # mlx-lm's own changes are in the state but, as routine, not on the timeline.
-    if limit.pending is not None or limit.value is None or limit.who in ("", MLX_DEFAULT, *OURS):
+    if limit.pending is not None or limit.value is None or limit.source in ("", MLX_DEFAULT, *OURS):
         return None
     changes = [e for e in case.events(Kind.LIMIT) if e.data.get("knob") == knob]
     ours = [e for e in changes if e.data.get("who") in OURS]
@@ -31,8 +31,8 @@ def _overridden(case: Case, knob: Knob) -> Verdict | None:
     yours = ours[-1].data.get("new")
     if not isinstance(yours, int) or yours == limit.value:
         return None
-    after = (e.time for e in changes if e.time >= ours[-1].time and e.data.get("who") == limit.who)
-    words = {"knob": knob, "who": limit.who}
+    after = (e.time for e in changes if e.time >= ours[-1].time and e.data.get("who") == limit.source)
+    words = {"knob": knob, "who": limit.source}
     numbers = {"new": float(limit.value), "yours": float(yours)}
     key = "[ and ]" if knob == "cache" else "l"
     advice = (
@@ -52,7 +52,7 @@ class _Pace(NamedTuple):
     cache_highs: list[int]
 
 
-_RAISE: dict[Knob, str] = {
+_RAISE: dict[LimitName, str] = {
     "cache": (
         "] raises the cache limit again, a rung at a time: the lowest at which the speed is back is enough."
     ),
@@ -63,7 +63,7 @@ _RAISE: dict[Knob, str] = {
 class _Change(NamedTuple):
     """A limit that was lowered, from when until when, and where it then held the cache, in bytes."""
 
-    knob: Knob
+    knob: LimitName
     start: float
     at: float
     old: int
@@ -71,7 +71,7 @@ class _Change(NamedTuple):
     held: int
 
 
-def thrash(case: Case) -> Verdict | None:
+def thrash(case: DiagnosisContext) -> Verdict | None:
     """A limit that holds the cache was lowered, the cache is full, and since then the speed is lower.
 
     A cache limit above what MLX reclaims at anyway held nothing; there, on Metal and CUDA, the memory limit
@@ -82,7 +82,7 @@ def thrash(case: Case) -> Verdict | None:
     return next((verdict for verdict in found if verdict is not None), None)
 
 
-def _thrash(case: Case, change: _Change) -> Verdict | None:
+def _thrash(case: DiagnosisContext, change: _Change) -> Verdict | None:
     knob, start, at, old, new, held = change
     steps = case.steps_are
     reach = bar.SPEED_SPAN * case.window
@@ -120,7 +120,7 @@ def _thrash(case: Case, change: _Change) -> Verdict | None:
     return Verdict("thrash", at, numbers, {"steps": steps, "knob": knob}, _RAISE[knob])
 
 
-def _lowered(case: Case, knob: Knob) -> _Change | None:
+def _lowered(case: DiagnosisContext, knob: LimitName) -> _Change | None:
     """The last change of a limit, if it lowered where the cache is held."""
     reach = case.end - bar.LONGER[1] * case.window
     changes = [e for e in case.events(Kind.LIMIT, reach) if _turned(e, knob)]
@@ -143,13 +143,13 @@ def _lowered(case: Case, knob: Knob) -> _Change | None:
     return _Change(knob, changes[first].time, changes[-1].time, old, new, held)
 
 
-def _turned(event: Event, knob: Knob) -> bool:
+def _turned(event: Event, knob: LimitName) -> bool:
     d = event.data
     old, new = d.get("old"), d.get("new")
     return d.get("knob") == knob and isinstance(old, int) and isinstance(new, int) and old != new
 
 
-def _pace(case: Case, start: float, end: float) -> _Pace:
+def _pace(case: DiagnosisContext, start: float, end: float) -> _Pace:
     count = bar.SPEED_BLOCKS
     width = (end - start) / count
     if width <= 0:

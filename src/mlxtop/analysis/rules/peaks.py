@@ -3,7 +3,7 @@
 from statistics import median
 
 from mlxtop.analysis import thresholds as bar
-from mlxtop.analysis.context import Case
+from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.core.events import Kind
 from mlxtop.core.resample import Columns
@@ -26,7 +26,7 @@ OTHERWISE = (
 )
 
 
-def spikes(case: Case, begin: float) -> Verdict | None:
+def spikes(case: DiagnosisContext, begin: float) -> Verdict | None:
     """A peak of the recent window that is far above the usual *active* and came down again."""
     start = max(begin, case.end - case.window)
     width = (case.end - start) / COLUMNS
@@ -66,7 +66,7 @@ def spikes(case: Case, begin: float) -> Verdict | None:
     return Verdict("spikes", at, numbers, words, " ".join(text for _, text in knobs) or OTHERWISE)
 
 
-def _typical(case: Case, columns: Columns) -> int | None:
+def _typical(case: DiagnosisContext, columns: Columns) -> int | None:
     """The usual *active*: what decoding takes, or what most columns reach."""
     if case.steps_are == "tokens":
         names = [case.phases[p] if 0 <= p < len(case.phases) else "" for p in columns.last["phase"]]
@@ -93,7 +93,7 @@ def _highest(columns: Columns, start: int, end: int) -> tuple[int, int] | None:
     return best
 
 
-def _where(case: Case, start: float, width: float, peak: int) -> tuple[float, list[str]]:
+def _where(case: DiagnosisContext, start: float, width: float, peak: int) -> tuple[float, list[str]]:
     """When within a column the peak was reached, and the phases it can have been in."""
     count = 25
     fine = case.history.columns(start, width / count, count, ("active", "peak"), (), until=case.end)

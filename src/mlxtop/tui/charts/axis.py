@@ -9,7 +9,7 @@ from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.charts.sparkline import GUTTER
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panel import Panel, Part
 from mlxtop.tui.panels.header import phase_colour
 
 Look = tuple[str, str, bool]
@@ -26,7 +26,7 @@ GLYPHS = {
 }
 
 
-class Axis(Canvas):
+class Axis(Panel):
     """Row 0: phases as coloured runs, named where there is room, with ✕ clear, ↺ reset, ▼▲ limit, ◆ mark,
     % budget, ! error. Row 1: time, counted back from the present, or the session's clock when the view
     stands."""

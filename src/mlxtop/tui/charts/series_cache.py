@@ -7,7 +7,7 @@ DRAWN = ("active", "total")
 _NEVER = -(2**62)
 
 
-class Trace:
+class SeriesCache:
     """The highest `active` and `total` of each column on the fleet's time axis; `UNKNOWN` where nothing was.
 
     Columns are numbered from the fleet's time 0; `offset` is the fleet's time when the member's clock stood
@@ -25,7 +25,7 @@ class Trace:
         self._settled = _NEVER
         """The number of the first column that may still change."""
 
-    def look(self, first: int, count: int, width: float, until: float) -> None:
+    def update(self, first: int, count: int, width: float, until: float) -> None:
         """Brings the columns from number `first` on up to date; what happened after `until` is left out."""
         behind = first - self._first
         if width != self._width or not 0 <= behind <= len(self.total):

@@ -17,7 +17,7 @@ from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, Units
 from mlxtop.tui.frame import Frame, Tick
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 
 GUTTER = 23
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -77,7 +77,7 @@ def rates(columns: Columns) -> list[int]:
     return out
 
 
-class Chart(Canvas):
+class Chart(Panel):
     """A series of sizes: `active`, `cache` or `peak`. A subclass draws another kind of number."""
 
     LINED = "budget"

@@ -4,7 +4,7 @@ from textual.strip import Strip
 
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panel import Panel, Part
 
 # Name, what to call it, and what to call it where there is room.
 ROWS = (
@@ -43,7 +43,7 @@ def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict
     }
 
 
-class Where(Canvas):
+class Breakdown(Panel):
     """Weights, KV cache, other active, reusable cache, and what the process is charged beyond MLX."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

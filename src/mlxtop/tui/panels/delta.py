@@ -4,7 +4,7 @@ from textual.strip import Strip
 
 from mlxtop.core.text import one_line
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 
 SIZES = ("active", "cache", "peak", "total")
 HEADS = ("at mark", "now", "delta", "a minute")
@@ -14,7 +14,7 @@ LEAST_FOR_RATE = 60.0
 a leak."""
 
 
-class Since(Canvas):
+class Delta(Panel):
     """Active, cache, peak, total and tokens: at the mark, now, delta, per minute."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

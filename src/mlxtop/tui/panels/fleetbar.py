@@ -3,19 +3,19 @@
 from rich.cells import cell_len
 from textual.strip import Strip
 
-from mlxtop.tui.fleet_frame import Lineup
+from mlxtop.tui.fleet_frame import FleetFrame
 from mlxtop.tui.panel import Part
 from mlxtop.tui.panels.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.panels.machine import painted, row
-from mlxtop.tui.panels.session_row import ABOVE, BELOW, NARROW, FleetCanvas, head, squeeze
+from mlxtop.tui.panels.session_row import ABOVE, BELOW, NARROW, FleetPanel, head, squeeze
 
 
-class FleetHeader(FleetCanvas):
+class FleetHeader(FleetPanel):
     """What runs, how many sessions, what they hold together, and what watching costs."""
 
     DEFAULT_CSS = "FleetHeader { background: $panel; }"
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         right = self._right(frame, width)
         text = self.style("text")
         room = width - 8 - sum(cell_len(part) for part, _ in right)
@@ -27,12 +27,12 @@ class FleetHeader(FleetCanvas):
         left = [(" mlxtop ", self.style("title")), (title, text), (count, self.style("dim"))]
         return [self.row([*left, (" " * gap, text), *right], width)]
 
-    def _count(self, frame: Lineup) -> str:
-        count, ended = len(frame.lanes), sum(lane.ended is not None for lane in frame.lanes)
+    def _count(self, frame: FleetFrame) -> str:
+        count, ended = len(frame.rows), sum(lane.ended is not None for lane in frame.rows)
         text = f"{count} session{'' if count == 1 else 's'}"
         return f"{text}, {ended} ended" if ended else text
 
-    def _right(self, frame: Lineup, width: int) -> list[Part]:
+    def _right(self, frame: FleetFrame, width: int) -> list[Part]:
         dim = self.style("dim")
         parts: list[Part] = []
         if frame.view.paused:
@@ -49,25 +49,25 @@ class FleetHeader(FleetCanvas):
         return parts
 
 
-class FleetMachine(FleetCanvas):
+class FleetMachine(FleetPanel):
     """How this machine stands, and what is left of what the members that run on it share."""
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         return [painted(self, row(frame.bound, frame.machine, frame.size, width), width)]
 
 
-class FleetStatus(FleetCanvas):
+class FleetStatus(FleetPanel):
     """Who stands out, or else what the program does."""
 
     DEFAULT_CSS = "FleetStatus { background: $panel; }"
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         if frame.outlier is not None:
             sign = ABOVE if frame.outlier.above else BELOW
             text, colour = f"{sign} {frame.outlier.describe(frame.view.units)}", "limit"
         else:
             # Without members the body says it.
-            text, colour = frame.news if frame.lanes else "", "dim"
+            text, colour = frame.status if frame.rows else "", "dim"
         text = head(text, width - 2)
         end = f" {own_cost(frame)} " if width < ROOM_FOR_OWN else ""  # type: ignore[arg-type]
         gap = " " * (width - 1 - cell_len(text) - len(end))

@@ -6,7 +6,7 @@ from textual.strip import Strip
 from mlxtop.core.text import one_line, shortened
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panel import Panel, Part
 
 ROOM_FOR_OWN = 100
 PHASE_MOST = 32
@@ -31,7 +31,7 @@ def own_cost(frame: Frame) -> str:
     return f"self {cpu:>5} {frame.size(frame.own.memory):>9}"
 
 
-class Header(Canvas):
+class Header(Panel):
     """Model and device on the left; phase with progress, speed, time and own cost on the right."""
 
     STREAMS = True

@@ -7,7 +7,7 @@ from textual.events import Click
 from textual.strip import Strip
 
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panel import Panel, Part
 
 ALWAYS = ("help", "quit")
 ROOMY = ("compare", "explain", "graph", "census", "budget")
@@ -28,7 +28,7 @@ class _Key(NamedTuple):
         return len(self.sign) + 1 + len(self.text)
 
 
-class Keys(Canvas):
+class Keys(Panel):
     """Keys with their words; a click on one presses it."""
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -9,7 +9,7 @@ from mlxtop.analysis.effect import LEAST, Effect
 from mlxtop.analysis.work import Use
 from mlxtop.core.units import format_clock
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panel import Panel, Part
 
 FIRST = "the first"
 RULE = {
@@ -89,7 +89,7 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f}" if share < 0.9995 else f"{min(share, 9.99) * 100:.0f}"
 
 
-class Compared(Canvas):
+class LimitComparison(Panel):
     """A row for each limit in the order of use: time, speed, the most that the cache and active + cache were,
     and how it stands against the first under which there was work."""
 
@@ -104,7 +104,7 @@ class Compared(Canvas):
         notes = [RULE[frame.session.steps_are == "tokens"]]
         if not uses:
             notes = ["waiting for MLX …"]
-        elif len(uses) == 1 and "limits" in frame.session.offers:
+        elif len(uses) == 1 and "limits" in frame.session.capabilities:
             then = ": it is compared with this one" if uses[0].pieces else ", once there was work to compare"
             notes.insert(0, f"[ and ] set another cache limit{then}")
         return rows + [self.row([(f" {note}", self.style("dim"))], width) for note in notes]

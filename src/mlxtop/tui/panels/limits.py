@@ -2,23 +2,23 @@
 
 from textual.strip import Strip
 
-from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob, Limit
+from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, Limit, LimitName
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_span
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panel import Panel, Part
 
 NAME = 11
 
 
-class Limits(Canvas):
+class Limits(Panel):
     """One row when there is no room, a table otherwise."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         if height == 1:
             return [self._short(frame, width)]
         rows = [self.row([(" limits", self.style("title"))], width)]
-        rows += [self._long(frame, knob, width) for knob in KNOBS]
+        rows += [self._long(frame, knob, width) for knob in LIMIT_NAMES]
         return rows + [self._ceiling(*ceiling, width) for ceiling in ceilings(frame)]
 
     def _short(self, frame: Frame, width: int) -> Strip:
@@ -31,12 +31,12 @@ class Limits(Canvas):
     def _short_parts(self, frame: Frame, tell_defaults: bool) -> list[Part]:
         budget = frame.state.budget
         parts: list[Part] = [(" limits ", self.style("title"))]
-        # Beside a budget there is room for the knobs that matter to it.
-        for knob in KNOBS if budget is None else KNOBS[:1]:
+        # Beside a budget there is room for the limits that matter to it.
+        for knob in LIMIT_NAMES if budget is None else LIMIT_NAMES[:1]:
             limit = frame.state.limits[knob]
             parts.append((f" {knob} ", self.style("dim")))
             parts += self._value(frame, knob)
-            origin = who(limit) if tell_defaults or limit.who != MLX_DEFAULT else ""
+            origin = who(limit) if tell_defaults or limit.source != MLX_DEFAULT else ""
             parts.append((f" {held(frame, knob)}{origin} ", self.style("dim")))
         for name, value, note, colour in ceilings(frame)[:2] if budget is not None else ():
             parts += [(f" {name} ", self.style("dim")), (value.strip(), self.style(colour))]
@@ -55,7 +55,7 @@ class Limits(Canvas):
             width,
         )
 
-    def _long(self, frame: Frame, knob: Knob, width: int) -> Strip:
+    def _long(self, frame: Frame, knob: LimitName, width: int) -> Strip:
         value, *pending = self._value(frame, knob)
         head = [(f" {knob:<{NAME}}", self.style("text")), (f"{value[0]:>9}", value[1]), *pending]
         if pending:
@@ -63,7 +63,7 @@ class Limits(Canvas):
         origin = self._origin(frame, knob, max(0, width - NAME - 11))
         return self.row([*head, (f" {origin}", self.style("dim"))], width)
 
-    def _origin(self, frame: Frame, knob: Knob, room: int) -> str:
+    def _origin(self, frame: Frame, knob: LimitName, room: int) -> str:
         """Where a limit came from, or what holds in its place, as far as there is room."""
         origin, facts = who(frame.state.limits[knob]), frame.state.facts
         if lower := held(frame, knob):
@@ -76,7 +76,7 @@ class Limits(Canvas):
         # A file and line say most at their end.
         return origin if len(origin) <= room else "…" + origin[len(origin) - room + 1 :] if room else ""
 
-    def _value(self, frame: Frame, knob: Knob) -> list[Part]:
+    def _value(self, frame: Frame, knob: LimitName) -> list[Part]:
         limit = frame.state.limits[knob]
         value = limit.value if knob != "cache" else frame.cache_limit
         parts: list[Part] = [(frame.size(value), self.style("text"))]
@@ -85,7 +85,7 @@ class Limits(Canvas):
         return parts
 
 
-def held(frame: Frame, knob: Knob) -> str:
+def held(frame: Frame, knob: LimitName) -> str:
     """The limit that was set, in front of who set it, where another ceiling is lower."""
     limit = frame.state.limits[knob].value
     return f"of {frame.size(limit)} " if knob == "cache" and frame.cache_limit != limit else ""
@@ -126,4 +126,4 @@ def alarm_colour(level: int) -> str:
 
 def who(limit: Limit) -> str:
     """Where a limit came from, in few words."""
-    return {MLX_DEFAULT: "default", "": "—"}.get(limit.who, one_line(limit.who))
+    return {MLX_DEFAULT: "default", "": "—"}.get(limit.source, one_line(limit.source))

@@ -8,7 +8,7 @@ from textual.strip import Strip
 from mlxtop.core.machine import Room, System, room
 from mlxtop.core.text import one_line
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 
 NARROW = 76
 """Below so many columns the names are short, and only the first three numbers are there."""
@@ -27,7 +27,7 @@ class _Field(NamedTuple):
     word: bool = False
 
 
-class Machine(Canvas):
+class Machine(Panel):
     """What is left of the working set, the GPU's memory, the container or the machine's memory; pressure;
     swap; and where there is room how busy and how hot the GPU is, wired memory or the time that tasks waited
     for memory, and compressed memory."""
@@ -39,7 +39,7 @@ class Machine(Canvas):
         return [painted(self, row(bound, frame.machine, frame.size, width), width)]
 
 
-def painted(panel: Canvas, told: Iterable[Named], width: int) -> Strip:
+def painted(panel: Panel, told: Iterable[Named], width: int) -> Strip:
     """The row in the theme's colours; without their hue what is worst would be the darkest."""
     plain = {"pressure-normal": "text", "pressure-warning": "title", "pressure-critical": "title"}
     looks = plain if panel.app.no_color else {}

@@ -10,13 +10,13 @@ from textual.strip import Strip
 from mlxtop.core.transcript import Line
 from mlxtop.core.units import format_size
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 from mlxtop.tui.wrap import wrap
 
 WHEEL = 3
 
 
-class Output(Canvas):
+class Output(Panel):
     """The transcript. The wheel and Page Up/Down go back in it; at its end it follows."""
 
     STREAMS = True
@@ -34,7 +34,7 @@ class Output(Canvas):
         if seen == self._seen and self._strips:
             return []
         self._seen = seen
-        return super().take(frame)
+        return super().update_frame(frame)
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         groups: list[list[Strip]] = []

@@ -6,12 +6,12 @@ from mlxtop.core.events import Kind
 from mlxtop.core.machine import System
 from mlxtop.core.units import format_span
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 
 NAME = 13
 
 
-class RunFigures(Canvas):
+class RunStats(Panel):
     """What there is room for only on a wide screen."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

@@ -8,14 +8,14 @@ from textual.strip import Strip
 
 from mlxtop.core.units import format_span
 from mlxtop.tui.charts.axis import time_labels
-from mlxtop.tui.fleet_frame import Lineup
+from mlxtop.tui.fleet_frame import FleetFrame
 from mlxtop.tui.panel import Part
 from mlxtop.tui.panels.session_row import (
     LEAD,
     NARROW,
     NUMBER,
-    FleetCanvas,
-    LaneCanvas,
+    FleetPanel,
+    SessionPanel,
     gutter,
     head,
     round_size,
@@ -25,7 +25,7 @@ from mlxtop.tui.panels.session_row import (
 )
 
 
-class Picker(LaneCanvas):
+class SessionPicker(SessionPanel):
     """A list to choose from. It shows the part around the selected line, which a click and the wheel move."""
 
     class Picked(Message):
@@ -63,31 +63,31 @@ class Picker(LaneCanvas):
         self.post_message(self.Picked(None, by=1))
 
 
-class Multiples(Picker):
+class SessionList(SessionPicker):
     """The names of the figures, and a lane for each member that fits. Without members: what is waited for."""
 
-    DEFAULT_CSS = "Multiples { height: 1fr; }"
+    DEFAULT_CSS = "SessionList { height: 1fr; }"
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
-        if not frame.lanes:
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+        if not frame.rows:
             self._lines = []
-            text = head(frame.news, width - 2)
+            text = head(frame.status, width - 2)
             return [self.row([], width), self.row([(f" {text}", self.style("text"))], width)]
-        top = top_of(frame, frame.lanes)
-        names = len(table(frame.width, frame.rows)[0].names)
-        pids = [lane.pid for lane in frame.lanes]
+        top = top_of(frame, frame.rows)
+        names = len(table(frame.width, frame.row_height)[0].names)
+        pids = [lane.pid for lane in frame.rows]
         chosen = pids.index(frame.selected) if frame.selected in pids else None
-        seen = self.reach(chosen, len(pids), max(1, (height - names) // frame.rows))
+        seen = self.reach(chosen, len(pids), max(1, (height - names) // frame.row_height))
         strips = [self._heading(frame, y, top, seen, width) for y in range(names)]
         for i in seen:
-            strips += self.lane(frame, frame.lanes[i], frame.rows, top, width)
-        self._lines = [*[None] * names, *(pids[i] for i in seen for _ in range(frame.rows))]
+            strips += self.session(frame, frame.rows[i], frame.row_height, top, width)
+        self._lines = [*[None] * names, *(pids[i] for i in seen for _ in range(frame.row_height))]
         return strips
 
-    def _heading(self, frame: Lineup, y: int, top: float, seen: range, width: int) -> Strip:
+    def _heading(self, frame: FleetFrame, y: int, top: float, seen: range, width: int) -> Strip:
         dim = self.style("dim")
         parts: list[Part] = [(" " * LEAD, dim)]
-        for column in table(frame.width, frame.rows):
+        for column in table(frame.width, frame.row_height):
             name = column.names[y]
             left = name in ("name", "title", "phase")
             word = {"name": "", "title": "", "speed": frame.rate}.get(name, name)
@@ -100,51 +100,51 @@ class Multiples(Picker):
         if frame.width >= NARROW:
             scale = f"total {scale}"
         legend: list[Part] = [(head(scale, room), self.style("text"))]
-        hidden = len(frame.lanes) > len(seen)
-        place = f"{seen.start + 1}–{seen.stop} of {len(frame.lanes)}" if hidden else ""
+        hidden = len(frame.rows) > len(seen)
+        place = f"{seen.start + 1}–{seen.stop} of {len(frame.rows)}" if hidden else ""
         gap = room - sum(len(text) for text, _ in legend) - len(place) - 1
         if place and gap > 0:
             legend += [(" " * gap, dim), (place, self.style("text"))]
         return self.row([*parts, *legend], width)
 
 
-class Sum(LaneCanvas):
+class TotalRow(SessionPanel):
     """The sum of all members, on a scale of its own."""
 
-    DEFAULT_CSS = "Sum { background: $panel; }"
+    DEFAULT_CSS = "TotalRow { background: $panel; }"
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
-        return self.lane(frame, frame.sum, height, top_of(frame, [frame.sum]), width)
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+        return self.session(frame, frame.sum, height, top_of(frame, [frame.sum]), width)
 
 
-class Times(FleetCanvas):
+class TimeLabels(FleetPanel):
     """The time below the traces, counted back from the present, or the fleet's clock when the view stands."""
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         axis, dim = frame.view.axis, self.style("dim")
-        left, count = gutter(frame.width, frame.rows), len(frame.sum.totals)
+        left, count = gutter(frame.width, frame.row_height), len(frame.sum.totals)
         live = axis.end is None and not frame.view.paused
         scale = f"{' ' * LEAD}{format_span(axis.width)} a column"
         times = time_labels(frame.start, axis.width, count, live)
         return [self.row([(f"{scale:<{left}}", dim), (times, dim)], width)]
 
 
-class Strangers(Picker):
+class UnattachedList(SessionPicker):
     """Processes with MLX in them that have no agent: what is known from outside, and what to do about it."""
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         dim = self.style("dim")
-        pids = [stranger.pid for stranger in frame.strangers]
+        pids = [stranger.pid for stranger in frame.unattached]
         chosen = pids.index(frame.selected) if frame.selected in pids else None
         seen = self.reach(chosen, len(pids), max(1, height - 1))
         more = f", {seen.start + 1}–{seen.stop} of {len(pids)}" if len(seen) < len(pids) else ""
         title = "MLX without mlxtop's agent" if width >= NARROW else "no agent: mlxtop attach PID"
         title = head(f"{' ' * LEAD}{title}{more}", width)
         self._lines = [None, *(pids[i] for i in seen)]
-        return [self.row([(title, dim)], width), *(self._stranger(frame, i, width) for i in seen)]
+        return [self.row([(title, dim)], width), *(self._process(frame, i, width) for i in seen)]
 
-    def _stranger(self, frame: Lineup, index: int, width: int) -> Strip:
-        who = frame.strangers[index]
+    def _process(self, frame: FleetFrame, index: int, width: int) -> Strip:
+        who = frame.unattached[index]
         here = who.pid == frame.selected
         ground = self.ground() if here else Style()
         todo = f"mlxtop attach {who.pid} "

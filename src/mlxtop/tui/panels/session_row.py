@@ -12,9 +12,9 @@ from textual.strip import Strip
 
 from mlxtop.core.text import one_line
 from mlxtop.tui.charts.sparkline import BLOCKS, EMPTY, nice, runs
-from mlxtop.tui.fleet_frame import Lane, Lineup
+from mlxtop.tui.fleet_frame import FleetFrame, SessionRow
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panel import Canvas, Part
+from mlxtop.tui.panel import Panel, Part
 from mlxtop.tui.panels.header import phase_ink
 
 LEAST_SCALE = 2**20
@@ -130,33 +130,33 @@ def eighths(values: Sequence[int], top: float, rows: int) -> list[int]:
     return [0 if v <= 0 else int(v * each + 0.5) or 1 for v in values]
 
 
-class FleetCanvas(Canvas):
-    """A panel painted from a `Lineup` where others are painted from a `Frame`."""
+class FleetPanel(Panel):
+    """A panel painted from a `FleetFrame` where others are painted from a `Frame`."""
 
-    DEFAULT_CSS = "FleetCanvas { height: 1; }"
+    DEFAULT_CSS = "FleetPanel { height: 1; }"
 
-    def see(self, frame: Lineup) -> None:
+    def see(self, frame: FleetFrame) -> None:
         """Takes a new lineup and repaints what changed."""
         self.show(cast(Frame, frame))
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
-        return self.draw(cast(Lineup, frame), width, height)
+        return self.draw(cast(FleetFrame, frame), width, height)
 
-    def draw(self, frame: Lineup, width: int, height: int) -> list[Strip]:
+    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         """What `paint` is for the others."""
         return []
 
 
-class LaneCanvas(FleetCanvas):
+class SessionPanel(FleetPanel):
     """What lanes and their sum have in common: the table on the left and the trace on the right."""
 
-    def lane(self, frame: Lineup, lane: Lane, rows: int, top: float, width: int) -> list[Strip]:
+    def session(self, frame: FleetFrame, lane: SessionRow, rows: int, top: float, width: int) -> list[Strip]:
         """The rows of one lane; `top` is the size at the top of its trace."""
         here = lane.pid is not None and lane.pid == frame.selected
         ground = self.ground() if here else Style()
         plot = self._plot(lane, top, rows, ground)
-        columns = table(frame.width, frame.rows)
-        left = gutter(frame.width, frame.rows)
+        columns = table(frame.width, frame.row_height)
+        left = gutter(frame.width, frame.row_height)
         strips = []
         for y in range(rows):
             parts = self._figures(frame, lane, y, columns, left)
@@ -170,7 +170,9 @@ class LaneCanvas(FleetCanvas):
         """The background of the selected line."""
         return Style(bgcolor=self.style("panel").color)
 
-    def _figures(self, frame: Lineup, lane: Lane, y: int, columns: Sequence[Column], room: int) -> list[Part]:
+    def _figures(
+        self, frame: FleetFrame, lane: SessionRow, y: int, columns: Sequence[Column], room: int
+    ) -> list[Part]:
         here = lane.pid is not None and lane.pid == frame.selected
         lead: Part = ("▌" if here else " ", self.style("primary"))
         sign = self._sign(frame, lane) if y == 0 else " "
@@ -183,14 +185,14 @@ class LaneCanvas(FleetCanvas):
             parts.append((f"{text} ", style if lane.ended is None else self.style("dim")))
         return parts
 
-    def _sign(self, frame: Lineup, lane: Lane) -> str:
+    def _sign(self, frame: FleetFrame, lane: SessionRow) -> str:
         """Which way a lane stands out; without a column of phases, whether it ended."""
         if frame.outlier is not None and frame.outlier.pid == lane.pid:
             return ABOVE if frame.outlier.above else BELOW
-        told = any("phase" in column.names for column in table(frame.width, frame.rows))
+        told = any("phase" in column.names for column in table(frame.width, frame.row_height))
         return ENDED if lane.ended is not None and not told else " "
 
-    def _figure(self, frame: Lineup, lane: Lane, name: str, width: int) -> Part:
+    def _figure(self, frame: FleetFrame, lane: SessionRow, name: str, width: int) -> Part:
         """One figure in exactly `width` cells, with its colour."""
         if lane.pid is None and name in ("title", "phase", "speed", "peak"):
             return self._sum_figure(frame, lane, name, width)
@@ -199,7 +201,7 @@ class LaneCanvas(FleetCanvas):
                 return self._who(frame, lane, width)
             case "title":
                 # A lane of three rows has one for the whole title.
-                text = lane.ended or ("" if frame.rows > 2 else lane.title)
+                text = lane.ended or ("" if frame.row_height > 2 else lane.title)
                 return (fit_cells(squeeze(text, width), width), self.style("dim"))
             case "phase":
                 word = f"{ENDED} ended" if lane.ended is not None else f"● {lane.phase}" if lane.phase else ""
@@ -210,23 +212,23 @@ class LaneCanvas(FleetCanvas):
         text = frame.size(getattr(lane, name))
         return (f"{text:>{width}}", self.style({"footprint": "beyond", "total": "text"}.get(name, name)))
 
-    def _sum_figure(self, frame: Lineup, lane: Lane, name: str, width: int) -> Part:
+    def _sum_figure(self, frame: FleetFrame, lane: SessionRow, name: str, width: int) -> Part:
         """The sum's scale where members have a title, or else a phase. A sum of peaks would be no peak."""
-        titled = any("title" in column.names for column in table(frame.width, frame.rows))
+        titled = any("title" in column.names for column in table(frame.width, frame.row_height))
         text = ""
         if name == ("title" if titled else "phase"):
             size = round_size(frame, top_of(frame, [lane]))
             text = f"0–{size}" if len(size) + 2 <= width else f"≤{size}"
         return (f"{text:<{width}}", self.style("dim"))
 
-    def _who(self, frame: Lineup, lane: Lane, width: int) -> Part:
+    def _who(self, frame: FleetFrame, lane: SessionRow, width: int) -> Part:
         label = head(lane.label, width)
         room = width - cell_len(label) - 1
-        if frame.rows == 1 and room >= 6 and lane.title:
+        if frame.row_height == 1 and room >= 6 and lane.title:
             label = f"{label} {squeeze(lane.ended or lane.title, room)}"
         return (fit_cells(label, width), self.style("title" if lane.pid is None else "label"))
 
-    def _plot(self, lane: Lane, top: float, rows: int, ground: Style) -> list[list[Segment]]:
+    def _plot(self, lane: SessionRow, top: float, rows: int, ground: Style) -> list[list[Segment]]:
         """Rows from top to bottom, each in runs of one style."""
         if not lane.totals:
             return [[] for _ in range(rows)]
@@ -248,11 +250,11 @@ class LaneCanvas(FleetCanvas):
         }
 
 
-def top_of(frame: Lineup, lanes: Sequence[Lane]) -> float:
+def top_of(frame: FleetFrame, lanes: Sequence[SessionRow]) -> float:
     """The common top of some lanes' traces: a round size, and never so small that a few bytes make a wall."""
     most = max((max(lane.totals, default=0) for lane in lanes), default=0)
     return nice(max(most, LEAST_SCALE), 1024 if frame.view.units == "binary" else 1000)
 
 
-def round_size(frame: Lineup, size: float) -> str:
+def round_size(frame: FleetFrame, size: float) -> str:
     return frame.size(int(size)).replace(".00 ", " ").replace(".0 ", " ")

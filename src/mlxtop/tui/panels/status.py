@@ -9,7 +9,7 @@ from mlxtop.core.events import Event, Kind
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.text import one_line
 from mlxtop.tui.frame import Frame, effect, is_news
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 from mlxtop.tui.panels.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.panels.limit_comparison import told
 from mlxtop.tui.panels.limits import alarm_colour, soon
@@ -26,7 +26,7 @@ def _is_news(event: Event) -> bool:
     return event.data["who"] not in NO_NEWS and is_news(event)
 
 
-class Status(Canvas):
+class Status(Panel):
     """The last thing a person would want to know, coloured by what it is about."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

@@ -10,7 +10,7 @@ from textual.widgets import Footer, Static
 
 from mlxtop.tui.binding import key
 from mlxtop.tui.frame import Frame
-from mlxtop.tui.panels.limit_comparison import Compared
+from mlxtop.tui.panels.limit_comparison import LimitComparison
 from mlxtop.tui.screens.help import Manual
 
 REDRAW_EVERY = 1.0
@@ -62,7 +62,7 @@ class Compare(Screen[None]):
         self._frame = frame
 
     def compose(self) -> ComposeResult:
-        yield Compared()
+        yield LimitComparison()
         with VerticalScroll():
             piece = PIECE[self._frame().session.steps_are == "tokens"]
             yield Static(Text(f"{piece}\n\n{READING}"))
@@ -74,7 +74,7 @@ class Compare(Screen[None]):
 
     def draw(self) -> None:
         """Draws the present state of things."""
-        frame, table = self._frame(), self.query_one(Compared)
+        frame, table = self._frame(), self.query_one(LimitComparison)
         # Limits come one by one: the text moves down then, and at no other time.
         table.styles.height = max(3, min(len(frame.uses) + 3, self.size.height - BESIDE))
         table.show(frame)

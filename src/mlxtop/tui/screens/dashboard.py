@@ -14,29 +14,29 @@ from textual.widgets import Input
 from mlxtop.analysis.limit_comparison import Comparison
 from mlxtop.analysis.verdicts import Diagnosis
 from mlxtop.analysis.work import Use
-from mlxtop.core.budget import Ask
+from mlxtop.core.budget import BudgetSpec
 from mlxtop.core.census import Census
-from mlxtop.core.limits import Knob, step
+from mlxtop.core.limits import LimitName, step
 from mlxtop.core.resample import Columns
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.sessions.budget_monitor import set_budget
-from mlxtop.sessions.session import Session, Wish
+from mlxtop.sessions.session import Capability, Session
 from mlxtop.tui.binding import key
 from mlxtop.tui.charts.axis import Axis
 from mlxtop.tui.charts.sparkline import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
 from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
 from mlxtop.tui.meter import Meter
-from mlxtop.tui.panel import Canvas, Ground, Panels
-from mlxtop.tui.panels.breakdown import Where
-from mlxtop.tui.panels.delta import Since
+from mlxtop.tui.panel import Background, Panel, PanelRow
+from mlxtop.tui.panels.breakdown import Breakdown
+from mlxtop.tui.panels.delta import Delta
 from mlxtop.tui.panels.header import Header
 from mlxtop.tui.panels.keys import Keys
-from mlxtop.tui.panels.limit_comparison import Compared
+from mlxtop.tui.panels.limit_comparison import LimitComparison
 from mlxtop.tui.panels.limits import Limits
 from mlxtop.tui.panels.machine import Machine
 from mlxtop.tui.panels.output import Output
 from mlxtop.tui.panels.prompt import PromptLine
-from mlxtop.tui.panels.run_stats import RunFigures
+from mlxtop.tui.panels.run_stats import RunStats
 from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
 from mlxtop.tui.stack import is_seen
@@ -54,7 +54,7 @@ AWAIT_EVERY = 0.03
 """Seconds between looks at a limit that was asked for: cheap, and only while one is pending."""
 
 
-class Dashboard(Screen[None], Ground):
+class Dashboard(Screen[None], Background):
     """Shows one session and sends it a person's wishes. It asks the session for data, four times a second,
     and never waits for it."""
 
@@ -109,7 +109,7 @@ class Dashboard(Screen[None], Ground):
         """Whether there was a sample at the last explanation."""
         self._comparison = Comparison(session)
         self._uses: Sequence[Use] = ()
-        self._panels: list[Canvas] = []
+        self._panels: list[Panel] = []
         self._columns: Columns | None = None
         self._beats = 0
         self._streamed: object = None
@@ -123,26 +123,26 @@ class Dashboard(Screen[None], Ground):
         yield PeakChart("peak", id="peak")
         yield SpeedChart("speed", id="speed")
         yield Axis(id="axis")
-        with Panels(id="panels"):
-            yield Where(id="where")
-            yield Since(id="since")
+        with PanelRow(id="panels"):
+            yield Breakdown(id="breakdown")
+            yield Delta(id="delta")
             yield Limits(id="limits")
-            yield RunFigures(id="run")
+            yield RunStats(id="run-stats")
         yield Limits(id="limits-short")
         yield Status(id="status")
-        with Panels(id="lower"):
+        with PanelRow(id="lower"):
             yield Output(id="output")
-            yield Compared(id="compared")
+            yield LimitComparison(id="limit-comparison")
         yield PromptLine(
             id="prompt",
             placeholder=self._invitation(),
             compact=True,
-            disabled="say" not in self.session.offers,
+            disabled="say" not in self.session.capabilities,
         )
         yield Keys(id="keys")
 
     def on_mount(self) -> None:
-        self._panels = list(self.query(Canvas))
+        self._panels = list(self.query(Panel))
         self.set_interval(1 / FRAMES_PER_SECOND, self._beat)
 
     def on_screen_resume(self) -> None:
@@ -150,9 +150,11 @@ class Dashboard(Screen[None], Ground):
         self.call_after_refresh(self.tick)
 
     def _invitation(self) -> str:
-        if "say" not in self.session.offers:
+        if "say" not in self.session.capabilities:
             return ""
-        return "i: type the next prompt" if "start" in self.session.offers else "i: type into the program"
+        return (
+            "i: type the next prompt" if "start" in self.session.capabilities else "i: type into the program"
+        )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides the keys that mean nothing to this session."""
@@ -161,8 +163,8 @@ class Dashboard(Screen[None], Ground):
         wish = {"start_stop": "start", "prompt": "say"}.get(action, action)
         if action in LIMIT_ACTIONS:
             wish = "limits"
-        if wish in get_args(Wish):
-            return wish in self.session.offers
+        if wish in get_args(Capability):
+            return wish in self.session.capabilities
         return True
 
     # Showing
@@ -182,19 +184,19 @@ class Dashboard(Screen[None], Ground):
         self._own = self._meter.read()
         if not self.view.paused:
             self._columns = None
-        self._uses = self._comparison.look(self._now())
+        self._uses = self._comparison.update(self._now())
         if len(self._uses) > 1:
             # It takes room from the output, and stays once there was something to compare.
             self.add_class("-comparing")
         self._explain()
         self._show(self._panels)
 
-    def _show(self, panels: Iterable[Canvas]) -> None:
+    def _show(self, panels: Iterable[Panel]) -> None:
         if not self.is_attached or not self.size.width or not is_seen(self):
             return
         frame, regions = self.frame(), list[Region]()
         for panel in panels:
-            if panel.display and (found := panel.take(frame)):
+            if panel.display and (found := panel.update_frame(frame)):
                 offset = panel.region.offset
                 regions += [region.translate(offset) for region in found]
         if regions:
@@ -238,13 +240,13 @@ class Dashboard(Screen[None], Ground):
         self._ask_limit("cache", DEFAULT)
 
     def action_limit_exact(self) -> None:
-        def answered(answer: tuple[Knob, Size] | None) -> None:
+        def answered(answer: tuple[LimitName, Size] | None) -> None:
             if answer is not None:
                 self._ask_limit(*answer)
 
         self.app.push_screen(LimitDialog(self.session.state.limits, self.view.units), answered)
 
-    def _ask_limit(self, knob: Knob, size: Size) -> None:
+    def _ask_limit(self, knob: LimitName, size: Size) -> None:
         if self.session.state.limits[knob].value is None:
             self.notify("MLX is not loaded yet: its limits are not known.", severity="warning")
             return
@@ -260,7 +262,7 @@ class Dashboard(Screen[None], Ground):
             self.tick()
 
     def action_budget(self) -> None:
-        def answered(ask: Ask | None) -> None:
+        def answered(ask: BudgetSpec | None) -> None:
             if ask is not None:
                 set_budget(self.session, ask, KEYBOARD)
                 self._look()
@@ -321,7 +323,7 @@ class Dashboard(Screen[None], Ground):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value:
-            self.session.say(self.query_one(PromptLine).text)
+            self.session.send_input(self.query_one(PromptLine).text)
             event.input.clear()
         self.set_focus(None)
 

@@ -12,16 +12,16 @@ from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from mlxtop.analysis.verdicts import Diagnosis
-from mlxtop.core.budget import Ask, parse_budget, resolve
+from mlxtop.core.budget import BudgetSpec, parse_budget, resolve
 from mlxtop.core.errors import UsageError
-from mlxtop.core.limits import KNOBS, Knob, Limit
+from mlxtop.core.limits import LIMIT_NAMES, Limit, LimitName
 from mlxtop.core.state import Mark
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Size, Units, format_clock, format_size, parse_size
 from mlxtop.tui.frame import Frame
 
 
-class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
+class LimitDialog(ModalScreen[tuple[LimitName, Size] | None]):
     """Asks for a knob and a size; answers `None` when left."""
 
     BINDINGS = [
@@ -30,11 +30,11 @@ class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
         Binding("shift+tab", "knob(-1)", "Previous limit", priority=True),
     ]
 
-    def __init__(self, limits: dict[Knob, Limit], units: Units) -> None:
+    def __init__(self, limits: dict[LimitName, Limit], units: Units) -> None:
         super().__init__()
         self._limits = limits
         self._units = units
-        self._knob: Knob = KNOBS[0]
+        self._knob: LimitName = LIMIT_NAMES[0]
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -49,7 +49,7 @@ class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
         self.query_one("#size").focus()
 
     def action_knob(self, direction: int) -> None:
-        self._knob = KNOBS[(KNOBS.index(self._knob) + direction) % len(KNOBS)]
+        self._knob = LIMIT_NAMES[(LIMIT_NAMES.index(self._knob) + direction) % len(LIMIT_NAMES)]
         self._ask()
 
     def _ask(self) -> None:
@@ -65,7 +65,7 @@ class LimitDialog(ModalScreen[tuple[Knob, Size] | None]):
             self.query_one("#question", Label).update(one_line(str(error)))
 
 
-class BudgetDialog(ModalScreen[Ask | None]):
+class BudgetDialog(ModalScreen[BudgetSpec | None]):
     """Asks for a budget; answers `None` when left."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Leave")]

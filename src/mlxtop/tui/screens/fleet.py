@@ -13,13 +13,13 @@ from textual.widgets import Footer, Input
 from mlxtop.sessions.session import Fleet, Member
 from mlxtop.system import footprint
 from mlxtop.tui.binding import key
-from mlxtop.tui.charts.series_cache import Trace, add
+from mlxtop.tui.charts.series_cache import SeriesCache, add
 from mlxtop.tui.fleet_frame import (
     RATE,
     Candidate,
-    Lane,
-    Lineup,
+    FleetFrame,
     Outlier,
+    SessionRow,
     add_up,
     find_outlier,
     growth,
@@ -33,8 +33,8 @@ from mlxtop.tui.meter import Meter
 from mlxtop.tui.panels.fleetbar import FleetHeader, FleetMachine, FleetStatus
 from mlxtop.tui.panels.output import Output
 from mlxtop.tui.panels.prompt import PromptLine
-from mlxtop.tui.panels.session_list import Multiples, Picker, Strangers, Sum, Times
-from mlxtop.tui.panels.session_row import ABOVE, BELOW, ENDED, FleetCanvas, gutter
+from mlxtop.tui.panels.session_list import SessionList, SessionPicker, TimeLabels, TotalRow, UnattachedList
+from mlxtop.tui.panels.session_row import ABOVE, BELOW, ENDED, FleetPanel, gutter
 from mlxtop.tui.screens.help import PROSE, SIGNS, Manual
 from mlxtop.tui.stack import is_seen
 
@@ -104,23 +104,23 @@ class FleetScreen(Screen[None]):
         """The selected line's number, for when its process is gone from the list."""
         self._origin: float | None = None
         """Seconds since the epoch at the fleet's time 0: when its first member began."""
-        self._traces: dict[tuple[int, float], Trace] = {}
+        self._traces: dict[tuple[int, float], SeriesCache] = {}
         self._outlier: Outlier | None = None
         self._judged = -JUDGE_EVERY
         self._own = Own()
         self._meter = Meter(footprint.reader())
         self._paused_at = 0.0
         self._heights: Heights | None = None
-        self._panels: list[FleetCanvas] = []
+        self._panels: list[FleetPanel] = []
         self._output: Output | None = None
 
     def compose(self) -> ComposeResult:
         yield FleetHeader(id="header")
         yield FleetMachine(id="machine")
-        yield Multiples(id="lanes")
-        yield Sum(id="sum")
-        yield Times(id="times")
-        yield Strangers(id="strangers")
+        yield SessionList(id="lanes")
+        yield TotalRow(id="sum")
+        yield TimeLabels(id="times")
+        yield UnattachedList(id="strangers")
         yield FleetStatus(id="status")
         if self.fleet.transcript is not None:
             yield Output(id="output")
@@ -128,7 +128,7 @@ class FleetScreen(Screen[None]):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self._panels = list(self.query(FleetCanvas))
+        self._panels = list(self.query(FleetPanel))
         if self.fleet.transcript is not None:
             self._output = self.query_one(Output)
         self.set_interval(1 / FRAMES_PER_SECOND, self.tick)
@@ -156,9 +156,9 @@ class FleetScreen(Screen[None]):
         if self._output is not None and self._output.display:
             self._output.show(cast(Frame, Said(self.fleet)))
 
-    def frame(self) -> Lineup:
+    def frame(self) -> FleetFrame:
         """The fleet as it is to be shown now."""
-        members, strangers = self.fleet.members(), self.fleet.strangers()
+        members, strangers = self.fleet.members(), self.fleet.unattached()
         given = heights(self.size.height, len(members), len(strangers), self.fleet.transcript is not None)
         if self._origin is None and members:
             self._origin = min(member.started for member in members)
@@ -172,16 +172,16 @@ class FleetScreen(Screen[None]):
         totals = add([list(lane.totals) for lane in lanes], count)
         machine, bound = together(members)
         rates = {RATE.get(member.steps_are, "steps/s") for member in members}
-        return Lineup(
+        return FleetFrame(
             title=self.fleet.title,
-            news=self.fleet.news(),
-            lanes=lanes,
-            strangers=strangers,
+            status=self.fleet.status(),
+            rows=lanes,
+            unattached=strangers,
             view=self.view,
             own=self._own,
             start=start,
             rate=rates.pop() if len(rates) == 1 else "steps/s",
-            rows=given.lane,
+            row_height=given.lane,
             width=self.size.width,
             selected=self._selected,
             outlier=self._outlier,
@@ -200,14 +200,14 @@ class FleetScreen(Screen[None]):
     def _offset(self, member: Member) -> float:
         return member.started - (self._origin or 0.0)
 
-    def _lanes(self, members: Sequence[Member], now: float, first: int, count: int) -> list[Lane]:
+    def _lanes(self, members: Sequence[Member], now: float, first: int, count: int) -> list[SessionRow]:
         lanes, traces = [], {}
         for member in members:
             # Neither a process id nor a rank is the only one of its kind where several machines take part.
             which = id(member.history), member.started
             offset = self._offset(member)
-            trace = traces[which] = self._traces.get(which) or Trace(member.history, offset)
-            trace.look(first, count, self.view.axis.width, now)
+            trace = traces[which] = self._traces.get(which) or SeriesCache(member.history, offset)
+            trace.update(first, count, self.view.axis.width, now)
             until = now - offset if self.view.paused else None
             lanes.append(lane(member, until, trace.active, trace.total))
         self._traces = traces
@@ -227,10 +227,10 @@ class FleetScreen(Screen[None]):
                 candidates.append(Candidate(member.pid, member.label, held, growth(member, until)))
         self._outlier = find_outlier(candidates)
 
-    def _arrange(self, frame: Lineup) -> None:
+    def _arrange(self, frame: FleetFrame) -> None:
         """Gives each panel its rows; Textual lays out anew only when they change."""
         prints = self._output is not None
-        given = heights(self.size.height, len(frame.lanes), len(frame.strangers), prints)
+        given = heights(self.size.height, len(frame.rows), len(frame.unattached), prints)
         if given == self._heights:
             return
         self._heights = given
@@ -241,7 +241,7 @@ class FleetScreen(Screen[None]):
             "status": given.status,
             "machine": given.machine,
         }
-        rows["times"] = int(bool(frame.lanes))
+        rows["times"] = int(bool(frame.rows))
         if prints:
             room = self.size.height >= ROOM_FOR_OUTPUT
             rows["output"], rows["prompt"] = given.rest * room, int(room)
@@ -270,7 +270,7 @@ class FleetScreen(Screen[None]):
 
     def action_select(self, by: int) -> None:
         self._touched = True
-        pids = [*(m.pid for m in self.fleet.members()), *(s.pid for s in self.fleet.strangers())]
+        pids = [*(m.pid for m in self.fleet.members()), *(s.pid for s in self.fleet.unattached())]
         self._keep_selection(pids)
         if pids:
             self._place = max(0, min(len(pids) - 1, self._place + by))
@@ -287,7 +287,7 @@ class FleetScreen(Screen[None]):
         if self._selected is not None:
             self.post_message(self.Opened(self._selected))
 
-    def on_picker_picked(self, event: Picker.Picked) -> None:
+    def on_session_picker_picked(self, event: SessionPicker.Picked) -> None:
         if event.pid is None:
             self.action_select(event.by)
             return
@@ -311,7 +311,7 @@ class FleetScreen(Screen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         # An empty line is an answer too.
-        self.fleet.say(self.query_one(PromptLine).text)
+        self.fleet.send_input(self.query_one(PromptLine).text)
         event.input.clear()
         self.set_focus(None)
 

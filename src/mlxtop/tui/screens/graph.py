@@ -15,7 +15,7 @@ from mlxtop.core.units import UNLIMITED, format_clock, format_size, format_span
 from mlxtop.tui.binding import key
 from mlxtop.tui.charts.sparkline import CacheChart, Chart, nice
 from mlxtop.tui.frame import DRAWN, Frame
-from mlxtop.tui.panel import Canvas
+from mlxtop.tui.panel import Panel
 from mlxtop.tui.screens.help import PROSE, WORDS, Manual
 
 REDRAW_EVERY = 1.0
@@ -32,7 +32,7 @@ class Graph(Screen[None]):
     BINDINGS = [key("escape,g", "dismiss", "back", "Back to the dashboard", True, "esc")]
     MANUAL = Manual([(word, what) for word, what in WORDS if word != "speed"], (), PROSE[1:])
 
-    def __init__(self, frame: Callable[[], Frame], palette: Canvas) -> None:
+    def __init__(self, frame: Callable[[], Frame], palette: Panel) -> None:
         super().__init__()
         self._frame = frame
         self._palette = palette

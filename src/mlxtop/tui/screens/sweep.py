@@ -252,7 +252,7 @@ class SweepScreen(Screen[None]):
         sweep = self._sweep
         if sweep.failure is not None:
             return Text(str(sweep.failure), self._style("failed"))
-        advice = sweep.summary.advice
+        advice = sweep.summary.recommendation
         text = Text(advice.sentence, self._style("speed" if advice.arm is not None else "label"))
         for note in sweep.summary.notes:
             if "--repeats" in note or "busy" in note or "left out" in note or "processors" in note:

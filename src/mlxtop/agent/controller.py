@@ -1,36 +1,36 @@
-"""MLX's knobs in the program that the agent lives in: what stands, who turned it, and turning them."""
+"""MLX's limits in the program that the agent lives in: what they are, who set them, and setting them."""
 
 import sys
 from typing import Any
 
-from mlxtop.agent.event_log import News
+from mlxtop.agent.event_log import EventLog
 from mlxtop.core.events import Kind
-from mlxtop.core.limits import KNOBS, MLX_DEFAULT, Knob
+from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.mlx import allocator, backend
-from mlxtop.mlx.hooks import Call, Change, Watch, defaults
+from mlxtop.mlx.hooks import AllocatorHooks, Call, Change, defaults
 
-Standing = tuple[int | None, str, int | None]
+KnownLimit = tuple[int | None, str, int | None]
 """A limit's value, who set it, and MLX's default; `None` is what nobody knows."""
-NOT_KNOWN: Standing = None, "", None
+NOT_KNOWN: KnownLimit = None, "", None
 WIRED_STAYS = (
     "The wired limit of a running program cannot be changed safely: start the program with "
     "mlxtop run --wired-limit SIZE."
 )
 
 
-class Knobs:
+class AllocatorController:
     """Limits, cache, peak, garbage and the count of arrays. What turns one is called where it is safe; `news`
     tells of every turn, those of the program's own code included.
 
     `late`: the program may have set limits before, so what stands is not known until it is asked.
     """
 
-    def __init__(self, news: News, late: bool) -> None:
+    def __init__(self, news: EventLog, late: bool) -> None:
         self._news = news
         self._late = late
-        self._watch = Watch(self._noticed)
-        self._standing: dict[Knob, Standing] = {}
+        self._watch = AllocatorHooks(self._on_call)
+        self._limits: dict[LimitName, KnownLimit] = {}
         self._asked: int | None = None
         self.begin()
 
@@ -45,39 +45,39 @@ class Knobs:
         """Wraps MLX's functions."""
         self._watch.install()
 
-    def standing(self) -> dict[Knob, Standing]:
+    def limits(self) -> dict[LimitName, KnownLimit]:
         """Each limit as it stands, as far as it is known."""
-        return dict(self._standing)
+        return dict(self._limits)
 
-    def default(self, knob: Knob) -> int | None:
+    def default(self, knob: LimitName) -> int | None:
         """What MLX starts with, in bytes."""
-        return self._standing.get(knob, NOT_KNOWN)[2]
+        return self._limits.get(knob, NOT_KNOWN)[2]
 
-    def assume(self) -> None:
+    def assume_defaults(self) -> None:
         """Takes MLX's defaults for what stands, where nobody can have set a limit before the agent came."""
         if not self._late:
             for knob, value in defaults().items():
-                if knob not in self._standing:
-                    self._found(knob, value, MLX_DEFAULT, value)
+                if knob not in self._limits:
+                    self._record_found(knob, value, MLX_DEFAULT, value)
 
     def start_with(self, text: str) -> None:
         """Sets `cache=20971520 memory=…`: the program is just importing MLX, nothing is queued yet."""
         for word in text.split():
             knob, _, size = word.partition("=")
             if size.isdecimal():
-                for known in KNOBS:
+                for known in LIMIT_NAMES:
                     if known == knob:
                         self._set(known, int(size), "flag")
 
     # Wherever it is safe
 
-    def find(self) -> None:
+    def find_limits(self) -> None:
         """The limits of a program that ran before the agent came, asked once by setting."""
         switch = sys.getswitchinterval()
         try:
             # So that no other thread of the program comes between a limit and its return.
             sys.setswitchinterval(1.0)
-            found = self._watch.ask()
+            found = self._watch.read_limits()
         finally:
             sys.setswitchinterval(switch)
         known = defaults(fresh=False)
@@ -85,12 +85,12 @@ class Knobs:
             # Both begin with the same odd number, which MLX does not tell everywhere.
             known = {"memory": found["memory"], "cache": found["cache"], **known}
         for knob, value in found.items():
-            if knob not in self._standing:
+            if knob not in self._limits:
                 default = known.get(knob)
                 who = "" if default is None else MLX_DEFAULT if value == default else "program"
-                self._found(knob, value, who, default)
+                self._record_found(knob, value, who, default)
 
-    def set_limit(self, knob: Knob, value: int, who: str) -> None:
+    def set_limit(self, knob: LimitName, value: int, who: str) -> None:
         """Sets a limit of a program that runs; tells when that is refused, and what stands instead.
 
         The wired limit must not change while MLX has work queued on any stream, which nobody can know here.
@@ -100,7 +100,7 @@ class Knobs:
         else:
             self._set(knob, value, who)
 
-    def _set(self, knob: Knob, value: int, who: str) -> None:
+    def _set(self, knob: LimitName, value: int, who: str) -> None:
         self._asked = value
         try:
             self._watch.set(knob, value, who)
@@ -109,8 +109,8 @@ class Knobs:
         finally:
             self._asked = None
 
-    def _refuse(self, knob: Knob, value: int, why: str) -> None:
-        now, by, _ = self._standing.get(knob, NOT_KNOWN)
+    def _refuse(self, knob: LimitName, value: int, why: str) -> None:
+        now, by, _ = self._limits.get(knob, NOT_KNOWN)
         self._news.emit(Kind.ERROR, message=why, phase="limit")
         self._news.emit(Kind.LIMIT, knob=knob, old=now, new=now, who=by, asked=value)
 
@@ -138,14 +138,14 @@ class Knobs:
 
     # In the thread of whoever turned a knob
 
-    def _noticed(self, what: Change | Call) -> None:
+    def _on_call(self, what: Change | Call) -> None:
         try:
             if isinstance(what, Change):
                 self._changed(what)
             else:
                 kind = Kind.CLEAR if what.name == "clear_cache" else Kind.RESET
                 size: dict[str, Any] = {"freed" if kind is Kind.CLEAR else "peak": what.size}
-                self._news.emit_often((kind, what.who), kind, who=what.who, **size)
+                self._news.emit_often((kind, what.source), kind, who=what.source, **size)
         except Exception as error:
             self._news.fail(error)
 
@@ -155,13 +155,13 @@ class Knobs:
         if default is None and not self._late:
             default = old
             self._news.emit(Kind.LIMIT, knob=knob, old=old, new=new, who=MLX_DEFAULT)
-        self._standing[knob] = new, who, default
+        self._limits[knob] = new, who, default
         told = {"knob": knob, "old": old, "new": new, "who": who}
         if self._asked is not None:
             self._news.emit(Kind.LIMIT, **told, asked=self._asked)
         else:
             self._news.emit_often((Kind.LIMIT, knob, who), Kind.LIMIT, **told)
 
-    def _found(self, knob: Knob, value: int, who: str, default: int | None) -> None:
-        self._standing[knob] = value, who, default
+    def _record_found(self, knob: LimitName, value: int, who: str, default: int | None) -> None:
+        self._limits[knob] = value, who, default
         self._news.emit(Kind.LIMIT, knob=knob, old=value, new=value, who=who)
