@@ -295,9 +295,9 @@ def test_a_wish_does_not_wait_for_a_long_interval(start: Start) -> None:
 
 def test_what_happens_in_the_agent_stays_in_the_agent_and_is_told(start: Start) -> None:
     code = """
-from mlxtop.agent.controller import AllocatorController
+from mlxtop.agent.controller import ProgramController
 def collect(self, who): raise KeyError("boom")
-AllocatorController.collect = collect
+ProgramController.collect = collect
 """
     subject = start.up(code)
     viewer = subject.connect()

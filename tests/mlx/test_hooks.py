@@ -166,11 +166,11 @@ def test_where_memory_is_wired_a_running_programs_limit_is_left_alone() -> None:
     said = python(
         METAL
         + """
-from mlxtop.agent.controller import AllocatorController
+from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.event_log import EventLog
 event_log = EventLog(lambda: None)
-controller = AllocatorController(event_log, late=True)
-controller._watch = watch
+controller = ProgramController(event_log, late=True)
+controller._hooks = watch
 controller.find_limits()
 controller.set_limit("wired", 2**30, "keyboard")
 told = [json.loads(message) for _, message in event_log.since(0)]

@@ -1,8 +1,8 @@
 """The agent: its parts put into the program it lives in, and what a viewer may ask of them.
 
     counters ──> Ring ──> Server ──> viewers
-    whoever sets MLX's limits ──> AllocatorController ──> EventLog ──> Server ──> viewers
-    viewers ──> Server ──> CommandQueue ──> a safe point in `mx.eval` ──> AllocatorController ──> MLX
+    whoever sets MLX's limits ──> ProgramController ──> EventLog ──> Server ──> viewers
+    viewers ──> Server ──> CommandQueue ──> a safe point in `mx.eval` ──> ProgramController ──> MLX
 
 Whatever goes wrong in here is told to viewers and never reaches the program.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from mlxtop import __version__, api
 from mlxtop.agent.command_queue import CommandQueue
-from mlxtop.agent.controller import AllocatorController
+from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.eval_hook import EvalHook
 from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
@@ -52,7 +52,7 @@ class Agent:
         self.run = run
         self.interval = INTERVAL
         self.event_log = EventLog(lambda: self._server.wake())
-        self.controller = AllocatorController(self.event_log, late)
+        self.controller = ProgramController(self.event_log, late)
         self.command_queue = CommandQueue(self.event_log, self._safe_point)
         self._eval_hook = EvalHook(self.command_queue, self._safe_point)
         self._read = allocator.reader()
@@ -216,7 +216,7 @@ class Agent:
             case "interval":
                 self.interval = min(60.0, max(SHORTEST, float(message["seconds"])))
             case _:
-                raise ValueError("no such wish")
+                raise ValueError("no such command")
 
     def _submit_limit(self, knob: LimitName, size: int | None, who: str) -> None:
         if knob not in LIMIT_NAMES or not (size is None or (isinstance(size, int) and 0 <= size < 2**63)):

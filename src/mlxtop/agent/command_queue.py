@@ -1,4 +1,4 @@
-"""How wishes are carried out in somebody else's program: where it is safe, and when it is not, made so.
+"""Runs commands in somebody else's program at its safe points, and sees to it that one comes.
 
 A safe point is a moment on a thread of the program's between two calls of `eval`. A program that comes by
 none is helped along by the agent's thread.
@@ -20,9 +20,9 @@ SAFE_WITHIN = 0.25
 IDLE_SHARE = 0.2
 """Share of a core below which a program counts as doing nothing."""
 OVERDUE = 1.5
-"""Seconds after which a wish is carried out beside a program whose main thread does not come by either."""
+"""Seconds after which a command runs beside a program whose main thread reaches no safe point either."""
 MOST = 100
-"""Wishes that may wait for a safe point."""
+"""Commands that may wait for a safe point."""
 
 
 class CommandQueue:
@@ -47,14 +47,14 @@ class CommandQueue:
 
     @property
     def waiting(self) -> bool:
-        """Whether a wish has not been carried out yet."""
+        """Whether a command has not run yet."""
         return bool(self._todo)
 
     def submit(self, act: Callable[[], None], after: bool = False) -> None:
         """Has `act` done at the next safe point, or the next one `after` an `eval`: there most of what the
         program holds is computed. Raises `ValueError` when too many wait already."""
         if len(self._todo) >= MOST:
-            raise ValueError("too many wishes")
+            raise ValueError("too many commands")
         now = time.monotonic()
         if not self._todo:
             self._cpu_then = now, sum(os.times()[:2])
@@ -72,7 +72,7 @@ class CommandQueue:
                 self._draining.release()
 
     def drain_overdue(self, now: float) -> None:
-        """Looks after wishes that no safe point has come for: a program that waits for a request comes by
+        """Runs commands that no safe point has come for: a program that waits for a request comes by
         none, nor does one that never calls `eval`.
 
         Then the agent's thread, which calls this, obeys: at once where setters only take a lock (Metal,
@@ -104,10 +104,10 @@ class CommandQueue:
         self.due = False
         later = []
         while self._todo:
-            wish = self._todo.popleft()
-            _, act, after = wish
+            command = self._todo.popleft()
+            _, act, after = command
             if before and after:
-                later.append(wish)
+                later.append(command)
                 continue
             try:
                 act()

@@ -13,13 +13,13 @@ WAITED = 0.25
 
 
 class EvalHook:
-    """Counts the program's steps; has it go through `safe_point` before and after one when a wish is due."""
+    """Counts the program's steps; calls `safe_point` before and after one when a command is due."""
 
-    def __init__(self, wishes: CommandQueue, safe_point: Callable[[bool], None]) -> None:
+    def __init__(self, commands: CommandQueue, safe_point: Callable[[bool], None]) -> None:
         self.count = 0
         self.busy = 0
         """Microseconds from step to step in which the program did not wait."""
-        self._wishes = wishes
+        self._commands = commands
         self._safe_point = safe_point
         self._last, self._usual = 0.0, 0.0
 
@@ -30,11 +30,11 @@ class EvalHook:
             setattr(mx, name, self._wrap(getattr(mx, name)))
 
     def _wrap(self, function: Any) -> Any:
-        wishes = self._wishes
+        commands = self._commands
 
         @wraps(function)
         def step(*args: Any, **kwargs: Any) -> Any:
-            if wishes.due:
+            if commands.due:
                 self._safe_point(True)
             now = time.perf_counter()
             gap = now - self._last
@@ -44,12 +44,12 @@ class EvalHook:
                 self.count += 1
             self._usual += (min(gap, 60.0) - self._usual) / 8
             self._last = now
-            wishes.inside = True
+            commands.inside = True
             try:
                 return function(*args, **kwargs)
             finally:
-                wishes.inside = False
-                if wishes.due:
+                commands.inside = False
+                if commands.due:
                     self._safe_point(False)
 
         return step

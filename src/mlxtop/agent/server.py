@@ -8,14 +8,15 @@ import struct
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from mlxtop.agent.command_queue import CommandQueue
+from mlxtop.agent.controller import ProgramController
+from mlxtop.agent.event_log import EventLog
+from mlxtop.agent.ring import Ring
 from mlxtop.agent.thread import RawThread
 from mlxtop.ipc import protocol, sockets
 from mlxtop.system.descriptors import out_of_the_way
-
-if TYPE_CHECKING:
-    from mlxtop.agent.agent import Agent
 
 MOST_CLIENTS = 16
 HELLO_WITHIN = 5.0
@@ -24,7 +25,7 @@ STUCK_AFTER = 30.0
 FULL = 2**16
 """Bytes waiting for a client beyond which it gets nothing new."""
 COMMAND_EVERY = 0.05
-"""Seconds between looks at wishes that wait for a safe point."""
+"""Seconds between looks at commands that wait for a safe point."""
 BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
 
@@ -45,6 +46,31 @@ _What = tuple[int, int] | None
 
 class LostError(Exception):
     """The program closed a descriptor of ours: its number may be the program's own by now."""
+
+
+class Served(Protocol):
+    """What the server needs of the agent."""
+
+    run: str
+    interval: float
+    """Seconds between samples."""
+    cpu: float
+    phases: list[str]
+    facts: dict[str, Any]
+    ring: Ring
+    event_log: EventLog
+    command_queue: CommandQueue
+    controller: ProgramController
+
+    def tick(self, now: float) -> None: ...
+
+    def hello(self) -> dict[str, Any]: ...
+
+    def handle_command(self, message: dict[str, Any]) -> None: ...
+
+    def reopen(self) -> None: ...
+
+    def is_forked_child(self) -> bool: ...
 
 
 class Client:
@@ -70,7 +96,7 @@ class Client:
         """Whether it knows the facts, which come with MLX's first use."""
 
     def read(self) -> list[dict[str, Any]]:
-        """The wishes that have come in. Raises `ValueError` or `OSError` when it must be dropped."""
+        """The commands that have come in. Raises `ValueError` or `OSError` when it must be dropped."""
         data = self.socket.recv(protocol.LONGEST_COMMAND)
         if not data:
             raise OSError("gone")
@@ -92,7 +118,7 @@ class Client:
 class Server:
     """Serves `agent` until it is stopped. A client that misbehaves is dropped, and nobody else notices."""
 
-    def __init__(self, agent: "Agent") -> None:
+    def __init__(self, agent: Served) -> None:
         self.thread = RawThread(self._run)
         self._agent = agent
         self._clients: dict[int, Client] = {}
@@ -204,12 +230,12 @@ class Server:
         if now >= self._tidy_at:
             self._tidy_at = now + TIDY_EVERY
             self._tidy(now)
-        wishes = self._agent.command_queue
-        if wishes.waiting:
-            wishes.drain_overdue(now)
+        commands = self._agent.command_queue
+        if commands.waiting:
+            commands.drain_overdue(now)
         if self._clients:
             self._feed_all()
-        soon = wishes.waiting or any(client.fed == 0.0 for client in self._clients.values())
+        soon = commands.waiting or any(client.fed == 0.0 for client in self._clients.values())
         return 0.0 if soon else GATHER
 
     def _tidy(self, now: float) -> None:
@@ -300,7 +326,7 @@ class Server:
         self.met = True
         client = Client(sock, time.monotonic())
         client.samples = self._agent.ring.begin
-        client.outbox += protocol.line("hello", **self._agent.hello(), watched=self._controller())
+        client.outbox += protocol.line("hello", **self._agent.hello(), watched=self._controlling_viewer())
         self._clients[sock.fileno()] = client
         self._poll.register(sock, select.POLLIN)
 
@@ -309,7 +335,7 @@ class Server:
             self._paused = False
             self._poll.register(self._listener, select.POLLIN)
 
-    def _controller(self) -> int | None:
+    def _controlling_viewer(self) -> int | None:
         """The process that watches, if one does; those that only look are not told of."""
         return next((client.pid for client in self._clients.values() if client.role == "watch"), None)
 
@@ -319,12 +345,12 @@ class Server:
         elif client.role == "watch":
             self._agent.handle_command(message)
         elif client.role is None:
-            raise ValueError("a wish from a stranger")
+            raise ValueError("a command before the greeting")
 
     def _accept_hello(self, client: Client, message: dict[str, Any]) -> None:
         if message.get("protocol") != protocol.PROTOCOL or message.get("role") not in ("look", "watch"):
             raise ValueError("another protocol")
-        watcher = self._controller()
+        watcher = self._controlling_viewer()
         client.pid = int(message["pid"])
         if message["role"] == "look" or watcher is None or client.role == "watch":
             client.role = message["role"]

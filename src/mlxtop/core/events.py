@@ -14,7 +14,7 @@ class Kind(StrEnum):
     FACTS = "facts"  # device, backend, versions, ceilings: see `mlx/device.py`
     PHASE = "phase"  # phase; tokens (of the prompt) with prefill
     PROGRESS = "progress"  # phase, done, total
-    LIMIT = "limit"  # knob, old, new, who; asked when it answers a wish
+    LIMIT = "limit"  # knob, old, new, who; asked when it answers a command
     CLEAR = "clear"  # who, freed; count when it stands for several
     RESET = "reset"  # who, peak (before the reset)
     COLLECT = "collect"  # who, objects, freed: Python's garbage collector ran

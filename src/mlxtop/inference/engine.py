@@ -31,13 +31,13 @@ from mlxtop.inference.commands import (
     SubmitPrompt,
     TakeCensus,
 )
-from mlxtop.inference.controller import AllocatorController
 from mlxtop.inference.failure import explain
 from mlxtop.inference.generation import Generation, encode, kv_cache, stream
 from mlxtop.inference.loading import load
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt, prompts
 from mlxtop.mlx import allocator, backend, breakdown, device
+from mlxtop.mlx.controller import AllocatorController
 from mlxtop.system import self_usage
 
 Emit = Callable[..., None]
@@ -94,7 +94,7 @@ class Engine(threading.Thread):
         self._at_rest: list[SetLimit] = []
         """Limits that are set when the present generation is over."""
         self._mx: Any = None
-        self._controller: Any = None
+        self._controller: AllocatorController | None = None
 
     def submit(self, command: Command) -> None:
         """Asks for `command`; returns at once."""
@@ -105,7 +105,7 @@ class Engine(threading.Thread):
         return self._ready.wait(timeout)
 
     def run(self) -> None:
-        """Whatever ends this thread but a wish to quit is in `failure`, and told."""
+        """Whatever ends this thread, other than `Quit`, is in `failure`, and reported."""
         for stage in (self._begin, self._live, self._end):
             try:
                 stage()
@@ -129,13 +129,15 @@ class Engine(threading.Thread):
         self._emit(Kind.PHASE, phase="load")
         self._mx = backend.load()
         self._emit(Kind.FACTS, **device.facts(), model=self.options.name)
-        self._controller = AllocatorController(self._emit)
+        self._controller = AllocatorController(self._emit, self._mx.synchronize)
+        self._controller.install()
+        self._controller.read_fresh_limits()
         self._ready.set()
         for knob, size in self.options.limits.items():
-            self._controller.set_limit(SetLimit(knob, size, "flag"))
+            self._controller.set_limit(knob, size, "flag")
 
     def _live(self) -> None:
-        """From loading to the wish to quit."""
+        """From loading to `Quit`."""
         with suppress(_Interrupted):
             while not self._over() and not self._attempt("load", self._load):
                 self._pause("failed")
@@ -148,7 +150,7 @@ class Engine(threading.Thread):
         """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of ours."""
         self._conversation = self._model = self._tokenizer = None
         if self._controller is not None:
-            self._controller.close()
+            self._controller.remove()
         if self._mx is not None:
             self._mx.synchronize()
             self._mx.clear_streams()
@@ -187,7 +189,7 @@ class Engine(threading.Thread):
                 self._attempt("generation", partial(self._generate, wanted.prompt, wanted.options))
                 self._at_work = False
                 while self._at_rest:
-                    self._controller.set_limit(self._at_rest.pop(0))
+                    self._set_limit(self._at_rest.pop(0))
 
     def _next(self) -> Generate | None:
         """What is generated next: what somebody asked for, else what the workload wants; waits while there is
@@ -222,7 +224,7 @@ class Engine(threading.Thread):
             self._typed = None
         self._emit(Kind.ERROR, message=message, phase=what)
         with suppress(Exception):
-            self._controller.clear_cache("mlxtop")
+            self._allocator.clear_cache("mlxtop")
         return False
 
     def _generate(self, prompt: Prompt, options: Options) -> None:
@@ -300,6 +302,14 @@ class Engine(threading.Thread):
         if self._quit or (interrupted and not loading):
             raise _Interrupted
 
+    @property
+    def _allocator(self) -> AllocatorController:
+        assert self._controller is not None, "nothing is carried out before MLX is loaded"
+        return self._controller
+
+    def _set_limit(self, command: SetLimit) -> None:
+        self._allocator.set_limit(command.knob, command.value, command.who)
+
     def _execute(self, command: Command) -> bool:
         """Carries out one command; True when the present work, or the present rest, ends with it."""
         match command:
@@ -307,15 +317,15 @@ class Engine(threading.Thread):
                 # Not under work that is queued; and mlx-lm would put back what it found after us.
                 self._at_rest.append(command)
             case SetLimit():
-                self._controller.set_limit(command)
+                self._set_limit(command)
             case ClearCache(who):
-                self._controller.clear_cache(who)
+                self._allocator.clear_cache(who)
             case ResetPeak(who):
-                self._controller.reset_peak(who)
+                self._allocator.reset_peak(who)
             case Collect(who):
-                self._controller.collect(who)
+                self._allocator.collect(who)
             case TakeCensus():
-                self._controller.census()
+                self._allocator.census()
             case ForgetConversation():
                 told = "no conversation to forget" if self._conversation is None else "conversation forgotten"
                 self._conversation = None

@@ -26,7 +26,7 @@ SHORT = 200
 
 
 class RemoteSession:
-    """A member of a fleet: fed with an agent's messages by `take`, its wishes leave by `send`.
+    """A member of a fleet: fed with an agent's messages by `handle_message`; its commands leave by `send`.
 
     See `session.protocol.Member` for what a screen sees. What comes in was checked by `session.messages`.
     """
@@ -66,7 +66,7 @@ class RemoteSession:
         self.own_memory = own_memory
         self.ended: str | None = None
         self.controls = controls
-        """Whether wishes reach the program; one viewer at a time has them."""
+        """Whether commands reach the program; one viewer at a time controls it."""
         self._lent = not controls
         """Whether control is taken for as long as the session is open in full, and then given back."""
         self.bye = False

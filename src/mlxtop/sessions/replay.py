@@ -49,7 +49,7 @@ class ReplayTimeline(Timeline):
 
 
 class ReplaySession:
-    """One session of a recording. Wishes that change a program do nothing: it is over."""
+    """One session of a recording. Commands that change a program do nothing: it is over."""
 
     process: int | None = None
     agent_cost: float | None = None

@@ -13,15 +13,15 @@ from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import Size
 
 Capability = Literal["say", "start", "forget", "collect", "census", "limits", "play"]
-"""Wishes that only some sessions can carry out: `limits` are those on MLX's limits and counters, `play` moves
-through time."""
+"""Commands that only some sessions can carry out: `limits` are those on MLX's limits and counters, `play`
+moves through time."""
 
 
 class Session(Protocol):
-    """Data to read and wishes to send. Nothing here waits: not for MLX, a socket or a disk.
+    """Data to read and commands to send. Nothing here waits: not for MLX, a socket or a disk.
 
-    Times are seconds since the session began. A wish is carried out by whoever owns MLX and comes back as
-    an event; until then a limit shows as pending in `state`.
+    Times are seconds since the session began. A command is carried out by the thread that owns MLX and comes
+    back as an event; until then a limit shows as pending in `state`.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Session(Protocol):
     playhead: Playhead | None
     """Where a replay stands; `None` where time goes by itself."""
     capabilities: frozenset[Capability]
-    """Which of the optional wishes this session carries out."""
+    """Which of the optional commands this session carries out."""
 
     @property
     def history(self) -> Samples: ...

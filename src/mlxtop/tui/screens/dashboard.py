@@ -55,7 +55,7 @@ AWAIT_EVERY = 0.03
 
 
 class Dashboard(Screen[None], Background):
-    """Shows one session and sends it a person's wishes. It asks the session for data, four times a second,
+    """Shows one session and sends it a person's commands. It asks the session for data, four times a second,
     and never waits for it."""
 
     BINDINGS = [
@@ -160,11 +160,11 @@ class Dashboard(Screen[None], Background):
         """Hides the keys that mean nothing to this session."""
         if action == "leave":
             return getattr(self.app, "fleet", None) is not None
-        wish = {"start_stop": "start", "prompt": "say"}.get(action, action)
+        capability = {"start_stop": "start", "prompt": "say"}.get(action, action)
         if action in LIMIT_ACTIONS:
-            wish = "limits"
-        if wish in get_args(Capability):
-            return wish in self.session.capabilities
+            capability = "limits"
+        if capability in get_args(Capability):
+            return capability in self.session.capabilities
         return True
 
     # Showing
