@@ -138,7 +138,7 @@ class Subject:
         pattern = f"mlxtop/{pid or self.pid}*.sock"
         return str(until(lambda: next(self.home.glob(pattern), None)))
 
-    def connect(self, role: str | None = "watch", pid: int | None = None) -> "Viewer":
+    def connect(self, role: str | None = "control", pid: int | None = None) -> "Viewer":
         viewer = Viewer(self.path(pid))
         if role is not None:
             viewer.say("hello", protocol=protocol.PROTOCOL, mlxtop="0", pid=os.getpid(), role=role)

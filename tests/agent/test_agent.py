@@ -39,7 +39,7 @@ for step in range(5):
 mx.set_cache_limit(5); mx.clear_cache()
 """
     subject = start.up(code)
-    viewer = subject.connect("look")
+    viewer = subject.connect("observe")
     # Two batches: the ten before it come at once, and then one at a time.
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > 1.3)
     times = [row[0] for row in viewer.rows()]
@@ -60,7 +60,7 @@ def test_what_is_remembered_is_bounded(start: Start) -> None:
     first = subject.connect()
     first.say("interval", seconds=0.01)
     first.until(lambda m: len(first.rows()) > 60)
-    viewer = subject.connect("look")
+    viewer = subject.connect("observe")
     viewer.event("mark", name="m5999")
     assert len(viewer.message("samples")["rows"]) <= 20
     assert viewer.rows()[0][0] > first.rows()[20][0]

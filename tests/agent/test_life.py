@@ -372,12 +372,12 @@ except OSError: pass
 @pytest.mark.slow
 def test_a_thousand_viewers_come_and_go_and_leave_nothing(start: Start) -> None:
     subject = start.up("import gc, threading")
-    viewer = subject.connect("look")
+    viewer = subject.connect("observe")
     viewer.message("samples")
 
     def cycle(times: int) -> None:
         for n in range(times):
-            guest = subject.connect("watch")
+            guest = subject.connect("control")
             if n % 4:
                 guest.message("facts")
             guest.close()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mlxtop.agent import command_queue
 from mlxtop.agent.server import MOST_CLIENTS, peer_uid
 from mlxtop.ipc import protocol
+from mlxtop.ipc.protocol import Role
 from tests.agent.program import MX, Start, Subject, Viewer, starting, until
 
 pytestmark = pytest.mark.usefixtures("processes")
@@ -35,7 +36,7 @@ def calm() -> Iterator[Subject]:
 def still_well(subject: Subject) -> None:
     """It runs, lets us in and still samples."""
     assert subject.process.poll() is None
-    viewer = subject.connect("look")
+    viewer = subject.connect("observe")
     viewer.message("facts")
     first = viewer.message("samples")["rows"][0][0]
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > first)
@@ -64,7 +65,7 @@ def test_a_socket_that_was_swept_away_is_opened_anew(start: Start) -> None:
     subject = start(hurry + MX + "print('up', flush=True); sys.stdin.readline()")
     assert subject.line() == "up"
     path = Path(subject.path())
-    viewer = subject.connect("look")
+    viewer = subject.connect("observe")
     viewer.message("hello")
     os.utime(path, (1e9, 1e9))
     until(lambda: path.stat().st_mtime > 1e9 + 1)
@@ -75,7 +76,7 @@ def test_a_socket_that_was_swept_away_is_opened_anew(start: Start) -> None:
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.lstat().st_mode) == 0o700
     # Whoever was there has noticed nothing; whoever comes finds it.
-    newcomer = subject.connect("look")
+    newcomer = subject.connect("observe")
     newcomer.message("hello")
     assert len(viewer.heard) > 0
     assert viewer.hear(0.0)
@@ -146,7 +147,7 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_a_wish_that_makes_no_sense_drops_its_client(calm: Subject, what: str) -> None:
-    viewer = calm.connect("watch")
+    viewer = calm.connect("control")
     viewer.message("facts")
     viewer.raw(json.dumps(WRONG[what]).encode() + b"\n")
     viewer.end(timeout=4)
@@ -165,7 +166,7 @@ def test_odd_intervals_are_brought_within_bounds(start: Start, seconds: str) -> 
 
 
 HUGE = {
-    "a huge interval": [protocol.hello("watch"), b'{"type": "interval", "seconds": %s}\n' % (b"9" * 400)],
+    "a huge interval": [protocol.hello("control"), b'{"type": "interval", "seconds": %s}\n' % (b"9" * 400)],
     "a huge pid": [b'{"type": "hello", "protocol": 1, "role": "look", "pid": 1e999}\n'],
 }
 
@@ -214,12 +215,12 @@ def test_any_bytes(calm: Subject, lines: list[bytes]) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(wishes=st.lists(odd_wish, max_size=5), role=st.sampled_from(["watch", "look"]))
-def test_any_wish(calm: Subject, wishes: list[dict[str, Any]], role: str) -> None:
+@given(wishes=st.lists(odd_wish, max_size=5), role=st.sampled_from(["control", "observe"]))
+def test_any_wish(calm: Subject, wishes: list[dict[str, Any]], role: Role) -> None:
     attack(calm, role, [json.dumps(wish).encode() for wish in wishes])
 
 
-def attack(subject: Subject, role: str | None, lines: list[bytes]) -> None:
+def attack(subject: Subject, role: Role | None, lines: list[bytes]) -> None:
     viewer = Viewer(subject.path())
     try:
         if role is not None:
@@ -242,7 +243,7 @@ def test_after_all_that_it_is_still_well(calm: Subject) -> None:
 
 def test_one_byte_at_a_time(calm: Subject) -> None:
     viewer = calm.connect(None)
-    for byte in protocol.hello("watch") + protocol.line("mark", name="slowly", who="me"):
+    for byte in protocol.hello("control") + protocol.line("mark", name="slowly", who="me"):
         viewer.raw(bytes([byte]))
     assert viewer.event("mark", name="slowly")["who"] == "me"
     viewer.close()
@@ -251,7 +252,7 @@ def test_one_byte_at_a_time(calm: Subject) -> None:
 def test_many_wishes_at_once(calm: Subject) -> None:
     viewer = calm.connect(None)
     marks = b"".join(protocol.line("mark", name=f"many {n}", who="me") for n in range(500))
-    viewer.raw(protocol.hello("watch") + marks)
+    viewer.raw(protocol.hello("control") + marks)
     viewer.event("mark", name="many 499")
     names = [m["name"] for m in viewer.events("mark") if m["name"].startswith("many")]
     assert names == [f"many {n}" for n in range(500)]
@@ -259,16 +260,16 @@ def test_many_wishes_at_once(calm: Subject) -> None:
 
 
 def test_one_who_only_looks_wishes_in_vain(calm: Subject) -> None:
-    viewer = calm.connect("look")
+    viewer = calm.connect("observe")
     viewer.say("mark", name="in vain", who="me")
     viewer.message("samples")
     viewer.more()
     assert "in vain" not in [m["name"] for m in viewer.events("mark")]
     # Then it takes control, and gives it back.
-    viewer.raw(protocol.hello("watch") + protocol.line("mark", name="granted", who="me"))
+    viewer.raw(protocol.hello("control") + protocol.line("mark", name="granted", who="me"))
     viewer.event("mark", name="granted")
     assert calm.connect(None).message("hello")["watched"] == os.getpid()
-    viewer.raw(protocol.hello("look") + protocol.line("mark", name="in vain", who="me"))
+    viewer.raw(protocol.hello("observe") + protocol.line("mark", name="in vain", who="me"))
     viewer.more()
     assert "in vain" not in [m["name"] for m in viewer.events("mark")]
     assert calm.connect(None).message("hello")["watched"] is None
@@ -277,9 +278,9 @@ def test_one_who_only_looks_wishes_in_vain(calm: Subject) -> None:
 
 def test_the_second_that_would_watch_may_only_look(start: Start) -> None:
     subject = start.up()
-    first = subject.connect("watch")
+    first = subject.connect("control")
     first.message("facts")
-    second = subject.connect("watch")
+    second = subject.connect("control")
     assert second.message("refused")["why"] == f"it is already watched by mlxtop (process {os.getpid()})"
     second.message("samples")
     second.say("mark", name="in vain", who="me")
@@ -287,13 +288,13 @@ def test_the_second_that_would_watch_may_only_look(start: Start) -> None:
     assert second.events("mark") == []
     first.close()
     until(lambda: subject.connect(None).message("hello")["watched"] is None)
-    second.raw(protocol.hello("watch") + protocol.line("mark", name="granted", who="me"))
+    second.raw(protocol.hello("control") + protocol.line("mark", name="granted", who="me"))
     second.event("mark", name="granted")
 
 
 def test_a_silent_client_is_dropped_after_a_while_and_a_greeted_one_is_not(calm: Subject) -> None:
     began = time.monotonic()
-    greeted, silent = calm.connect("look"), calm.connect(None)
+    greeted, silent = calm.connect("observe"), calm.connect(None)
     silent.end()
     assert time.monotonic() - began > 4
     assert greeted.hear(0.3)
@@ -306,11 +307,11 @@ from mlxtop.agent import server
 server.STUCK_AFTER = 3.0
 """
     subject = start.up(code)
-    stuck = subject.connect("watch")
+    stuck = subject.connect("control")
     stuck.say("interval", seconds=0.01)
     for n in range(3000):
         stuck.say("mark", name=f"{n} " + "x" * 70, who="me")
-    other = subject.connect("look")
+    other = subject.connect("observe")
     other.event("mark", timeout=10)
     first = other.message("samples")["rows"][0][0]
     other.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > first + 1)
@@ -321,7 +322,7 @@ server.STUCK_AFTER = 3.0
 
 def test_one_that_was_stuck_misses_nothing_that_is_still_kept(start: Start) -> None:
     subject = start.up()
-    viewer = subject.connect("watch")
+    viewer = subject.connect("control")
     for n in range(4000):
         viewer.say("mark", name=f"{n}", who="me")
     viewer.event("mark", name="3999")
@@ -330,7 +331,7 @@ def test_one_that_was_stuck_misses_nothing_that_is_still_kept(start: Start) -> N
 
 def test_more_clients_than_there_is_room_for(start: Start) -> None:
     subject = start.up()
-    inside = [subject.connect("look") for _ in range(MOST_CLIENTS)]
+    inside = [subject.connect("observe") for _ in range(MOST_CLIENTS)]
     for viewer in inside:
         viewer.message("hello")
     outside = subject.connect(None)
@@ -347,7 +348,7 @@ def test_connections_that_are_reset(calm: Subject) -> None:
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(calm.path())
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.send(protocol.hello("watch"))
+        sock.send(protocol.hello("control"))
         sock.close()
     still_well(calm)
 
@@ -373,8 +374,8 @@ def test_wishes_that_cannot_be_carried_out_do_not_pile_up(start: Start) -> None:
 
 def test_every_viewer_hears_of_everything(start: Start) -> None:
     subject = start.up()
-    viewers = [subject.connect("look") for _ in range(4)]
-    watcher = subject.connect("watch")
+    viewers = [subject.connect("observe") for _ in range(4)]
+    watcher = subject.connect("control")
     for n in range(50):
         watcher.say("mark", name=str(n), who="me")
     for viewer in (watcher, *viewers):
@@ -383,11 +384,22 @@ def test_every_viewer_hears_of_everything(start: Start) -> None:
 
 
 def test_the_sample_after_an_event_is_not_gathered_with_others(calm: Subject) -> None:
-    viewer = calm.connect("watch")
+    viewer = calm.connect("control")
     viewer.message("samples")
     viewer.say("mark", name="here", who="me")
     at = viewer.event("mark", name="here")["time"]
     after = viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > at)["rows"]
     # Those that are gathered come by fours or fives.
     assert sum(row[0] > at for row in after) <= 2
+    viewer.close()
+
+
+@pytest.mark.parametrize("role", ["look", "observe", "watch", "control"])
+def test_both_words_for_a_role_are_understood(calm: Subject, role: str) -> None:
+    viewer = Viewer(calm.path())
+    viewer.say("hello", protocol=protocol.PROTOCOL, mlxtop="0", pid=1, role=role)
+    assert viewer.message("facts")
+    viewer.say("mark", name=f"as {role}", who="me")
+    if role in ("watch", "control"):
+        assert viewer.event("mark", name=f"as {role}")
     viewer.close()

@@ -52,7 +52,7 @@ def test_what_json_cannot_say_is_said_in_words() -> None:
 
 
 def test_a_hello_fits_what_an_agent_reads() -> None:
-    assert len(protocol.hello("watch")) < protocol.LONGEST_COMMAND
+    assert len(protocol.hello("control")) < protocol.LONGEST_COMMAND
 
 
 def test_a_newer_agent() -> None:
@@ -70,7 +70,7 @@ def test_an_older_agent_or_one_that_names_no_protocol(protocol: Any) -> None:
 
 
 def test_the_same_protocol_is_no_disagreement() -> None:
-    assert messages.disagreement(json.loads(protocol.hello("watch"))) is None
+    assert messages.disagreement(json.loads(protocol.hello("control"))) is None
 
 
 def test_an_agent_lets_a_viewer_of_another_protocol_go(start: Start) -> None:

@@ -58,7 +58,7 @@ def open_fleet() -> Iterator[Callable[..., Any]]:
         assert not fleet.is_alive()
 
 
-def all_agents(role: Role = "watch", **options: Any) -> AgentClient:
+def all_agents(role: Role = "control", **options: Any) -> AgentClient:
     return AgentClient("all", all_addresses, role, **options)
 
 
@@ -250,7 +250,7 @@ def test_control_that_another_has_is_refused_and_asked_for_again(
     start: Start, open_fleet: Callable[..., Any]
 ) -> None:
     subject = start.up()
-    other = subject.connect("watch")
+    other = subject.connect("control")
     other.message("facts")
     fleet = open_fleet(TopFleet())
     watched = member(fleet)
@@ -677,7 +677,7 @@ def test_fleets_leave_no_descriptor_behind(start: Start) -> None:
     start.up()
 
     def once() -> int:
-        fleet = all_agents("look")
+        fleet = all_agents("observe")
         fleet.start()
         member(fleet)
         fleet.stop()
@@ -693,7 +693,7 @@ def test_ps_forgets_stale_sockets_and_knows_who_is_watched(start: Start) -> None
     killed = start.up()
     killed.kill()
     ready, watched = start.up(), start.up()
-    viewer = watched.connect("watch")
+    viewer = watched.connect("control")
     viewer.message("facts")
     rows = {row["pid"]: row for row in json.loads(json.dumps(collect()))}
     assert rows[ready.pid]["watched"] == "ready"

@@ -85,7 +85,7 @@ class Client:
         self.outbox = bytearray()
         self.waits = False
         """Whether its socket is asked when it takes more."""
-        self.role: str | None = None
+        self.role: protocol.Role | None = None
         self.pid: int | None = None
         self.fed = 0.0
         """When it was last given samples; 0 when it is to have the next one at once."""
@@ -337,25 +337,26 @@ class Server:
 
     def _controlling_viewer(self) -> int | None:
         """The process that watches, if one does; those that only look are not told of."""
-        return next((client.pid for client in self._clients.values() if client.role == "watch"), None)
+        return next((client.pid for client in self._clients.values() if client.role == "control"), None)
 
     def _handle_message(self, client: Client, message: dict[str, Any]) -> None:
         if message["type"] == "hello":
             self._accept_hello(client, message)
-        elif client.role == "watch":
+        elif client.role == "control":
             self._agent.handle_command(message)
         elif client.role is None:
             raise ValueError("a command before the greeting")
 
     def _accept_hello(self, client: Client, message: dict[str, Any]) -> None:
-        if message.get("protocol") != protocol.PROTOCOL or message.get("role") not in ("look", "watch"):
+        if message.get("protocol") != protocol.PROTOCOL:
             raise ValueError("another protocol")
         watcher = self._controlling_viewer()
+        role = protocol.parse_role(message.get("role"))
         client.pid = int(message["pid"])
-        if message["role"] == "look" or watcher is None or client.role == "watch":
-            client.role = message["role"]
+        if role == "observe" or watcher is None or client.role == "control":
+            client.role = role
         else:
-            client.role = "look"
+            client.role = "observe"
             client.outbox += protocol.line(
                 "refused", why=f"it is already watched by mlxtop (process {watcher})"
             )

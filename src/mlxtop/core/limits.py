@@ -46,7 +46,7 @@ class Limit(NamedTuple):
         return self._replace(pending=value)
 
     def changed(self, value: int, who: str, asked: int | None = None) -> "Limit":
-        """The limit after a change; `asked` is the value of the command that it answers, pending no longer."""
+        """The limit after a change; `asked` is the value of the command it answers, no longer pending."""
         pending = None if self.pending == asked else self.pending
         default = value if self.default is None else self.default
         return Limit(value, who, pending, default)

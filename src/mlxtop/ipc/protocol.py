@@ -12,7 +12,7 @@ Agent to viewer:
     refused  why
     bye      the program comes to its end
 Viewer to agent:
-    hello    protocol, mlxtop, pid, role (`look` or `watch`)
+    hello    protocol, mlxtop, pid, role: `look` to observe, `watch` to control
     limit    knob, bytes (`null` is MLX's default), who
     clear, reset, collect   who
     mark     name, who
@@ -23,12 +23,16 @@ Viewer to agent:
 import json
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from mlxtop import __version__
 from mlxtop.core.parsing import parse_json
 
 PROTOCOL = 1
+Role = Literal["observe", "control"]
+"""What a viewer may do: one at a time controls a program, any number observe it."""
+WIRE_ROLES: dict[Role, str] = {"observe": "look", "control": "watch"}
+"""The words that agents of protocol 1 know; today's understand both."""
 LONGEST_COMMAND = 4_096
 """Bytes of the longest line an agent reads."""
 LONGEST_LINE = 2**20
@@ -54,6 +58,14 @@ def read(text: bytes | bytearray) -> dict[str, Any]:
     return message
 
 
-def hello(role: str) -> bytes:
-    """What a viewer says first."""
-    return line("hello", protocol=PROTOCOL, mlxtop=__version__, pid=os.getpid(), role=role)
+def hello(role: Role) -> bytes:
+    """The first message of a viewer."""
+    return line("hello", protocol=PROTOCOL, mlxtop=__version__, pid=os.getpid(), role=WIRE_ROLES[role])
+
+
+def parse_role(word: object) -> Role:
+    """Raises `ValueError` for what is no role."""
+    for role, old in WIRE_ROLES.items():
+        if word in (role, old):
+            return role
+    raise ValueError("no such role")

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mlxtop.core.errors import fatal
 from mlxtop.core.text import one_line, shortened
 from mlxtop.core.transcript import Transcript
 from mlxtop.ipc import protocol, sockets
+from mlxtop.ipc.protocol import Role
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages, peer
 from mlxtop.sessions.messages import Hello, Refused
@@ -31,7 +32,6 @@ thread does."""
 GATHER = 0.02
 """Seconds between two readings: what many agents say is taken in at one go."""
 OUTBOX_MOST = 2**20
-Role = Literal["look", "watch"]
 
 
 class Connection:
@@ -84,17 +84,17 @@ class Connection:
 
 
 class AgentClient(threading.Thread):
-    """Connects to every agent that `find` names, and keeps a session of each. See `session.protocol.Fleet`.
+    """Connects to every agent that `find` names, and keeps a session of each. See `sessions.session.Fleet`.
 
-    `role` is `watch` to control the programs, `look` to see them only. `joined(session)` is told of each
-    new session, on the fleet's thread. Sessions share `transcript` and `say` where given.
+    `role` is `control`, or `observe` where nothing in the programs is to change. `joined(session)` is called
+    for each new session, on the fleet's thread. Sessions share `transcript` where given.
     """
 
     def __init__(
         self,
         title: str,
         find: Callable[[], Iterable[Address]],
-        role: Role = "watch",
+        role: Role = "control",
         transcript: Transcript | None = None,
         joined: Callable[[RemoteSession], None] | None = None,
     ) -> None:
@@ -270,7 +270,7 @@ class AgentClient(threading.Thread):
             link.put(data)
             self._nudge()
 
-        if self._role == "watch" and hello.watched is not None:
+        if self._role == "control" and hello.watched is not None:
             watcher = f"mlxtop (process {hello.watched})"
             link.refused = self.problem = (
                 f"Process {hello.pid} is already watched by {watcher}: leave that one first, "
@@ -293,7 +293,7 @@ class AgentClient(threading.Thread):
             send,
             self.transcript,
             own_memory=self._own_memory,
-            controls=self._role == "watch",
+            controls=self._role == "control",
             process=process,
         )
 

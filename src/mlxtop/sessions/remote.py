@@ -28,7 +28,7 @@ SHORT = 200
 class RemoteSession:
     """A member of a fleet: fed with an agent's messages by `handle_message`; its commands leave by `send`.
 
-    See `session.protocol.Member` for what a screen sees. What comes in was checked by `session.messages`.
+    See `sessions.session.Member` for what a screen sees. What comes in was checked by `sessions.messages`.
     """
 
     steps_are = "evals"
@@ -176,7 +176,7 @@ class RemoteSession:
         """Takes control of a program that was only looked at, or gives it back."""
         if self._lent and on != self.controls:
             self.controls = on
-            self._send(protocol.hello("watch" if on else "look"))
+            self._send(protocol.hello("control" if on else "observe"))
 
     def now(self) -> float:
         return self._ended_at if self.ended is not None else time.monotonic() - self._origin

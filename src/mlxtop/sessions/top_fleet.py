@@ -23,7 +23,7 @@ class TopFleet(AgentClient):
     """Looks at every agent of this user; a process with MLX and without an agent is a stranger."""
 
     def __init__(self) -> None:
-        super().__init__("MLX programs", all_addresses, role="look")
+        super().__init__("MLX programs", all_addresses, role="observe")
         self._unattached: tuple[UnattachedProcess, ...] = ()
         self._due = 0.0
 
