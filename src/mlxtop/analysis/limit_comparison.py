@@ -40,7 +40,7 @@ MOST_COLUMNS: Final = 600
 
 
 class ComparedSession(Protocol):
-    """What a comparison needs of a session; see `session.protocol.Session`."""
+    """What a comparison needs of a session; see `sessions.session.Session`."""
 
     @property
     def history(self) -> Samples: ...

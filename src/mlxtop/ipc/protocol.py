@@ -7,8 +7,8 @@ Agent to viewer:
     hello    protocol, mlxtop, pid, argv, started, now, interval, run, rank, log, watched, footprint, counters
     facts    facts (see `mlx/device.py`) and limits (value, who, default of each): once MLX is in use
     phases   names: all phases so far; a sample's `phase` is an index into them
-    samples  rows: each the fields of `core.history.Sample` but `total`; cpu: seconds the agent's thread used
-    event    time, kind and the event's data: see `core.event.Kind`
+    samples  rows: each the fields of `core.sample.Sample` but `total`; cpu: seconds the agent's thread used
+    event    time, kind and the event's data: see `core.events.Kind`
     refused  why
     bye      the program comes to its end
 Viewer to agent:

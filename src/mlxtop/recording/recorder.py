@@ -39,7 +39,7 @@ Item = Event | Sample
 
 
 class Source(Protocol):
-    """What a session must have to be recorded; see `session.protocol.Session`."""
+    """What a session must have to be recorded; see `sessions.session.Session`."""
 
     title: str
     interval: float

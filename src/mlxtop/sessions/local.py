@@ -32,7 +32,7 @@ Sink = Callable[[Event | Sample], None]
 
 
 class LocalSession:
-    """Runs `options` and watches itself do it. See `session.protocol.Session` for what a screen sees.
+    """Runs `options` and watches itself do it. See `sessions.session.Session` for what a screen sees.
 
     `interval` is the seconds between samples. Each of `sinks`, which begin with `sink`, is told of every
     event and sample on the thread where it happens; it must not wait.
