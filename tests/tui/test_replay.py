@@ -25,6 +25,19 @@ async def test_the_only_session_is_shown_in_full(fleet):
         assert pilot.app.dashboard.session is fleet.members()[0]
 
 
+async def test_the_list_is_never_seen_before_the_only_session(fleet):
+    app = MlxtopApp(fleet=fleet)
+    seen = []
+
+    def first():
+        seen.append(type(app.screen))
+
+    app._opened = first
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: seen)
+    assert seen == [Replay]
+
+
 async def test_arrows_seek_and_home_and_end_go_to_the_ends(fleet):
     async with MlxtopApp(fleet=fleet).run_test(size=(120, 40)) as pilot:
         await opened(pilot)

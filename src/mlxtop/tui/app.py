@@ -139,6 +139,8 @@ class MlxtopApp(App[None]):
 
         self.push_screen(FleetScreen(fleet))
         if self._alone:
+            # A recording of one session is there at once: the list would only be seen to go.
+            self._open_alone()
             self.set_interval(OPEN_EVERY, self._open_alone)
 
     def _open_alone(self) -> None:
