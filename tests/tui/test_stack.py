@@ -11,7 +11,7 @@ from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.panels.header import Header
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.fleet import FleetScreen
-from mlxtop.tui.stack import is_seen
+from mlxtop.tui.textual_compat import is_seen
 from tests.tui.fleet import RecordedFleet
 from tests.tui.painted import idle
 

@@ -12,7 +12,7 @@ import platformdirs
 from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.events import Event, Key, Print
+from textual.events import Key, Print
 from textual.screen import Screen
 
 from mlxtop.core.files import OutputError, put
@@ -20,7 +20,8 @@ from mlxtop.sessions.session import Fleet, Session
 from mlxtop.tui import theme
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.dialogs import Choice, LeaveDialog
-from mlxtop.tui.terminal import CleanDriver
+from mlxtop.tui.terminal import TerminalDriver
+from mlxtop.tui.textual_compat import KeysFirstApp
 
 if TYPE_CHECKING:
     from mlxtop.tui.screens.fleet import FleetScreen
@@ -32,7 +33,7 @@ Owner = App[None] | Screen[object] | Screen[None]
 Ask = Callable[[], tuple[str, Sequence[Choice]] | None]
 
 
-class MlxtopApp(App[None]):
+class MlxtopApp(KeysFirstApp):
     """Shows one session, or a fleet of them: the only member in full, several side by side. Or `first`, a
     screen that knows what it shows.
 
@@ -63,7 +64,7 @@ class MlxtopApp(App[None]):
         alone: bool = True,
         first: Screen[None] | None = None,
     ) -> None:
-        super().__init__(driver_class=CleanDriver)
+        super().__init__(driver_class=TerminalDriver)
         self.fleet = fleet
         self.answer: str | None = None
         self.last_word: str | None = None
@@ -255,11 +256,7 @@ class MlxtopApp(App[None]):
             self._leaving = True
             self.exit()
 
-    async def on_event(self, event: Event) -> None:
-        if not isinstance(event, Key) or not await self._take_key(event):
-            await super().on_event(event)
-
-    async def _take_key(self, event: Key) -> bool:
+    async def take_key(self, event: Key) -> bool:
         """Whether the key is dealt with.
 
         Over a slow line keys come in a bunch. After `q` the rest is nobody's; and the dashboard's keys act

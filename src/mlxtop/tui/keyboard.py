@@ -1,7 +1,6 @@
 """What a terminal sends, taken apart into keys, mouse and paste. What else it says is no key.
 
-Here is all that leans on the inside of Textual's input (8.2: `XTermParser.parse`, and the input thread of
-`LinuxDriver`). Textual's own parser takes a control sequence that it does not know apart into the keys of
+Textual's own parser takes a control sequence that it does not know apart into the keys of
 its letters, and raises on some that it half knows (`ESC[97;1:3u`). Its thread decodes strictly. So an answer
 of the terminal that comes late would change a limit, and one byte that is not UTF-8 would end mlxtop.
 
@@ -17,10 +16,19 @@ from collections.abc import Callable, Generator
 from threading import Event
 
 from textual import constants, events
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
-from textual._parser import ParseEOF, ParseTimeout, Peek1, Read1, TokenCallback
-from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.message import Message
+
+from mlxtop.tui.textual_compat import (
+    ANSI_SEQUENCES_KEYS,
+    BRACKETED_PASTE_END,
+    BRACKETED_PASTE_START,
+    ParseEOF,
+    ParseTimeout,
+    Peek1,
+    Read1,
+    TokenCallback,
+    XTermParser,
+)
 
 ESC = "\x1b"
 PATIENCE = 1.0

@@ -10,35 +10,18 @@ from textual.color import Color as TextualColor
 from textual.containers import Horizontal
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from mlxtop.tui.frame import Frame
+from mlxtop.tui.textual_compat import Background, Rows
 
 Part = tuple[str, Style]
-
-
-def _plain(widget: Widget, row: Strip) -> Strip:
-    """The row without colours, if that is wanted."""
-    if not widget.app.no_color:
-        return row
-    for taken in widget.get_line_filters():
-        row = row.apply_filter(taken, widget.background_colors[1])
-    return row
-
-
-class Background(Widget):
-    """What lies behind panels: one colour. Textual's way of painting it costs as much as three charts, at
-    every frame."""
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        return [_plain(self, Strip.blank(crop.width, self.rich_style))] * crop.height
 
 
 class PanelRow(Horizontal, Background):
     """Panels side by side."""
 
 
-class Panel(Widget, can_focus=False):
+class Panel(Rows, can_focus=False):
     """A panel that turns a `Frame` into rows of text.
 
     A subclass says what its rows are in `paint`. `show` paints, compares with what is on the screen, and
@@ -80,14 +63,6 @@ class Panel(Widget, can_focus=False):
             # Fewer regions are less for Textual to sort.
             return [Region(0, changed[0], width, len(changed))]
         return [Region(0, y, width, 1) for y in changed]
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows of `crop`, as painted: a panel has no border or padding, so that Textual's styling of
-        every row, which costs more than painting it, has nothing to add but `NO_COLOR`."""
-        rows = [_plain(self, self.render_line(y)) for y in crop.line_range]
-        if crop.x == 0 and crop.width == self.size.width:
-            return rows
-        return [row.crop(crop.x, crop.right) for row in rows]
 
     def render_line(self, y: int) -> Strip:
         if y < len(self._strips):

@@ -10,71 +10,22 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
-
-from textual.drivers.linux_driver import LinuxDriver
+from typing import TextIO
 
 from mlxtop.core.errors import UsageError
 from mlxtop.system import self_usage
 from mlxtop.tui.keyboard import read_keyboard
-
-if TYPE_CHECKING:
-    from textual.app import App
+from mlxtop.tui.textual_compat import Driver
 
 LONGEST = 2**16
 """Letters after which a line that does not end is taken as it is."""
-HANG_UP_WITHIN = 0.5
-"""Seconds that a signal may come after the terminal has gone."""
 
 
-class CleanDriver(LinuxDriver):
-    """Leaves an empty screen behind: tmux (3.3a), resized meanwhile, shows what was on the alternate screen
-    when that is left. A terminal that is gone does not hold it up."""
+class TerminalDriver(Driver):
+    """Reads the keyboard by `tui.keyboard`."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._file = _Lasting(self._file)  # type: ignore[assignment]  # it does what the thread needs
-
-    def stop_application_mode(self) -> None:
-        self.write("\x1b[2J")
-        super().stop_application_mode()
-
-    def run_input_thread(self) -> None:
+    def read_keys(self) -> None:
         read_keyboard(self.fileno, self.process_message, self.exit_event)
-
-    def _run_input_thread(self) -> None:
-        # Textual's own ends the application with code 0.
-        try:
-            self.run_input_thread()
-        except BaseException as error:
-            # Where the terminal is gone, SIGHUP comes too and says more.
-            if not self.exit_event.wait(HANG_UP_WITHIN):
-                self._app.call_later(_end, self._app, error)
-
-
-class _Lasting:
-    """A file whose errors are dropped. Textual's writing thread ends with the first one; then its queue
-    fills, and whoever writes waits for ever."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            self._file.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._file.flush()
-
-
-def _end(app: "App[Any]", error: BaseException) -> None:
-    if app.return_code is None:
-        why = getattr(error, "strerror", None) or error or type(error).__name__
-        app.exit(None, 1, f"the keyboard cannot be read any more: {why}.")
 
 
 @contextmanager

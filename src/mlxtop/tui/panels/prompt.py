@@ -1,23 +1,19 @@
 """The line to type the next prompt in."""
 
-from textual.events import Paste
-from textual.widgets import Input
-
 from mlxtop.core.text import block
+from mlxtop.tui.textual_compat import PastingInput
 
 LINE_END = "⏎"
 
 
-class PromptLine(Input):
+class PromptLine(PastingInput):
     """One line that holds many: a pasted line end shows as ⏎ and is one again in `text`.
 
     Nothing that a terminal would obey gets in.
     """
 
-    def _on_paste(self, event: Paste) -> None:
-        event.prevent_default()
-        event.stop()
-        self.insert_text_at_cursor(block(event.text.rstrip("\r\n")).replace("\n", LINE_END))
+    def pasted(self, text: str) -> str:
+        return block(text.rstrip("\r\n")).replace("\n", LINE_END)
 
     @property
     def text(self) -> str:

@@ -26,7 +26,7 @@ from mlxtop.tui.charts.axis import Axis
 from mlxtop.tui.charts.sparkline import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
 from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
 from mlxtop.tui.meter import Meter
-from mlxtop.tui.panel import Background, Panel, PanelRow
+from mlxtop.tui.panel import Panel, PanelRow
 from mlxtop.tui.panels.breakdown import Breakdown
 from mlxtop.tui.panels.delta import Delta
 from mlxtop.tui.panels.header import Header
@@ -39,7 +39,7 @@ from mlxtop.tui.panels.prompt import PromptLine
 from mlxtop.tui.panels.run_stats import RunStats
 from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
-from mlxtop.tui.stack import is_seen
+from mlxtop.tui.textual_compat import Background, is_seen, repaint
 
 FRAMES_PER_SECOND = 4
 ALL_EVERY = 2
@@ -200,9 +200,7 @@ class Dashboard(Screen[None], Background):
                 offset = panel.region.offset
                 regions += [region.translate(offset) for region in found]
         if regions:
-            # Once for all panels: each for itself would send half a dozen messages through the event loop. By
-            # the header, whose corner is the screen's: a screen that repaints forgets what else is to be.
-            self.query_one(Header).refresh(*regions)
+            repaint(self.query_one(Header), regions)
 
     def frame(self) -> Frame:
         """The session as it is to be shown now; its columns are those of the last whole picture."""

@@ -36,7 +36,7 @@ from mlxtop.tui.panels.prompt import PromptLine
 from mlxtop.tui.panels.session_list import SessionList, SessionPicker, TimeLabels, TotalRow, UnattachedList
 from mlxtop.tui.panels.session_row import ABOVE, BELOW, ENDED, FleetPanel, gutter
 from mlxtop.tui.screens.help import PROSE, SIGNS, Manual
-from mlxtop.tui.stack import is_seen
+from mlxtop.tui.textual_compat import is_seen
 
 FRAMES_PER_SECOND = 2
 JUDGE_EVERY = 2.0

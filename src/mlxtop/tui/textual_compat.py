@@ -1,0 +1,188 @@
+"""All that leans on how Textual works inside. When a new Textual comes, this is the file to read again.
+
+Written for Textual 8.2. What each part leans on, and why it is here:
+
+- `ANSI_SEQUENCES_KEYS`, `XTermParser` and its parser's steps: `keyboard.py` decides what a key is, because
+  Textual's own parser makes keys of terminal replies and raises on some sequences.
+- `Driver`: `LinuxDriver._file`, `stop_application_mode`, `run_input_thread` and `_run_input_thread`.
+- `Background` and `Rows`: `Widget.render_lines` without Textual's styling of every row.
+- `repaint`: regions of the whole screen, sent through one widget at its corner.
+- `is_seen`: the stack of screens.
+- `KeysFirstApp`: `App.on_event`, to see a key before the screen's own queue does.
+- `PastingInput`: `Input._on_paste`.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._parser import ParseEOF, ParseTimeout, Peek1, Read1, TokenCallback
+from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
+from textual.app import App
+from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Event, Key, Paste
+from textual.geometry import Region
+from textual.screen import ModalScreen, Screen
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Input
+
+__all__ = [
+    "ANSI_SEQUENCES_KEYS",
+    "BRACKETED_PASTE_END",
+    "BRACKETED_PASTE_START",
+    "Background",
+    "Driver",
+    "KeysFirstApp",
+    "ParseEOF",
+    "ParseTimeout",
+    "PastingInput",
+    "Peek1",
+    "Read1",
+    "Rows",
+    "TokenCallback",
+    "XTermParser",
+    "is_seen",
+    "repaint",
+]
+
+HANG_UP_WITHIN = 0.5
+"""Seconds that a signal may come after the terminal has gone."""
+
+
+# The terminal
+
+
+class Driver(LinuxDriver):
+    """Leaves an empty screen behind: tmux (3.3a), resized meanwhile, shows what was on the alternate screen
+    when that is left. A terminal that is gone does not hold it up.
+
+    A subclass reads the keyboard in `read_keys`, on the input thread, until `exit_event` is set.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._file = _Lasting(self._file)  # type: ignore[assignment]  # it does what the thread needs
+
+    def read_keys(self) -> None:
+        raise NotImplementedError
+
+    def stop_application_mode(self) -> None:
+        self.write("\x1b[2J")
+        super().stop_application_mode()
+
+    def run_input_thread(self) -> None:
+        self.read_keys()
+
+    def _run_input_thread(self) -> None:
+        # Textual's own ends the application with code 0.
+        try:
+            self.run_input_thread()
+        except BaseException as error:
+            # Where the terminal is gone, SIGHUP comes too and says more.
+            if not self.exit_event.wait(HANG_UP_WITHIN):
+                self._app.call_later(_end, self._app, error)
+
+
+class _Lasting:
+    """A file whose errors are dropped. Textual's writing thread ends with the first one; then its queue
+    fills, and whoever writes waits for ever."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.flush()
+
+
+def _end(app: App[Any], error: BaseException) -> None:
+    if app.return_code is None:
+        why = getattr(error, "strerror", None) or error or type(error).__name__
+        app.exit(None, 1, f"the keyboard cannot be read any more: {why}.")
+
+
+# Painting
+
+
+def _plain(widget: Widget, row: Strip) -> Strip:
+    """The row without colours, if that is wanted."""
+    if not widget.app.no_color:
+        return row
+    for taken in widget.get_line_filters():
+        row = row.apply_filter(taken, widget.background_colors[1])
+    return row
+
+
+class Background(Widget):
+    """What lies behind panels: one colour. Textual's way of painting it costs as much as three charts, at
+    every frame."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        return [_plain(self, Strip.blank(crop.width, self.rich_style))] * crop.height
+
+
+class Rows(Widget):
+    """A widget without border or padding that has its rows ready: Textual's styling of every row costs more
+    than painting it, and has nothing to add but `NO_COLOR`."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        rows = [_plain(self, self.render_line(y)) for y in crop.line_range]
+        if crop.x == 0 and crop.width == self.size.width:
+            return rows
+        return [row.crop(crop.x, crop.right) for row in rows]
+
+
+def repaint(corner: Widget, regions: Sequence[Region]) -> None:
+    """Repaints regions of the screen, given by its own rows and columns, at one go.
+
+    Each panel for itself would send half a dozen messages through the event loop. `corner` is a widget at the
+    screen's corner: a screen that repaints itself forgets what else is to be repainted.
+    """
+    corner.refresh(*regions)
+
+
+def is_seen(screen: Screen[Any]) -> bool:
+    """Whether nothing but dialogs lies over `screen`.
+
+    Textual's `is_current` holds for the screen under any other too, and what is painted there has the one
+    above painted anew.
+    """
+    stack = screen.app.screen_stack
+    return screen in stack and all(isinstance(one, ModalScreen) for one in stack[stack.index(screen) + 1 :])
+
+
+# Input
+
+
+class KeysFirstApp(App[None]):
+    """An application that sees each key before any screen does."""
+
+    async def take_key(self, event: Key) -> bool:
+        """Whether the key is dealt with, and goes no further."""
+        raise NotImplementedError
+
+    async def on_event(self, event: Event) -> None:
+        if not isinstance(event, Key) or not await self.take_key(event):
+            await super().on_event(event)
+
+
+class PastingInput(Input):
+    """An input line that says itself what becomes of a pasted text."""
+
+    def pasted(self, text: str) -> str:
+        """What is inserted for a pasted `text`."""
+        raise NotImplementedError
+
+    def _on_paste(self, event: Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        self.insert_text_at_cursor(self.pasted(event.text))
