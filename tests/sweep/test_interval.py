@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.sweep.interval import losses, spread, student
+from mlxtop.sweep.interval import losses, quantiles, spread
 
 # Student's t, upper points, from the usual tables.
 TABLE = [
@@ -18,12 +18,12 @@ numbers = st.floats(0.1, 1e6)
 
 @pytest.mark.parametrize(("freedom", "probability", "value"), TABLE)
 def test_student_against_the_table(freedom: int, probability: float, value: float) -> None:
-    found = float(student(probability, np.array(float(freedom))))
+    found = float(quantiles(probability, np.array(float(freedom))))
     assert found == pytest.approx(value, rel=0.03 if freedom < 10 else 0.005)
 
 
 def test_student_knows_nothing_below_three_degrees_of_freedom() -> None:
-    assert np.isinf(student(0.975, np.array([0.0, 2.0]))).all()
+    assert np.isinf(quantiles(0.975, np.array([0.0, 2.0]))).all()
 
 
 @given(st.lists(numbers, min_size=1, max_size=40))

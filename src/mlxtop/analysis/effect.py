@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from math import exp, log, sqrt
 from typing import Final, Literal, NamedTuple
 
+from mlxtop.core.stats import student
+
 LEAST: Final = 3
 """Pieces of work that are needed on each side: fewer have no spread to speak of."""
 LEAST_FREEDOM: Final = 4
 """Pieces of work beyond those that the model of `compare` uses up."""
-Z: Final = 2.5758
+PROBABILITY: Final = 0.995
 """99 % two-sided: a person looks again and again, so a bar at 95 % would be crossed by chance."""
 
 Found = Literal["few", "unlike", "same", "differs"]
@@ -56,21 +58,9 @@ def compare(before: Iterable[Piece], after: Iterable[Piece]) -> Effect:
     effect = sum(w * step for w, step in zip(weights, steps, strict=True)) / weight
     left = sum(_scatter(a) + _scatter(b) for a, b in shared)
     left += sum(w * (step - effect) ** 2 for w, step in zip(weights, steps, strict=True))
-    reach = student(freedom) * sqrt(left / freedom / weight)
+    reach = student(PROBABILITY, freedom) * sqrt(left / freedom / weight)
     change, low, high = (exp(at) - 1 for at in (effect, effect - reach, effect + reach))
     return Effect("same" if abs(effect) <= reach else "differs", count, change, low, high)
-
-
-def student(freedom: int, z: float = Z) -> float:
-    """The quantile of Student's t whose normal counterpart is `z`: off by 0.3 % at four degrees of freedom,
-    less with more (Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.7.5)."""
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / float(freedom) ** power for power, term in enumerate(terms, 1))
 
 
 def _mean(values: list[float]) -> float:

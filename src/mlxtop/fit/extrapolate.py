@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from mlxtop.core.stats import LEAST_POINTS, Line, least_squares
 from mlxtop.fit.measure import MeasuredRun, Peak, Step, highest
-from mlxtop.fit.regression import LEAST, Line, least_squares
 
 ROUND = 256
 """Tokens by which mlx-lm's KV caches grow."""
@@ -52,7 +52,7 @@ def extrapolated(run: MeasuredRun, context: int, step: int, weights: int) -> Mem
     stops growing the line bends, so only steps beyond that count. `None`: too few steps were run.
     """
     steps, at_most = _straight(run, context, step)
-    if len(steps) < LEAST:
+    if len(steps) < LEAST_POINTS:
         return None
     kv = _line(steps, lambda s: s.kv)
     grown = max(0.0, kv.slope) * (context - run.done)
@@ -77,10 +77,10 @@ def _straight(run: MeasuredRun, context: int, step: int) -> tuple[Sequence[Step]
     steps = _rounds(run.steps, step)
     knee = max((window for window in run.windows if window < context), default=0)
     beyond = [s for s in steps if s.tokens > knee + step] if knee else steps
-    if len(beyond) < LEAST and knee:
+    if len(beyond) < LEAST_POINTS and knee:
         return steps, True
     # The first step meets no cache: it is a little off where there are enough others.
-    return (beyond[1:] if not knee and len(beyond) > LEAST else beyond), False
+    return (beyond[1:] if not knee and len(beyond) > LEAST_POINTS else beyond), False
 
 
 def _rounds(steps: Sequence[Step], step: int) -> list[Step]:

@@ -2,7 +2,19 @@ import random
 
 import pytest
 
-from mlxtop.fit.regression import LEAST, least_squares
+from mlxtop.core.stats import LEAST_POINTS, least_squares, student
+
+# Student's t, upper points, from the usual tables: degrees of freedom, probability, quantile.
+TABLE = [
+    (1, 0.975, 12.706), (2, 0.975, 4.303), (2, 0.995, 9.925), (3, 0.975, 3.182), (4, 0.975, 2.776),
+    (4, 0.995, 4.604), (5, 0.995, 4.032), (10, 0.995, 3.169), (20, 0.975, 2.086), (30, 0.995, 2.750),
+    (60, 0.995, 2.660), (120, 0.975, 1.980), (1000, 0.995, 2.581),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("freedom", "probability", "value"), TABLE)
+def test_students_t_is_that_of_the_tables(freedom: int, probability: float, value: float) -> None:
+    assert student(probability, freedom) == pytest.approx(value, rel=0.003)
 
 
 def test_a_straight_line_has_no_error() -> None:
@@ -17,7 +29,7 @@ def test_the_further_out_the_larger_the_margin() -> None:
     assert line.margin(4) < line.margin(40) < line.margin(400)
 
 
-@pytest.mark.parametrize("points", [LEAST, 5, 8, 30])
+@pytest.mark.parametrize("points", [LEAST_POINTS, 5, 8, 30])
 def test_the_margin_holds_in_95_of_100_worlds(points: int) -> None:
     luck = random.Random(points)
     xs = list(range(1, points + 1))
