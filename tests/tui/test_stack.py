@@ -9,11 +9,13 @@ from textual.screen import ModalScreen, Screen
 
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.panels.header import Header
+from mlxtop.tui.panels.output import Output
 from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.textual_compat import is_seen
 from tests.tui.fleet import RecordedFleet
-from tests.tui.painted import idle
+from tests.tui.painted import idle, painted
+from tests.tui.recorded import RecordedSession
 
 SIZE = (120, 40)
 
@@ -71,7 +73,7 @@ async def test_the_list_is_not_painted_under_a_dashboard(monkeypatch):
         panels = [panel for panel in listed._panels if panel.display]
         seen = []
         for panel in panels:
-            monkeypatch.setattr(panel, "see", seen.append)
+            monkeypatch.setattr(panel, "show", seen.append)
         listed.tick()
         assert panels
         assert not seen
@@ -108,3 +110,12 @@ async def test_between_two_pictures_only_what_streamed_is_painted(monkeypatch):
         dashboard.session.transcript.write("out", "a line\n")
         beat()
         assert painted.times == 1
+
+
+async def test_output_in_which_nothing_is_new_is_not_painted_again() -> None:
+    session = RecordedSession()
+    async with MlxtopApp(session).run_test(size=(120, 40)) as pilot:
+        await painted(pilot)
+        output, frame = pilot.app.screen.query_one(Output), pilot.app.dashboard.frame()
+        output.paint = lambda *_: pytest.fail("painted again")
+        assert output.update_frame(frame) == []

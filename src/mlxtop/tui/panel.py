@@ -1,6 +1,7 @@
 """The base of all panels: painted once a frame, repainted only where a row changed."""
 
 from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from rich.cells import cell_len
 from rich.color import Color, blend_rgb
@@ -11,7 +12,6 @@ from textual.containers import Horizontal
 from textual.geometry import Region
 from textual.strip import Strip
 
-from mlxtop.tui.frame import Frame
 from mlxtop.tui.textual_compat import Background, Rows
 
 Part = tuple[str, Style]
@@ -21,8 +21,12 @@ class PanelRow(Horizontal, Background):
     """Panels side by side."""
 
 
-class Panel(Rows, can_focus=False):
-    """A panel that turns a `Frame` into rows of text.
+F = TypeVar("F", contravariant=True)
+"""What a panel is painted from: see `tui/frame.py` and `tui/fleet_frame.py`."""
+
+
+class Panel(Generic[F], Rows, can_focus=False):
+    """A panel that turns a frame into rows of text.
 
     A subclass says what its rows are in `paint`. `show` paints, compares with what is on the screen, and
     asks Textual to repaint the rows that differ.
@@ -37,18 +41,18 @@ class Panel(Rows, can_focus=False):
         super().__init__(id=id, classes=classes)
         self._strips: list[Strip] = []
         self._styles: dict[str, Style] = {}
-        self._frame: Frame | None = None
+        self._frame: F | None = None
 
-    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: F, width: int, height: int) -> list[Strip]:
         """The rows to show; missing rows are blank, rows beyond `height` are dropped."""
         raise NotImplementedError
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: F) -> None:
         """Takes a new frame and has repainted what changed."""
         if regions := self.update_frame(frame):
             self.refresh(*regions)
 
-    def update_frame(self, frame: Frame) -> list[Region]:
+    def update_frame(self, frame: F) -> list[Region]:
         """Takes a new frame; returns the rows that look different now, for whoever has them repainted."""
         self._frame = frame
         width, height = self.size

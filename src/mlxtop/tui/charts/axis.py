@@ -26,7 +26,7 @@ GLYPHS = {
 }
 
 
-class Axis(Panel):
+class Axis(Panel[Frame]):
     """Row 0: phases as coloured runs, named where there is room, with ✕ clear, ↺ reset, ▼▲ limit, ◆ mark,
     % budget, ! error. Row 1: time, counted back from the present, or the session's clock when the view
     stands."""

@@ -77,7 +77,7 @@ def rates(columns: Columns) -> list[int]:
     return out
 
 
-class Chart(Panel):
+class Chart(Panel[Frame]):
     """A series of sizes: `active`, `cache` or `peak`. A subclass draws another kind of number."""
 
     LINED = "budget"

@@ -43,7 +43,7 @@ def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict
     }
 
 
-class Breakdown(Panel):
+class Breakdown(Panel[Frame]):
     """Weights, KV cache, other active, reusable cache, and what the process is charged beyond MLX."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

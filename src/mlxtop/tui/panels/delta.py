@@ -14,7 +14,7 @@ LEAST_FOR_RATE = 60.0
 a leak."""
 
 
-class Delta(Panel):
+class Delta(Panel[Frame]):
     """Active, cache, peak, total and tokens: at the mark, now, delta, per minute."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

@@ -15,7 +15,7 @@ class FleetHeader(FleetPanel):
 
     DEFAULT_CSS = "FleetHeader { background: $panel; }"
 
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         right = self._right(frame, width)
         text = self.style("text")
         room = width - 8 - sum(cell_len(part) for part, _ in right)
@@ -52,7 +52,7 @@ class FleetHeader(FleetPanel):
 class FleetMachine(FleetPanel):
     """How this machine stands, and what is left of what the members that run on it share."""
 
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         return [painted(self, row(frame.bound, frame.machine, frame.size, width), width)]
 
 
@@ -61,7 +61,7 @@ class FleetStatus(FleetPanel):
 
     DEFAULT_CSS = "FleetStatus { background: $panel; }"
 
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         if frame.outlier is not None:
             sign = ABOVE if frame.outlier.above else BELOW
             text, colour = f"{sign} {frame.outlier.describe(frame.view.units)}", "limit"

@@ -31,7 +31,7 @@ def own_cost(frame: Frame) -> str:
     return f"self {cpu:>5} {frame.size(frame.own.memory):>9}"
 
 
-class Header(Panel):
+class Header(Panel[Frame]):
     """Model and device on the left; phase with progress, speed, time and own cost on the right."""
 
     STREAMS = True

@@ -28,7 +28,7 @@ class _Key(NamedTuple):
         return len(self.sign) + 1 + len(self.text)
 
 
-class Keys(Panel):
+class Keys(Panel[Frame]):
     """Keys with their words; a click on one presses it."""
 
     def __init__(self, *, id: str | None = None) -> None:

@@ -89,7 +89,7 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f}" if share < 0.9995 else f"{min(share, 9.99) * 100:.0f}"
 
 
-class LimitComparison(Panel):
+class LimitComparison(Panel[Frame]):
     """A row for each limit in the order of use: time, speed, the most that the cache and active + cache were,
     and how it stands against the first under which there was work."""
 

@@ -11,7 +11,7 @@ from mlxtop.tui.panel import Panel, Part
 NAME = 11
 
 
-class Limits(Panel):
+class Limits(Panel[Frame]):
     """One row when there is no room, a table otherwise."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

@@ -1,7 +1,7 @@
 """The machine in one row, at every size: room, pressure and swap first, then what there is room for."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textual.strip import Strip
 
@@ -27,7 +27,7 @@ class _Field(NamedTuple):
     word: bool = False
 
 
-class Machine(Panel):
+class Machine(Panel[Frame]):
     """What is left of the working set, the GPU's memory, the container or the machine's memory; pressure;
     swap; and where there is room how busy and how hot the GPU is, wired memory or the time that tasks waited
     for memory, and compressed memory."""
@@ -39,7 +39,7 @@ class Machine(Panel):
         return [painted(self, row(bound, frame.machine, frame.size, width), width)]
 
 
-def painted(panel: Panel, told: Iterable[Named], width: int) -> Strip:
+def painted(panel: Panel[Any], told: Iterable[Named], width: int) -> Strip:
     """The row in the theme's colours; without their hue what is worst would be the darkest."""
     plain = {"pressure-normal": "text", "pressure-warning": "title", "pressure-critical": "title"}
     looks = plain if panel.app.no_color else {}

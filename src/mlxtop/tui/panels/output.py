@@ -1,22 +1,33 @@
 """What the model says as it streams, newest at the bottom; nothing in it leaves this pane."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rich.style import Style
 from textual.events import MouseScrollDown, MouseScrollUp
 from textual.geometry import Region
 from textual.strip import Strip
 
-from mlxtop.core.transcript import Line
+from mlxtop.core.transcript import Line, Transcript
 from mlxtop.core.units import format_size
-from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel
 from mlxtop.tui.wrap import wrap
 
 WHEEL = 3
 
 
-class Output(Panel):
+class Speaker(Protocol):
+    @property
+    def transcript(self) -> Transcript: ...
+
+
+class SpeakerFrame(Protocol):
+    """What the output pane needs of a frame."""
+
+    @property
+    def session(self) -> Speaker: ...
+
+
+class Output(Panel[SpeakerFrame]):
     """The transcript. The wheel and Page Up/Down go back in it; at its end it follows."""
 
     STREAMS = True
@@ -27,7 +38,7 @@ class Output(Panel):
         self._kept: dict[int, _Wrapped] = {}
         self._seen: tuple[object, ...] = ()
 
-    def take(self, frame: Frame) -> list[Region]:
+    def update_frame(self, frame: SpeakerFrame) -> list[Region]:
         transcript = frame.session.transcript
         seen = (transcript.version, transcript.behind, self.size, self._back)
         # Textual's own first sight of a line is free; painting it again while nothing was said is not.
@@ -36,7 +47,7 @@ class Output(Panel):
         self._seen = seen
         return super().update_frame(frame)
 
-    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: SpeakerFrame, width: int, height: int) -> list[Strip]:
         groups: list[list[Strip]] = []
         kept: dict[int, _Wrapped] = {}
         have, need = 0, height + self._back
@@ -55,7 +66,7 @@ class Output(Panel):
             shown[0] = self._too_fast(frame, width)
         return shown
 
-    def _too_fast(self, frame: Frame, width: int) -> Strip:
+    def _too_fast(self, frame: SpeakerFrame, width: int) -> Strip:
         """While output comes too fast the line that tells of it has gone by before it was seen."""
         size = format_size(frame.session.transcript.left_out)
         text = f" … {size} of output left out so far: it comes too fast …"

@@ -11,7 +11,7 @@ from mlxtop.tui.panel import Panel
 NAME = 13
 
 
-class RunStats(Panel):
+class RunStats(Panel[Frame]):
     """What there is room for only on a wide screen."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

@@ -68,7 +68,7 @@ class SessionList(SessionPicker):
 
     DEFAULT_CSS = "SessionList { height: 1fr; }"
 
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         if not frame.rows:
             self._lines = []
             text = head(frame.status, width - 2)
@@ -113,14 +113,14 @@ class TotalRow(SessionPanel):
 
     DEFAULT_CSS = "TotalRow { background: $panel; }"
 
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         return self.session(frame, frame.sum, height, top_of(frame, [frame.sum]), width)
 
 
 class TimeLabels(FleetPanel):
     """The time below the traces, counted back from the present, or the fleet's clock when the view stands."""
 
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         axis, dim = frame.view.axis, self.style("dim")
         left, count = gutter(frame.width, frame.row_height), len(frame.sum.totals)
         live = axis.end is None and not frame.view.paused
@@ -132,7 +132,7 @@ class TimeLabels(FleetPanel):
 class UnattachedList(SessionPicker):
     """Processes with MLX in them that have no agent: what is known from outside, and what to do about it."""
 
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
+    def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         dim = self.style("dim")
         pids = [stranger.pid for stranger in frame.unattached]
         chosen = pids.index(frame.selected) if frame.selected in pids else None

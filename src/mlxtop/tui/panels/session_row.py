@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.cells import set_cell_size as fit_cells
@@ -13,7 +13,6 @@ from textual.strip import Strip
 from mlxtop.core.text import one_line
 from mlxtop.tui.charts.sparkline import BLOCKS, EMPTY, nice, runs
 from mlxtop.tui.fleet_frame import FleetFrame, SessionRow
-from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel, Part
 from mlxtop.tui.panels.header import phase_ink
 
@@ -130,21 +129,10 @@ def eighths(values: Sequence[int], top: float, rows: int) -> list[int]:
     return [0 if v <= 0 else int(v * each + 0.5) or 1 for v in values]
 
 
-class FleetPanel(Panel):
-    """A panel painted from a `FleetFrame` where others are painted from a `Frame`."""
+class FleetPanel(Panel[FleetFrame]):
+    """A panel of the fleet's screen."""
 
     DEFAULT_CSS = "FleetPanel { height: 1; }"
-
-    def see(self, frame: FleetFrame) -> None:
-        """Takes a new lineup and repaints what changed."""
-        self.show(cast(Frame, frame))
-
-    def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
-        return self.draw(cast(FleetFrame, frame), width, height)
-
-    def draw(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
-        """What `paint` is for the others."""
-        return []
 
 
 class SessionPanel(FleetPanel):

@@ -26,7 +26,7 @@ def _is_news(event: Event) -> bool:
     return event.data["who"] not in NO_NEWS and is_news(event)
 
 
-class Status(Panel):
+class Status(Panel[Frame]):
     """The last thing a person would want to know, coloured by what it is about."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:

@@ -109,7 +109,7 @@ class Dashboard(Screen[None], Background):
         """Whether there was a sample at the last explanation."""
         self._comparison = Comparison(session)
         self._uses: Sequence[Use] = ()
-        self._panels: list[Panel] = []
+        self._panels: list[Panel[Frame]] = []
         self._columns: Columns | None = None
         self._beats = 0
         self._streamed: object = None
@@ -191,7 +191,7 @@ class Dashboard(Screen[None], Background):
         self._explain()
         self._show(self._panels)
 
-    def _show(self, panels: Iterable[Panel]) -> None:
+    def _show(self, panels: Iterable[Panel[Frame]]) -> None:
         if not self.is_attached or not self.size.width or not is_seen(self):
             return
         frame, regions = self.frame(), list[Region]()

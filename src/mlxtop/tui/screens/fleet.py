@@ -3,13 +3,14 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input
 
+from mlxtop.core.transcript import Transcript
 from mlxtop.sessions.session import Fleet, Member
 from mlxtop.system import footprint
 from mlxtop.tui.binding import key
@@ -27,7 +28,7 @@ from mlxtop.tui.fleet_frame import (
     lately,
     together,
 )
-from mlxtop.tui.frame import Frame, Own, View
+from mlxtop.tui.frame import Own, View
 from mlxtop.tui.heights import ROOM_FOR_OUTPUT, Heights, heights
 from mlxtop.tui.meter import Meter
 from mlxtop.tui.panels.fleetbar import FleetHeader, FleetMachine, FleetStatus
@@ -44,10 +45,16 @@ JUDGE_EVERY = 2.0
 FINEST = 0.1
 
 
-class Said(NamedTuple):
-    """The part of a frame that the output pane reads."""
+class Printed(NamedTuple):
+    """What the program printed."""
 
-    session: Fleet
+    transcript: Transcript
+
+
+class OutputFrame(NamedTuple):
+    """A frame with no more in it than the output pane shows."""
+
+    session: Printed
 
 
 MARKS = (
@@ -152,9 +159,9 @@ class FleetScreen(Screen[None]):
         self._arrange(frame)
         for panel in self._panels:
             if panel.display:
-                panel.see(frame)
-        if self._output is not None and self._output.display:
-            self._output.show(cast(Frame, Said(self.fleet)))
+                panel.show(frame)
+        if self._output is not None and self.fleet.transcript is not None and self._output.display:
+            self._output.show(OutputFrame(Printed(self.fleet.transcript)))
 
     def frame(self) -> FleetFrame:
         """The fleet as it is to be shown now."""

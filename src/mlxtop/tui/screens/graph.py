@@ -32,7 +32,7 @@ class Graph(Screen[None]):
     BINDINGS = [key("escape,g", "dismiss", "back", "Back to the dashboard", True, "esc")]
     MANUAL = Manual([(word, what) for word, what in WORDS if word != "speed"], (), PROSE[1:])
 
-    def __init__(self, frame: Callable[[], Frame], palette: Panel) -> None:
+    def __init__(self, frame: Callable[[], Frame], palette: Panel[Frame]) -> None:
         super().__init__()
         self._frame = frame
         self._palette = palette
