@@ -181,6 +181,17 @@ def test_a_tick_tells_what_happened_as_text(browser: Browser, one: Path) -> None
     assert browser.ask("document.querySelector('.tip').hidden")
 
 
+def test_a_tick_keeps_the_focus_when_the_chart_is_drawn_again(browser: Browser, one: Path) -> None:
+    browser.open(one)
+    browser.ask("document.querySelector('.tick.error').focus()")
+    whole = browser.ask(SCALES)
+    browser.ask("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: '-', bubbles: true}))")
+    browser.ask("mlxtop.charts.forEach(c => c.redraw())")
+    assert browser.ask(SCALES) == whole
+    assert browser.ask("document.activeElement.className") == "tick error"
+    assert HOSTILE in browser.ask("document.querySelector('.tip').textContent")
+
+
 def test_a_moment_in_the_table_brings_the_timeline_there(browser: Browser, one: Path) -> None:
     browser.open(one)
     at = float(

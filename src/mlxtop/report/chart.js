@@ -142,7 +142,10 @@
     tip.style.left = `${Math.max(8, Math.min(box.left + scrollX + 8, scrollX + wide - tip.offsetWidth - 12))}px`;
     tip.style.top = `${box.bottom + scrollY + 4}px`;
   }
+  const firsts = new WeakMap(); // the first tick of each button
   function mark(u, session) {
+    // Every redraw makes new buttons. The one that a keyboard stands on must not lose it.
+    const focused = firsts.get(document.activeElement);
     u.over.querySelectorAll(".tick").forEach((old) => old.remove());
     tip.hidden = true;
     const groups = [];
@@ -164,6 +167,8 @@
       for (const on of ["pointerenter", "focus", "click"]) button.addEventListener(on, () => tell(button, ticks));
       for (const off of ["pointerleave", "blur"]) button.addEventListener(off, () => { tip.hidden = true; });
       u.over.append(button);
+      firsts.set(button, ticks[0]);
+      if (ticks.includes(focused)) button.focus({ preventScroll: true });
     }
   }
 
