@@ -296,6 +296,7 @@ def test_the_large_graph(demo: Screen) -> None:
 
 def test_a_picture_is_saved(demo: Screen, pictures: Path) -> None:
     demo.press("p")
+    demo.wait_for(lambda _: any(pictures.rglob("*.svg")), why="a picture in the folder")
     demo.wait_for("Saved")
     (picture,) = pictures.rglob("*.svg")
     assert "mlxtop" in picture.read_text(encoding="utf-8")
