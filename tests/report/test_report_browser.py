@@ -185,7 +185,9 @@ def test_a_tick_keeps_the_focus_when_the_chart_is_drawn_again(browser: Browser, 
     browser.open(one)
     browser.ask("document.querySelector('.tick.error').focus()")
     whole = browser.ask(SCALES)
-    browser.ask("document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: '-', bubbles: true}))")
+    browser.ask(
+        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: '-', bubbles: true}))"
+    )
     browser.ask("mlxtop.charts.forEach(c => c.redraw())")
     assert browser.ask(SCALES) == whole
     assert browser.ask("document.activeElement.className") == "tick error"
