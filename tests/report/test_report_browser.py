@@ -230,3 +230,12 @@ def test_nothing_is_wider_than_the_window(browser: Browser, two: Path, width: in
     browser.open(two)
     assert browser.ask("document.documentElement.scrollWidth") <= width
     assert browser.ask("mlxtop.charts.every((c) => c.width === c.root.parentElement.clientWidth)")
+
+
+def test_on_paper_a_chart_is_as_wide_as_the_page(browser: Browser, one: Path) -> None:
+    browser.open(one)
+    wide = browser.ask("mlxtop.charts[0].width")
+    browser.ask("dispatchEvent(new Event('beforeprint'))")
+    assert browser.ask("mlxtop.charts.every((c) => c.width <= 680)")
+    browser.ask("dispatchEvent(new Event('afterprint'))")
+    assert browser.ask("mlxtop.charts[0].width") == wide

@@ -44,7 +44,7 @@ def report(file: Path, out: Path | None) -> None:
 
 def _ours(target: Path) -> bool:
     """Whether there is nothing at `target`, or a page that mlxtop wrote."""
-    from mlxtop.report.page import SIGN
+    from mlxtop.report.render import SIGN
 
     if not target.exists():
         return True

@@ -218,12 +218,5 @@ def charts(summary: Summary, width: int = CHART_COLUMNS) -> str:
     for i in range(len(summary.plan.lengths)):
         drawn = scatter(summary, i, width, CHART_ROWS)
         if drawn:
-            found.append(f"{caption(summary, i)}\n{drawn}")
+            found.append(f"{table.caption(summary, i)}\n{drawn}")
     return "\n\n".join(found)
-
-
-def caption(summary: Summary, length: int) -> str:
-    """What a chart shows."""
-    tokens = summary.plan.lengths[length]
-    after = f", prompt of {tokens:,} tokens" if tokens else ""
-    return f"{summary.speed.title} against peak total{after}"

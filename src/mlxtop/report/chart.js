@@ -1,31 +1,18 @@
 /* The timeline: what uPlot is given to draw, and how all charts of the page move together. */
-"use strict";
 (() => {
+  const { css, size, axis, sizes, follow } = plot;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const root = document.documentElement;
-  const css = (name) => getComputedStyle(root).getPropertyValue("--" + name).trim();
   const GLYPHS = { error: "!", budget: "%", limit: "▼", mark: "◆", collect: "♻", reset: "↺", clear: "✕" };
   const RANKS = Object.keys(GLYPHS);
-  const NAMES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
   const COLOURS = { active: "active", cache: "cache", total: "label", peak: "peak", footprint: "beyond" };
-  const SIZES = Array.from({ length: 44 }, (_, i) => 2 ** (i + 4));
   const SPANS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
     10800, 14400, 21600, 43200, 86400, 172800, 604800, 2592000];
-  const FONT = "12px system-ui, sans-serif";
   const STRIP = 13, NEAR = 22, LEAST = 0.05, END = Math.max(data.end, LEAST);
   const charts = [];
   const view = { min: 0, max: END, zero: true };
 
-  // Numbers as people read them: as core/units.py says them.
+  // Times as people read them: as core/units.py says them.
 
-  function size(n) {
-    if (n === null || n === undefined) return "—";
-    let power = 0, value = Math.abs(n);
-    while (power < 6 && value >= 1023.5) { value /= 1024; power += 1; }
-    const digits = power === 0 ? 0 : power < 3 ? (value < 999.95 ? 1 : 0) : value < 99.995 ? 2 : value < 999.95 ? 1 : 0;
-    return `${n < 0 ? "-" : ""}${value.toFixed(digits)} ${NAMES[power]}`;
-  }
-  const short = (n) => size(n).replace(/\.?0+ /, (zeros) => (zeros[0] === "." ? " " : zeros));
   function clock(seconds, step) {
     const s = Math.floor(seconds + 1e-6), two = (n) => String(n).padStart(2, "0");
     const fine = step < 1 ? (seconds - s).toFixed(step < 0.1 ? 2 : 1).slice(1) : "";
@@ -138,7 +125,7 @@
       return row;
     }));
     tip.hidden = false;
-    const box = button.getBoundingClientRect(), wide = root.clientWidth;
+    const box = button.getBoundingClientRect(), wide = document.documentElement.clientWidth;
     tip.style.left = `${Math.max(8, Math.min(box.left + scrollX + 8, scrollX + wide - tip.offsetWidth - 12))}px`;
     tip.style.top = `${box.bottom + scrollY + 4}px`;
   }
@@ -192,18 +179,16 @@
   const DO = { whole: () => show(0, END), in: () => zoom(0.5), out: () => zoom(2), left: () => pan(-0.25), right: () => pan(0.25) };
   const KEYS = { "+": "in", "=": "in", "-": "out", ArrowLeft: "left", ArrowRight: "right", Home: "whole" };
 
-  const axis = (more) => ({
-    stroke: () => css("dim"), font: FONT, grid: { stroke: () => css("faint"), width: 1 }, ticks: { show: false }, ...more,
-  });
   function chart(place, session, columns, series, bands, bytes, height) {
-    const small = place.clientWidth < 560;
+    const wide = place.clientWidth < 560 ? 62 : 78;
     const unit = bytes ? "bytes" : "rate";
     const u = new uPlot({
       width: place.clientWidth, height, series, bands, padding: [bytes ? 24 : 8, 28, 0, 0],
       scales: { x: { time: false, range: (_, a, b) => [a, b] }, [unit]: { range: bytes ? range : (_, a, b) => [0, (b || 1) * 1.1] } },
       axes: [
         axis({ incrs: SPANS, space: 84, gap: bytes ? STRIP + 9 : 4, size: bytes ? STRIP + 30 : 12, values: (_, splits, k, space, step) => splits.map((s) => (bytes ? clock(s, step) : "")) }),
-        axis({ scale: unit, size: small ? 62 : 78, incrs: bytes ? SIZES : undefined, space: bytes ? 44 : 28, values: (_, splits) => splits.map((v) => (bytes ? short(v) : String(+v.toFixed(3)))) }),
+        bytes ? sizes({ scale: unit, size: wide, space: 44 })
+          : axis({ scale: unit, size: wide, space: 28, values: (_, splits) => splits.map((v) => String(+v.toFixed(3))) }),
       ],
       legend: { markers: { show: false } },
       cursor: {
@@ -257,13 +242,6 @@
     view.zero = event.target.checked;
     show(view.min, view.max);
   });
-  const redraw = () => charts.forEach((u) => u.redraw(false, true));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  addEventListener("beforeprint", () => { root.classList.add("paper"); redraw(); });
-  addEventListener("afterprint", () => { root.classList.remove("paper"); redraw(); });
-  new ResizeObserver(() => charts.forEach((u) => {
-    const width = u.root.parentElement.clientWidth;
-    if (width && width !== u.width) u.setSize({ width, height: u.height });
-  })).observe(document.body);
+  follow(charts);
   window.mlxtop = { charts, view, show };
 })();

@@ -1,9 +1,6 @@
 """The page: its parts put together."""
 
-import json
 import time
-from importlib.resources import files
-from string import Template
 
 from mlxtop import __version__
 from mlxtop.core.sample import UNKNOWN
@@ -13,15 +10,15 @@ from mlxtop.recording.reader import Recording
 from mlxtop.report import sections
 from mlxtop.report.chart_data import chart_data
 from mlxtop.report.markup import Safe, joined, size, table, tag
+from mlxtop.report.render import render
 from mlxtop.report.sections import clock
 from mlxtop.report.session_summary import SessionSummary, summarize
-
-SIGN = '<meta name="generator" content="mlxtop '
-"""What a page of ours has in its head."""
 
 
 def page(recording: Recording) -> str:
     """The whole page, HTML. Reads the recording once: some 3 µs a sample."""
+    from markupsafe import Markup
+
     names = labels(recording.sessions)
     began = min(about.started for about in recording.sessions)
     count = len(recording.sessions)
@@ -35,21 +32,12 @@ def page(recording: Recording) -> str:
         "top": max(max(each.trace.hi["total"], default=0) for each in stories),
         "sessions": [chart_data(each) for each in stories],
     }
-    return Template(_file("page.html")).substitute(
-        version=__version__,
-        title=tag("title", _title(recording, stories))[len("<title>") : -len("</title>")],
-        style=_file("vendor/uPlot/uPlot.min.css") + "\n" + _file("style.css"),
-        body=_body(recording, stories),
-        # Inside a script only `<` could end it.
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        license=_file("vendor/uPlot/LICENSE").strip(),
-        library=_file("vendor/uPlot/uPlot.iife.min.js"),
-        script=_file("chart.js"),
+    return render(
+        "report/templates/report.html",
+        title=_title(recording, stories),
+        body=Markup(_body(recording, stories)),
+        data=data,
     )
-
-
-def _file(name: str) -> str:
-    return (files("mlxtop.report") / name).read_text(encoding="utf-8")
 
 
 def _title(recording: Recording, stories: list[SessionSummary]) -> str:

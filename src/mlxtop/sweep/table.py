@@ -31,25 +31,44 @@ def columns(summary: Summary, width: int | None = None) -> list[str]:
 
 def grid(summary: Summary, metrics: Sequence[str]) -> list[list[str]]:
     """Head and rows as text, one cell each. The interval stands with what is compared."""
-    plan = summary.plan
-    lengths = plan.lengths != (0,)
-    head = ["", " · ".join(knob.name for knob in plan.parameters)]
-    head += ["prompt"] if lengths else []
+    compared = summary.plan.metric
+    head = _leading_heads(summary)
     for name in metrics:
-        head.append(_metric(summary, name).title)
-        if name == plan.metric:
-            head.append("")
+        head += [_metric(summary, name).title, *([""] if name == compared else [])]
     rows = [head]
     for row in summary.rows:
-        cells = [mark(row), row.label]
-        cells += [f"{row.length:,}"] if lengths else []
+        cells = _leading_cells(summary, row)
         for name in metrics:
             spread, metric = row.spreads.get(name), _metric(summary, name)
             cells.append(metric.format(spread and spread.median))
-            if name == plan.metric:
+            if name == compared:
                 cells.append(interval(spread, metric))
         rows.append(cells)
     return rows
+
+
+def full_grid(summary: Summary) -> list[list[str]]:
+    """Head and rows as text, one cell each. Every metric is there, and its interval stands in its cell."""
+    metrics = {name: _metric(summary, name) for name in summary.metrics}
+    rows = [_leading_heads(summary) + [metric.title for metric in metrics.values()]]
+    for row in summary.rows:
+        found = ((row.spreads.get(name), metric) for name, metric in metrics.items())
+        figures = [f"{metric.format(s and s.median)} {interval(s, metric)}".strip() for s, metric in found]
+        rows.append(_leading_cells(summary, row) + figures)
+    return rows
+
+
+def _leading_heads(summary: Summary) -> list[str]:
+    knobs = " · ".join(knob.name for knob in summary.plan.parameters)
+    return ["", knobs, *(["prompt"] if _has_lengths(summary) else [])]
+
+
+def _leading_cells(summary: Summary, row: Row) -> list[str]:
+    return [mark(row), row.label, *([f"{row.length:,}"] if _has_lengths(summary) else [])]
+
+
+def _has_lengths(summary: Summary) -> bool:
+    return summary.plan.lengths != (0,)
 
 
 def mark(row: Row) -> str:
@@ -86,28 +105,26 @@ def lines(summary: Summary, metrics: Sequence[str]) -> list[str]:
 
 def markdown(summary: Summary, facts: dict[str, Any], chart: str = "") -> str:
     """The sweep as a section of a README: sentence, table with all intervals, chart, notes, machine."""
-    plan = summary.plan
-    names = summary.metrics
-    lengths = plan.lengths != (0,)
-    head = ["", " · ".join(knob.name for knob in plan.parameters), *(["prompt"] if lengths else [])]
-    head += [METRICS[name].title if name != "value" else "metric" for name in names]
+    head, *rows = full_grid(summary)
     lines = [
         _escape(summary.recommendation.sentence),
         "",
         _piped(head),
         _piped(["---:" if i else "---" for i in range(len(head))]),
+        *map(_piped, rows),
     ]
-    for row in summary.rows:
-        cells = [mark(row).strip(), row.label, *([f"{row.length:,}"] if lengths else [])]
-        for name in names:
-            spread, metric = row.spreads.get(name), _metric(summary, name)
-            cells.append(f"{metric.format(spread and spread.median)} {interval(spread, metric)}".strip())
-        lines.append(_piped(cells))
     lines += ["", LEGEND.replace("   ", "; ") + "."]
     if chart:
         lines += ["", "```text", chart, "```"]
     lines += ["", *(f"- {_escape(note)}" for note in [*summary.notes, machine(summary, facts)])]
     return "\n".join(lines) + "\n"
+
+
+def caption(summary: Summary, length: int) -> str:
+    """What a chart of one prompt length shows."""
+    tokens = summary.plan.lengths[length]
+    after = f", prompt of {tokens:,} tokens" if tokens else ""
+    return f"{summary.speed.title} against peak total{after}"
 
 
 def machine(summary: Summary, facts: dict[str, Any]) -> str:
@@ -171,7 +188,7 @@ def _line(row: list[str], sizes: list[int]) -> str:
 
 
 def _piped(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_escape(cell) for cell in cells)} |"
+    return f"| {' | '.join(_escape(cell.strip()) for cell in cells)} |"
 
 
 def _escape(text: str) -> str:
