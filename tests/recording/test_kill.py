@@ -49,6 +49,9 @@ def survivors(path: Path) -> list[Sample]:
     read.close()
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        plain = database.execute("SELECT time, active, tokens FROM samples").fetchall()
+    lasts = [sample(n) for n in range(RATE - 1, len(found) - 1, RATE)]
+    assert plain == [(s.time // 1, s.active, s.tokens) for s in lasts], "a second that is over has its row"
     return found
 
 

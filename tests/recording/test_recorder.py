@@ -3,6 +3,7 @@ import os
 import shutil
 import sqlite3
 import statistics
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from mlxtop import __version__
 from mlxtop.core.events import Event, Kind
-from mlxtop.core.sample import Sample
+from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.transcript import KEPT_LINES
 from mlxtop.recording import codec, schema
 from mlxtop.recording import recorder as module
@@ -287,6 +288,62 @@ def test_any_sqlite_tool_can_tell_what_it_is(path: Path) -> None:
         (data,) = database.execute("SELECT data FROM event").fetchone() or ("{}",)
         assert json.loads(data) == {}
     assert path.read_bytes()[68:72] == b"mlxt"
+
+
+def test_any_sqlite_tool_reads_a_plain_row_for_each_second(path: Path) -> None:
+    session = Session()
+    items = real_run(session)
+    with recording(path) as recorder:
+        put = add(recorder, session)
+        for item in items:
+            put(item)
+    seconds: dict[float, list[Sample]] = {}
+    for item in items:
+        if isinstance(item, Sample):
+            seconds.setdefault(item.time // 1, []).append(item)
+    assert len(seconds) > 20
+    with sqlite3.connect(path) as database:
+        database.row_factory = sqlite3.Row
+        rows = [dict(row) for row in database.execute("SELECT * FROM samples")]
+    highest = [{name: max(getattr(s, name) for s in each) for name in GAUGES} for each in seconds.values()]
+    last = [
+        {name: getattr(each[-1], name) for name in ("tokens", "phase", "weights", "kv")}
+        for each in seconds.values()
+    ]
+    assert rows == [
+        {"session": 1, "time": second}
+        | {name: None if value == UNKNOWN else value for name, value in (high | end).items()}
+        for second, high, end in zip(seconds, highest, last, strict=True)
+    ]
+
+
+def test_what_is_not_known_of_a_second_is_null(path: Path) -> None:
+    record(path, [Sample(0.1, 5, 0, 5, 5), Sample(0.2, 7, 0, 7, 7)])
+    with sqlite3.connect(path) as database:
+        found = database.execute("SELECT active, cache, footprint, weights, kv FROM samples").fetchall()
+    assert found == [(7, 0, None, None, None)]
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3 program here")
+@pytest.mark.usefixtures("processes")
+def test_the_sqlite3_program_reads_the_seconds_while_the_recording_grows(path: Path) -> None:
+    recorder = Recorder(path)
+    put = add(recorder, Session())
+    for n in range(3):
+        commit(recorder, [Sample(n + 0.5, n * 4096, 0, n, n)], put)
+    query = ["sqlite3", str(path), "select time, active from samples"]
+    assert subprocess.run(query, capture_output=True, text=True, check=True).stdout == "0.0|0\n1.0|4096\n"
+    end(recorder)
+    assert subprocess.run(query, capture_output=True, text=True, check=True).stdout.endswith("2.0|8192\n")
+
+
+def test_a_recording_without_plain_rows_opens(path: Path) -> None:
+    record(path, busy_run(10, 10))
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE samples")
+    read = Recording(path)
+    read.check()
+    assert (read.count(1), read.damage()) == (100, None)
 
 
 def test_reading_leaves_the_file_and_its_folder_as_they_were(path: Path) -> None:

@@ -22,7 +22,7 @@ from mlxtop.core.state import State
 from mlxtop.core.transcript import Transcript
 from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
-from mlxtop.recording.rollup import LEVELS, roll, row
+from mlxtop.recording.rollup import LEVELS, PLAIN, plain, roll, row
 from mlxtop.system import self_usage
 
 COMMIT_EVERY = 0.4
@@ -388,6 +388,8 @@ class Recorder(threading.Thread):
                 rows.append(begun)
             elif begun is not None:
                 written.begun[level] = begun
+            if level == 1:
+                self._write_seconds(number, rows)
             waiting = written.buckets.setdefault(level, [])
             waiting += rows
             if waiting and (last or len(waiting) >= LEVEL_ROWS):
@@ -399,6 +401,14 @@ class Recorder(threading.Thread):
                 self._insert_block(number, level, times, columns, after)
                 written.ends[level] = times[-1] / 1e6
                 waiting.clear()
+
+    def _write_seconds(self, number: int, buckets: list[Row]) -> None:
+        """Plain rows for other tools. They have no checksum: nothing here reads them."""
+        columns = ("session", "time", *PLAIN)
+        self._database.executemany(
+            f"INSERT OR REPLACE INTO samples ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+            [(number, bucket.time, *plain(bucket)) for bucket in buckets],
+        )
 
     def _write_text(self, track: _Track, written: _Written, last: bool) -> None:
         # The last line may still grow; it is written when the next one begins.

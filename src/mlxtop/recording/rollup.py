@@ -5,10 +5,12 @@ from itertools import chain, groupby
 
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.resample import Row, merge
-from mlxtop.core.sample import Sample
+from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 
 LEVELS = tuple(range(1, len(WIDTHS) + 1))
 """Levels of buckets; level 0 is the samples themselves."""
+PLAIN = (*GAUGES, "tokens", "phase", "weights", "kv")
+"""The columns of the table `samples`, after the session and the time."""
 
 
 def row(sample: Sample) -> Row:
@@ -26,3 +28,9 @@ def roll(level: int, begun: Row | None, rows: Iterable[Row]) -> tuple[list[Row],
     every = chain([begun] if begun else [], rows)
     found = [merge(start, [*part]) for start, part in groupby(every, lambda row: row.time // width * width)]
     return found[:-1], found[-1] if found else None
+
+
+def plain(bucket: Row) -> list[int | None]:
+    """The values of `PLAIN`: the highest of a gauge, the last of a counter, `None` where it is not known."""
+    found = dict(zip((*GAUGES, *COUNTERS), (*bucket.hi, *bucket.last), strict=True))
+    return [None if found[name] == UNKNOWN else found[name] for name in PLAIN]

@@ -10,10 +10,13 @@
              begin, the lowest and the highest of each gauge, and the last of each counter. `after`:
              the time of the row before the first, which tells when a block is missing
     text     prompts, replies and output, only where the person asked for them
+    samples  for other tools: one plain row for each second that is over, made of the buckets of level 1. The
+             highest of each gauge, and the last of tokens, phase, weights and KV; NULL where a number is not
+             known. mlxtop does not read it, and a recording without it is whole
 
-Every row ends in `crc`, the `checksum` of its other values. Times are seconds since the session began; sizes
-are bytes. `PRAGMA application_id` is 'mlxt', `PRAGMA user_version` the number of this form: 1 had neither
-`until`, nor `after`, nor `crc`, and is read as ever.
+Every row but those of `samples` ends in `crc`, the `checksum` of its other values. Times are seconds since
+the session began; sizes are bytes. `PRAGMA application_id` is 'mlxt', `PRAGMA user_version` the number of
+this form: 1 had neither `until`, nor `after`, nor `crc`, and is read as ever.
 """
 
 import sqlite3
@@ -50,6 +53,14 @@ CREATE TABLE text (
     who TEXT NOT NULL, text TEXT NOT NULL, crc INTEGER
 );
 """
+"""Those that mlxtop reads."""
+SAMPLES = """
+CREATE TABLE samples (
+    session INTEGER NOT NULL, time REAL NOT NULL, active INTEGER, cache INTEGER, peak INTEGER, total INTEGER,
+    footprint INTEGER, tokens INTEGER, phase INTEGER, weights INTEGER, kv INTEGER,
+    PRIMARY KEY (session, time)
+) WITHOUT ROWID;
+"""
 
 
 def create(database: sqlite3.Connection) -> None:
@@ -57,9 +68,8 @@ def create(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = WAL")
     # A kill loses nothing that was committed; only a power cut may lose the last commits.
     database.execute("PRAGMA synchronous = NORMAL")
-    database.executescript(
-        f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {TABLES} COMMIT;"
-    )
+    numbers = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+    database.executescript(f"BEGIN; {numbers} {TABLES} {SAMPLES} COMMIT;")
 
 
 def checksum(values: Sequence[Any]) -> int:
@@ -71,9 +81,9 @@ def checksum(values: Sequence[Any]) -> int:
 
 
 def check(database: sqlite3.Connection, version: int) -> None:
-    """Raises `ValueError` unless the tables are there: a view in their place might never end."""
+    """Raises `ValueError` unless `TABLES` are there: a view in their place might never end."""
     with closing(sqlite3.connect(":memory:")) as model:
-        create(model)
+        model.executescript(TABLES)
         expected = _columns(model)
     if version < VERSION:
         expected = {
