@@ -137,7 +137,7 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     text = markdown.read_text()
     assert text.count("\n| ") == 2 + 6
     assert "```text\ntokens/s against peak total" in text
-    assert html.read_text().count("<circle") == 6
+    assert html.read_text().count('class="chart"') == 2
     # The same again, once it is complete, measures nothing and says the same.
     again = mlxtop("sweep", "--headless", "--resume", str(json_), timeout=120)
     assert again.returncode == 0
