@@ -82,7 +82,7 @@ def test_a_command_in_a_sentence_exists(line: str) -> None:
 
 
 def test_what_cannot_be_run_is_found() -> None:
-    for wrong in ("mlxtop atach 4242", "mlxtop sweep --budgt 3G", "mlxtop export night --format xml"):
+    for wrong in ("mlxtop atach 4242", "mlxtop run --budgt 3G -- ls", "mlxtop export night --format xml"):
         with pytest.raises(click.UsageError):
             parse(shlex.split(wrong)[1:])
 

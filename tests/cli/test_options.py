@@ -9,7 +9,8 @@ import pytest
 
 from mlxtop.__main__ import main
 from mlxtop.cli import dashboard, headless
-from mlxtop.cli.options import BudgetOptions, RunOptions
+from mlxtop.cli.model_options import RunOptions
+from mlxtop.cli.options import BudgetOptions
 from mlxtop.core.budget import Action
 from mlxtop.core.units import DEFAULT, UNLIMITED
 from mlxtop.inference.options import FOREVER, Options
@@ -186,6 +187,9 @@ WRONG = {
     "info nonsense": "nonsense",
     "--prompt": "requires an argument",
     "--prefill-step-size 0": "--prefill-step-size",
+    "run --budgt 3G -- true": "No such option '--budgt'",
+    "run -x true": "No such option '-x'",
+    "run --headless": "COMMAND",
 }
 
 
@@ -217,12 +221,12 @@ def test_a_prompt_that_is_no_text_is_refused(shell: Shell, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("command", "when"), [("attach", "now, at its next"), ("run", "when it imports MLX")]
+    ("command", "when"), [("attach", "now, at the program's next"), ("run", "when the program imports MLX")]
 )
 def test_help_says_when_a_limit_is_set(shell: Shell, command: str, when: str) -> None:
     _, out, _ = shell.ends(command, "--help")
     words = " ".join(out.split())
-    assert f"Set the program's cache limit {when}" in words
+    assert f"MLX's cache limit: 0, 20M, 500MB, default, unlimited. It is set {when}" in words
 
 
 def test_help_names_every_option_and_command(shell: Shell) -> None:

@@ -29,7 +29,7 @@ Try:
   mlxtop attach /tmp/rank1.sock          an agent's socket, forwarded from another host by ssh -L
 """
 )
-@watch_options("now, at its next safe point")
+@watch_options("now, at the program's next safe point")
 @click.argument("which", metavar="PID|SOCKET...", type=NAME, nargs=-1, required=True)
 def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     """Watch programs that already run, by process id or by their agents' sockets.
@@ -95,6 +95,6 @@ def altered(sessions: "Sequence[RemoteSession]") -> str:
     """Which limits would be put back, in a few words."""
     live = (session for session in sessions if session.ended is None)
     found = [
-        f"{knob} limit to {format_size(size)}" for s in live for knob, size in s.changed_limits().items()
+        f"{name} limit to {format_size(size)}" for s in live for name, size in s.changed_limits().items()
     ]
     return ", ".join(dict.fromkeys(found))

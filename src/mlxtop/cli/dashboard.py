@@ -4,7 +4,7 @@ import sys
 from typing import NoReturn
 
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
-from mlxtop.cli.options import RunOptions
+from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession

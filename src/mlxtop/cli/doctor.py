@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from mlxtop.cli import options
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import COUNT
 from mlxtop.doctor.finding import Finding
@@ -15,7 +16,7 @@ from mlxtop.doctor.finding import Finding
 @click.command(epilog="Try: mlxtop doctor > doctor.txt")
 @click.argument("pid", metavar="[PID]", type=COUNT, required=False)
 @click.option("--keys", "press_keys", is_flag=True, help="Press each of mlxtop's keys, to see which arrive.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@options.JSON("One array.")
 @click.pass_context
 def doctor(ctx: click.Context, pid: int | None, press_keys: bool, as_json: bool) -> None:
     """Test what mlxtop needs on this machine: MLX, limits, sockets, debuggers, terminal, timer.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlxtop.cli import options
 from mlxtop.cli.values import FILE
 from mlxtop.core.errors import UsageError
 
@@ -25,10 +26,7 @@ STANDARD_OUTPUT = Path("-")
     "--format", "form", type=click.Choice(("csv", "jsonl", "parquet")), required=True,
     help="csv and parquet: one row a sample; jsonl: what mlxtop --json prints, events too.",
 )  # fmt: skip
-@click.option(
-    "-o", "--output", "out", type=FILE, default=STANDARD_OUTPUT, metavar="OUT",
-    help="Where to; - is standard output, which parquet does not go to.",
-)  # fmt: skip
+@options.OUTPUT("- is standard output, which parquet does not go to.", default=STANDARD_OUTPUT)
 def export(file: Path, form: str, out: Path) -> int:
     """Write a recording as CSV, JSON lines or Parquet. Sizes are bytes, times seconds."""
     from mlxtop.core.files import cannot_write

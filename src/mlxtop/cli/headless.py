@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from mlxtop.cli.hard_exit import hard_exit, show, tell
-from mlxtop.cli.options import RunOptions
+from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.summary import describe, summarize

@@ -6,7 +6,8 @@ from typing import Any, cast
 import click
 
 from mlxtop import __version__
-from mlxtop.cli.options import parse_run, run_options
+from mlxtop.cli import options
+from mlxtop.cli.model_options import model_options, parse_run
 
 COMMANDS = ("run", "attach", "ps", "top", "sweep", "fit", "replay", "report", "export", "info", "doctor")
 """Each is a file of this folder with a command of the same name."""
@@ -62,9 +63,9 @@ Try:
   mlxtop sweep --model PATH                                   which cache limit?
 """,
 )
-@run_options
-@click.option("--headless", is_flag=True, help="No screen: run, then print a summary.")
-@click.option("--json", "as_json", is_flag=True, help="No screen: one JSON object a line on standard output.")
+@model_options()
+@options.HEADLESS("A summary is printed at the end.")
+@options.JSON("No screen: one object a line.")
 @click.version_option(__version__, prog_name="mlxtop")
 @click.pass_context
 def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> None:

@@ -2,33 +2,15 @@
 
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
+from typing import TYPE_CHECKING
 
 from mlxtop.cli.hard_exit import tell
-from mlxtop.cli.values import FILE
 
 if TYPE_CHECKING:
     from mlxtop.recording.recorder import Recorder
     from mlxtop.sessions.local import LocalSession
     from mlxtop.sessions.remote import RemoteSession
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def record_options(command: F) -> F:
-    """Gives a command `--record` and `--record-text`; `recorder` makes sense of them."""
-    text = click.option("--record-text", is_flag=True, help="Record prompts, replies and output too.")
-    file = click.option(
-        "--record",
-        type=FILE,
-        metavar="FILE",
-        help="Record the session in FILE, for mlxtop replay.",
-    )
-    return file(text(command))
 
 
 def recorder(file: Path | None, text: bool) -> "Recorder | None":

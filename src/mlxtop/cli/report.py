@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from mlxtop.cli import options
 from mlxtop.cli.values import FILE
 from mlxtop.core.errors import UsageError
 from mlxtop.core.text import one_line
@@ -12,10 +13,7 @@ from mlxtop.core.text import one_line
 
 @click.command(epilog="Try: mlxtop report overnight.mlxtop && open overnight.html")
 @click.argument("file", type=FILE)
-@click.option(
-    "-o", "--output", "out", type=FILE, metavar="OUT.html",
-    help="Where to; default: beside FILE, with its name.",
-)  # fmt: skip
+@options.OUTPUT("[default: beside FILE, with its name]", metavar="OUT.html")
 def report(file: Path, out: Path | None) -> None:
     """Write a recording as one HTML page that needs no other file, and print its path.
 

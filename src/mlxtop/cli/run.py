@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from mlxtop.cli import streams
+from mlxtop.cli import options, streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
 from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_last
@@ -28,7 +28,7 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
     epilog="""\b
 Try:
   mlxtop run -- python train.py
@@ -37,16 +37,14 @@ Try:
   mlxtop run -- mlx.launch -n 4 --backend ring -- python train.py
 """,
 )
-@watch_options("when it imports MLX")
+@watch_options("when the program imports MLX")
 @click.option(
     "--log",
     type=FILE,
     metavar="FILE",
     help="Keep the program's output in FILE.",
 )
-@click.option(
-    "--headless", is_flag=True, help="No screen: the terminal is the program's; a summary at the end."
-)
+@options.HEADLESS("The terminal is the program's; a summary is printed at the end.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: Any) -> None:
     """Start a program and watch its MLX memory.
@@ -92,7 +90,7 @@ def guarded(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
 
 
 def run_screen(fleet: RunFleet, guard: BudgetMonitor) -> int:
-    """Shows the program until the screen is left; what becomes of the program is asked. Returns its exit code."""
+    """Shows the program until the screen is left, and asks what becomes of it. Returns its exit code."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.dialogs import Choice
     from mlxtop.tui.terminal import terminal
@@ -156,7 +154,7 @@ def end(app: Any, fleet: RunFleet) -> int:
 
 
 def run_headless(fleet: RunFleet, guard: BudgetMonitor, place: Foreground) -> int:
-    """Leaves the terminal to the program, forwards signals, and prints a summary of each session at the end."""
+    """Leaves the terminal to the program, forwards signals, and prints a summary of each session."""
     program = fleet.program
     catch(lambda number, _frame: program.signal(number), FORWARDED)
     fleet.start()

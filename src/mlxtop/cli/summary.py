@@ -24,7 +24,7 @@ def summarize(session: Session) -> dict[str, Any]:
     limits = session.state.limits
     ttft = [g["ttft"] for g in generations]
     return {
-        "limits": {knob: {"bytes": limit.value, "who": limit.source} for knob, limit in limits.items()},
+        "limits": {name: {"bytes": limit.value, "who": limit.source} for name, limit in limits.items()},
         "start": _fields(start),
         "end": _fields(end),
         "growth": _fields(start.delta(end)) if start and end else None,
@@ -61,8 +61,8 @@ def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
 def describe(summary: dict[str, Any]) -> str:
     """The summary in the form of mlx-swift's guide, and the speed."""
     limits = [
-        f"{knob.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['who']}".rstrip()
-        for knob, limit in summary["limits"].items()
+        f"{name.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['who']}".rstrip()
+        for name, limit in summary["limits"].items()
     ]
     parts = ["\n".join(["=======", *limits])]
     for title, key in (("Starting memory", "start"), ("Ending memory", "end"), ("Growth", "growth")):

@@ -1,13 +1,16 @@
 """What a run is asked to do."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
+from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import LimitName
 from mlxtop.core.units import Size
 
 Workload = Literal["chat", "loop", "ramp"]
 FOREVER = -1
+KV_BITS: Final = (2, 3, 4, 6, 8)
+"""What MLX quantizes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +41,17 @@ class Options:
     def name(self) -> str:
         """What to call the model on a screen."""
         return self.model if self.model is not None else "demo"
+
+
+def check_kv_cache(max_kv_size: object, kv_bits: object) -> None:
+    """Raises `UsageError` where both are wanted."""
+    if max_kv_size and kv_bits:
+        raise UsageError(
+            "max-kv-size and kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
+        )
+
+
+def check_weights(model: str | None, adapter_path: str | None, random_weights: bool) -> None:
+    """Raises `UsageError` where random weights have no model to stand for, or adapters to be under."""
+    if random_weights and (adapter_path or not model):
+        raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
