@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from mlxtop.cli.fit_text import WIDTH, text
 from mlxtop.core.budget import Budget
-from mlxtop.fit.answer import WIDTH, Answer
+from mlxtop.fit.answer import Answer
 from mlxtop.fit.extrapolate import Estimate, MemoryEstimate
 from mlxtop.fit.measure import MeasuredRun, Settings
 from mlxtop.fit.study import Row, Study
@@ -59,11 +60,9 @@ def test_some_fits_and_how_long_a_context_would() -> None:
         "org/some-70b fits in 10.00 GiB with 4,096 tokens, 4.00 GiB left; 65,536 tokens (extrapolated) take "
         "2.00 GiB too much; up to about 30,208 fit with 5 % to spare."
     )
-    lines = told.text().splitlines()
+    lines = text(told).splitlines()
     assert any(line.startswith("~65,536  12.00 GiB") and line.endswith("does not fit") for line in lines)
-    assert "~65,536: extrapolated from 8,192 tokens (the time was up), active ± 128.0 MiB" in flat(
-        told.text()
-    )
+    assert "~65,536: extrapolated from 8,192 tokens (the time was up), active ± 128.0 MiB" in flat(text(told))
 
 
 def test_none_fits_and_the_cache_is_in_the_way() -> None:
@@ -81,39 +80,39 @@ def test_what_was_not_run_is_a_dash_and_no_answer() -> None:
         told.sentence()
         == "Whether org/some-70b fits in 10.00 GiB cannot be told: too little of it could be run."
     )
-    assert told.text().count("—") == 2 * 5 + 1
-    assert "— 4,096, 32,768: too few steps of a prefill were run to tell" in flat(told.text())
+    assert text(told).count("—") == 2 * 5 + 1
+    assert "— 4,096, 32,768: too few steps of a prefill were run to tell" in flat(text(told))
     assert told.to_json()["contexts"][0]["peak_active"] is None
 
 
 def test_a_budget_within_the_error_is_no_answer() -> None:
     told = answer((65536, need(9.95, origin=8192)))
-    assert "the budget lies within the error" in told.text()
+    assert "the budget lies within the error" in text(told)
     assert told.to_json()["contexts"][0]["verdict"] == "cannot tell"
 
 
 def test_a_bound_says_that_it_is_one() -> None:
-    text = answer((65536, need(8, origin=8192, at_most=True))).text()
-    assert "≤65,536" in text
-    assert "at most: a sliding window" in text
+    shown = text(answer((65536, need(8, origin=8192, at_most=True))))
+    assert "≤65,536" in shown
+    assert "at most: a sliding window" in shown
 
 
 def test_nothing_is_wider_than_a_terminal() -> None:
-    text = answer((1024, need(1)), (131072, need(100, origin=8192, at_most=True)), (262144, None)).text()
-    assert max(map(len, text.splitlines())) <= WIDTH
-    assert "made for 65,536 tokens" in text
+    told = answer((1024, need(1)), (131072, need(100, origin=8192, at_most=True)), (262144, None))
+    assert max(map(len, text(told).splitlines())) <= WIDTH
+    assert "made for 65,536 tokens" in text(told)
 
 
 def test_what_the_process_had_before_the_model_is_told_apart() -> None:
     told = replace(answer((4096, need(6))), before=80 * 2**20)
-    assert "of each footprint the process had 80.0 MiB before the weights came" in flat(told.text())
+    assert "of each footprint the process had 80.0 MiB before the weights came" in flat(text(told))
     assert told.to_json()["footprint_before"] == 80 * 2**20
 
 
 def test_without_a_terminal_nothing_is_wrapped() -> None:
-    text = answer((131072, need(100, origin=8192, at_most=True))).text(None)
-    assert "then 16 tokens, cache limit 1.00 GiB" in text
-    assert not any(line.startswith("  ") and "sliding" not in line for line in text.splitlines()[:3])
+    shown = text(answer((131072, need(100, origin=8192, at_most=True))), None)
+    assert "then 16 tokens, cache limit 1.00 GiB" in shown
+    assert not any(line.startswith("  ") and "sliding" not in line for line in shown.splitlines()[:3])
 
 
 def test_markdown_is_a_table_with_the_sentence_first() -> None:

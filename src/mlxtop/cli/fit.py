@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlxtop.cli import options
 from mlxtop.cli.hard_exit import hard_exit, tell
-from mlxtop.cli.values import COUNT, FILE, NAME, SEED, SIZE, BudgetParam, ContextsParam, SecondsParam
+from mlxtop.cli.values import ContextsParam, SecondsParam
 from mlxtop.core.budget import Budget, BudgetSpec, resolve
-from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.errors import MlxtopError
 from mlxtop.core.files import put
 from mlxtop.core.text import block
 from mlxtop.core.units import DEFAULT, Size, format_size
+from mlxtop.inference.options import check_kv_cache
 
 if TYPE_CHECKING:
     from mlxtop.fit.answer import Answer
@@ -34,19 +36,8 @@ Try:
 Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usage, 130 Ctrl-C.
 """
 )
-@click.option(
-    "--model",
-    type=NAME,
-    required=True,
-    metavar="REPO_OR_PATH",
-    help="A Hub repository, of which only config and tokenizer are fetched, or a directory with a config.json.",
-)
-@click.option(
-    "--budget",
-    type=BudgetParam(),
-    metavar="SIZE|cgroup|device",
-    help="What it must fit in. [default: what this device recommends or has]",
-)
+@options.MODEL(required=True)
+@options.BUDGET("[default: what this device recommends or has]")
 @click.option(
     "--context",
     "lengths",
@@ -54,37 +45,11 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
     metavar="N,N…",
     help="Context lengths in tokens: 4096,32768 or 4k,32k. [default: some up to what the model was made for]",
 )
-@click.option(
-    "--kv-bits",
-    type=click.Choice(["2", "3", "4", "6", "8"]),
-    metavar="N",
-    help="Quantize the KV cache to N bits, from the first token.",
-)
-@click.option(
-    "--max-kv-size",
-    type=COUNT,
-    metavar="N",
-    help="Longest KV cache in tokens; older ones are dropped.",
-)
-@click.option(
-    "--cache-limit", type=SIZE, default=DEFAULT, metavar="SIZE", help="MLX's cache limit while it runs."
-)
-@click.option(
-    "--prefill-step-size",
-    type=COUNT,
-    default=2048,
-    show_default=True,
-    metavar="N",
-    help="Tokens of a prompt per step.",
-)
-@click.option(
-    "--max-tokens",
-    type=COUNT,
-    default=16,
-    show_default=True,
-    metavar="N",
-    help="Tokens to decode after each context.",
-)
+@options.KV_BITS()
+@options.MAX_KV_SIZE()
+@options.CACHE_LIMIT(default=DEFAULT)
+@options.PREFILL_STEP_SIZE()
+@options.MAX_TOKENS(default=16, show_default=True)
 @click.option(
     "--within",
     type=SecondsParam(1),
@@ -93,11 +58,9 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
     metavar="SECONDS",
     help="Time for the weights and all contexts; what is not run by then is extrapolated.",
 )
-@click.option(
-    "--seed", type=SEED, default=0, show_default=True, metavar="N", help="Seed of the weights and the tokens."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, sizes in bytes.")
-@click.option("--markdown", type=FILE, metavar="OUT", help="Write the answer as Markdown, too.")
+@options.SEED()
+@options.JSON("One object.")
+@options.MARKDOWN()
 def fit(
     model: str,
     budget: BudgetSpec | None,
@@ -111,23 +74,21 @@ def fit(
     """Measure whether a model fits here, and with how long a context.
 
     Builds the model from its config with random weights in the configured quantization, reads each context
-    with mlx-lm's prefill and decodes a few tokens. A context that takes longer than --within, or more memory
-    than is free, is extrapolated from the part that ran, with its error.
+    with mlx-lm's prefill and decodes a few tokens. From the Hub it fetches config and tokenizer only. A
+    context that takes longer than --within, or more memory than is free, is extrapolated from the part that
+    ran, with its error.
     """
+    from mlxtop.cli.fit_text import WIDTH, text
     from mlxtop.fit.measure import Settings
     from mlxtop.mlx import backend
 
-    if values["max_kv_size"] and values["kv_bits"]:
-        raise UsageError(
-            "--max-kv-size and --kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
-        )
+    check_kv_cache(values["max_kv_size"], values["kv_bits"])
     backend.check()
-    values["kv_bits"] = int(values["kv_bits"]) if values["kv_bits"] else None
     answer = _answer(model, budget, lengths, cache_limit, within, Settings(**values))
     if markdown is not None:
         put(markdown, answer.markdown(), tell)
-    text = answer.text() if sys.stdout.isatty() else answer.text(None)
-    click.echo(json.dumps(answer.to_json(), indent=2) if as_json else block(text))
+    width = WIDTH if sys.stdout.isatty() else None
+    click.echo(json.dumps(answer.to_json(), indent=2) if as_json else block(text(answer, width)))
     hard_exit(INTERRUPTED if answer.study.interrupted else 0 if answer.fits else 1)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mlxtop.cli import options
 from mlxtop.core.limits import LIMIT_NAMES, LimitName, cache_ceiling
 from mlxtop.core.units import format_size
 
@@ -30,7 +31,7 @@ _SIZES = ("memory", "working_set", "max_buffer", "system_memory")
 
 
 @click.command(epilog="Try: mlxtop info --json | jq .limits")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@options.JSON("One object.")
 def info(as_json: bool) -> None:
     """Print device, versions, limits and counters of MLX on this machine."""
     from mlxtop.mlx import backend
@@ -63,6 +64,8 @@ def collect() -> dict[str, Any]:
 
 def describe(found: dict[str, Any]) -> str:
     """The same for a person: a name and a value a line."""
+    from mlxtop.tui.tables import aligned
+
     rows = [
         ("device", f"{found['device']} ({found['backend']})"),
         ("os", found["os"]),
@@ -70,7 +73,7 @@ def describe(found: dict[str, Any]) -> str:
         ("versions", f"mlxtop {found['mlxtop']}, mlx {found['mlx']}, mlx-lm {found['mlx_lm'] or '—'}"),
     ]
     rows += [(name.replace("_", " "), _size(found[name])) for name in _SIZES if found[name] is not None]
-    rows += [(f"{knob} limit", _limit(found, knob)) for knob in LIMIT_NAMES]
+    rows += [(f"{name} limit", _limit(found, name)) for name in LIMIT_NAMES]
     if found["cache_ceiling"] is not None:
         # Whatever its limit: above it MLX reclaims.
         rows.append(("cache at most", _size(found["cache_ceiling"])))
@@ -78,8 +81,7 @@ def describe(found: dict[str, Any]) -> str:
     rows.append((found["footprint"]["kind"], _size(found["footprint"]["bytes"])))
     # What this machine does not have takes no row.
     rows += [(_SYSTEM[name], _reading(value)) for name, value in found["system"].items() if value is not None]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    return "\n".join(aligned(rows, left=(0, 1)))
 
 
 def _reading(value: str | float | int) -> str:
@@ -89,9 +91,9 @@ def _reading(value: str | float | int) -> str:
     return f"{value:.0%}" if isinstance(value, float) else _size(value)
 
 
-def _limit(found: dict[str, Any], knob: LimitName) -> str:
-    useless = found["no_wiring"] if knob == "wired" else None
-    return _size(found["limits"][knob]) + (f"  {useless}" if useless else "")
+def _limit(found: dict[str, Any], name: LimitName) -> str:
+    useless = found["no_wiring"] if name == "wired" else None
+    return _size(found["limits"][name]) + (f"  {useless}" if useless else "")
 
 
 def _size(size: int | None) -> str:

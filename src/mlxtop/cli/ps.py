@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlxtop.cli import options
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 
@@ -22,7 +23,7 @@ HEADS = ("pid", "active", "cache", "footprint", "watched", "command")
 
 
 @click.command(epilog="Try: mlxtop ps --json | jq '.[].pid'")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array; sizes in bytes.")
+@options.JSON("One array.")
 def ps(as_json: bool) -> None:
     """List the MLX programs on this machine: process id, memory, whether they are watched, command."""
     found = collect()
@@ -31,7 +32,7 @@ def ps(as_json: bool) -> None:
     elif found:
         # Each program in a row of its own; in a file its whole command is wanted.
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        click.echo("\n".join(line[:width] for line in describe(found).splitlines()))
+        click.echo("\n".join(line[:width] for line in describe(found)))
     else:
         click.echo("No program here uses MLX. Start one with mlxtop run -- COMMAND.", err=True)
 
@@ -99,14 +100,11 @@ def _ask(path: str) -> "Hello | None":
     return None
 
 
-def describe(rows: list[dict[str, Any]]) -> str:
-    """The same as a table."""
-    table = [HEADS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(HEADS) - 1)]
-    return "\n".join(
-        "  ".join([*(f"{cell:>{w}}" for cell, w in zip(line, widths, strict=False)), line[-1]])
-        for line in table
-    )
+def describe(rows: list[dict[str, Any]]) -> list[str]:
+    """The same as the lines of a table."""
+    from mlxtop.tui.tables import aligned
+
+    return aligned([HEADS, *map(_cells, rows)], left=(HEADS.index("command"),))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

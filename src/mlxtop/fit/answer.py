@@ -1,10 +1,10 @@
-"""The answer as it is told: a table, a sentence, Markdown, JSON."""
+"""What a study came to: cells of a table, notes and a sentence; as Markdown and JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from textwrap import wrap
 from typing import Any
 
+from mlxtop.core import markdown
 from mlxtop.core.budget import Budget
 from mlxtop.core.units import format_size
 from mlxtop.fit.extrapolate import Estimate
@@ -12,7 +12,6 @@ from mlxtop.fit.measure import Settings
 from mlxtop.fit.study import Row, Study
 
 HEAD = ("context", "active", "total", "footprint", "KV cache", "left", "")
-WIDTH = 80
 WHY = {
     "time": "the time was up",
     "memory": "the memory here was nearly full",
@@ -50,28 +49,15 @@ class Answer:
 
     # For a person
 
-    def text(self, width: int | None = WIDTH) -> str:
-        """The table with its notes and the sentence; without a `width` no line is wrapped."""
-        cells = [HEAD, *(_cells(row) for row in self.rows)]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
-        lines = [
-            "  ".join(cell.rjust(w) for cell, w in zip(row[:-1], widths, strict=False)) + f"  {row[-1]}"
-            for row in cells
-        ]
-        table = [line.rstrip() for line in lines]
-        about, notes, said = (
-            _wrap(part, width) for part in (self._about(), self._notes(), [self.sentence()])
-        )
-        blocks = (about, table, notes, said)
-        return "\n\n".join("\n".join(block) for block in blocks if block)
+    def table(self) -> list[tuple[str, ...]]:
+        """Head and rows as text, one cell each."""
+        return [HEAD, *(_cells(row) for row in self.rows)]
 
     def markdown(self) -> str:
-        """The same as Markdown."""
-        table = [HEAD, *(_cells(row) for row in self.rows)]
-        rows = [f"| {' | '.join(row)} |" for row in table]
-        rows.insert(1, "|" + " ---: |" * (len(HEAD) - 1) + " --- |")
-        notes = [f"- {note}" for note in (*self._about(), *self._notes())]
-        return "\n".join([f"**{self.sentence()}**", "", *rows, "", *notes, ""])
+        """Sentence, table and notes."""
+        table = markdown.table(self.table(), left=(len(HEAD) - 1,))
+        notes = [f"- {note}" for note in (*self.about(), *self.notes())]
+        return "\n".join([f"**{self.sentence()}**", "", *table, "", *notes, ""])
 
     def sentence(self) -> str:
         """What it comes to."""
@@ -97,7 +83,8 @@ class Answer:
             said += f"; a --cache-limit of {limit // 2**20}M would make room for {bad[0].context:,}"
         return said + "."
 
-    def _about(self) -> list[str]:
+    def about(self) -> list[str]:
+        """What was measured, and how."""
         asked = self.settings
         how = [f"prefill in steps of {asked.prefill_step_size:,}", f"then {asked.max_tokens} tokens"]
         how += [f"KV cache in {asked.kv_bits} bits"] if asked.kv_bits else []
@@ -109,7 +96,8 @@ class Answer:
             "the most it takes in a " + ", ".join(how),
         ]
 
-    def _notes(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """What the table leaves open."""
         notes = []
         untold = [f"{row.context:,}" for row in self.rows if row.need is None]
         if untold:
@@ -160,14 +148,6 @@ class Answer:
             "interrupted": self.study.interrupted,
             "sentence": self.sentence(),
         }
-
-
-def _wrap(lines: Sequence[str], width: int | None) -> list[str]:
-    if width is None:
-        return list(lines)
-    return [
-        part for line in lines for part in wrap(line, width, subsequent_indent="  ", break_long_words=False)
-    ]
 
 
 def _how(row: Row) -> str:

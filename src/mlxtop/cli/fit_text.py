@@ -1,0 +1,26 @@
+"""The answer of `mlxtop fit`, as text."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+from mlxtop.fit.answer import HEAD, Answer
+from mlxtop.tui.tables import aligned
+
+WIDTH = 80
+
+
+def text(answer: Answer, width: int | None = WIDTH) -> str:
+    """The table with its notes and the sentence; without a `width` no line is wrapped."""
+    about, notes, sentence = (
+        _wrapped(part, width) for part in (answer.about(), answer.notes(), [answer.sentence()])
+    )
+    table = aligned(answer.table(), left=(len(HEAD) - 1,))
+    return "\n\n".join("\n".join(lines) for lines in (about, table, notes, sentence) if lines)
+
+
+def _wrapped(lines: Sequence[str], width: int | None) -> list[str]:
+    if width is None:
+        return list(lines)
+    return [
+        part for line in lines for part in wrap(line, width, subsequent_indent="  ", break_long_words=False)
+    ]

@@ -1,0 +1,28 @@
+"""Tables in plain text, as commands print them and the sweep's screen shows them."""
+
+import io
+from collections.abc import Container, Sequence
+
+GAP = 2
+"""Columns between two cells."""
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[str]:
+    """One line a row: cells from the right, those of the columns `left` from the left. Nothing is cut off."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, GAP, 0, 0), pad_edge=False)
+    for column in range(len(rows[0])):
+        table.add_column(justify="left" if column in left else "right", no_wrap=True)
+    for row in rows:
+        # As `Text` it has no markup.
+        table.add_row(*map(Text, row))
+    width = sum(len(cell) * 2 + GAP for row in rows for cell in row)
+    # Plain text whatever the environment says of terminals and colours.
+    console = Console(
+        file=io.StringIO(), width=width, height=len(rows), force_terminal=False, color_system=None
+    )
+    lines = console.render_lines(table, pad=False)
+    return ["".join(segment.text for segment in line).rstrip() for line in lines]
