@@ -20,13 +20,14 @@ from textual.pilot import Pilot
 
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import RAMP
-from mlxtop.sessions.budget_monitor import Guard
+from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.run_fleet import RunFleet
 from mlxtop.sweep.executor import ModelExecutor
 from mlxtop.sweep.plan import Plan, parse_parameter
 from mlxtop.sweep.runner import Sweep
+from mlxtop.sweep.target import ModelTarget
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.sweep import SweepScreen
 
@@ -94,7 +95,7 @@ async def mark(pilot: Pilot[None], session: LocalSession) -> None:
 async def program(name: str, command: list[str], size: tuple[int, int], act: Watching) -> None:
     """Runs a program under watch, acts on the screen over it, and saves what that shows."""
     fleet = RunFleet(Program(command, screen=True), lambda _: None)
-    guard = Guard(fleet.members)
+    guard = BudgetMonitor(fleet.members)
     app = MlxtopApp(fleet=fleet, opened=fleet.start)
     async with app.run_test(size=size) as pilot:
         guard.start()
@@ -139,8 +140,9 @@ async def main(names: list[str]) -> None:
 async def sweep() -> None:
     """A sweep of the demo, when some rounds are left."""
     limits = parse_parameter("cache-limit=0,2M,20M,100M,256M,1G,default")
-    plan = Plan("demo", (limits,), lengths=(128, 512), max_tokens=64, tolerance=0.05)
-    executor = ModelExecutor(plan, Options())
+    target = ModelTarget((128, 512), 64)
+    plan = Plan(target, (limits,), tolerance=0.05)
+    executor = ModelExecutor(plan, target)
     runs = Sweep(plan, executor)
     screen = SweepScreen(runs)
     runs.changed = screen.changed
@@ -172,7 +174,7 @@ async def models() -> None:
     failed.close(5)
 
     session = LocalSession(Options(max_tokens=96))
-    guard = Guard(lambda: (session,))
+    guard = BudgetMonitor(lambda: (session,))
     session.open()
     guard.start()
     await asyncio.sleep(50)

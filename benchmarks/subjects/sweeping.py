@@ -4,20 +4,19 @@ import sys
 
 from benchmarks.subjects import PROMPT, rest, tell
 from mlxtop.core.units import DEFAULT
-from mlxtop.inference.options import Options
 from mlxtop.sweep.executor import ModelExecutor
-from mlxtop.sweep.plan import Plan, SweepParameter
+from mlxtop.sweep.plan import Cell, Plan, SweepParameter
+from mlxtop.sweep.target import ModelTarget
 
 
 def main(tokens: int) -> None:
     # A byte is a token of the demo model.
-    plan = Plan(
-        "demo", (SweepParameter("cache-limit", (DEFAULT,)),), lengths=(len(PROMPT),), max_tokens=tokens
-    )
-    bench = ModelExecutor(plan, Options(prompt=PROMPT))
+    target = ModelTarget((len(PROMPT),), tokens)
+    plan = Plan(target, (SweepParameter("cache-limit", (DEFAULT,)),))
+    bench = ModelExecutor(plan, target, PROMPT)
     bench.open()
     while True:
-        tell(tokens=tokens, tps=bench.measure((DEFAULT,), len(PROMPT)).values["tps"])
+        tell(tokens=tokens, tps=bench.measure(Cell(0, 0)).values["tps"])
         rest()
 
 

@@ -19,6 +19,7 @@ from mlxtop.cli.sweep_runner import interrupted
 from mlxtop.core.errors import UsageError
 from mlxtop.sweep.plan import SweepParameter
 from mlxtop.sweep.runner import Progress, Sweep
+from mlxtop.sweep.target import CommandTarget, ModelTarget
 from tests.process import MLXTOP, ROOT, mlxtop
 from tests.sweep.made import Bench, plan, readings
 
@@ -34,19 +35,19 @@ def test_the_demo_s_plan_and_a_model_s() -> None:
     demo = parse_plan(GIVEN, ())
     limits = (0, 2 * MIB, 20 * MIB, 100 * MIB, 256 * MIB, 1024 * MIB, "default")
     assert demo.parameters == (SweepParameter("cache-limit", limits),)
-    assert (demo.subject, demo.lengths, demo.max_tokens, demo.metric) == ("demo", (128, 512), 64, "tps")
+    assert (demo.target, demo.metric) == (ModelTarget((128, 512), 64), "tps")
     model = parse_plan({**GIVEN, "model": "m", "tolerance": "0.5 %"}, ())
-    assert (model.subject, model.lengths, model.max_tokens, model.tolerance) == ("m", (128, 2048), 128, 0.005)
+    assert (model.target, model.tolerance) == (ModelTarget((128, 2048), 128, "m"), 0.005)
 
 
 def test_what_is_compared_follows_the_knob() -> None:
     assert parse_plan({**GIVEN, "knobs": ("prefill-step-size=256,2048",)}, ()).metric == "prefill"
     both = parse_plan({**GIVEN, "limits": "0,default", "knobs": ("kv-bits=4,8",)}, ())
-    assert [knob.name for knob in both.parameters] == ["cache-limit", "kv-bits"]
+    assert both.names == ("cache-limit", "kv-bits")
     assert parse_plan(GIVEN, ("prog", "a b")).metric == "seconds"
     found = parse_plan({**GIVEN, "metric": "x (.)", "lower_is_better": True}, ("prog", "a b"))
-    assert (found.metric, found.lower_is_better, found.subject) == ("value", True, "prog 'a b'")
-    assert found.extra == ("prog", "a b")
+    assert (found.metric, found.target.name) == ("value", "prog 'a b'")
+    assert found.target == CommandTarget(("prog", "a b"), "x (.)", lower_is_better=True)
 
 
 @pytest.mark.parametrize(
@@ -200,16 +201,27 @@ def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None
 )
 def test_resume_takes_all_options_from_the_file(values: dict[str, object], command: tuple[str, ...]) -> None:
     stored = parse_plan({**GIVEN, **values}, command)
-    filled, again = resumed(stored, GIVEN, (), ())
-    assert again == stored
-    assert {k: filled[k] for k in ("adapter_path", "random_weights")} == {
-        k: {**GIVEN, **values}[k] for k in ("adapter_path", "random_weights")
-    }
+    assert resumed(stored, GIVEN, (), ()) == stored
     # The same said again is no contradiction.
-    assert resumed(stored, {**GIVEN, **values}, values, command)[1] == stored
-    more = resumed(stored, {**GIVEN, "repeats": 40, "tolerance": "9%"}, ("repeats", "tolerance"), ())[1]
+    assert resumed(stored, {**GIVEN, **values}, values, command) == stored
+    more = resumed(stored, {**GIVEN, "repeats": 40, "tolerance": "9%"}, ("repeats", "tolerance"), ())
     assert more == replace(stored, rounds=40, tolerance=0.09)
-    assert stored.differs(resumed(stored, {**GIVEN, "limits": "0,7M"}, ("limits",), ())[1]) == "knobs"
+    assert stored.differs(resumed(stored, {**GIVEN, "limits": "0,7M"}, ("limits",), ())) == "knobs"
+
+
+def test_resume_with_another_target_is_another_sweep() -> None:
+    demo, command = parse_plan(GIVEN, ()), parse_plan(GIVEN, ("ls",))
+    assert demo.differs(resumed(demo, GIVEN, (), ("ls",))) == "model or command"
+    assert demo.differs(resumed(demo, {**GIVEN, "model": "m"}, ("model",), ())) == "model or command"
+    assert (
+        demo.differs(resumed(demo, {**GIVEN, "max_tokens": 9}, ("max_tokens",), ())) == "tokens a generation"
+    )
+    assert (
+        demo.differs(resumed(demo, {**GIVEN, "prompt_tokens": "9"}, ("prompt_tokens",), ()))
+        == "prompt lengths"
+    )
+    with pytest.raises(UsageError, match="--model is for a model"):
+        resumed(command, {**GIVEN, "model": "m"}, ("model",), ())
 
 
 def test_what_was_interrupted_is_told() -> None:

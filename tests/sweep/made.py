@@ -8,6 +8,7 @@ from mlxtop.core.units import Size
 from mlxtop.sweep.executor import CellFailedError, Measured, Stopped
 from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.plan import Cell, Plan, SweepParameter
+from mlxtop.sweep.target import ModelTarget
 
 MIB = 2**20
 LIMITS: tuple[Size, ...] = (0, 2 * MIB, 20 * MIB, "default")
@@ -15,11 +16,10 @@ FACTS = {"device": "A machine", "backend": "CPU", "memory": 2**34, "mlx": "0.32.
 
 
 def plan(**more: Any) -> Plan:
+    """A plan of the demo, or of the `target` that is given."""
     given: dict[str, Any] = {
-        "subject": "demo",
+        "target": ModelTarget((128, 512), 64),
         "parameters": (SweepParameter("cache-limit", LIMITS),),
-        "lengths": (128, 512),
-        "max_tokens": 64,
     }
     return Plan(**{**given, **more})
 
@@ -58,7 +58,7 @@ class Bench:
     def __init__(self, of: Plan, speeds: Sequence[float], noise: float = 0.002) -> None:
         self.plan, self.speeds, self.noise = of, list(speeds), noise
         self.facts: dict[str, Any] = {}
-        self.measured: list[tuple[tuple[Size, ...], int]] = []
+        self.measured: list[Cell] = []
         self.busy: list[float] = []
         self.broken: set[int] = set()
         self.stop_after = 10**9
@@ -69,12 +69,11 @@ class Bench:
     def open(self) -> None:
         self.facts = FACTS
 
-    def shape(self, arm: tuple[Size, ...], length: int) -> Any:
-        return length
+    def shape(self, cell: Cell) -> Any:
+        return cell.length
 
-    def measure(self, arm: tuple[Size, ...], length: int) -> Measured:
-        cell = Cell(self.plan.arms.index(arm), self.plan.lengths.index(length))
-        self.measured.append((arm, length))
+    def measure(self, cell: Cell) -> Measured:
+        self.measured.append(cell)
         if len(self.measured) > self.stop_after or self._stopping:
             raise Stopped
         if cell.arm in self.broken:

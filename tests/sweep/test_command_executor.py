@@ -7,15 +7,15 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.sweep.command_executor import CommandExecutor
 from mlxtop.sweep.executor import CellFailedError, Stopped
-from mlxtop.sweep.plan import Plan, parse_parameter
+from mlxtop.sweep.plan import Cell, Plan, parse_parameter
 from mlxtop.sweep.runner import Sweep
+from mlxtop.sweep.target import CommandTarget
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +32,9 @@ print("speed: {speed} of something")
 """
 
 
-def plan_of(*command: str, limits: str = "3M,default", **more: Any) -> Plan:
-    given: dict[str, Any] = {"metric": "value", "pattern": r"speed: (\S+)", "rounds": 1}
-    return Plan("a command", (parse_parameter(f"cache-limit={limits}"),), extra=command, **{**given, **more})
+def executor(*command: str, pattern: str = r"speed: (\S+)") -> CommandExecutor:
+    target = CommandTarget(command, pattern)
+    return CommandExecutor(Plan(target, (parse_parameter("cache-limit=3M,default"),), rounds=1), target)
 
 
 def script(tmp_path: Path, limit: str = "2**30", speed: str = "42.5") -> tuple[str, str]:
@@ -44,17 +44,17 @@ def script(tmp_path: Path, limit: str = "2**30", speed: str = "42.5") -> tuple[s
 
 
 def test_the_limit_is_set_before_the_program_s_first_line_with_mlx(tmp_path: Path) -> None:
-    bench = CommandExecutor(plan_of(*script(tmp_path), pattern=r"limit (\d+)"))
-    assert bench.measure((3 * MIB,), 0).values["value"] == 3 * MIB
-    default = bench.measure(("default",), 0).values["value"]
+    bench = executor(*script(tmp_path), pattern=r"limit (\d+)")
+    assert bench.measure(Cell(0, 0)).values["value"] == 3 * MIB
+    default = bench.measure(Cell(1, 0)).values["value"]
     assert default not in (3 * MIB, 7 * MIB)
     assert bench.facts["cache_limit"] == default or bench.facts["cache_limit"] == 3 * MIB or default > 0
     bench.close()
 
 
 def test_its_last_match_and_its_memory_are_read(tmp_path: Path) -> None:
-    bench = CommandExecutor(plan_of(*script(tmp_path)))
-    values, busy = bench.measure(("default",), 0)
+    bench = executor(*script(tmp_path))
+    values, busy = bench.measure(Cell(1, 0))
     assert values["value"] == 42.5
     assert values["seconds"] > 0.5
     assert values["active"] >= MIB
@@ -66,29 +66,29 @@ def test_its_last_match_and_its_memory_are_read(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_is_a_sentence(tmp_path: Path) -> None:
-    bench = CommandExecutor(plan_of(sys.executable, "-c", "print('so sad\\x1b[31m'); raise SystemExit(3)"))
+    bench = executor(sys.executable, "-c", "print('so sad\\x1b[31m'); raise SystemExit(3)")
     with pytest.raises(CellFailedError, match=r"ended with exit code 3; it last said: so sad␛\[31m"):
-        bench.measure((0,), 0)
-    bench = CommandExecutor(plan_of(sys.executable, "-c", "pass"))
+        bench.measure(Cell(0, 0))
+    bench = executor(sys.executable, "-c", "pass")
     with pytest.raises(MlxtopError, match="cannot be measured: mlxtop saw no MLX in it"):
-        bench.measure((0,), 0)
-    bench = CommandExecutor(plan_of("/no/such/program"))
+        bench.measure(Cell(0, 0))
+    bench = executor("/no/such/program")
     with pytest.raises(MlxtopError, match="there is no such program"):
-        bench.measure((0,), 0)
-    bench = CommandExecutor(plan_of(*script(tmp_path), pattern="nothing (x)"))
+        bench.measure(Cell(0, 0))
+    bench = executor(*script(tmp_path), pattern="nothing (x)")
     with pytest.raises(CellFailedError, match=re.escape("Nothing in its output matches nothing (x).")):
-        bench.measure((0,), 0)
-    bench = CommandExecutor(plan_of(*script(tmp_path, speed="fast")))
+        bench.measure(Cell(0, 0))
+    bench = executor(*script(tmp_path, speed="fast"))
     with pytest.raises(CellFailedError, match="found “fast”, which is no number"):
-        bench.measure((0,), 0)
+        bench.measure(Cell(0, 0))
 
 
 def test_stop_ends_the_program() -> None:
-    bench = CommandExecutor(plan_of(sys.executable, "-c", "import time; time.sleep(600)"))
+    bench = executor(sys.executable, "-c", "import time; time.sleep(600)")
     began = time.monotonic()
     threading.Timer(1.0, bench.stop).start()
     with pytest.raises(Stopped):
-        bench.measure((0,), 0)
+        bench.measure(Cell(0, 0))
     bench.close()
     assert time.monotonic() - began < 20
 
@@ -106,8 +106,9 @@ def test_a_sweep_over_mlx_lm_s_own_command(checkpoint: Path) -> None:
         "the cache",
     )
     pattern = r"Generation:.*, (\S+) tokens-per-sec"
-    plan = plan_of(*command, "--max-tokens", "24", limits="0,20M", pattern=pattern)
-    sweep = Sweep(plan, CommandExecutor(plan))
+    target = CommandTarget((*command, "--max-tokens", "24"), pattern)
+    plan = Plan(target, (parse_parameter("cache-limit=0,20M"),), rounds=1)
+    sweep = Sweep(plan, CommandExecutor(plan, target))
     sweep.run()
     assert sweep.failure is None
     assert sweep.facts["backend"] == "CPU"

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from mlxtop.core.errors import MlxtopError
-from mlxtop.inference.options import Options
 from mlxtop.mlx.hooks import CPU_CACHE_LIMIT, apply
 from mlxtop.sweep.executor import CellFailedError, ModelExecutor, Stopped
-from mlxtop.sweep.plan import Plan, parse_parameter
+from mlxtop.sweep.plan import Cell, Plan, parse_parameter
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.runner import Sweep
+from mlxtop.sweep.target import ModelTarget
 
 pytestmark = pytest.mark.slow
 
@@ -22,13 +22,19 @@ MIB = 2**20
 
 
 def plan_of(knob: str, **more: Any) -> Plan:
-    given: dict[str, Any] = {"subject": "demo", "lengths": (24, 96), "max_tokens": 8, "rounds": 2}
+    """Two rounds of the demo, or of `target`."""
+    given: dict[str, Any] = {"target": ModelTarget((24, 96), 8), "rounds": 2}
     return Plan(parameters=(parse_parameter(knob),), **{**given, **more})
+
+
+def executor(plan: Plan) -> ModelExecutor:
+    assert isinstance(plan.target, ModelTarget)
+    return ModelExecutor(plan, plan.target)
 
 
 def test_a_real_sweep_of_the_demo_puts_the_limit_back() -> None:
     plan = plan_of("cache-limit=0,1M,default")
-    bench = ModelExecutor(plan, Options())
+    bench = executor(plan)
     default = 0
 
     def changed(sweep: Sweep) -> None:
@@ -56,15 +62,15 @@ def _as_mlx_starts() -> None:
 
 @pytest.fixture(scope="module")
 def limits() -> Iterator[ModelExecutor]:
-    bench = ModelExecutor(plan_of("cache-limit=0,1M,default"), Options())
+    bench = executor(plan_of("cache-limit=0,1M,default"))
     bench.open()
-    bench.measure((0,), 24)
+    bench.measure(Cell(0, 0))
     yield bench
     bench.close()
 
 
 def test_a_cell_is_measured_whole(limits: ModelExecutor) -> None:
-    values, busy = limits.measure(("default",), 96)
+    values, busy = limits.measure(Cell(2, 1))
     assert set(values) == {"tps", "ttft", "prefill", "active", "total", "cache", "footprint"}
     assert values["tps"] > 1
     assert 0 < values["ttft"] < 20
@@ -75,16 +81,16 @@ def test_a_cell_is_measured_whole(limits: ModelExecutor) -> None:
 
 
 def test_the_limit_is_in_force_in_its_cell_and_no_other(limits: ModelExecutor) -> None:
-    high = [limits.measure((limit,), 96)[0]["cache"] for limit in (0, "default", MIB, 0)]
+    high = [limits.measure(Cell(arm, 1))[0]["cache"] for arm in (0, 2, 1, 0)]
     assert high[0] == high[3] == 0
     assert 0 < high[2] <= MIB < high[1]
 
 
 def test_nothing_of_a_cell_is_left_for_the_next(limits: ModelExecutor) -> None:
     """A long prompt does not show in the peak of the short one that follows."""
-    alone = limits.measure((0,), 24)[0]["active"]
-    longer = limits.measure((0,), 96)[0]["active"]
-    again = limits.measure((0,), 24)[0]["active"]
+    alone = limits.measure(Cell(0, 0))[0]["active"]
+    longer = limits.measure(Cell(0, 1))[0]["active"]
+    again = limits.measure(Cell(0, 0))[0]["active"]
     assert longer > alone
     assert again == pytest.approx(alone, rel=0.02)
 
@@ -95,8 +101,8 @@ def test_nothing_of_a_cell_is_left_for_the_next(limits: ModelExecutor) -> None:
 def test_other_knobs_are_the_generation_s(knob: str) -> None:
     # A prompt is taken in at one go, whatever is kept of it: a small KV cache shows in a long answer.
     length, answer = (128, 8) if knob.startswith("prefill") else (8, 400)
-    plan = plan_of(knob, rounds=1, lengths=(length,), max_tokens=answer)
-    sweep = Sweep(plan, ModelExecutor(plan, Options()))
+    plan = plan_of(knob, rounds=1, target=ModelTarget((length,), answer))
+    sweep = Sweep(plan, executor(plan))
     sweep.run()
     assert sweep.failure is None
     small, default = (next(r.values for r in sweep.readings if r.arm == arm) for arm in (0, 1))
@@ -105,20 +111,20 @@ def test_other_knobs_are_the_generation_s(knob: str) -> None:
 
 def test_an_end_of_text_ends_nothing(checkpoint: Path) -> None:
     """Random weights say it at any time: of forty generations some would be short."""
-    plan = plan_of("cache-limit=0,default", subject=str(checkpoint), lengths=(3, 4, 5, 6), max_tokens=60)
-    bench = ModelExecutor(plan, Options(model=str(checkpoint)))
+    plan = plan_of("cache-limit=0,default", target=ModelTarget((3, 4, 5, 6), 60, str(checkpoint)))
+    bench = executor(plan)
     bench.open()
     try:
-        for length in plan.lengths:
-            assert bench.measure((0,), length).values["tps"] > 0
+        for length in range(len(plan.lengths)):
+            assert bench.measure(Cell(0, length)).values["tps"] > 0
     finally:
         bench.close()
 
 
 def test_what_mlx_cannot_do_is_left_out(checkpoint: Path) -> None:
     """Heads of 16 cannot be quantized in groups of 64."""
-    plan = plan_of("kv-bits=8,default", subject=str(checkpoint), lengths=(16,))
-    sweep = Sweep(plan, ModelExecutor(plan, Options(model=str(checkpoint))))
+    plan = plan_of("kv-bits=8,default", target=ModelTarget((16,), 8, str(checkpoint)))
+    sweep = Sweep(plan, executor(plan))
     sweep.run()
     assert sweep.failure is None
     failed = [r for r in sweep.readings if r.error]
@@ -129,21 +135,21 @@ def test_what_mlx_cannot_do_is_left_out(checkpoint: Path) -> None:
 
 
 def test_a_model_that_is_not_there() -> None:
-    plan = plan_of("cache-limit=0,default", subject="./no-such-model")
-    bench = ModelExecutor(plan, Options(model="./no-such-model"))
+    plan = plan_of("cache-limit=0,default", target=ModelTarget((24,), 8, "./no-such-model"))
+    bench = executor(plan)
     with pytest.raises(MlxtopError, match=r"Could not load \./no-such-model: no such directory"):
         bench.open()
     bench.close()
 
 
 def test_stop_ends_a_cell_in_its_middle() -> None:
-    plan = plan_of("cache-limit=0,default", max_tokens=100_000)
-    bench = ModelExecutor(plan, Options())
+    plan = plan_of("cache-limit=0,default", target=ModelTarget((24,), 100_000))
+    bench = executor(plan)
     bench.open()
     began = time.monotonic()
     threading.Timer(0.5, bench.stop).start()
     with pytest.raises(Stopped):
-        bench.measure((0,), 24)
+        bench.measure(Cell(0, 0))
     bench.close()
     assert time.monotonic() - began < 20
 
@@ -151,6 +157,6 @@ def test_stop_ends_a_cell_in_its_middle() -> None:
 def test_a_generation_that_ends_early_is_no_measurement(limits: ModelExecutor) -> None:
     threading.Timer(0.0, limits.session.stop).start()
     try:
-        limits.measure((0,), 96)
+        limits.measure(Cell(0, 1))
     except CellFailedError as error:
         assert str(error) == "The generation ended before its last token."  # noqa: PT017 - it may have been too late

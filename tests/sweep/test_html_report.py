@@ -6,6 +6,7 @@ from typing import Any
 
 from mlxtop.sweep.html_report import page
 from mlxtop.sweep.results import summarize
+from mlxtop.sweep.target import ModelTarget
 from tests.sweep.made import FACTS, plan, readings
 
 STEP = [70.0, 90.0, 100.0, 100.0]
@@ -33,7 +34,7 @@ def test_the_page_says_what_the_sweep_says_and_needs_nothing_else() -> None:
 
 def test_names_are_text() -> None:
     name = "</title></script><script>alert(1)</script>\x1b[31m\u2028"
-    hostile = plan(subject=name)
+    hostile = plan(target=ModelTarget((128, 512), 64, name))
     made = readings(hostile, STEP)
     text = page(summarize(hostile, made, FACTS), FACTS, made)
     assert "<script>alert" not in text

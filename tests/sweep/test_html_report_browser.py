@@ -9,6 +9,7 @@ import pytest
 from mlxtop.sweep.html_report import page
 from mlxtop.sweep.plan import Plan
 from mlxtop.sweep.results import summarize
+from mlxtop.sweep.target import ModelTarget
 from tests.report.browser import Browser, program
 from tests.sweep.made import FACTS, plan, readings
 
@@ -30,7 +31,7 @@ def written(path: Path, of: Plan, speeds: list[float]) -> Path:
 @pytest.fixture(scope="module")
 def step(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a sweep over two prompt lengths, of a model with a hostile name."""
-    of = plan(subject="</script><img src=x onerror=alert(1)>")
+    of = plan(target=ModelTarget((128, 512), 64, "</script><img src=x onerror=alert(1)>"))
     return written(tmp_path_factory.mktemp("sweep") / "sweep.html", of, [70.0, 90.0, 100.0, 100.0])
 
 
@@ -63,7 +64,7 @@ def test_each_prompt_length_has_a_chart_with_every_choice(browser: Browser, step
 
 
 def test_names_cover_neither_each_other_nor_the_frame(browser: Browser, tmp_path: Path) -> None:
-    crowd = plan(lengths=(128,))
+    crowd = plan(target=ModelTarget((128,), 64))
     browser.look(360, 800)
     browser.open(written(tmp_path / "crowd.html", crowd, [100.0, 100.1, 100.2, 100.3]))
     boxes: list[dict[str, float]] = browser.ask(

@@ -7,21 +7,33 @@ from hypothesis import strategies as st
 from mlxtop.core.errors import UsageError
 from mlxtop.core.units import UNLIMITED
 from mlxtop.sweep.plan import Cell, Plan, SweepParameter, check_parameters, parse_parameter
+from mlxtop.sweep.target import CommandTarget, ModelTarget
 from tests.sweep.made import plan
 
 MIB = 2**20
 sizes = st.one_of(st.integers(0, UNLIMITED), st.just("default"))
-knobs = st.lists(sizes, min_size=2, max_size=7, unique=True).map(
+parameters = st.lists(sizes, min_size=2, max_size=7, unique=True).map(
     lambda v: SweepParameter("cache-limit", tuple(v))
+)
+texts = st.text(min_size=1, max_size=5)
+models = st.builds(
+    ModelTarget,
+    st.lists(st.integers(1, 9999), min_size=1, max_size=3, unique=True).map(tuple),
+    st.integers(2, 9999),
+    st.none() | st.text(max_size=20).filter("demo".__ne__),
+    st.none() | texts,
+) | st.builds(
+    ModelTarget, st.just((5,)), st.just(2), texts.filter("demo".__ne__), random_weights=st.just(True)
+)
+commands = st.builds(
+    CommandTarget, st.lists(texts, min_size=1, max_size=3).map(tuple), st.none() | texts, st.booleans()
 )
 plans = st.builds(
     Plan,
-    subject=st.text(max_size=20),
-    parameters=knobs.map(lambda k: (k,)),
-    lengths=st.lists(st.integers(1, 9999), min_size=1, max_size=3, unique=True).map(tuple),
+    models | commands,
+    parameters.map(lambda one: (one,)),
     seed=st.integers(),
     rounds=st.integers(1, 99),
-    extra=st.lists(st.text(max_size=5), max_size=3).map(tuple),
 )
 
 
@@ -39,6 +51,21 @@ def test_a_plan_survives_its_file(plan: Plan) -> None:
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again == plan
     assert again.differs(plan) is None
+
+
+def test_a_file_of_0_1_0_is_a_plan() -> None:
+    """A command is what generates no tokens, and its words are what a model's weights are elsewhere."""
+    file = {
+        "subject": "demo", "lengths": [128], "max_tokens": 8, "rounds": 5, "tolerance": 0.02, "seed": 0, "metric": "tps",
+        "pattern": "", "lower_is_better": False, "extra": [], "knobs": [{"name": "cache-limit", "values": [0, "default"]}],
+    }  # fmt: skip
+    model = {**file, "subject": "./m", "extra": ["adapter", "./a"]}
+    command = {**file, "subject": "ls '-l s'", "lengths": [0], "max_tokens": 0, "metric": "value", "pattern": "(x)", "extra": ["ls", "-l s"]}  # fmt: skip
+    assert Plan.from_json(file).target == ModelTarget((128,), 8)
+    assert Plan.from_json(model).target == ModelTarget((128,), 8, "./m", "./a")
+    assert Plan.from_json(command).target == CommandTarget(("ls", "-l s"), "(x)")
+    for data in (file, model, command):
+        assert json.loads(json.dumps(Plan.from_json(data).to_json())) == data
 
 
 def test_the_order_is_the_seed_s() -> None:
@@ -64,9 +91,14 @@ def test_two_knobs_make_a_grid() -> None:
 
 def test_what_may_be_put_together() -> None:
     assert plan().differs(plan(rounds=99, tolerance=0.1)) is None
-    assert plan().differs(plan(lengths=(128,))) == "prompt lengths"
-    assert plan().differs(plan(max_tokens=3)) == "tokens a generation"
-    assert plan().differs(plan(subject="other")) == "model or command"
+    for target, difference in (
+        (ModelTarget((128,), 64), "prompt lengths"),
+        (ModelTarget((128, 512), 3), "tokens a generation"),
+        (ModelTarget((128, 512), 64, "other"), "model or command"),
+        (ModelTarget((128, 512), 64, adapter_path="other"), "weights"),
+        (CommandTarget(("other",)), "model or command"),
+    ):
+        assert plan().differs(plan(target=target)) == difference
 
 
 def test_knobs_as_they_are_written() -> None:
@@ -120,6 +152,10 @@ def test_knobs_that_do_not_go_together(texts: list[str], word: str) -> None:
         {"knobs": 3},
         {"lengths": ["x"]},
         {"strange": 1},
+        {"extra": ["other weights"]},
+        {"extra": "text"},
+        {"extra": [3]},
+        {"max_tokens": -1},
     ],
 )
 def test_what_is_no_plan_is_not_taken_for_one(broken: dict[str, object]) -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from mlxtop.cli import sweep_text
 from mlxtop.sweep import table
 from mlxtop.sweep.measurement import METRICS, Measurement
 from mlxtop.sweep.plan import parse_parameter
 from mlxtop.sweep.results import is_disturbed, order, summarize
+from mlxtop.sweep.target import CommandTarget, ModelTarget
 from tests.sweep.made import FACTS, MIB, plan, readings
 
 STEP = [70.0, 90.0, 100.0, 100.0]
@@ -90,16 +92,16 @@ def test_nothing_measured_yet() -> None:
     found = summarize(plan(), [], {})
     assert found.recommendation.sentence == "Cannot tell yet: 0 undisturbed rounds of the 5 it takes."
     assert not found.enough
-    assert table.text(found)
+    assert sweep_text.table(found, 80)
 
 
 def test_less_is_better_for_wall_time_and_where_it_is_said() -> None:
-    of = plan(lengths=(0,), max_tokens=0, metric="seconds", extra=("x",))
+    of = plan(target=CommandTarget(("x",)))
     made = [replace(r, values={"seconds": 1000 / r.values["tps"]}) for r in readings(of, STEP)]
     found = summarize(of, made, FACTS)
     assert found.recommendation.arm == 2
     assert "of the best speed (by wall time)" in found.recommendation.sentence
-    of = plan(lengths=(0,), max_tokens=0, metric="value", pattern="x", lower_is_better=True, extra=("x",))
+    of = plan(target=CommandTarget(("x",), "(.)", lower_is_better=True))
     made = [replace(r, values={"value": 1000 / r.values["tps"], "seconds": 1.0}) for r in readings(of, STEP)]
     assert summarize(of, made, FACTS).recommendation.arm == 2
 
@@ -110,15 +112,15 @@ def test_less_is_better_for_wall_time_and_where_it_is_said() -> None:
 def test_a_table_fits_the_width_it_is_given_and_keeps_what_matters() -> None:
     made = summarize(plan(), readings(plan(), STEP), FACTS)
     for width in (60, 80, 100, 120, 200):
-        lines = table.text(made, width).splitlines()[:-2]
+        lines = sweep_text.table(made, width).splitlines()[:-2]
         assert max(map(len, lines)) <= width
         assert "tokens/s" in lines[0]
-    assert "peak total" in table.text(made, 80)
-    assert "footprint" in table.text(made)
+    assert "peak total" in sweep_text.table(made, 80)
+    assert "footprint" in sweep_text.table(made, 160)
 
 
 def test_markdown_has_every_interval_and_no_markup_of_others() -> None:
-    made = summarize(plan(subject="a|b <i>"), readings(plan(), STEP), FACTS)
+    made = summarize(plan(target=ModelTarget((128, 512), 64, "a|b <i>")), readings(plan(), STEP), FACTS)
     text = table.markdown(made, FACTS, "chart")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 8

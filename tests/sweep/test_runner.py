@@ -24,7 +24,7 @@ def test_warm_up_is_no_reading_and_rounds_end_when_the_numbers_are_good() -> Non
     assert [p.stage for p in seen][:3] == ["load", "warm-up", "warm-up"]
     assert (seen[-1].stage, seen[-1].done) == ("done", 40)
     # One a shape, which here is one a length.
-    assert bench.measured[:2] == [((0,), 128), ((0,), 512)]
+    assert bench.measured[:2] == [(0, 0), (0, 1)]
     assert len(sweep.readings) == len(bench.measured) - 2 == 5 * 8
     assert sweep.summary.enough
     assert sweep.summary.recommendation.arm == 2

@@ -9,6 +9,7 @@ from mlxtop.core.files import put
 from mlxtop.sweep import store
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.store import SweepFileError
+from mlxtop.sweep.target import ModelTarget
 from tests.sweep.made import FACTS, plan, readings
 
 SPEEDS = [70.0, 90.0, 100.0, 100.0]
@@ -54,7 +55,7 @@ def test_another_sweep_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"was not measured with the same tokens a generation: leave .* without --resume\."
     ):
-        store.check_plan(found, plan(max_tokens=65), tmp_path / "s.json")
+        store.check_plan(found, plan(target=ModelTarget((128, 512), 65)), tmp_path / "s.json")
     with pytest.raises(UsageError, match="measured with device A machine, not Another"):
         store.check_device(found, {**FACTS, "device": "Another"})
 

@@ -17,6 +17,7 @@ from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.plan import Cell, Plan, parse_parameter
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.runner import Progress, Stage, Sweep
+from mlxtop.sweep.target import ModelTarget
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens import sweep as module
 from mlxtop.tui.screens.sweep import SweepScreen
@@ -88,7 +89,7 @@ def test_before_the_first_reading(snap_compare: Any, seven: Plan) -> None:
 def test_a_grid_with_one_that_failed(snap_compare: Any) -> None:
     grid = plan(
         parameters=(parse_parameter("cache-limit=0,default"), parse_parameter("kv-bits=4,default")),
-        lengths=(2048,),
+        target=ModelTarget((2048,), 64),
     )
     sweep = made(grid, [80.0, 90.0, 99.0, 100.0], "done")
     sweep.readings = [r for r in sweep.readings if r.arm != 2]

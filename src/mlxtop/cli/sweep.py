@@ -1,7 +1,6 @@
-"""`mlxtop sweep`: which value of a knob, for this model, on this machine."""
+"""`mlxtop sweep`: which value of a parameter, for this model, on this machine."""
 
 import re
-import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,20 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli.values import FILE, NAME, SEED, CountParam
+from mlxtop.cli import options
+from mlxtop.cli.values import FILE, CountParam
 from mlxtop.core.errors import UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
+from mlxtop.inference.options import check_weights
 
 if TYPE_CHECKING:
     from mlxtop.sweep.plan import Plan
+    from mlxtop.sweep.target import CommandTarget, ModelTarget, Target
 
 LIMITS = "0,2M,20M,100M,256M,1G,default"
 DEMO = ((128, 512), 64)
 MODEL = ((128, 2048), 128)
 """Prompt lengths and tokens of a generation."""
 ROUNDS = 10
-RANDOM = ("random weights",)
+WEIGHTS = ("model", "adapter_path", "random_weights")
+"""The options that name a model."""
 
 
 class _Command(click.Command):
@@ -46,12 +49,7 @@ Try:
   mlxtop sweep --metric 'Generation:.*, (\\S+) tokens-per-sec' -- mlx_lm.generate --model PATH
 """,
 )
-@click.option(
-    "--model",
-    type=NAME,
-    metavar="REPO_OR_PATH",
-    help="A Hub repository or a local directory. [default: the demo model]",
-)
+@options.MODEL("[default: the demo model]")
 @click.option("--limits", metavar="SIZE,…", help=f"Cache limits to compare. [default: {LIMITS}]")
 @click.option(
     "--knob",
@@ -65,12 +63,7 @@ Try:
     metavar="N,…",
     help="Prompt lengths; the choice must hold for all. [default: 128,2048, demo 128,512]",
 )
-@click.option(
-    "--max-tokens",
-    type=CountParam(2),
-    metavar="N",
-    help="Tokens per generation. [default: 128, demo 64]",
-)
+@options.MAX_TOKENS("[default: 128, demo 64]", type=CountParam(2))
 @click.option(
     "--repeats",
     type=CountParam(1, 10_000),
@@ -86,20 +79,9 @@ Try:
     metavar="PERCENT",
     help="The loss of speed you do not mind.",
 )
-@click.option("--adapter-path", type=NAME, metavar="PATH", help="LoRA adapters to load on top.")
-@click.option(
-    "--random-weights",
-    is_flag=True,
-    help="Build the model from its config with random weights: its memory and speed without its download.",
-)
-@click.option(
-    "--seed",
-    type=SEED,
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Seed of the order, of the demo's weights and of sampling.",
-)
+@options.ADAPTER_PATH()
+@options.RANDOM_WEIGHTS()
+@options.SEED()
 @click.option(
     "--metric",
     metavar="REGEX",
@@ -108,32 +90,21 @@ Try:
 @click.option("--lower-is-better", is_flag=True, help="With --metric: less of it is better.")
 @click.option(
     "--json",
-    "json_",
     type=FILE,
     metavar="OUT",
     help="Write everything, every repeat too, to OUT after every cell; - is standard output, at the end.",
 )
-@click.option("--csv", "csv_", type=FILE, metavar="OUT", help="Write every repeat, one a line.")
-@click.option(
-    "--markdown",
-    "markdown_",
-    type=FILE,
-    metavar="OUT",
-    help="Write the table, the chart and the sentence.",
-)
-@click.option(
-    "--html", "html_", type=FILE, metavar="OUT", help="Write the same as one page that needs nothing else."
-)
+@click.option("--csv", type=FILE, metavar="OUT", help="Write every repeat, one a line.")
+@options.MARKDOWN("It has the sentence, the table and the chart.")
+@click.option("--html", type=FILE, metavar="OUT", help="Write the same as one page that needs nothing else.")
 @click.option(
     "--resume",
     type=FILE,
     metavar="FILE",
-    help="Go on with the sweep in FILE, a --json, under its own options; --repeats and --tolerance may be others. "
-    "It is written on unless --json names another.",
+    help="Go on with the sweep in FILE, a --json, under its own options; --repeats and --tolerance may be "
+    "others. It is written on unless --json names another.",
 )
-@click.option(
-    "--headless", is_flag=True, help="No screen: progress on standard error, the result on standard output."
-)
+@options.HEADLESS("Progress goes to standard error, the result to standard output.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> None:
@@ -156,7 +127,7 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
 
         stored = store.read(values["resume"])
         given = {n for n in values if ctx.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE}
-        values, plan = resumed(stored.plan, values, given, command)
+        plan = resumed(stored.plan, values, given, command)
         store.check_plan(stored, plan, values["resume"])
     backend.check()
     if not values["headless"]:
@@ -166,107 +137,109 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
     from mlxtop.cli.sweep_runner import Outputs, run_headless, run_screen
 
     show = run_headless if values["headless"] else run_screen
-    model = {name: values[name] for name in ("adapter_path", "random_weights")}
-    show(plan, model, stored, Outputs(**outs))
+    show(plan, stored, Outputs(**outs))
 
 
 def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
     """The options as click read them → what to measure. Raises `UsageError`."""
-    from mlxtop.sweep.plan import Plan, SweepParameter, check_parameters, parse_parameter
+    from mlxtop.sweep.plan import Plan, check_parameters, parse_parameter
 
     texts = list(values["knobs"])
     if values["limits"] is not None:
         texts.insert(0, f"cache-limit={values['limits']}")
-    parameters: tuple[SweepParameter, ...] = tuple(
-        parse_parameter(text) for text in texts or [f"cache-limit={LIMITS}"]
-    )
+    parameters = tuple(parse_parameter(text) for text in texts or [f"cache-limit={LIMITS}"])
     check_parameters(parameters)
-    common: dict[str, Any] = {
-        "parameters": parameters,
-        "rounds": values["repeats"],
-        "tolerance": _tolerance(values["tolerance"]),
-        "seed": values["seed"],
-    }
-    if command:
-        return Plan(shlex.join(command), **common, **_of_command(values, parameters), extra=tuple(command))
+    if command and {parameter.name for parameter in parameters} != {"cache-limit"}:
+        raise UsageError(
+            "Of a command only the cache limit can be swept: its other parameters are its own options."
+        )
+    target = _command(values, command) if command else _model(values)
+    return Plan(target, parameters, values["repeats"], _tolerance(values["tolerance"]), values["seed"])
+
+
+def _model(values: dict[str, Any]) -> "ModelTarget":
+    from mlxtop.sweep.target import ModelTarget
+
     if values["metric"] is not None or values["lower_is_better"]:
         raise UsageError("--metric and --lower-is-better are for a command's output: give one after --.")
-    lengths, tokens = MODEL if values["model"] else DEMO
-    only_prefill = [parameter.name for parameter in parameters] == ["prefill-step-size"]
-    return Plan(
-        values["model"] or "demo",
-        **common,
-        lengths=_lengths(values["prompt_tokens"]) if values["prompt_tokens"] else lengths,
-        max_tokens=values["max_tokens"] or tokens,
-        metric="prefill" if only_prefill else "tps",
-        extra=_extra(values),
+    model, adapter_path, random_weights = (values[name] for name in WEIGHTS)
+    check_weights(model, adapter_path, random_weights)
+    lengths, tokens = MODEL if model else DEMO
+    asked = values["prompt_tokens"]
+    return ModelTarget(
+        _lengths(asked) if asked else lengths,
+        values["max_tokens"] or tokens,
+        model,
+        adapter_path,
+        random_weights,
     )
 
 
-FIELDS = {
-    "limits": "parameters",
-    "knobs": "parameters",
-    "prompt_tokens": "lengths",
-    "max_tokens": "max_tokens",
-    "repeats": "rounds",
-    "tolerance": "tolerance",
-    "seed": "seed",
-    "metric": "pattern",
-    "lower_is_better": "lower_is_better",
-}
-"""Options, and what each decides in a plan."""
+def _command(values: dict[str, Any], command: Sequence[str]) -> "CommandTarget":
+    from mlxtop.sweep.target import CommandTarget
 
-
-def resumed(
-    stored: "Plan", values: dict[str, Any], given: Collection[str], command: Sequence[str]
-) -> tuple[dict[str, Any], "Plan"]:
-    """The options and the plan of a sweep that goes on: what is not `given` is as `stored`. Raises `UsageError`."""
-    if stored.max_tokens == 0:
-        command = command or stored.extra
-        values = {**values, "metric": values["metric"] or stored.pattern or None}
-    elif not command:
-        adapter, random = stored.extra[:1] == ("adapter",), stored.extra == RANDOM
-        was = {
-            "model": None if stored.subject == "demo" else stored.subject,
-            "adapter_path": stored.extra[-1] if adapter else None,
-            "random_weights": random,
-        }
-        values = {**values, **{name: value for name, value in was.items() if name not in given}}
-    asked = parse_plan(values, command)
-    fields = {"subject", "extra", *(field for option, field in FIELDS.items() if option in given)}
-    return values, replace(stored, **{field: getattr(asked, field) for field in fields})
-
-
-def _extra(values: dict[str, Any]) -> tuple[str, ...]:
-    """What else makes it another model."""
-    adapter, random = values["adapter_path"], values["random_weights"]
-    if random and (adapter or not values["model"]):
-        raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
-    return ("adapter", adapter) if adapter else RANDOM if random else ()
-
-
-def _of_command(values: dict[str, Any], parameters: Sequence[Any]) -> dict[str, Any]:
-    for name in ("model", "prompt_tokens", "max_tokens", "adapter_path", "random_weights"):
+    for name in (*WEIGHTS, "prompt_tokens", "max_tokens"):
         if values[name] not in (None, False):
             raise UsageError(
                 f"--{name.replace('_', '-')} is for a model; a command takes its own options after --."
             )
-    if [parameter.name for parameter in parameters] != ["cache-limit"]:
-        raise UsageError(
-            "Of a command only the cache limit can be swept: its other knobs are its own options."
-        )
-    pattern = values["metric"]
-    if pattern is None:
-        if values["lower_is_better"]:
-            raise UsageError("--lower-is-better is about a --metric; of wall time less is better anyway.")
-        return {"metric": "seconds"}
+    pattern, lower_is_better = values["metric"], values["lower_is_better"]
+    if pattern is None and lower_is_better:
+        raise UsageError("--lower-is-better is about a --metric; of wall time less is better anyway.")
+    if pattern is not None:
+        _check_pattern(pattern)
+    return CommandTarget(tuple(command), pattern, lower_is_better)
+
+
+FIELDS = {
+    "parameters": ("limits", "knobs"),
+    "rounds": ("repeats",),
+    "tolerance": ("tolerance",),
+    "seed": ("seed",),
+}
+"""The fields of a plan, and the options that decide them."""
+
+
+def resumed(stored: "Plan", values: dict[str, Any], given: Collection[str], command: Sequence[str]) -> "Plan":
+    """The plan of a sweep that goes on: what is not `given` is as `stored`. Raises `UsageError`."""
+    from mlxtop.sweep.target import CommandTarget
+
+    old, was = stored.target, {}
+    if isinstance(old, CommandTarget):
+        command = command or old.argv
+        was = {"metric": old.pattern, "lower_is_better": old.lower_is_better}
+    elif not command:
+        was = {name: getattr(old, name) for name in WEIGHTS}
+    asked = parse_plan({**values, **{name: was[name] for name in was if name not in given}}, command)
+    kept = {
+        field: getattr(stored, field)
+        for field, names in FIELDS.items()
+        if not any(name in given for name in names)
+    }
+    return replace(asked, target=_resumed_target(old, asked.target, given), **kept)
+
+
+def _resumed_target(old: "Target", asked: "Target", given: Collection[str]) -> "Target":
+    """`asked`, with the prompts and answers of `old` where both are models and no others are given."""
+    from mlxtop.sweep.target import ModelTarget
+
+    if not isinstance(old, ModelTarget) or not isinstance(asked, ModelTarget):
+        return asked
+    return replace(
+        asked,
+        lengths=asked.lengths if "prompt_tokens" in given else old.lengths,
+        max_tokens=asked.max_tokens if "max_tokens" in given else old.max_tokens,
+    )
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raises `UsageError` for what finds no number."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
         raise UsageError(f"--metric is no regular expression: {error}.") from error
     if groups != 1:
         raise UsageError(f"--metric must have one group, the number; this one has {groups}.")
-    return {"metric": "value", "pattern": pattern, "lower_is_better": values["lower_is_better"]}
 
 
 def _tolerance(text: str) -> float:
@@ -291,7 +264,7 @@ def _lengths(text: str) -> tuple[int, ...]:
 
 
 def _outs(values: dict[str, Any]) -> dict[str, Path | None]:
-    outs = {name: values[f"{name}_"] for name in ("json", "csv", "markdown", "html")}
+    outs = {name: values[name] for name in ("json", "csv", "markdown", "html")}
     outs["json"] = outs["json"] or values["resume"]
     if sum(1 for out in outs.values() if out == Path("-")) > 1:
         raise UsageError("Only one of --json, --csv, --markdown and --html can be standard output.")

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import sys
 import threading
@@ -17,10 +16,10 @@ import click
 
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
 from mlxtop.cli.signals import catch
+from mlxtop.cli.sweep_text import charts, report
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.text import block
 from mlxtop.core.units import format_span
-from mlxtop.inference.options import Options
 from mlxtop.sweep import store, table
 from mlxtop.sweep.command_executor import CommandExecutor
 from mlxtop.sweep.executor import Executor, ModelExecutor
@@ -31,13 +30,10 @@ from mlxtop.sweep.recommendation import too_few
 from mlxtop.sweep.results import Summary
 from mlxtop.sweep.runner import Sweep
 from mlxtop.sweep.store import Stored
+from mlxtop.sweep.target import CommandTarget, ModelTarget
 from mlxtop.system import self_usage
-from mlxtop.tui.charts.scatter import scatter
 
 STDOUT = Path("-")
-CHART_COLUMNS, CHART_ROWS = 96, 20
-WIDE = 160
-"""Columns of a table that goes to no terminal."""
 LEAVE_WITHIN = 6.0
 
 
@@ -87,18 +83,16 @@ def _put(out: Path, text: str) -> None:
     put(out, text, tell)
 
 
-def make(plan: Plan, options: dict[str, Any], **more: Any) -> Sweep:
-    """The sweep of a model, under `options` of its own, or of a command."""
-    bench: Executor
-    if plan.max_tokens == 0:
-        bench = CommandExecutor(plan)
-    else:
-        model = None if plan.subject == "demo" else plan.subject
-        bench = ModelExecutor(plan, Options(model=model, seed=plan.seed, **options))
-    return Sweep(plan, bench, **more)
+def executor(plan: Plan) -> Executor:
+    """What measures the plan's target."""
+    match plan.target:
+        case ModelTarget() as target:
+            return ModelExecutor(plan, target)
+        case CommandTarget() as target:
+            return CommandExecutor(plan, target)
 
 
-def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, outputs: Outputs) -> NoReturn:
+def run_headless(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
     """Measures, tells how far it is, and prints the result."""
     told: list[Any] = [None]
 
@@ -112,7 +106,7 @@ def run_headless(plan: Plan, options: dict[str, Any], stored: Stored | None, out
     few = too_few(plan.rounds)
     if few is not None:
         tell(few)
-    sweep = make(plan, options, changed=changed, keep=outputs.keep, stored=stored)
+    sweep = Sweep(plan, executor(plan), changed=changed, keep=outputs.keep, stored=stored)
     signals: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
@@ -130,19 +124,19 @@ def progress_line(sweep: Sweep) -> str | None:
     """One line on what is done next."""
     progress, plan = sweep.progress, sweep.plan
     if progress.stage == "load":
-        return f"loads {plan.subject}" if plan.max_tokens else None
+        return f"loads {plan.target.name}" if isinstance(plan.target, ModelTarget) else None
     if progress.cell is None:
         return None
-    what = plan.label(progress.cell.arm)
-    if plan.max_tokens:
-        what += f", prompt {plan.lengths[progress.cell.length]}"
+    what, tokens = plan.label(progress.cell.arm), plan.lengths[progress.cell.length]
+    if tokens is not None:
+        what += f", prompt {tokens}"
     if progress.stage == "warm-up":
         return f"warms up: {what}"
     left = "" if progress.left is None else f", {format_span(round(progress.left))} left at most"
     return f"{progress.done + 1} of {progress.total}: {what}{left}"
 
 
-def run_screen(plan: Plan, options: dict[str, Any], stored: Stored | None, outputs: Outputs) -> NoReturn:
+def run_screen(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
     """Measures under a screen; when that is left, prints the result."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.sweep import SweepScreen
@@ -150,7 +144,7 @@ def run_screen(plan: Plan, options: dict[str, Any], stored: Stored | None, outpu
 
     printed: list[str] = []
     with terminal(printed.append):
-        sweep = make(plan, options, keep=outputs.keep, stored=stored)
+        sweep = Sweep(plan, executor(plan), keep=outputs.keep, stored=stored)
         screen = SweepScreen(sweep)
         sweep.changed = screen.changed
         thread = threading.Thread(target=self_usage.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
@@ -200,23 +194,3 @@ def interrupted(sweep: Sweep, kept: Path | None) -> str:
         return line + "nothing was kept to go on with: that takes --json FILE."
     name = "FILE" if kept == STDOUT else shlex.quote(str(kept))
     return f"{line}mlxtop sweep --resume {name} goes on."
-
-
-def report(sweep: Sweep) -> str:
-    """Charts, table, sentence and notes as text."""
-    summary = sweep.summary
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
-    parts = [charts(summary, min(width, CHART_COLUMNS)), table.text(summary, width)]
-    notes = [f"- {note}" for note in [*summary.notes, table.machine(summary, sweep.facts)]]
-    parts += [summary.recommendation.sentence, "\n".join(notes)]
-    return "\n\n".join(part for part in parts if part)
-
-
-def charts(summary: Summary, width: int = CHART_COLUMNS) -> str:
-    """A chart for each prompt length, one under the other."""
-    found = []
-    for i in range(len(summary.plan.lengths)):
-        drawn = scatter(summary, i, width, CHART_ROWS)
-        if drawn:
-            found.append(f"{table.caption(summary, i)}\n{drawn}")
-    return "\n\n".join(found)

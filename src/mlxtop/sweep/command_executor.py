@@ -13,12 +13,13 @@ from mlxtop.core.errors import MlxtopError
 from mlxtop.core.events import Event, Kind
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import one_line
-from mlxtop.core.units import DEFAULT, Size
+from mlxtop.core.units import DEFAULT
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.run_fleet import RunFleet
 from mlxtop.sweep.executor import CellFailedError, Highest, Measured, Stopped
-from mlxtop.sweep.plan import Plan
+from mlxtop.sweep.plan import Cell, Plan
+from mlxtop.sweep.target import CommandTarget
 from mlxtop.system.cpu_load import Load
 
 INTERVAL = 0.05
@@ -28,11 +29,11 @@ OUTPUT_MOST = 2**24
 
 
 class CommandExecutor:
-    """Runs `plan.extra` once for each cell. Its output is kept for the metric, and shown to nobody."""
+    """Runs the command once for each cell. Its output is kept for the metric, and shown to nobody."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._argv = plan.extra
-        self._pattern = re.compile(plan.pattern) if plan.pattern else None
+    def __init__(self, plan: Plan, target: CommandTarget) -> None:
+        self._plan, self._argv = plan, target.argv
+        self._pattern = re.compile(target.pattern) if target.pattern else None
         self._folder = TemporaryDirectory(prefix="mlxtop-sweep-")
         self._program: Program | None = None
         self._lock = threading.Lock()
@@ -42,10 +43,10 @@ class CommandExecutor:
     def open(self) -> None:
         """Nothing to make ready."""
 
-    def shape(self, arm: tuple[Size, ...], length: int) -> Any:
+    def shape(self, cell: Cell) -> Any:
         return None
 
-    def measure(self, arm: tuple[Size, ...], length: int) -> Measured:
+    def measure(self, cell: Cell) -> Measured:
         log = Path(self._folder.name, "output")
         log.unlink(missing_ok=True)
         highest: dict[RemoteSession, Highest] = {}
@@ -58,7 +59,8 @@ class CommandExecutor:
         with self._lock:
             if self._stopping:
                 raise Stopped
-            limits: dict[Any, int] = {} if arm[0] == DEFAULT else {"cache": int(arm[0])}
+            (limit,) = self._plan.arms[cell.arm]
+            limits: dict[Any, int] = {} if limit == DEFAULT else {"cache": int(limit)}
             program = Program(self._argv, screen=False, log=log, limits=limits, spoken_to=False)
             self._program = program
         fleet = RunFleet(program, joined)

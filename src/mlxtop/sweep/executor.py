@@ -15,7 +15,8 @@ from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import TEXT, Prompt
 from mlxtop.mlx import allocator
 from mlxtop.sessions.local import LocalSession
-from mlxtop.sweep.plan import Plan
+from mlxtop.sweep.plan import Cell, Plan
+from mlxtop.sweep.target import ModelTarget
 from mlxtop.system import footprint
 from mlxtop.system.cpu_load import Load
 
@@ -26,7 +27,7 @@ CLOSE_WITHIN = 5.0
 LOOK_EVERY = 0.5
 """Seconds of silence after which the engine is looked after."""
 ARGUMENTS = {"kv-bits": "kv_bits", "max-kv-size": "max_kv_size", "prefill-step-size": "prefill_step_size"}
-"""Knobs that are options of a generation. The cache limit is the allocator's."""
+"""Parameters that are options of a generation. The cache limit is the allocator's."""
 
 
 class CellFailedError(MlxtopError):
@@ -38,7 +39,7 @@ class Stopped(Exception):
 
 
 class Measured(NamedTuple):
-    """What one repeat came to: see `sweep.reading`."""
+    """What one repeat came to: see `measurement`."""
 
     values: dict[str, float]
     busy: float | None
@@ -53,10 +54,10 @@ class Executor(Protocol):
     def open(self) -> None:
         """Makes ready. Raises `MlxtopError` when nothing can be measured."""
 
-    def measure(self, arm: tuple[Size, ...], length: int) -> Measured:
+    def measure(self, cell: Cell) -> Measured:
         """One repeat. Raises `CellFailedError`, `Stopped`, or `MlxtopError` when there is no going on."""
 
-    def shape(self, arm: tuple[Size, ...], length: int) -> Any:
+    def shape(self, cell: Cell) -> Any:
         """What must be warmed up: cells of equal shape run the same code on arrays of the same shapes."""
 
     def stop(self) -> None:
@@ -67,14 +68,19 @@ class Executor(Protocol):
 
 
 class ModelExecutor:
-    """A cell is one generation. `options` are the model's; each cell's own settings come on top."""
+    """A cell is one generation, with a prompt made of `text`."""
 
-    def __init__(self, plan: Plan, options: Options, interval: float = INTERVAL) -> None:
-        self._plan = plan
-        self._options = replace(
-            options, workload="chat", prompt=None, max_tokens=plan.max_tokens, to_the_end=True
+    def __init__(self, plan: Plan, target: ModelTarget, text: str = TEXT, interval: float = INTERVAL) -> None:
+        self._plan, self._target, self._text = plan, target, text
+        self._options = Options(
+            model=target.model,
+            adapter_path=target.adapter_path,
+            random_weights=target.random_weights,
+            seed=plan.seed,
+            workload="chat",
+            max_tokens=target.max_tokens,
+            to_the_end=True,
         )
-        self._text = options.prompt or TEXT
         self._watch = _Watch()
         self.session = LocalSession(self._options, interval, sink=self._watch.take)
         self._stopping = threading.Event()
@@ -91,10 +97,11 @@ class ModelExecutor:
         limit = self.session.state.limits["cache"].default
         self.facts = {**self.session.state.facts, "cache_limit": limit}
 
-    def shape(self, arm: tuple[Size, ...], length: int) -> Any:
-        return length, self._settings(arm)
+    def shape(self, cell: Cell) -> Any:
+        return cell.length, self._settings(self._plan.arms[cell.arm])
 
-    def measure(self, arm: tuple[Size, ...], length: int) -> Measured:
+    def measure(self, cell: Cell) -> Measured:
+        arm, length = self._plan.arms[cell.arm], self._target.lengths[cell.length]
         session = self.session
         session.collect()
         session.set_limit("cache", self._limit(arm), WHO)
@@ -108,7 +115,7 @@ class ModelExecutor:
         if self._stopping.is_set():
             raise Stopped
         done, high = self._watch.generation, self._watch.high
-        if done is None or done["tokens"] < self._plan.max_tokens:
+        if done is None or done["tokens"] < self._target.max_tokens:
             raise CellFailedError(self._watch.message or "The generation ended before its last token.")
         rates = {"tps": done["tps"], "ttft": done["ttft"], "prefill": done["prompt_tps"]}
         return Measured({**{k: v for k, v in rates.items() if v > 0}, **high.sizes()}, busy)
@@ -124,16 +131,14 @@ class ModelExecutor:
         self.session.close(CLOSE_WITHIN)
 
     def _limit(self, arm: tuple[Size, ...]) -> Size:
-        knobs = zip(self._plan.parameters, arm, strict=True)
-        own = next((value for knob, value in knobs if knob.name == "cache-limit"), None)
-        return own if own is not None else self._options.limits.get("cache", DEFAULT)
+        return dict(zip(self._plan.names, arm, strict=True)).get("cache-limit", DEFAULT)
 
     def _arguments(self, arm: tuple[Size, ...]) -> dict[str, Any]:
         return {name: value for name, value in self._settings(arm) if value != DEFAULT}
 
     def _settings(self, arm: Sequence[Size]) -> tuple[tuple[str, Size], ...]:
-        pairs = zip(self._plan.parameters, arm, strict=True)
-        return tuple((ARGUMENTS[knob.name], value) for knob, value in pairs if knob.name in ARGUMENTS)
+        pairs = zip(self._plan.names, arm, strict=True)
+        return tuple((ARGUMENTS[name], value) for name, value in pairs if name in ARGUMENTS)
 
     def _idle(self) -> None:
         """Waits until the engine has nothing to do. Raises what ended it for good."""

@@ -26,7 +26,7 @@ def page(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -
     head, *rows = full_grid(summary)
     return render(
         "sweep/templates/sweep.html",
-        subject=summary.plan.subject,
+        subject=summary.plan.target.name,
         mood=MOOD[advice.verdict],
         heading=HEADING[advice.verdict],
         sentence=advice.sentence,

@@ -1,19 +1,22 @@
-"""What a sweep measures: knobs, their values, prompt lengths, and in which order. Plain data."""
+"""The plan of a sweep: a target, the values of its parameters, and in which order. Plain data."""
 
 import json
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from mlxtop.core.errors import UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
 from mlxtop.core.units import DEFAULT, UNLIMITED, Size, format_size, parse_size
+from mlxtop.inference.options import KV_BITS, check_kv_cache
+from mlxtop.sweep import target
+from mlxtop.sweep.target import CommandTarget, ModelTarget, Target
 
 Name = Literal["cache-limit", "kv-bits", "max-kv-size", "prefill-step-size"]
 NAMES: tuple[Name, ...] = get_args(Name)
-KV_BITS: Final = (2, 3, 4, 6, 8)
 MOST_ARMS: Final = 64
 """More combinations than that nobody waits for, nor could the intervals tell them apart."""
 
@@ -30,7 +33,7 @@ DIFFERENCES: Final = {
 
 
 class SweepParameter(NamedTuple):
-    """One knob and the values it is set to: bytes for a limit, else a count; `DEFAULT` leaves it alone."""
+    """A parameter and its values: bytes for a limit, else a count; `DEFAULT` leaves it alone."""
 
     name: Name
     values: tuple[Size, ...]
@@ -53,29 +56,40 @@ class Cell(NamedTuple):
 class Plan:
     """Everything that decides what is measured. Two runs of equal plans may be put together."""
 
-    subject: str
-    """The model, or the command in words."""
+    target: Target
     parameters: tuple[SweepParameter, ...]
-    lengths: tuple[int, ...] = (0,)
-    """Prompt tokens; a single 0 where the prompt is not ours."""
-    max_tokens: int = 0
     rounds: int = 10
     """The most rounds that are run; in each, every cell comes once."""
     tolerance: float = 0.02
     """The loss of speed, as a share of the best, that a person does not mind."""
     seed: int = 0
-    metric: str = "tps"
-    """What is compared: a name of `sweep.reading.METRICS`."""
-    pattern: str = ""
-    """Where a program's output is searched for the metric."""
-    lower_is_better: bool = False
-    extra: tuple[str, ...] = ()
-    """Options of the model that hold for every cell, or the command, word by word."""
+
+    @property
+    def lengths(self) -> tuple[int | None, ...]:
+        """Prompt tokens; a single `None` where the prompt is the command's own."""
+        return self.target.lengths if isinstance(self.target, ModelTarget) else (None,)
+
+    @property
+    def metric(self) -> str:
+        """What is compared: a name of `measurement.METRICS`."""
+        if isinstance(self.target, CommandTarget):
+            return "value" if self.target.pattern else "seconds"
+        return "prefill" if self.names == ("prefill-step-size",) else "tps"
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """The parameters' names."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @property
+    def title(self) -> str:
+        """The parameters in words, as they head a column."""
+        return " · ".join(self.names)
 
     @property
     def arms(self) -> list[tuple[Size, ...]]:
-        """Every combination of values, one for each knob."""
-        return list(product(*(knob.values for knob in self.parameters)))
+        """Every combination of values, one for each parameter."""
+        return list(product(*(parameter.values for parameter in self.parameters)))
 
     @property
     def cells(self) -> list[Cell]:
@@ -84,7 +98,7 @@ class Plan:
     def label(self, arm: int) -> str:
         """What tells a combination from the others."""
         pairs = zip(self.parameters, self.arms[arm], strict=True)
-        return " · ".join(knob.label(value) for knob, value in pairs)
+        return " · ".join(parameter.label(value) for parameter, value in pairs)
 
     def round(self, number: int) -> list[list[Cell]]:
         """The cells of one round in blocks, one a prompt length.
@@ -100,30 +114,31 @@ class Plan:
         return blocks
 
     def to_json(self) -> dict[str, Any]:
-        data = asdict(self)
-        # The file's word from its first version on.
-        del data["parameters"]
-        data["knobs"] = [{"name": knob.name, "values": list(knob.values)} for knob in self.parameters]
-        return data
+        """The plan as a file has it, in that file's first words: parameters are its knobs."""
+        return {
+            **self.target.to_json(),
+            "rounds": self.rounds,
+            "tolerance": self.tolerance,
+            "seed": self.seed,
+            "knobs": [{"name": p.name, "values": list(p.values)} for p in self.parameters],
+            "metric": self.metric,
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Plan":
         """Raises `KeyError`, `TypeError` or `ValueError` for what is no plan."""
-        given = {name: value for name, value in data.items() if name != "knobs"}
         parameters = tuple(
             SweepParameter(_name(k["name"]), tuple(map(_value, k["values"]))) for k in data["knobs"]
         )
-        more = {**given, "parameters": parameters, "lengths": tuple(map(_count, data["lengths"]))}
-        plan = cls(**{**more, "extra": tuple(map(str, data["extra"]))})
-        for number in (plan.max_tokens, plan.rounds):
-            _count(number)
+        plan = cls(
+            target.from_json(data), parameters, _count(data["rounds"]), data["tolerance"], data["seed"]
+        )
         if type(plan.seed) is not int:
             raise ValueError("a seed must be a whole number")
-        texts = (plan.subject, plan.metric, plan.pattern)
-        if not all(isinstance(text, str) for text in texts) or type(plan.lower_is_better) is not bool:
-            raise ValueError("a plan's names must be text")
         if type(plan.tolerance) is not float or not 0 < plan.tolerance <= 1:
             raise ValueError("a tolerance must be a share")
+        if data["metric"] != plan.metric or set(data) != set(plan.to_json()):
+            raise ValueError("a plan has its own metric, and no more fields")
         return plan
 
     def differs(self, other: "Plan") -> str | None:
@@ -142,7 +157,7 @@ def _name(text: str) -> Name:
     for name in NAMES:
         if name == text:
             return name
-    raise ValueError(f"{text!r} is no knob")
+    raise ValueError(f"{text!r} is no parameter")
 
 
 def _count(value: Any) -> int:
@@ -161,13 +176,13 @@ def _value(value: Any) -> Size:
 
 def parse_parameter(text: str) -> SweepParameter:
     """`cache-limit=0,20M,default`, `kv-bits=4,8,default`. Raises `UsageError`."""
-    name, sign, values = text.partition("=")
+    name, sign, words = text.partition("=")
     if not sign or name not in NAMES:
         raise UsageError(f"'{shortened(text)}' is no knob: write NAME=V,V,… with one of {', '.join(NAMES)}.")
-    knob = SweepParameter(_name(name), tuple(_parse_value(name, word.strip()) for word in values.split(",")))
-    if len(set(knob.values)) < len(knob.values):
+    values = tuple(_parse_value(name, word.strip()) for word in words.split(","))
+    if len(set(values)) < len(values):
         raise UsageError(f"'{shortened(text)}' names a value twice: a comparison with itself tells nothing.")
-    return knob
+    return SweepParameter(_name(name), values)
 
 
 def _parse_value(name: str, text: str) -> Size:
@@ -183,18 +198,13 @@ def _parse_value(name: str, text: str) -> Size:
     return value
 
 
-def check_parameters(knobs: tuple[SweepParameter, ...]) -> None:
-    """Raises `UsageError` for knobs that cannot be swept together."""
-    names = [knob.name for knob in knobs]
-    if len(names) > 2 or len(set(names)) < len(names):
+def check_parameters(parameters: tuple[SweepParameter, ...]) -> None:
+    """Raises `UsageError` for parameters that cannot be swept together."""
+    names = {parameter.name for parameter in parameters}
+    if len(parameters) > 2 or len(names) < len(parameters):
         raise UsageError("A sweep turns one knob or two different ones: leave out a --knob.")
-    if {"kv-bits", "max-kv-size"} == set(names):
-        raise UsageError(
-            "kv-bits and max-kv-size exclude each other: mlx-lm cannot quantize a rotating KV cache."
-        )
-    arms = 1
-    for knob in knobs:
-        arms *= len(knob.values)
+    check_kv_cache("max-kv-size" in names, "kv-bits" in names)
+    arms = prod(len(parameter.values) for parameter in parameters)
     if arms < 2:
         raise UsageError("A sweep compares: name two values or more.")
     if arms > MOST_ARMS:

@@ -12,6 +12,7 @@ from mlxtop.sweep.interval import Array, Spread, spread
 from mlxtop.sweep.measurement import METRICS, Measurement, Metric
 from mlxtop.sweep.plan import Cell, Plan
 from mlxtop.sweep.recommendation import Choice, Question, Recommendation, judge, narrow, recommend, too_few
+from mlxtop.sweep.target import CommandTarget
 
 DISTURBED = 0.10
 """A repeat is disturbed when others used this much more of the machine than in three quarters of the repeats:
@@ -39,8 +40,8 @@ class Row(NamedTuple):
 
     cell: Cell
     label: str
-    length: int
-    """Prompt tokens; 0 where the prompt is not ours."""
+    length: int | None
+    """Prompt tokens; `None` where the prompt is the command's own."""
     spreads: dict[str, Spread]
     repeats: int
     disturbed: int
@@ -81,9 +82,9 @@ class Summary(NamedTuple):
 def speed(plan: Plan) -> Metric:
     """What is compared."""
     metric = METRICS[plan.metric]
-    if plan.metric != "value":
-        return metric
-    return metric._replace(title="metric", higher_is_better=not plan.lower_is_better)
+    if isinstance(plan.target, CommandTarget) and plan.target.lower_is_better:
+        return metric._replace(higher_is_better=False)
+    return metric
 
 
 def summarize(plan: Plan, readings: Sequence[Measurement], facts: dict[str, Any]) -> Summary:
@@ -183,10 +184,10 @@ def _advice(
     question = Question(
         choices,
         plan.tolerance,
-        what=" and ".join(knob.name.replace("-", " ") for knob in plan.parameters),
+        what=" and ".join(name.replace("-", " ") for name in plan.names),
         speed=_speed_word(plan),
         against=against,
-        caveat="".join(f"; {NOT_SEEN[k.name]}" for k in plan.parameters if k.name in NOT_SEEN),
+        caveat="".join(f"; {NOT_SEEN[name]}" for name in plan.names if name in NOT_SEEN),
         round_seconds=statistics.fmean(spent) * len(arms) * len(plan.lengths) if spent else 0.0,
     )
     advice = recommend(question, table)
@@ -196,9 +197,9 @@ def _advice(
 
 
 def order(plan: Plan, rows: list[Row], facts: dict[str, Any]) -> list[int]:
-    """The arms from the cheapest on: by their limit where only that is turned, else by peak total."""
+    """The arms from the cheapest on: by their limit where only that is swept, else by peak total."""
     arms = range(len(plan.arms))
-    if [knob.name for knob in plan.parameters] == ["cache-limit"]:
+    if plan.names == ("cache-limit",):
 
         def limit(arm: int) -> float:
             value = plan.arms[arm][0]
@@ -238,7 +239,7 @@ def _notes(plan: Plan, rows: list[Row], usual: Usual | None, facts: dict[str, An
     few = too_few(plan.rounds)
     notes = [] if few is None else [few]
     limit = facts.get("cache_limit")
-    if limit and any(DEFAULT in knob.values for knob in plan.parameters if knob.name == "cache-limit"):
+    if limit and any(DEFAULT in p.values for p in plan.parameters if p.name == "cache-limit"):
         notes.append(f"default is MLX's own cache limit, {format_size(limit)} here.")
     all_, out = sum(row.repeats for row in rows), sum(row.disturbed for row in rows)
     if out:

@@ -1,4 +1,4 @@
-"""Runs a plan on a bench, round by round, until the numbers are good enough."""
+"""Runs a plan, round by round, until the numbers are good enough."""
 
 import statistics
 import threading
@@ -40,7 +40,7 @@ class Sweep:
     def __init__(
         self,
         plan: Plan,
-        bench: Executor,
+        executor: Executor,
         changed: Callable[["Sweep"], None] = lambda _: None,
         keep: Callable[[Summary, dict[str, Any], list[Measurement]], None] | None = None,
         stored: Stored | None = None,
@@ -51,7 +51,7 @@ class Sweep:
         self.progress = Progress("load")
         self.failure: MlxtopError | None = None
         self.began = time.monotonic()
-        self._bench = bench
+        self._executor = executor
         self.changed = changed
         self._keep = keep
         self._stored = stored
@@ -64,7 +64,7 @@ class Sweep:
         stage: Stage = "done"
         try:
             self._show("load")
-            self._bench.open()
+            self._executor.open()
             self._warm_up()
             if self._stored is not None:
                 self._go_on(self._stored)
@@ -77,18 +77,18 @@ class Sweep:
         except BaseException as error:
             self.failure, stage = fatal("The sweep", error), "failed"
         finally:
-            self._bench.close()
+            self._executor.close()
             self._show(stage)
 
     def stop(self) -> None:
         """Ends the sweep soon, from any thread; what was measured stays."""
         self._stopping.set()
-        self._bench.stop()
+        self._executor.stop()
 
     @property
     def facts(self) -> dict[str, Any]:
         """The device's; empty until something has run."""
-        return self._bench.facts
+        return self._executor.facts
 
     def _go_on(self, stored: Stored) -> None:
         check_device(stored, self.facts)
@@ -107,7 +107,7 @@ class Sweep:
         """Runs each shape once: the first time compiles, and fails where something cannot be run at all."""
         seen = set()
         for cell in self.plan.cells:
-            shape = self._bench.shape(self.plan.arms[cell.arm], self.plan.lengths[cell.length])
+            shape = self._executor.shape(cell)
             if shape not in seen and cell.arm not in self._broken:
                 seen.add(shape)
                 self._show("warm-up", cell)
@@ -142,10 +142,9 @@ class Sweep:
         if self._stopping.is_set():
             raise Stopped
         at, began = time.time(), time.monotonic()
-        arm, length = self.plan.arms[cell.arm], self.plan.lengths[cell.length]
         measured, message = Measured({}, None), None
         try:
-            measured = self._bench.measure(arm, length)
+            measured = self._executor.measure(cell)
         except CellFailedError as error:
             message = self._broken[cell.arm] = str(error)
         if len(self._broken) == len(self.plan.arms):

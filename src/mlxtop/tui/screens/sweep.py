@@ -21,6 +21,7 @@ from mlxtop.sweep.results import Row
 from mlxtop.sweep.runner import Progress, Sweep
 from mlxtop.tui.charts.scatter import RGB, scatter
 from mlxtop.tui.screens.help import Manual
+from mlxtop.tui.sweep_table import lines
 
 CHART_LEAST, CHART_MOST = 9, 30
 """Rows of a chart."""
@@ -161,7 +162,7 @@ class SweepScreen(Screen[None]):
         sweep, width = self._sweep, self.size.width
         facts = sweep.facts
         left = Text(" mlxtop sweep ", self._style("title"))
-        subject = one_line(sweep.plan.subject)
+        subject = one_line(sweep.plan.target.name)
         device = (
             f" · {one_line(facts['device'])} · {facts['backend']} · {format_size(facts.get('memory'))}"
             if facts
@@ -195,8 +196,9 @@ class SweepScreen(Screen[None]):
         if progress.cell is not None:
             plan = self._sweep.plan
             text.append(f"  ● {plan.label(progress.cell.arm)}", self._style("decode"))
-            if plan.lengths[progress.cell.length]:
-                text.append(f", prompt {plan.lengths[progress.cell.length]:,}", self._style("dim"))
+            tokens = plan.lengths[progress.cell.length]
+            if tokens is not None:
+                text.append(f", prompt {tokens:,}", self._style("dim"))
         text.truncate(self.size.width, overflow="ellipsis")
         return text
 
@@ -230,8 +232,7 @@ class SweepScreen(Screen[None]):
     def _table(self, width: int, length: int | None) -> Text:
         """The rows of one prompt length, or of all."""
         summary = self._sweep.summary
-        names = table.columns(summary, width)
-        head, *rows = table.lines(summary, names)
+        head, *rows = lines(summary, width)
         text = Text(head, self._style("dim"), no_wrap=True, overflow="crop")
         last = 0
         for row, line in zip(summary.rows, rows, strict=True):
