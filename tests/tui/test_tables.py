@@ -15,6 +15,11 @@ def test_numbers_end_and_names_begin_at_one_column() -> None:
     ]
 
 
+def test_empty_cells_keep_their_row() -> None:
+    rows = [("", "a", ""), ("", "", "x"), ("", "", "")]
+    assert aligned(rows, left=(2,)) == ["  a", "     x", ""]
+
+
 def test_wide_letters_take_two_columns() -> None:
     lines = aligned([("日本", "1"), ("x", "2")])
     assert [cell_len(line) for line in lines] == [7, 7]

@@ -8,17 +8,19 @@ GAP = 2
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[str]:
-    """One line a row: cells from the right, those of the columns `left` from the left. Nothing is cut off."""
+    """One line a row: cells from the right, those of the columns `left` from the left. Nothing is cut off.
+
+    Cells are of one line.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, padding=(0, GAP, 0, 0), pad_edge=False)
+    table = Table.grid(padding=(0, GAP, 0, 0))
     for column in range(len(rows[0])):
         table.add_column(justify="left" if column in left else "right", no_wrap=True)
-    for row in rows:
-        # As `Text` it has no markup.
-        table.add_row(*map(Text, row))
+    # As `Text` a cell has no markup. All rows as one: rich takes its time for each cell.
+    table.add_row(*(Text("\n".join(column)) for column in zip(*rows, strict=True)))
     width = sum(len(cell) * 2 + GAP for row in rows for cell in row)
     # Plain text whatever the environment says of terminals and colours.
     console = Console(
