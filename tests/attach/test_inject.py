@@ -23,7 +23,7 @@ OTHERS = sorted(map(str, Path.home().glob(".pyenv/versions/3.1[123].*/bin/python
 needs_gdb = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("gdb") is None, reason="needs Linux and gdb"
 )
-HEAD = "import os, time, threading, select, sys; print('up', flush=True); began = time.monotonic()\n"
+HEAD = "import os, time, threading, select, sys; began = time.monotonic(); print('up', flush=True)\n"
 TAIL = "\nprint(round(time.monotonic() - began, 1), 'end')"
 FORK = "if os.fork() == 0:\n time.sleep(max(0, began + S - time.monotonic()))"
 PROGRAMS = {
@@ -70,8 +70,12 @@ def start(code: str, python: str = sys.executable) -> subprocess.Popen[str]:
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "up\n"
-    time.sleep(0.1)
     return child
+
+
+def let_wait(seconds: float) -> None:
+    """Gives programs time to be in their wait: a wait that is begun anew ends as much later than it should."""
+    time.sleep(seconds)
 
 
 def boot(folder: Path, code: str = "") -> tuple[Path, Path]:
@@ -96,6 +100,7 @@ def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python
     for seconds in (2, 4, 8):
         child = start(f"S = {seconds}\n{PROGRAMS[what]}", python)
         script, proof = boot(tmp_path)
+        let_wait(waited := seconds / 4)
         try:
             inject(child.pid, script, proof.exists)
         except MlxtopError:
@@ -109,9 +114,9 @@ def test_it_gets_in_and_the_target_is_unharmed(tmp_path: Path, what: str, python
             assert proof.read_text() == "['__builtins__', '__file__', '__name__']"
             assert in_time[0] in "SR"
             assert in_time[1] == "0"
-            # As long as without us: the time it was stopped is not added.
+            # No wait ended early or was begun anew. A machine that holds it up as long gives it more time next.
             took = float(out.split()[0])
-            if seconds - 0.1 <= took <= seconds + 0.2:
+            if seconds - 0.1 <= took < seconds + waited:
                 return
         proof.unlink(missing_ok=True)
     raise AssertionError(f"it took {out.split()[0]} s instead of {seconds}")
@@ -189,11 +194,12 @@ def test_one_that_keeps_the_gil(tmp_path: Path) -> None:
     for timeout in (1, 4, 8):
         code = f"""
 import ctypes
-def f(): time.sleep(0.2); ctypes.PyDLL(None).usleep({timeout + 2} * 1000000)
+def f(): print("keeps it", flush=True); ctypes.PyDLL(None).usleep({timeout + 2} * 1000000)
 t = threading.Thread(target=f); t.start(); t.join()"""
         child = start(code)
         script, proof = boot(tmp_path)
-        time.sleep(0.4)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "keeps it\n"
         with pytest.raises(MlxtopError) as caught:
             inject(child.pid, script, proof.exists, timeout=timeout, by="gdb")
         out, err = child.communicate(timeout=30)
@@ -208,7 +214,7 @@ t = threading.Thread(target=f); t.start(); t.join()"""
 def test_one_that_is_stopped(tmp_path: Path) -> None:
     child = start("time.sleep(1)")
     child.send_signal(signal.SIGSTOP)
-    time.sleep(0.1)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
     script, proof = boot(tmp_path)
     with pytest.raises(MlxtopError, match="is stopped"):
         inject(child.pid, script, proof.exists)
@@ -319,8 +325,7 @@ def test_remote_exec_of_a_real_process(code: str, tmp_path: Path, monkeypatch: p
     child = start(f"while time.monotonic() < began + 3: {code}")
     script, proof = boot(tmp_path)
     inject(child.pid, script, proof.exists)
-    assert child.communicate(timeout=20) == ("3.0 end\n", "")
-    assert child.returncode == 0
+    unharmed(child, 3, late=3)
 
 
 def test_remote_exec_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,10 +405,10 @@ def attempt(way: str, child: subprocess.Popen[str], folder: Path) -> str:
 
 
 def unharmed(child: subprocess.Popen[str], seconds: float, late: float) -> None:
-    """The program ends as it would have without us, at most `late` seconds later."""
+    """The program ends as it would have without us, less than `late` seconds later."""
     out, err = child.communicate(timeout=seconds + late + 20)
     assert (out[3:].lstrip("0123456789"), err, child.returncode) == (" end\n", "", 0)
-    assert seconds - 0.1 <= float(out.split()[0]) <= seconds + late
+    assert seconds - 0.1 <= float(out.split()[0]) < seconds + late
 
 
 @pytest.mark.parametrize(
@@ -418,18 +423,17 @@ def unharmed(child: subprocess.Popen[str], seconds: float, late: float) -> None:
     indirect=["way"],
 )
 @pytest.mark.usefixtures("processes")
-# Programs time their own waits: a loaded machine wakes them late, as a wait that was begun anew would.
-@pytest.mark.flaky(reruns=1)
 def test_every_way_leaves_programs_unharmed(way: str, names: list[str], tmp_path: Path) -> None:
-    seconds = 12
+    seconds, waited = 12, 4
     children = {name: start(f"S = {seconds}\n{PROGRAMS[name]}") for name in names}
+    let_wait(waited)
     began = time.monotonic()
     try:
         tried = [(name, attempt(way, child, tmp_path)) for name, child in children.items()]
         took = time.monotonic() - began
         for child in children.values():
             # lldb does not let select and the like end early, so they wait anew for what was left.
-            unharmed(child, seconds, late=1 + (took if way == LLDB else 0))
+            unharmed(child, seconds, late=waited + (took if way == LLDB else 0))
     finally:
         for child in children.values():
             child.kill()
@@ -454,14 +458,15 @@ def test_25_of_25_attempts(
     done, got_in, seconds = 0, 0, 30
     while done < 25:
         child = start(f"S = {seconds}\n{PROGRAMS[what]}")
+        let_wait(waited := 4)
         began = took = time.monotonic()
-        while done < 25 and time.monotonic() < began + seconds - 4:
+        while done < 25 and time.monotonic() < began + seconds - 2 * waited:
             said = attempt(way, child, tmp_path)
             # It may have come to its own end meanwhile, on a loaded machine.
             assert child.poll() in (None, 0), said
             done, got_in = done + 1, got_in + (said == "")
         took = time.monotonic() - began
-        unharmed(child, seconds, late=1 + (took if way == LLDB else 0))
+        unharmed(child, seconds, late=waited + (took if way == LLDB else 0))
     figure(f"{way}, a program that {what}: {done} attempts, {got_in} got in, unharmed")
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -79,7 +78,7 @@ def test_no_such_process(pid: int) -> None:
 @pytest.mark.usefixtures("processes")
 def test_one_that_has_ended_and_was_not_waited_for() -> None:
     child = subprocess.Popen(["true"])
-    time.sleep(0.2)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(UsageError, match="There is no process"):
         process_info.read(child.pid)
     child.wait()
