@@ -16,14 +16,17 @@ CLEAR = "mx.clear_cache()"
 
 def test_a_viewer_hears_who_it_is_then_facts_then_samples(start: Start) -> None:
     subject = start.up()
+    before = time.time()
     viewer = subject.connect()
     hello = viewer.message("hello")
+    after = time.time()
     assert viewer.heard[0] is hello
     assert (hello["pid"], hello["run"], hello["rank"], hello["watched"], hello["interval"]) == (
         subject.pid, "", None, None, 0.1,
     )  # fmt: skip
     assert hello["argv"][1] == "-c"
-    assert abs(hello["started"] + hello["now"] - time.time()) < 5
+    # Two clocks of one machine may differ by some milliseconds.
+    assert before - 0.1 < hello["started"] + hello["now"] < after + 0.1
     facts = viewer.message("facts")
     assert facts["facts"]["pid"] == subject.pid
     assert facts["limits"]["cache"] == [32 * MIB, "MLX's default", 32 * MIB]
@@ -44,7 +47,7 @@ mx.set_cache_limit(5); mx.clear_cache()
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > 1.3)
     times = [row[0] for row in viewer.rows()]
     assert times == sorted(times)
-    assert times[0] < 0.5
+    assert times[0] < viewer.message("hello")["now"]
     assert len({row[1] for row in viewer.rows()}) >= 5
     viewer.event("clear")
     assert [m["name"] for m in viewer.events("mark")] == [f"step {n}" for n in range(5)]
@@ -367,7 +370,7 @@ late = [lambda: commands.submit(lambda: print("done", flush=True))]
 commands.submit(lambda: None)
 while True: mx.eval(mx.ones(3)); time.sleep(0.01)
 """
-    assert start(MX + code).line(timeout=5) == "done"
+    assert start(MX + code).line() == "done"
 
 
 def test_arrays_are_counted_after_an_eval_where_they_are_computed(start: Start) -> None:

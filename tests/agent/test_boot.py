@@ -113,16 +113,6 @@ def test_the_agent_brings_none_of_the_heavy_modules(start: Start) -> None:
     assert {name.split(".")[0] for name in more} <= {"mlxtop", *sys.stdlib_module_names}
 
 
-def test_the_agent_costs_little_beside_importing_mlx(start: Start) -> None:
-    code = "import time\na = time.process_time()\nimport mlx.core as mx\nprint(time.process_time() - a)"
-    costs = [
-        min(float(output([sys.executable, "-c", code], environment(start.home, run))) for _ in range(3))
-        for run in ("1", None)
-    ]
-    # Seconds of processor time: it measured 25 ms when this was written.
-    assert costs[0] - costs[1] < 0.15
-
-
 # That the program cannot tell
 
 
@@ -287,7 +277,7 @@ def test_looking_for_mlx_does_not_spoil_its_import(start: Start, python: str) ->
         "import importlib.util; assert importlib.util.find_spec('mlx.core')\n" + MX + "sys.stdin.readline()"
     )
     subject = start([python, "-c", code], **of(watched(start.home, python)))
-    until(subject.sockets, timeout=3)
+    until(subject.sockets)
 
 
 def test_two_threads_that_import_mlx_at_once_start_one_agent(start: Start) -> None:
@@ -311,7 +301,7 @@ sys.stdin.readline()
 
 def test_a_log_that_is_gone_keeps_no_agent_away(start: Start) -> None:
     subject = start(MX + "sys.stdin.readline()", MLXTOP_LOG="/nowhere/at/all.log")
-    until(subject.sockets, timeout=3)
+    until(subject.sockets)
 
 
 def test_lines_come_when_they_are_written_where_the_log_is_the_output(start: Start, tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from tests.e2e.screen import MLXTOP
 
 pytestmark = pytest.mark.e2e
 LOOK_FOR = 3.0
+MOST = 1.0
+LOOKS = 8
+"""The age of a file's last sample is by the wall: a loaded machine is late for some looks, a bug for all."""
 
 
 def opened(path: Path) -> Recording | None:
@@ -32,8 +35,20 @@ def opened(path: Path) -> Recording | None:
     return None
 
 
-# The age of a file's last sample is by the wall, and a machine with much else to do may be late throughout.
-@pytest.mark.flaky(reruns=1)
+def lost(recordings: dict[str, Recording]) -> dict[str, float]:
+    """Seconds that a kill would usually lose at the worst moment: a commit makes the last sample younger."""
+    ages: dict[str, list[float]] = {name: [] for name in recordings}
+    end = time.time() + LOOK_FOR
+    while time.time() < end:
+        for name, recording in recordings.items():
+            last = recording.last(1)
+            assert last is not None
+            ages[name].append(time.time() - recording.sessions[0].started - last.time)
+        time.sleep(0.01)
+    highest = {name: [a for a, b in pairwise(of) if b < a - 0.05] for name, of in ages.items()}
+    return {name: statistics.median(of) if len(of) >= 3 else LOOK_FOR for name, of in highest.items()}
+
+
 def test_a_kill_loses_at_most_a_second_in_every_mode_and_other_signals_are_told(place: Place) -> None:
     paths = {name: place.folder / f"{name}.mlxtop" for name in ("local", "headless", "run", "attach")}
     script = place.script(BUSY)
@@ -52,15 +67,14 @@ def test_a_kill_loses_at_most_a_second_in_every_mode_and_other_signals_are_told(
     for screen in screens.values():
         running(screen)
     recordings = {name: until(lambda p=path: opened(p)) for name, path in paths.items()}
-    # What a kill at any moment would have lost is the age of the last sample that is in the file.
-    ages: dict[str, list[float]] = {name: [] for name in paths}
-    end = time.time() + LOOK_FOR
-    while time.time() < end:
-        for name, recording in recordings.items():
-            last = recording.last(1)
-            assert last is not None
-            ages[name].append(time.time() - recording.sessions[0].started - last.time)
-        time.sleep(0.01)
+    late = recordings
+    for _ in range(LOOKS):
+        found = lost(late)
+        print("seconds that a kill would lose:", found)
+        late = {name: recordings[name] for name, seconds in found.items() if seconds > MOST}
+        if not late:
+            break
+    assert list(late) == []
     for name, pid in pids.items():
         os.kill(pid, signal.SIGKILL)
         gone(pid)
@@ -74,9 +88,3 @@ def test_a_kill_loses_at_most_a_second_in_every_mode_and_other_signals_are_told(
         last = recordings[name].events(1)[-1]
         assert last.describe() == f"mlxtop was ended by {number.name}, the program goes on"
         recordings[name].close()
-    for name, of in ages.items():
-        highest = [a for a, b in pairwise(of) if b < a - 0.05]
-        print(name, "seconds lost at most:", *(f"{age:.2f}" for age in sorted(highest)))
-        assert len(highest) >= 3, name
-        # A machine with much else to do is late now and then.
-        assert statistics.median(highest) <= 1.0, name

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlxtop import __version__
 from mlxtop.ipc import protocol
 from mlxtop.sessions import messages
-from tests.agent.program import Start
+from tests.agent.program import PATIENT, Start
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(allow_nan=False) | st.text(),
@@ -74,11 +74,11 @@ def test_the_same_protocol_is_no_disagreement() -> None:
 
 
 def test_an_agent_lets_a_viewer_of_another_protocol_go(start: Start) -> None:
-    subject = start.up()
+    subject = start.up(PATIENT)
     viewer = subject.connect(None)
     # What it says of itself comes first and in the form that never changes.
     hello = viewer.message("hello")
     assert (hello["protocol"], hello["mlxtop"], hello["pid"]) == (protocol.PROTOCOL, __version__, subject.pid)
     viewer.say("hello", protocol=protocol.PROTOCOL + 1, mlxtop="9", pid=1, role="watch")
-    viewer.end(timeout=4)
+    viewer.end()
     assert subject.connect().message("facts")

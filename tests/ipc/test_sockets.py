@@ -110,7 +110,7 @@ def test_addresses_tell_process_and_run(home: Path, run: str) -> None:
 @pytest.mark.parametrize("run", ["a/b", "../b", "x" * 90, "ä" * 40])
 def test_a_name_that_makes_no_path_keeps_no_agent_away(start: Start, run: str) -> None:
     subject = start(MX + "sys.stdin.readline()", run)
-    until(subject.sockets, timeout=3)
+    until(subject.sockets)
 
 
 def test_whether_somebody_listens(home: Path) -> None:

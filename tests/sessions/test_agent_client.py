@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +28,7 @@ from mlxtop.sessions.program import Program
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.run_fleet import RunFleet
 from mlxtop.sessions.top_fleet import TopFleet
-from tests.agent.program import BROKEN, KEPT, MX, Start, descriptors, until
+from tests.agent.program import BROKEN, KEPT, MX, PATIENCE, Start, descriptors, until
 
 MIB = 2**20
 
@@ -211,7 +210,7 @@ def test_settle_waits_for_the_last_words(start: Start, open_fleet: Callable[...,
     fleet = open_fleet(all_agents())
     watched = member(fleet)
     subject.end()
-    fleet.settle()
+    fleet.settle(PATIENCE)
     assert watched.ended == f"process {subject.pid} ended"
     assert "at the very end" in [mark.name for mark in watched.state.marks]
 
@@ -559,12 +558,11 @@ def test_attach_to_somebody_who_is_no_agent(start: Start, monkeypatch: pytest.Mo
         attach([str(file)])
 
 
+@pytest.mark.timeout(60)
 def test_attach_to_one_that_speaks_nonsense_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlxtop.sessions.attach.ANSWER_WITHIN", 60.0)
-    began = time.monotonic()
+    monkeypatch.setattr("mlxtop.sessions.attach.ANSWER_WITHIN", 600.0)
     with false_agent(b"HTTP/1.1 400 Bad Request\r\n\r\n") as path, pytest.raises(MlxtopError):
         attach([path])
-    assert time.monotonic() - began < 30, "it waited for an answer that had come"
 
 
 # Runs
@@ -593,7 +591,7 @@ child.communicate(); sys.exit(3)
     until(lambda: "hello" in [line.text for line in fleet.transcript.since(0)])
     (tmp_path / "end").touch()
     assert program.wait(20)
-    fleet.settle()
+    fleet.settle(PATIENCE)
     ends = {m.pid: m.ended for m in fleet.members()}
     assert ends.pop(program.pid) == "the program ended with exit code 3"
     ((pid, end),) = ends.items()
@@ -631,7 +629,7 @@ def test_why_no_memory_was_seen(code: str, why: str, start: Start, open_fleet: C
         assert program.wait(20)
     fleet = open_fleet(fleet)
     assert program.wait(20)
-    fleet.settle()
+    fleet.settle(PATIENCE)
     assert fleet.status().endswith(f"; {why}")
     until(lambda: not list(sockets.addresses(program.run)))
     assert not sockets.was_started(program.run)
@@ -656,7 +654,7 @@ def test_a_program_nobody_can_watch_is_told_of(
     program = Program(["true"], False)
     fleet = open_fleet(RunFleet(program))
     assert program.wait(20)
-    fleet.settle()
+    fleet.settle(PATIENCE)
     assert "no folder for sockets that only this user may enter" in fleet.status()
 
 
