@@ -1,5 +1,7 @@
 """What a program that imports mlxtop gets. Where limits are set, in a process of its own."""
 
+import time
+
 import pytest
 
 from tests.process import default_cache_limit, python
@@ -32,6 +34,7 @@ def test_importing_mlxtop_imports_neither_textual_nor_mlx_lm_nor_mlx() -> None:
 
 
 def test_a_program_sees_what_an_array_cost() -> None:
+    began = time.monotonic()
     said = python(
         HEAR
         + "before = mlxtop.snapshot(); a = mx.zeros((1000, 1000)); mx.eval(a); after = mlxtop.snapshot()\n"
@@ -39,7 +42,7 @@ def test_a_program_sees_what_an_array_cost() -> None:
     )
     active, seconds, text = said
     assert 4_000_000 <= active < 4_100_000
-    assert 0 < seconds < 30
+    assert 0 < seconds < time.monotonic() - began
     assert text.splitlines()[1] == f"Active: 3.8 MiB ({active})"
 
 

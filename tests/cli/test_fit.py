@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,6 @@ def test_ctrl_c_tells_what_was_measured(model: Path) -> None:
     for line in process.stderr:
         if "context 1,048,576" in line:
             break
-    time.sleep(1)  # Some steps of it.
     os.kill(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     told = json.loads(out)
@@ -166,10 +164,8 @@ def test_weights_that_take_longer_than_the_time_named_are_told(model: Path) -> N
     }
     huge = {**CONFIG, **sizes, "num_key_value_heads": 8}
     (model / "config.json").write_text(json.dumps(huge))
-    began = time.monotonic()
     done = fit(model, "--within", "1", "--context", "64")
     assert done.returncode == 1
-    assert time.monotonic() - began < 30
     assert (
         "were made in the time that --within names" in done.stderr
         or "memory that are free now" in done.stderr

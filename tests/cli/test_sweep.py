@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -243,10 +242,8 @@ def test_a_model_that_is_not_there_ends_in_one_sentence() -> None:
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_command_without_mlx_is_none(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_a_command_without_mlx_is_none() -> None:
     done = mlxtop("sweep", "--headless", "--", sys.executable, "-c", "print(1)")
     assert done.returncode == 1
     assert "python -c print(1) cannot be measured: mlxtop saw no MLX in it." in done.stderr
     assert done.stdout == ""
-    assert time.monotonic() - began < 30

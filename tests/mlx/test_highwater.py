@@ -9,12 +9,13 @@ CODE = """
 import json, sys, time
 import mlx.core as mx
 from mlxtop.mlx import allocator
-from mlxtop.mlx.highwater import HighWater
+from mlxtop.mlx.highwater import FOOTPRINT_EVERY, HighWater
 
 def hold(size):
     array = mx.zeros((size,), mx.uint8) + mx.zeros((1,), mx.uint8)
     mx.eval(array)
-    time.sleep(0.2)
+    seen = high._ticks + 2 * FOOTPRINT_EVERY
+    while high._ticks < seen: time.sleep(0.001)
 
 mx.set_cache_limit(int(sys.argv[2]))
 high = HighWater()

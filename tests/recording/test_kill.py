@@ -71,7 +71,8 @@ def test_a_kill_at_any_moment_loses_the_last_second_at_most(tmp_path: Path) -> N
         found = survivors(path)
         assert len(found) >= said["committed"], "a commit that was over is lost"
         lost.append((said["put"] - len(found)) / RATE)
-    assert statistics.median(lost) <= 0.6
+    # Commits are 0.4 s apart: a loaded machine would have to hold up half of ten victims for 0.6 s more.
+    assert statistics.median(lost) <= 1.0
     print("seconds lost:", *(f"{seconds:.2f}" for seconds in sorted(lost)))
 
 

@@ -2,10 +2,8 @@ import json
 import os
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -467,28 +465,26 @@ def test_a_recording_that_is_not_there_is_told_in_one_sentence(tmp_path: Path, w
 # The session it records is never held up
 
 
-def test_a_sink_never_waits_for_the_file(path: Path, figure: Callable[[str], None]) -> None:
+def test_a_sink_never_waits_for_the_file(path: Path) -> None:
     session = Session()
     with recording(path) as recorder:
         put = add(recorder, session)
         put(Sample(0.0, 1, 1, 1, 1))
         until(lambda: recorder.size)
-        # Somebody else writes: the recorder's thread waits for a second at a time.
+        # Somebody else writes: the recorder's thread waits for a second, then tells.
         lock = sqlite3.connect(path, isolation_level=None)
         lock.execute("BEGIN IMMEDIATE")
-        cost = []
-        for n in range(1, 5_001):
-            began = time.perf_counter()
-            put(Sample(n / 1000, n, 1, 1, 1))
-            cost.append((time.perf_counter() - began) * 1e6)
-        until(lambda: session.warnings)
+        given = 0
+        while not session.warnings:
+            given += 1
+            put(Sample(given / 1000, given, 1, 1, 1))
+            threading.Event().wait(0.001)
         lock.execute("ROLLBACK")
         lock.close()
         until(lambda: session.warnings[-1] is None)
-    # Half of what the recorder's thread waits. The machine itself may stand still, but not for many of 5,000.
-    assert sum(microseconds > 500_000 for microseconds in cost) < 5
-    assert Recording(path).count(1) == 5_001
-    figure(f"giving the recorder a sample: {statistics.median(cost):.2f} µs, at most {max(cost):.0f} µs")
+    # A sink that waited as well would have taken one or two.
+    assert given > 10
+    assert Recording(path).count(1) == given + 1
 
 
 def test_many_threads_may_tell_at_once(path: Path) -> None:

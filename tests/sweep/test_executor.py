@@ -70,10 +70,12 @@ def limits() -> Iterator[ModelExecutor]:
 
 
 def test_a_cell_is_measured_whole(limits: ModelExecutor) -> None:
+    began = time.monotonic()
     values, busy = limits.measure(Cell(2, 1))
+    took = time.monotonic() - began
     assert set(values) == {"tps", "ttft", "prefill", "active", "total", "cache", "footprint"}
     assert values["tps"] > 1
-    assert 0 < values["ttft"] < 20
+    assert 0 < values["ttft"] < took
     assert values["total"] >= values["active"] > 5 * MIB
     assert values["total"] <= values["active"] + values["cache"]
     assert values["footprint"] > 20 * MIB
@@ -146,12 +148,10 @@ def test_stop_ends_a_cell_in_its_middle() -> None:
     plan = plan_of("cache-limit=0,default", target=ModelTarget((24,), 100_000))
     bench = executor(plan)
     bench.open()
-    began = time.monotonic()
     threading.Timer(0.5, bench.stop).start()
     with pytest.raises(Stopped):
         bench.measure(Cell(0, 0))
     bench.close()
-    assert time.monotonic() - began < 20
 
 
 def test_a_generation_that_ends_early_is_no_measurement(limits: ModelExecutor) -> None:

@@ -175,13 +175,13 @@ async def test_it_is_drawn_between_cells_and_the_sweep_waits_for_that(
     assert all("drawn" in log[a:b] for a, b in pairwise(cells))
 
 
-async def test_a_screen_that_is_gone_holds_nothing_up(seven: Plan) -> None:
+@pytest.mark.timeout(60)
+async def test_a_screen_that_is_gone_holds_nothing_up(seven: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRAWN_WITHIN", 600.0)
     sweep = Sweep(seven, Bench(seven, STEP))
     screen = SweepScreen(sweep)
     sweep.changed = screen.changed
     async with MlxtopApp(first=screen).run_test(size=(80, 24)) as pilot:
         await pilot.press("q")
-    began = time.monotonic()
     sweep.run()
     assert sweep.progress.stage == "done"
-    assert time.monotonic() - began < 20
