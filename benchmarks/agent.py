@@ -29,9 +29,10 @@ PROGRAMS = {
 USE = "import sys, mlx.core as mx; x = mx.ones((256, 256)); mx.eval(x); "
 FILL = """
 from mlxtop.agent import agent, ring
+from mlxtop.core.events import CacheCleared
 for i in range(ring.ROWS):
     agent._agent.ring.add(0.0, *[i] * 10)
-    agent._agent.event_log.emit(agent.Kind.CLEAR, who="mlx_lm/generate.py:463", freed=i, count=1)
+    agent._agent.event_log.emit(CacheCleared("mlx_lm/generate.py:463", i))
 """
 WAIT = "print(flush=True); sys.stdin.readline()"
 SETTLE = 0.5

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import cast
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, EventData, PhaseChanged
 from mlxtop.core.sample import Sample
+from mlxtop.core.timeline import D
 
 PATIENCE = 30.0
 
@@ -14,7 +15,7 @@ PATIENCE = 30.0
 class Recorder:
     """The events and samples of one run, in the order in which they were told.
 
-    `react`, if set, is called with every event on the thread that tells it: a wish sent from there is
+    `react`, if set, is called with every event on the thread that tells it: a command sent from there is
     surely sent before that thread's next safe point.
     """
 
@@ -25,35 +26,40 @@ class Recorder:
         self._changed = threading.Condition()
 
     def sink(self, item: Event | Sample) -> None:
-        """For a session's `sink`."""
+        """For a session's `subscribe`."""
         with self._changed:
             (self.samples if isinstance(item, Sample) else self.events).append(item)
             self._changed.notify_all()
         if isinstance(item, Event):
             self.react(item)
 
-    def emit(self, kind: Kind, **data: Any) -> None:
+    def emit(self, data: EventData, answers: int | None = None) -> None:
         """For an engine's `emit`."""
-        self.sink(Event(time.monotonic(), kind, data))
+        self.sink(Event(time.monotonic(), data, answers))
 
-    def each(self, kind: Kind, **data: Any) -> list[Event]:
+    def each(self, kind: type[D], **said: object) -> list[Event[D]]:
         """The events of a kind whose data say so."""
-        return [e for e in tuple(self.events) if e.kind is kind and data.items() <= e.data.items()]
+        return [
+            cast("Event[D]", e)
+            for e in tuple(self.events)
+            if isinstance(e.data, kind)
+            and all(getattr(e.data, name) == value for name, value in said.items())
+        ]
 
-    def until(self, kind: Kind, times: int = 1, **data: Any) -> Event:
-        """Waits for such an event, the `times`-th of the run."""
-        self.wait(lambda: len(self.each(kind, **data)) >= times, f"{times} × {kind.value} {data}")
-        return self.each(kind, **data)[times - 1]
+    def until(self, kind: type[D], nth: int = 1, **said: object) -> Event[D]:
+        """Waits for such an event, the `nth` of the run."""
+        self.wait(lambda: len(self.each(kind, **said)) >= nth, f"{nth} × {kind.__name__} {said}")
+        return self.each(kind, **said)[nth - 1]
 
     def wait(self, condition: Callable[[], bool], what: str = "what was waited for") -> None:
         with self._changed:
             told = self._changed.wait_for(condition, PATIENCE)
-        assert told, f"{what} did not come; heard {[(e.kind.value, dict(e.data)) for e in self.events][-12:]}"
+        assert told, f"{what} did not come; heard {[e.data for e in self.events][-12:]}"
 
     @property
     def phases(self) -> list[str]:
         """The phases in order, each once for as long as it lasted."""
-        return list(_once(e.data["phase"] for e in self.each(Kind.PHASE)))
+        return list(_once(e.data.phase for e in self.each(PhaseChanged)))
 
     def place(self, event: Event) -> int:
         """Which event it was, counted from the first."""

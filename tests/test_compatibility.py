@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from mlxtop.cli.main import cli
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import AddMark, ClearCache, Collect, ResetPeak, SetControl, SetLimit, TakeCensus
+from mlxtop.core.events import CacheCleared, GarbageCollected, GenerationFinished, PeakReset
 from mlxtop.core.sample import Sample
 from mlxtop.ipc import protocol
 from mlxtop.recording.reader import Recording
@@ -49,7 +50,7 @@ def test_a_recording_of_0_1_0_is_replayed(recording: Path) -> None:
     (session,) = fleet.members()
     limit = session.state.limits["cache"]
     assert (limit.value, limit.source) == (2 * MIB, "flag")
-    assert session.state.generations == session.timeline.count(Kind.GENERATION) > 0
+    assert session.state.generations == session.timeline.count(GenerationFinished) > 0
     latest = session.history.latest
     assert isinstance(latest, Sample)
     assert session.state.run_peak >= latest.peak > latest.active > 0
@@ -84,7 +85,7 @@ def replayed() -> tuple[RemoteSession, list[bytes]]:
     assert messages.disagreement(first) is None
     hello = messages.parse(first)
     assert isinstance(hello, Hello)
-    session = RemoteSession(hello, sent.append)
+    session = RemoteSession(hello, sent.append, controls=False)
     for message in others:
         parsed = messages.parse(message)
         assert parsed is not None, message
@@ -102,10 +103,10 @@ def test_an_agent_of_0_1_0_is_understood() -> None:
     assert (state.phase, session.phases) == ("train", ["run", "train"])
     assert state.census is not None
     assert state.census.active == 675_840
-    for kind in (Kind.CLEAR, Kind.RESET, Kind.COLLECT):
+    for kind in (CacheCleared, PeakReset, GarbageCollected):
         event = timeline.latest(kind)
         assert event is not None
-        assert event.data["who"] == "keyboard"
+        assert event.data.source == "keyboard"
     latest = session.history.latest
     assert latest is not None
     assert latest.steps > 100
@@ -114,15 +115,18 @@ def test_an_agent_of_0_1_0_is_understood() -> None:
 
 def test_an_agent_of_0_1_0_hears_words_that_it_knows() -> None:
     session, sent = replayed()
-    session.set_limit("cache", 7 * MIB, "keyboard")
-    session.clear_cache("keyboard")
-    session.reset_peak("keyboard")
-    session.mark("here", "keyboard")
-    session.collect()
-    session.census()
-    session.control(True)
-    heard = [json.loads(line) for line in sent]
-    assert heard[:6] == [
+    session.submit(SetControl(True))
+    session.submit(SetLimit("cache", 7 * MIB, "keyboard"))
+    session.submit(ClearCache("keyboard"))
+    session.submit(ResetPeak("keyboard"))
+    session.submit(AddMark("here", "keyboard"))
+    session.submit(Collect("keyboard"))
+    session.submit(TakeCensus())
+    greeting, *heard = [json.loads(line) for line in sent]
+    # A number that an agent of 0.1.0 passes over.
+    assert all(type(each.pop("id")) is int for each in heard)
+    assert (greeting["protocol"], greeting["role"]) == (1, "watch")
+    assert heard == [
         {"type": "limit", "knob": "cache", "bytes": 7 * MIB, "who": "keyboard"},
         {"type": "clear", "who": "keyboard"},
         {"type": "reset", "who": "keyboard"},

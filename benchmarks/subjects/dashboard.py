@@ -7,24 +7,32 @@
 
 import sys
 from functools import partial
+from typing import Any
 
 from benchmarks.subjects import mlxtop, rest, tell
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, GenerationFinished, ProgressMade
 from mlxtop.core.sample import Sample
 from mlxtop.sessions.local import LocalSession
+from mlxtop.sessions.session import Listener
 
 
 def turns(item: Event | Sample) -> None:
-    if isinstance(item, Event) and item.kind is Kind.GENERATION:
-        tell(**item.data)
+    if isinstance(item, Event) and isinstance(item.data, GenerationFinished):
+        tell(**item.data._asdict())
         rest()
 
 
 def steps(item: Event | Sample) -> None:
-    if isinstance(item, Event) and item.kind is Kind.PROGRESS and item.data["phase"] == "prefill":
-        tell(time=item.time, **item.data)
+    if isinstance(item, Event) and isinstance(item.data, ProgressMade) and item.data.phase == "prefill":
+        tell(time=item.time, **item.data._asdict())
+
+
+def heard(errand: Listener, *arguments: Any, **options: Any) -> LocalSession:
+    session = LocalSession(*arguments, **options)
+    session.subscribe(errand)
+    return session
 
 
 if __name__ == "__main__":
     errand = {"turns": turns, "steps": steps}[sys.argv[1]]
-    mlxtop(partial(LocalSession, sink=errand), sys.argv[2:])
+    mlxtop(partial(heard, errand), sys.argv[2:])

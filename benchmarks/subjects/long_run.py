@@ -11,7 +11,7 @@ from itertools import cycle
 
 from benchmarks.subjects import PROMPT, mlxtop, rest
 from benchmarks.subjects.own import Frames, own_cost
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import PASSING, CacheCleared, Event, LimitChanged, PhaseChanged
 from mlxtop.core.history import History
 from mlxtop.core.sample import Sample
 from mlxtop.core.timeline import Timeline
@@ -42,19 +42,17 @@ class Past:
             past.add(Sample(start + i * EVERY, active, cache, 80 * MIB, active + cache, 512 * MIB))
         for i in range(int(seconds / 20)):
             at = start + i * 20
-            past.add(Event(at, Kind.PHASE, {"phase": "prefill", "tokens": 280}))
-            past.add(Event(at + 1, Kind.PHASE, {"phase": "decode"}))
-            past.add(Event(at + 2, Kind.CLEAR, {"who": "mlx_lm/generate.py:1", "freed": MIB}))
+            past.add(Event(at, PhaseChanged("prefill", 280)))
+            past.add(Event(at + 1, PhaseChanged("decode")))
+            past.add(Event(at + 2, CacheCleared("mlx_lm/generate.py:1", MIB)))
             if i % 30 == 0:
-                past.add(
-                    Event(at + 3, Kind.LIMIT, {"knob": "cache", "old": 0, "new": MIB, "who": "keyboard"})
-                )
+                past.add(Event(at + 3, LimitChanged("cache", 0, MIB, "keyboard")))
         return past
 
     def add(self, item: Event | Sample) -> None:
         if isinstance(item, Sample):
             self.history.add(item)
-        elif item.kind is not Kind.PROGRESS:
+        elif not isinstance(item.data, PASSING):
             self.timeline.add(item)
 
 
@@ -62,7 +60,8 @@ class Aged(LocalSession):
     """A session whose clock stands at a day when it begins, and whose past can be exchanged."""
 
     def __init__(self, seconds: float, options: Options, interval: float) -> None:
-        super().__init__(options, interval, sink=self._feed)
+        super().__init__(options, interval)
+        self.subscribe(self._feed)
         self._origin -= DAY
         self._pasts = {"minute": Past.of(MINUTE), "day": Past.of(DAY)}
         self.live("day")

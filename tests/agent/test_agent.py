@@ -81,18 +81,18 @@ def test_limits_set_by_the_program_name_the_line(start: Start) -> None:
             lambda m, knob=knob, line=line: (
                 m["type"] == "event"
                 and m["kind"] == "limit"
-                and (m["data"]["knob"], m["data"]["who"]) == (knob, f"<string>:{line}")
+                and (m["data"]["name"], m["data"]["source"]) == (knob, f"<string>:{line}")
             )
         )
         assert found["data"]["new"] == {"cache": 1000, "memory": 2**34, "wired": 0}[knob]
-    assert viewer.event("limit", knob="cache", new=1000)["old"] == 32 * MIB
+    assert viewer.event("limit", name="cache", new=1000)["old"] == 32 * MIB
 
 
 def test_clears_and_resets_name_the_line_and_the_size(start: Start) -> None:
     code = "x = mx.ones((512, 512)); mx.eval(x); del x\nmx.clear_cache()\nmx.reset_peak_memory()\n"
     viewer = start.up(code).connect()
-    assert viewer.event("clear", who="<string>:5")["freed"] >= MIB
-    assert viewer.event("reset", who="<string>:6")["peak"] >= MIB + MIB // 4
+    assert viewer.event("clear", source="<string>:5")["freed"] >= MIB
+    assert viewer.event("reset", source="<string>:6")["peak"] >= MIB + MIB // 4
 
 
 @pytest.mark.parametrize(
@@ -109,17 +109,17 @@ often()
 """
     viewer = start.up(code).connect()
     # The 2,000 and the one after them: told as few, counted as all.
-    viewer.until(lambda m: sum(e.get("count", 1) for e in called(viewer, kind)) == 2001)
+    viewer.until(lambda m: sum(e.get("times", 1) for e in called(viewer, kind)) == 2001)
     assert len(called(viewer, kind)) <= 5
 
 
 def called(viewer: Viewer, kind: str) -> list[Message]:
-    return [e for e in viewer.events(kind) if e["who"] == "<string>:6"]
+    return [e for e in viewer.events(kind) if e["source"] == "<string>:6"]
 
 
 def test_the_last_burst_is_counted_too(start: Start) -> None:
     viewer = start.up("for _ in range(500): mx.clear_cache()").connect()
-    viewer.until(lambda m: sum(e["count"] for e in viewer.events("clear")) == 500)
+    viewer.until(lambda m: sum(e.get("times", 1) for e in viewer.events("clear")) == 500)
 
 
 def test_a_limit_that_goes_up_and_down_does_not_flood(start: Start) -> None:
@@ -137,7 +137,7 @@ time.sleep(0.25)
 """
     viewer = start.up(code).connect()
     mark = viewer.event("mark", name="inside")
-    assert mark["who"] == "program"
+    assert mark["source"] == "program"
     assert mark["active"] in KEPT
     viewer.event("phase", phase="idle")
     assert [e["phase"] for e in viewer.events("phase")] == ["run", "train", "idle"]
@@ -164,8 +164,8 @@ def test_a_program_that_calls_watch_is_ready(start: Start) -> None:
     subject = start.up("import mlxtop; mx.set_cache_limit(9); mlxtop.watch(); mlxtop.watch()", run=None)
     viewer = subject.connect()
     # It asks for the limits by setting them, once it is safe: nobody knows who set them before.
-    assert viewer.event("limit", knob="cache")["who"] == "program"
-    assert viewer.event("limit", knob="cache")["new"] == 9
+    assert viewer.event("limit", name="cache")["source"] == "program"
+    assert viewer.event("limit", name="cache")["new"] == 9
     assert len(subject.sockets()) == 1
     assert subject.end() == (0, "")
 
@@ -175,10 +175,10 @@ def test_a_program_that_calls_watch_is_ready(start: Start) -> None:
 
 WISHES = {
     "limit": ({"knob": "cache", "bytes": 12_345, "who": "keyboard"}, {"new": 12_345, "asked": 12_345}),
-    "clear": ({"who": "keyboard"}, {"who": "keyboard"}),
-    "reset": ({"who": "keyboard"}, {"who": "keyboard"}),
-    "collect": ({"who": "keyboard"}, {"who": "keyboard"}),
-    "mark": ({"name": "here", "who": "keyboard"}, {"name": "here", "who": "keyboard"}),
+    "clear": ({"who": "keyboard"}, {"source": "keyboard"}),
+    "reset": ({"who": "keyboard"}, {"source": "keyboard"}),
+    "collect": ({"who": "keyboard"}, {"source": "keyboard"}),
+    "mark": ({"name": "here", "who": "keyboard"}, {"name": "here", "source": "keyboard"}),
     "census": ({}, {}),
 }
 PROGRAMS = {
@@ -210,7 +210,7 @@ worker = threading.Thread(target=work, daemon=True); worker.start(); worker.join
     viewer = start(MX + code).connect()
     viewer.message("facts")
     viewer.say("clear", who="keyboard")
-    viewer.event("clear", timeout=5, who="keyboard")
+    viewer.event("clear", timeout=5, source="keyboard")
 
 
 @pytest.mark.parametrize("wish", ["limit", "clear"])
@@ -237,19 +237,19 @@ def test_null_means_mlx_default(start: Start) -> None:
     viewer = start.up("mx.set_cache_limit(1)").connect()
     viewer.message("facts")
     viewer.say("limit", knob="cache", bytes=None, who="keyboard")
-    assert viewer.event("limit", who="keyboard")["new"] == 32 * MIB
+    assert viewer.event("limit", source="keyboard")["new"] == 32 * MIB
 
 
 def test_a_limit_that_mlx_refuses_is_told_and_is_no_longer_asked_for(start: Start) -> None:
     code = """
 from mlxtop.mlx.hooks import AllocatorHooks
-def refuse(self, knob, value, who): raise ValueError("too much")
+def refuse(self, name, value, source, request): raise ValueError("too much")
 AllocatorHooks.set = refuse
 """
     viewer = start.up(code).connect()
     viewer.message("facts")
     viewer.say("limit", knob="wired", bytes=77, who="keyboard")
-    viewer.event("limit", knob="wired", asked=77, new=0)
+    viewer.event("limit", name="wired", asked=77, new=0)
     assert "MLX refused the wired limit: too much." in [e["message"] for e in viewer.events("error")]
 
 
@@ -257,7 +257,7 @@ def test_the_wired_limit_of_a_backend_without_one_stays_what_it_is(start: Start)
     viewer = start.up().connect()
     viewer.message("facts")
     viewer.say("limit", knob="wired", bytes=77, who="keyboard")
-    answer = viewer.event("limit", knob="wired", asked=77)
+    answer = viewer.event("limit", name="wired", asked=77)
     assert answer["new"] == 0
 
 
@@ -299,7 +299,7 @@ def test_a_wish_does_not_wait_for_a_long_interval(start: Start) -> None:
 def test_what_happens_in_the_agent_stays_in_the_agent_and_is_told(start: Start) -> None:
     code = """
 from mlxtop.agent.controller import ProgramController
-def collect(self, who): raise KeyError("boom")
+def collect(self, source, request): raise KeyError("boom")
 ProgramController.collect = collect
 """
     subject = start.up(code)
@@ -357,6 +357,7 @@ def test_a_wish_that_comes_while_the_last_is_carried_out_is_not_forgotten(start:
     code = """
 from collections import deque
 from mlxtop.agent import agent
+from mlxtop.core.commands import TakeCensus
 class Late(deque):
     "Empty for the one who obeys, and then not: what another thread does in between."
     def __bool__(self):
@@ -366,8 +367,9 @@ class Late(deque):
 commands = agent._agent.command_queue
 commands._todo = Late()
 commands.drain_overdue = lambda now: None
-late = [lambda: commands.submit(lambda: print("done", flush=True))]
-commands.submit(lambda: None)
+commands._execute = lambda command, id_: id_ == 2 and print("done", flush=True)
+late = [lambda: commands.submit(TakeCensus(), 2)]
+commands.submit(TakeCensus(), 1)
 while True: mx.eval(mx.ones(3)); time.sleep(0.01)
 """
     assert start(MX + code).line() == "done"

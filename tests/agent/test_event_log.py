@@ -3,7 +3,7 @@
 import json
 
 from mlxtop.agent.event_log import KEPT, EventLog
-from mlxtop.core.events import Kind
+from mlxtop.core.events import MarkAdded
 
 
 def read(news: EventLog, number: int) -> tuple[list[dict[str, object]], int]:
@@ -14,11 +14,11 @@ def read(news: EventLog, number: int) -> tuple[list[dict[str, object]], int]:
 def test_a_viewer_that_falls_behind_is_told_how_much_it_missed() -> None:
     news = EventLog(lambda: None)
     for i in range(3):
-        news.emit(Kind.MARK, name=str(i))
+        news.emit(MarkAdded(str(i), "me", 0, 0, 0, 0))
     first, number = read(news, 0)
     assert len(first) == 3
     for i in range(20_000):
-        news.emit(Kind.MARK, name=str(i))
+        news.emit(MarkAdded(str(i), "me", 0, 0, 0, 0))
     got = []
     while messages := news.since(number):
         got += [json.loads(message)["data"] for _, message in messages]

@@ -149,7 +149,7 @@ def test_a_forked_child_that_uses_mlx_is_a_session_of_its_own(start: Start) -> N
     parent = subject.connect()
     assert parent.message("hello")["pid"] == subject.pid
     parent.more()
-    assert [e for e in parent.events("limit") if e["who"] == "keyboard"] == []
+    assert [e for e in parent.events("limit") if e["source"] == "keyboard"] == []
     assert subject.end() == (0, "")
 
 

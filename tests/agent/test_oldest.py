@@ -72,12 +72,12 @@ def test_a_program_with_the_oldest_mlx_is_watched_in_full(old_python: str, start
     assert facts["facts"]["mlx"] == OLDEST
     assert facts["facts"]["device"]
     assert facts["limits"]["wired"] == [0, "MLX's default", 0]
-    changed = viewer.event("limit", knob="memory", new=2**33)
+    changed = viewer.event("limit", name="memory", new=2**33)
     assert changed["old"] == facts["limits"]["memory"][2] > 2**28
-    assert changed["who"].startswith("<string>:")
+    assert changed["source"].startswith("<string>:")
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][1] in range(KEPT[0], 3 * KEPT[0]))
     viewer.say("limit", knob="memory", bytes=2**34, who="keyboard")
-    assert viewer.event("limit", who="keyboard")["old"] == 2**33
+    assert viewer.event("limit", source="keyboard")["old"] == 2**33
     for wish in "clear", "reset", "collect", "census":
         viewer.say(wish, who="keyboard")
         viewer.event(wish)
@@ -91,9 +91,9 @@ def test_a_limit_of_before_is_found_in_a_program_with_the_oldest_mlx(old_python:
     subject = start([old_python, "-c", code, str(ROOT / "src")], run=None)
     assert subject.line() == "up"
     viewer = subject.connect()
-    assert viewer.event("limit", knob="memory")["who"] == "program"
-    assert viewer.event("limit", knob="memory")["new"] == 2**33
-    assert viewer.event("limit", knob="cache")["who"] == "MLX's default"
+    assert viewer.event("limit", name="memory")["source"] == "program"
+    assert viewer.event("limit", name="memory")["new"] == 2**33
+    assert viewer.event("limit", name="cache")["source"] == "MLX's default"
     assert viewer.events("error") == []
 
 

@@ -165,7 +165,6 @@ def test_odd_intervals_are_brought_within_bounds(start: Start, seconds: str) -> 
 
 
 HUGE = {
-    "a huge interval": [protocol.hello("control"), b'{"type": "interval", "seconds": %s}\n' % (b"9" * 400)],
     "a huge pid": [b'{"type": "hello", "protocol": 1, "role": "look", "pid": 1e999}\n'],
 }
 
@@ -244,7 +243,7 @@ def test_one_byte_at_a_time(calm: Subject) -> None:
     viewer = calm.connect(None)
     for byte in protocol.hello("control") + protocol.line("mark", name="slowly", who="me"):
         viewer.raw(bytes([byte]))
-    assert viewer.event("mark", name="slowly")["who"] == "me"
+    assert viewer.event("mark", name="slowly")["source"] == "me"
     viewer.close()
 
 

@@ -2,7 +2,7 @@
 
 import random
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, GenerationFinished, MarkAdded
 from mlxtop.core.limits import GIB, MIB
 from tests.analysis.traces import MINUTE, Program, Trace, begin, generation, trace
 
@@ -97,9 +97,7 @@ def chat(rng: random.Random, missing: float) -> Trace:
     p = begin("chat", rng, missing, "tokens", 4 * GIB)
     base, held, per_token = p.active, 0.0, rng.uniform(60e3, 200e3)
     p.trace.right, p.trace.due = {"active grows"}, 40 * MINUTE
-    p.trace.items.append(
-        Event(p.time, Kind.MARK, {"name": "loaded", "active": 0, "cache": 0, "peak": 0, "tokens": 0})
-    )
+    p.trace.items.append(Event(p.time, MarkAdded("loaded", "me", 0, 0, 0, 0)))
     while p.time < 45 * MINUTE:
         p.enter("decode")
         tokens = rng.uniform(100, 600)
@@ -112,15 +110,7 @@ def chat(rng: random.Random, missing: float) -> Trace:
             p.cache = (held % 256) / 256 * 40 * MIB
 
         p.run(tokens / p.speed, each)
-        p.event(
-            Kind.GENERATION,
-            tokens=int(tokens),
-            prompt_tokens=int(held),
-            ttft=0.2,
-            tps=50.0,
-            prompt_tps=1.0,
-            reason="stop",
-        )
+        p.event(GenerationFinished(int(tokens), int(held), 0.2, 50.0, 1.0, "stop"))
         p.active = base + p.kv
         p.enter("idle")
         p.run(rng.expovariate(1 / 25), lambda t: None, busy=False)

@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 import tests.analysis.negative  # noqa: F401 - it adds its programs to MAKERS
 from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.analysis.verdicts import ORDER, Diagnosis, Verdict
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import (
+    CacheCleared,
+    Event,
+    EventData,
+    GenerationFinished,
+    LimitChanged,
+    PeakReset,
+    PhaseChanged,
+)
 from mlxtop.core.history import History
-from mlxtop.core.limits import GIB, MIB
+from mlxtop.core.limits import GIB, LIMIT_NAMES, MIB
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
@@ -52,15 +60,15 @@ class Run:
         self.state.facts = {"memory": 64 * GIB, "system_memory": 64 * GIB, "unified": True}
         self.peak = 0
 
-    def event(self, kind: Kind, **data: Any) -> "Run":
-        event = Event(self.time, kind, data)
+    def event(self, data: EventData) -> "Run":
+        event = Event(self.time, data)
         self.state.apply(event)
         # As a session does: what libraries do all the time is counted, not kept.
         self.timeline.add(event)
         return self
 
     def limit(self, new: int, who: str, old: int = 32 * MIB, knob: str = "cache") -> "Run":
-        return self.event(Kind.LIMIT, knob=knob, old=old, new=new, who=who)
+        return self.event(LimitChanged(knob, old, new, who))
 
     def sample(
         self,
@@ -237,9 +245,9 @@ def test_growth_by_generation_is_told_from_the_third_on() -> None:
     for i in range(600):
         run.sample(1000 + i)
         if i in (300, 400):
-            run.event(Kind.GENERATION, tokens=1)
+            run.event(GenerationFinished(1, 0, 0.0, 0.0, 0.0, "me"))
     assert "per_generation" not in run.said().verdicts[0].numbers
-    run.event(Kind.GENERATION, tokens=1)
+    run.event(GenerationFinished(1, 0, 0.0, 0.0, 0.0, "me"))
     (verdict,) = run.said().verdicts
     assert verdict.numbers["per_generation"] == verdict.numbers["grown"] / 3
 
@@ -329,7 +337,7 @@ def test_a_spike_names_its_phase_and_the_knob() -> None:
     found = at_the_end(made("spikes"))
     assert found.kinds == ("spikes",)
     assert found.verdicts[0].words["phase"] == "prefill"
-    assert found.line().endswith("; --prefill-step-size bends it")
+    assert found.line().endswith("; --prefill-step-size lowers it")
 
 
 def test_a_peak_between_two_samples_counts_and_one_of_long_ago_does_not() -> None:
@@ -533,7 +541,7 @@ def test_the_time_to_the_first_verdict_counts_down_from_the_first_second() -> No
 
 
 def test_a_model_that_loads_is_told_with_samples_and_without() -> None:
-    loading = Run("tokens").event(Kind.PHASE, phase="load")
+    loading = Run("tokens").event(PhaseChanged("load"))
     assert loading.said().line() == "not enough data: the model is loading"
     assert loading.rest(20).said().line() == "not enough data: the model is loading"
 
@@ -582,7 +590,7 @@ def test_a_clear_begins_the_cache_anew() -> None:
     run = Run()
     for i in range(600):
         run.sample(1000, cache=i)
-    run.event(Kind.CLEAR, who="keyboard", freed=1)
+    run.event(CacheCleared("keyboard", 1))
     assert run.said().line() == "not enough data: cache: it is too early"
 
 
@@ -590,12 +598,12 @@ def test_what_code_clears_is_its_own_way_to_work() -> None:
     run = Run()
     for i in range(600):
         run.sample(1000, cache=i)
-    assert run.event(Kind.CLEAR, who="train.py:3", freed=1).said().kinds == ("cache hoard",)
+    assert run.event(CacheCleared("train.py:3", 1)).said().kinds == ("cache hoard",)
 
 
 def test_another_model_begins_everything_anew() -> None:
-    told = Run("tokens").rest(900, weights=500).event(Kind.PHASE, phase="load").rest(10)
-    told.event(Kind.PHASE, phase="decode").rest(150)
+    told = Run("tokens").rest(900, weights=500).event(PhaseChanged("load")).rest(10)
+    told.event(PhaseChanged("decode")).rest(150)
     seen = Run("tokens").rest(900, weights=500).rest(150, 5000, weights=4500)
     for run in (told, seen):
         assert "a verdict needs 5" in run.said().line()
@@ -650,13 +658,16 @@ odd_samples = st.lists(
     st.tuples(st.floats(0, 5000), sizes, sizes, sizes, sizes, st.integers(0, 2**40), st.integers(-1, 9)),
     max_size=60,
 )
+some_size = st.one_of(st.none(), st.integers(0, 2**63))
+somebody = st.sampled_from(["keyboard", "flag", "a.py:1", "mlxtop", "mlx_lm/a.py:2", ""])
+rates = st.floats(0, 1e10)
 odd_events = st.lists(
-    st.tuples(
-        st.sampled_from([Kind.LIMIT, Kind.CLEAR, Kind.PHASE, Kind.GENERATION, Kind.RESET]),
-        st.sampled_from(["cache", "memory", "wired"]),
-        st.one_of(st.none(), st.integers(0, 2**63)),
-        st.one_of(st.none(), st.integers(0, 2**63)),
-        st.sampled_from(["keyboard", "flag", "a.py:1", "mlxtop", "mlx_lm/a.py:2", ""]),
+    st.one_of(
+        st.builds(LimitChanged, st.sampled_from(LIMIT_NAMES), some_size, some_size, somebody),
+        st.builds(CacheCleared, somebody, some_size),
+        st.builds(PhaseChanged, st.sampled_from(["load", "run"])),
+        st.builds(GenerationFinished, st.integers(0), st.integers(0), rates, rates, rates, somebody),
+        st.builds(PeakReset, somebody, st.integers(0)),
     ),
     max_size=10,
 )
@@ -680,11 +691,8 @@ def test_odd_input_has_an_answer(
                 at, active, cache, peak, active + cache, footprint, count, count, count, phase, active, cache
             )
         )
-    for n, (kind, knob, old, new, who) in enumerate(events):
-        event = Event(
-            n * 300.0, kind,
-            {"knob": knob, "old": old, "new": new, "who": who, "phase": "load" if old else "run", "peak": 5},
-        )  # fmt: skip
+    for n, data in enumerate(events):
+        event = Event(n * 300.0, data)
         timeline.add(event)
         state.apply(event)
     found = diagnose(history, timeline, state, [], now, steps_are, budget, window)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlxtop.analysis.limit_comparison import MOST_LIMITS, MOST_WORK, Comparison
 from mlxtop.analysis.work import Highs, Use
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, EventData, GenerationFinished, LimitChanged
 from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.sample import UNKNOWN, Sample
@@ -33,10 +33,10 @@ class Made:
 
     def set_limit(self, limit: int) -> None:
         old, self.limit = self.limit, limit
-        self.record_event(Kind.LIMIT, knob="cache", old=old, new=limit, who="keyboard")
+        self.record_event(LimitChanged("cache", old, limit, "keyboard"))
 
-    def record_event(self, kind: Kind, **data: object) -> None:
-        self.timeline.add(Event(self.time, kind, data))
+    def record_event(self, data: EventData) -> None:
+        self.timeline.add(Event(self.time, data))
 
     def pass_time(
         self, seconds: float, phase: str = "idle", speed: float = 0.0, active: int = 10 * MIB, cache: int = 0
@@ -59,16 +59,13 @@ class Made:
         self.pass_time(0.5, "prefill", cache=cache)
         self.pass_time((tokens - 1) / speed, "decode", speed, cache=cache)
         # A first token a moment later than the prompt's begin: a sample lies on that very moment.
-        self.record_event(
-            Kind.GENERATION,
-            tokens=tokens, prompt_tokens=length, ttft=0.45, tps=speed, prompt_tps=100.0, reason="length", **data,
-        )  # fmt: skip
+        self.record_event(GenerationFinished(tokens, length, 0.45, speed, 100.0, "length", **data))
         self.pass_time(0.2)
 
 
 def started(**fields: object) -> Made:
     run = Made(**fields)  # type: ignore[arg-type]  # the tests name Made's own fields
-    run.record_event(Kind.LIMIT, knob="cache", old=run.limit, new=run.limit, who="MLX's default")
+    run.record_event(LimitChanged("cache", run.limit, run.limit, "MLX's default"))
     return run
 
 
@@ -177,16 +174,14 @@ def test_a_generation_in_which_the_limit_changed_belongs_to_nobody():
     run.pass_time(0.3, "prefill")
     run.set_limit(MIB)
     run.pass_time(0.3, "decode", 100.0)
-    run.record_event(
-        Kind.GENERATION, tokens=40, prompt_tokens=64, ttft=0.3, tps=130.0, prompt_tps=1.0, reason="stop"
-    )
+    run.record_event(GenerationFinished(40, 64, 0.3, 130.0, 1.0, "stop"))
     assert [use.pieces for use in looked(run)] == [1, 1, 0]
 
 
 def test_short_answers_have_no_speed():
     run = started()
     run.generate(tokens=9)
-    run.record_event(Kind.GENERATION, tokens=40, prompt_tokens=64, ttft=0.1, tps=0.0, reason="stop")
+    run.record_event(GenerationFinished(40, 64, 0.1, 0.0, 0.0, "stop"))
     assert looked(run)[0].pieces == 0
 
 
@@ -270,8 +265,8 @@ def test_what_is_told_late_is_taken_in_where_it_belongs():
     whole.set_limit(0)
     whole.pass_time(20, "train", 40.0)
     comparison = Comparison(told)
-    first, second = whole.timeline.between(Kind.LIMIT, -1, 99)
-    told.timeline.add(Event(whole.time, Kind.LIMIT, second.data))
+    first, second = whole.timeline.between(LimitChanged, -1, 99)
+    told.timeline.add(Event(whole.time, second.data))
     assert comparison.update(whole.time) == []
     samples = [
         sample for tick in range(1, whole.ticks + 1) if (sample := whole.history.at(tick * 0.1 + 1e-6))
@@ -314,8 +309,8 @@ def test_a_program_is_compared_in_blocks_of_one_phase():
 def test_a_cache_limit_that_mlx_lm_sets_counts_too():
     run = started()
     run.pass_time(2)
-    run.record_event(Kind.LIMIT, knob="cache", old=32 * MIB, new=0, who="mlx_lm/server.py:1")
-    run.record_event(Kind.LIMIT, knob="wired", old=0, new=MIB, who="mlx_lm/generate.py:1")
+    run.record_event(LimitChanged("cache", 32 * MIB, 0, "mlx_lm/server.py:1"))
+    run.record_event(LimitChanged("wired", 0, MIB, "mlx_lm/generate.py:1"))
     run.pass_time(2)
     assert [use.limit for use in looked(run)] == [32 * MIB, 0]
 
@@ -361,9 +356,7 @@ def test_a_long_run_stays_bounded():
     for n in range(3000):
         run.set_limit((n % 100) * MIB)
         run.pass_time(2)
-        run.record_event(
-            Kind.GENERATION, tokens=40, prompt_tokens=2**n % 9973, ttft=0.1, tps=60.0, prompt_tps=1.0, reason="stop"
-        )  # fmt: skip
+        run.record_event(GenerationFinished(40, 2**n % 9973, 0.1, 60.0, 1.0, "stop"))  # fmt: skip
         comparison.update(run.time)
     uses = comparison.update(run.time)
     assert len(uses) <= MOST_LIMITS

@@ -7,9 +7,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import CacheCleared, Event, EventData, GenerationFinished, LimitChanged, PhaseChanged
 from mlxtop.core.history import History
 from mlxtop.core.limits import GIB, MIB, MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN, Sample
@@ -59,22 +58,22 @@ class Program:
         self.phase = "start"
         self.limit = float(80 * GIB)
         self._footprint_due = self._gap_until = 0.0
-        self.event(Kind.LIMIT, knob="cache", old=80 * GIB, new=80 * GIB, who=MLX_DEFAULT)
+        self.event(LimitChanged("cache", 80 * GIB, 80 * GIB, MLX_DEFAULT))
 
-    def event(self, kind: Kind, **data: Any) -> None:
-        self.trace.items.append(Event(self.time, kind, data))
+    def event(self, data: EventData) -> None:
+        self.trace.items.append(Event(self.time, data))
 
     def enter(self, phase: str) -> None:
         self.phase = phase
-        self.event(Kind.PHASE, phase=phase)
+        self.event(PhaseChanged(phase))
 
     def set_limit(self, size: int, who: str) -> None:
-        self.event(Kind.LIMIT, knob="cache", old=int(self.limit), new=size, who=who)
+        self.event(LimitChanged("cache", int(self.limit), size, who))
         self.limit = float(size)
         self.cache = min(self.cache, self.limit)
 
     def clear(self, who: str) -> None:
-        self.event(Kind.CLEAR, freed=int(self.cache), who=who)
+        self.event(CacheCleared(who, int(self.cache)))
         self.cache = 0.0
 
     def tick(self, busy: bool = True, spike: float = 0.0) -> None:
@@ -184,15 +183,7 @@ def generation(
         p.active = p.wobble(base + kv, 5 * MIB)
         p.cache = (done % 256) / 256 * 80 * MIB
         p.tick()
-    p.event(
-        Kind.GENERATION,
-        tokens=tokens,
-        prompt_tokens=prompt,
-        ttft=0.5,
-        tps=p.speed,
-        prompt_tps=2000.0,
-        reason="length",
-    )
+    p.event(GenerationFinished(tokens, prompt, 0.5, p.speed, 2000.0, "length"))
     p.active, p.cache = base, p.cache + (prompt + tokens) * per_token * 0.1
     if p.trace.steps_are == "tokens":
         p.kv = 0

@@ -226,9 +226,9 @@ def test_a_failed_generation_is_one_sentence_with_no_key_to_press(checkpoint: Pa
 
 SUMMARY = {
     "limits": {
-        "cache": {"bytes": 0, "who": "flag"},
-        "memory": {"bytes": 2**63 - 1, "who": "train.py:12"},
-        "wired": {"bytes": None, "who": ""},
+        "cache": {"bytes": 0, "source": "flag"},
+        "memory": {"bytes": 2**63 - 1, "source": "train.py:12"},
+        "wired": {"bytes": None, "source": ""},
     },
     "start": {"active": 395_412_992, "cache": 0, "peak": 395_412_992},
     "end": {"active": 395_412_992, "cache": 2_097_152, "peak": 1_572_864_000},

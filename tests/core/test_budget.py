@@ -7,16 +7,14 @@ from mlxtop.core.budget import (
     ROOM,
     Action,
     Budget,
-    from_event,
     level,
     parse_action,
     parse_budget,
     reach,
     resolve,
-    to_event,
 )
 from mlxtop.core.errors import UsageError
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import BudgetChanged, Event
 from mlxtop.core.state import State
 
 GIB = 2**30
@@ -127,26 +125,24 @@ def test_what_cannot_be_done_is_refused(text) -> None:
 
 def test_a_state_follows_its_events() -> None:
     budget, state = Budget(100, "flag"), State()
-    state.apply(Event(1, Kind.BUDGET, to_event(budget)))
+    state.apply(Event(1, BudgetChanged(budget)))
     assert (state.budget, state.alarm) == (budget, 0)
-    state.apply(Event(2, Kind.BUDGET, to_event(budget, 95, 0, 96)))
+    state.apply(Event(2, BudgetChanged(budget, 95, 0, 96)))
     assert (state.budget, state.alarm) == (budget, 95)
-    state.apply(Event(3, Kind.BUDGET, to_event(None)))
+    state.apply(Event(3, BudgetChanged(None)))
     assert (state.budget, state.alarm) == (None, 0)
 
 
-def test_an_event_tells_its_budget_and_says_so() -> None:
+def test_an_event_says_how_it_stands_to_its_budget() -> None:
     budget = Budget(4 * GIB, "container's limit", "cgroup")
-    lines = [
-        to_event(budget),
-        to_event(budget, 80, 0, 4 * GIB * 8 // 10),
-        to_event(budget, 100, 95, 4 * GIB),
-        to_event(budget, 0, 80, GIB),
-        to_event(None),
+    told = [
+        BudgetChanged(budget),
+        BudgetChanged(budget, 80, 0, 4 * GIB * 8 // 10),
+        BudgetChanged(budget, 100, 95, 4 * GIB),
+        BudgetChanged(budget, 0, 80, GIB),
+        BudgetChanged(None),
     ]
-    assert all(from_event(line) == budget for line in lines[:4])
-    assert from_event(lines[4]) is None
-    assert [Event(0, Kind.BUDGET, line).describe() for line in lines] == [
+    assert [Event(0, data).describe() for data in told] == [
         "budget 4.00 GiB (container's limit)",
         "80 % of the budget: cgroup 3.20 GiB of 4.00 GiB",
         "budget reached: cgroup 4.00 GiB of 4.00 GiB",

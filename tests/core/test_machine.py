@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, SystemRead
 from mlxtop.core.machine import Room, System, course, from_told, room
 from mlxtop.core.state import State
 
@@ -67,7 +67,7 @@ def test_a_reading_is_told_by_what_is_known_and_comes_back_the_same() -> None:
     assert told.keys() == {"pressure", "stalled", "swap_used", "gpu", "thermal", "pss", "pss_age"}
     assert from_told(told) == found
     state = State()
-    state.apply(Event(1.0, Kind.SYSTEM, told))
+    state.apply(Event(1.0, SystemRead(found)))
     assert state.system == found
     assert from_told({"more": "than we know", "pressure": None}) == System()
 

@@ -109,8 +109,8 @@ def test_the_stream_tells_of_a_budget_and_what_was_done(tmp_path: Path) -> None:
     assert (alarms[0]["level"], alarms[0]["budget"], alarms[0]["source"]) == (0, 60 * MIB, "flag")
     assert alarms[-1]["level"] == 100
     assert alarms[-1]["used"] >= 60 * MIB
-    assert any(e["kind"] == "clear" and e["who"] == "budget" for e in events)
-    assert any(e["kind"] == "mark" and e["who"] == "budget" for e in events)
+    assert any(e["kind"] == "clear" and e["source"] == "budget" for e in events)
+    assert any(e["kind"] == "mark" and e["source"] == "budget" for e in events)
     assert told.read_text() == "{}\n"
     assert "noise" in done.stderr
 

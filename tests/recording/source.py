@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.commands import Command, RecordEvent
+from mlxtop.core.event_json import from_json
+from mlxtop.core.events import Event, EventData, WarningChanged
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.transcript import Transcript
@@ -40,8 +42,11 @@ class Session:
     def now(self) -> float:
         return self.clock
 
-    def warn(self, message: str | None) -> None:
-        self.warnings.append(message)
+    def submit(self, command: Command) -> int:
+        assert isinstance(command, RecordEvent)
+        assert isinstance(command.data, WarningChanged)
+        self.warnings.append(command.data.message)
+        return 0
 
     @property
     def log(self) -> list[str]:
@@ -61,10 +66,17 @@ def real_run(session: Session) -> list[Item]:
                 values = (UNKNOWN if line[name] is None else line[name] for name in Sample._fields[1:])
                 items.append(Sample(at, *values))
             case "event":
-                event = Event(at, Kind(line.pop("kind")), line)
+                event = Event(at, event_data(line.pop("kind"), line))
                 session.state.apply(event)
                 items.append(event)
     return items
+
+
+def event_data(kind: str, fields: object) -> EventData:
+    """The data of an event that is one."""
+    found = from_json(kind, fields)
+    assert found is not None
+    return found
 
 
 def busy_run(rate: float, seconds: float, seed: int = 0) -> Iterator[Sample]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, PeakReset
 from mlxtop.core.sample import Sample
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.reader import Recording
@@ -184,7 +184,7 @@ def test_an_event_that_was_altered_or_is_gone_is_not_shown_and_told(path: Path) 
     recorder, session = Recorder(path.with_name("events.mlxtop"), text=True), Session()
     put = add(recorder, session)
     for n in range(9):
-        put(Event(float(n), Kind.RESET, {"who": "me", "peak": n}))
+        put(Event(float(n), PeakReset("me", n)))
     commit(recorder, RUN[:20], put)
     end(recorder)
     with sqlite3.connect(recorder.path) as database:
@@ -192,7 +192,7 @@ def test_an_event_that_was_altered_or_is_gone_is_not_shown_and_told(path: Path) 
         database.execute("DELETE FROM event WHERE time IN (5, 6)")
     found = Recording(recorder.path)
     found.check()
-    assert [event.data["peak"] for event in found.events(1)] == [0, 1, 2, 4, 7, 8]
+    assert [event.data.peak for event in found.events(1)] == [0, 1, 2, 4, 7, 8]
     assert (found.holes, found.damage()) == ([], "events in 2 places are lost; the rest was read")
     found.close()
 

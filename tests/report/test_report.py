@@ -11,7 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.census import Census, Holding
+from mlxtop.core.events import (
+    CacheCleared,
+    CensusTaken,
+    ErrorRaised,
+    Event,
+    GenerationFinished,
+    LimitChanged,
+    MarkAdded,
+    SessionEnded,
+    SystemRead,
+    WorkloadDone,
+)
+from mlxtop.core.machine import from_told
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.units import format_delta, format_size
 from mlxtop.recording.reader import Recording
@@ -64,7 +77,7 @@ def test_it_tells_how_the_machine_stood_where_that_was_told(tmp_path: Path, real
         {"pressure": "critical", "swap_used": 3 * 2**30, "thermal": "heavy"},
         {"pressure": "warning", "swap_used": 2**30, "thermal": "nominal", "wired": 7 * MIB},
     ]
-    told = [Event(float(at), Kind.SYSTEM, reading) for at, reading in enumerate(readings)]
+    told = [Event(float(at), SystemRead(from_told(reading))) for at, reading in enumerate(readings)]
     said = text_of(made(tmp_path / "mac.mlxtop", [Sample(0.0, 1, 2, 3, 3), *told], session))
     assert "pressure normal warning critical" in said
     assert "swap used 0 B 1.00 GiB 3.00 GiB" in said
@@ -85,15 +98,8 @@ def test_it_tells_the_run_the_machine_and_the_versions(real: str) -> None:
 
 def test_the_growth_is_that_of_the_samples(tmp_path: Path) -> None:
     samples = [Sample(n * 1.0, n * MIB, 0, n * MIB, n * MIB, tokens=n, steps=n) for n in range(121)]
-    generations = [
-        Event(t, Kind.GENERATION, {"tokens": 9, "tps": 9.0, "ttft": 0.1, "reason": "stop"})
-        for t in (10.0, 20.0)
-    ]
-    mark = Event(
-        60.0,
-        Kind.MARK,
-        {"name": "epoch 2", "who": "program", "active": 60 * MIB, "cache": 0, "peak": 60 * MIB, "tokens": 60},
-    )
+    generations = [Event(t, GenerationFinished(9, 0, 0.1, 9.0, 0.0, "stop")) for t in (10.0, 20.0)]
+    mark = Event(60.0, MarkAdded("epoch 2", "program", 60 * MIB, 0, 60 * MIB, 60))
     said = text_of(made(tmp_path / "run.mlxtop", sorted([*samples, *generations, mark], key=lambda i: i[0])))
     assert "The whole recording: 2m, 2 generations, 120 tokens" in said
     assert "active 0 B 120.0 MiB +120.0 MiB +60.0 MiB +60.0 MiB" in said
@@ -114,8 +120,8 @@ def test_a_peak_between_two_samples_belongs_to_the_phase_it_rose_in(tmp_path: Pa
 def test_limits_say_who_set_them_and_how_often(tmp_path: Path) -> None:
     samples = [Sample(n / 10, 5, 5, 5, 10) for n in range(50)]
     limits = [
-        Event(0.0, Kind.LIMIT, {"knob": "cache", "old": 9 * MIB, "new": 9 * MIB, "who": "MLX's default"}),
-        Event(2.0, Kind.LIMIT, {"knob": "cache", "old": 9 * MIB, "new": 4 * MIB, "who": "lib/x.py:7"}),
+        Event(0.0, LimitChanged("cache", 9 * MIB, 9 * MIB, "MLX's default")),
+        Event(2.0, LimitChanged("cache", 9 * MIB, 4 * MIB, "lib/x.py:7")),
     ]
     html = made(tmp_path / "run.mlxtop", sorted([*samples, *limits], key=lambda i: i[0]))
     assert "cache 4.0 MiB lib/x.py:7 9.0 MiB 1" in text_of(html)
@@ -127,9 +133,9 @@ def test_limits_say_who_set_them_and_how_often(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("events", "how"),
     [
-        ([Event(3.0, Kind.ERROR, {"message": "killed by SIGKILL", "phase": "ended"})], "killed by SIGKILL"),
-        ([Event(3.0, Kind.DONE)], "the workload was done"),
-        ([Event(3.0, Kind.END, {"cause": "ended by SIGTERM"})], "ended by SIGTERM"),
+        ([Event(3.0, ErrorRaised("killed by SIGKILL", "ended"))], "killed by SIGKILL"),
+        ([Event(3.0, WorkloadDone())], "the workload was done"),
+        ([Event(3.0, SessionEnded("ended by SIGTERM"))], "ended by SIGTERM"),
         ([], "the recording ends while it runs"),
     ],
 )
@@ -150,9 +156,7 @@ def test_the_verdict_stands_on_the_page(tmp_path: Path) -> None:
 
 
 def test_a_session_without_samples_is_a_page_too(tmp_path: Path) -> None:
-    said = text_of(
-        made(tmp_path / "run.mlxtop", [Event(1.0, Kind.ERROR, {"message": "no such model", "phase": "load"})])
-    )
+    said = text_of(made(tmp_path / "run.mlxtop", [Event(1.0, ErrorRaised("no such model", "load"))]))
     assert "Nothing was sampled." in said
     assert "no such model" in said
 
@@ -193,7 +197,7 @@ def test_missing_samples_are_a_gap(tmp_path: Path) -> None:
 
 def test_many_events_become_few_ticks_that_count_them(tmp_path: Path) -> None:
     items: list[Any] = [Sample(n / 10, 5, 0, 5, 5) for n in range(3_000)]
-    items += [Event(n / 10, Kind.CLEAR, {"who": "a.py:1", "freed": 1, "count": 2}) for n in range(3_000)]
+    items += [Event(n / 10, CacheCleared("a.py:1", 1, 2)) for n in range(3_000)]
     html = made(tmp_path / "run.mlxtop", sorted(items, key=lambda i: i[0]))
     (drawing,) = data(html)["sessions"]
     assert len(drawing["ticks"]) <= series.MOST_TICKS + 1
@@ -232,14 +236,13 @@ def test_foreign_text_is_text_wherever_it_stands(tmp_path: Path) -> None:
     session.phases = [HOSTILE]
     session.steps_are = HOSTILE
     session.state.facts = dict.fromkeys(("device", "backend", "platform", "python", "mlx", "mlx_lm"), HOSTILE)
-    who = {"who": HOSTILE, "name": HOSTILE, "active": 1, "cache": 1, "peak": 1, "tokens": 1}
-    holding = {"holdings": [["other", 1, [1], HOSTILE, HOSTILE]], "active": 1}
+    census = Census(active=1, holdings=(Holding("other", 1, (1,), HOSTILE, HOSTILE),))
     items: list[Any] = [
         *(Sample(n / 10, 5, 0, 5, 5, UNKNOWN, n, n, n * 10) for n in range(30)),
-        Event(3.0, Kind.MARK, who),
-        Event(3.0, Kind.LIMIT, {"knob": "cache", "old": 1, "new": 2, "who": HOSTILE}),
-        Event(3.0, Kind.CENSUS, holding),
-        Event(3.0, Kind.ERROR, {"message": HOSTILE, "phase": "ended"}),
+        Event(3.0, MarkAdded(HOSTILE, HOSTILE, 1, 1, 1, 1)),
+        Event(3.0, LimitChanged("cache", 1, 2, HOSTILE)),
+        Event(3.0, CensusTaken(census)),
+        Event(3.0, ErrorRaised(HOSTILE, "ended")),
         Sample(4.0, 5, 0, 5, 5),
     ]  # fmt: skip
     path = tmp_path / "run.mlxtop"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import ErrorRaised, Event
 from mlxtop.core.sample import Sample
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
@@ -36,7 +36,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     session = Session()
     items = real_run(session)
     at = items[-1].time
-    items.append(Event(at, Kind.ERROR, {"message": HOSTILE, "phase": "ended"}))
+    items.append(Event(at, ErrorRaised(HOSTILE, "ended")))
     record(path, items, session=session)
     return written(path)
 

@@ -16,8 +16,9 @@ import pytest
 
 from mlxtop.cli.attach import terminate
 from mlxtop.core.budget import parse_action
+from mlxtop.core.commands import AddMark, SetControl, SetLimit, TakeCensus
 from mlxtop.core.errors import MlxtopError, UsageError
-from mlxtop.core.events import Kind
+from mlxtop.core.events import ErrorRaised
 from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages
@@ -76,11 +77,11 @@ def test_a_member_is_seen_and_controlled(start: Start, open_fleet: Callable[...,
     watched = member(fleet)
     assert (watched.pid, watched.controls, joined) == (subject.pid, True, [watched])
     until(lambda: watched.state.limits["cache"].default == 32 * MIB)
-    watched.set_limit("cache", 7, "keyboard")
+    watched.submit(SetLimit("cache", 7, "keyboard"))
     until(lambda: watched.state.limits["cache"][:3] == (7, "keyboard", None))
-    watched.mark("here", "keyboard")
+    watched.submit(AddMark("here", "keyboard"))
     until(lambda: "here" in [mark.name for mark in watched.state.marks])
-    watched.census()
+    watched.submit(TakeCensus())
     until(lambda: watched.state.census)
     assert watched.history.latest is not None
     assert watched.history.latest.active in KEPT
@@ -143,7 +144,7 @@ def test_an_agent_that_breaks_is_gone_and_the_program_is_not(
     subject.say()
     until(lambda: watched.ended)
     assert watched.ended == f"the agent in process {subject.pid} is gone; the program itself goes on"
-    (broke,) = [e for e in watched.timeline.between(Kind.ERROR, 0, 1e9) if e.data["phase"] == "agent"]
+    (broke,) = [e for e in watched.timeline.between(ErrorRaised, 0, 1e9) if e.data.phase == "agent"]
     assert "a bug of ours" in broke.describe()
 
 
@@ -225,7 +226,7 @@ def test_a_second_viewer_is_refused(start: Start, open_fleet: Callable[..., Any]
         f"Process {subject.pid} is already watched by mlxtop (process {os.getpid()}): leave that one first, or look on with mlxtop top."
     )
     assert second.members() == ()
-    member(first).mark("still mine", "keyboard")
+    member(first).submit(AddMark("still mine", "keyboard"))
     until(lambda: "still mine" in [mark.name for mark in member(first).state.marks])
 
 
@@ -237,11 +238,11 @@ def test_one_that_only_looks_takes_control_and_gives_it_back(
     watched = member(fleet)
     assert not watched.controls
     assert subject.connect(None).message("hello")["watched"] is None
-    watched.control(True)
+    watched.submit(SetControl(True))
     until(lambda: subject.connect(None).message("hello")["watched"] == os.getpid())
-    watched.set_limit("cache", 7, "keyboard")
+    watched.submit(SetLimit("cache", 7, "keyboard"))
     until(lambda: watched.state.limits["cache"].value == 7)
-    watched.control(False)
+    watched.submit(SetControl(False))
     until(lambda: subject.connect(None).message("hello")["watched"] is None)
 
 
@@ -253,14 +254,14 @@ def test_control_that_another_has_is_refused_and_asked_for_again(
     other.message("facts")
     fleet = open_fleet(TopFleet())
     watched = member(fleet)
-    watched.control(True)
+    watched.submit(SetControl(True))
     until(lambda: watched.state.error)
     assert "already watched" in str(watched.state.error)
     assert not watched.controls
     other.close()
     until(lambda: subject.connect(None).message("hello")["watched"] is None)
-    watched.control(True)
-    watched.set_limit("cache", 7, "keyboard")
+    watched.submit(SetControl(True))
+    watched.submit(SetLimit("cache", 7, "keyboard"))
     until(lambda: watched.state.limits["cache"].value == 7)
 
 
@@ -282,7 +283,7 @@ def test_looking_costs_the_program_no_control(start: Start, open_fleet: Callable
     watcher = open_fleet(all_agents())
     for fleet in (*fleets, watcher):
         member(fleet)
-    member(watcher).mark("seen by all", "keyboard")
+    member(watcher).submit(AddMark("seen by all", "keyboard"))
     for fleet in (*fleets, watcher):
         until(lambda fleet=fleet: "seen by all" in [m.name for m in member(fleet).state.marks])
 
@@ -520,7 +521,7 @@ def test_attach_through_a_forwarded_socket(start: Start, open_fleet: Callable[..
         fleet = open_fleet(attach([path]))
         watched = fleet.everyone[0]
         assert watched.pid == subject.pid
-        watched.set_limit("cache", 7, "keyboard")
+        watched.submit(SetLimit("cache", 7, "keyboard"))
         until(lambda: watched.state.limits["cache"].value == 7)
         subject.end()
         until(lambda: watched.ended)

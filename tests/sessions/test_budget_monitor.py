@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.budget import Budget, parse_action, to_event
-from mlxtop.core.events import Kind
-from mlxtop.core.machine import System, from_told
+from mlxtop.core.budget import Budget, parse_action
+from mlxtop.core.commands import AddMark, ClearCache, SetLimit
+from mlxtop.core.events import BudgetChanged, SystemRead
+from mlxtop.core.machine import System
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.sessions import budget_monitor as module
@@ -32,8 +33,8 @@ class Guarded(RecordedSession):
 
     @property
     def levels(self) -> list[tuple[int, int]]:
-        told = self.timeline.between(Kind.BUDGET, 0, 10**9)
-        return [(event.data["was"], event.data["level"]) for event in told if event.data["used"] is not None]
+        told = self.timeline.between(BudgetChanged, 0, 10**9)
+        return [(event.data.was, event.data.level) for event in told if event.data.used is not None]
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_actions_are_taken_once_each_time_it_is_reached(session) -> None:
     climb(guard, session, 50, 96)
     assert session.asked == []
     climb(guard, session, 101, 99, 101, 110)
-    once = [("mark", "budget", "budget"), ("clear", "budget"), ("limit", "cache", 20 * MIB, "budget")]
+    once = [AddMark("budget", "budget"), ClearCache("budget"), SetLimit("cache", 20 * MIB, "budget")]
     assert session.asked == once
     assert stopped == [session]
     climb(guard, session, 60, 100)
@@ -92,7 +93,7 @@ def test_a_budget_below_what_is_used_is_reached_at_once_and_another_one_begins_a
     set_budget(session, "none", "keyboard")
     guard.check()
     assert (session.state.budget, session.state.alarm, session.state.budget_usage) == (None, 0, None)
-    assert session.asked == [("clear", "budget")]
+    assert session.asked == [ClearCache("budget")]
 
 
 def test_headroom_and_the_time_to_reach_it(session) -> None:
@@ -193,22 +194,22 @@ def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom
     guard = BudgetMonitor(lambda: (session,))
     for _ in range(6):
         guard.check()
-    told = session.timeline.between(Kind.SYSTEM, 0, 10**9)
-    assert [event.data for event in told] == [each.told() for each in (calm, tight, hot)]
+    told = session.timeline.between(SystemRead, 0, 10**9)
+    assert [event.data.system for event in told] == [calm, tight, hot]
     assert session.state.system._replace(pss_age=0.0) == hot
     # Nothing has changed, so there is nothing to tell, however long ago.
     monkeypatch.setattr(module, "TELL_EVERY", 0.0)
     guard.check()
-    assert session.timeline.count(Kind.SYSTEM) == 3
+    assert session.timeline.count(SystemRead) == 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_this_machine_tells_is_an_event_like_any_other(session) -> None:
     session.process = os.getpid()
     BudgetMonitor(lambda: (session,)).check()
-    told = session.timeline.latest(Kind.SYSTEM)
-    assert told.data["available"] > 0
-    assert from_told(told.data)._replace(pss_age=0.0) == session.state.system._replace(pss_age=0.0)
+    told = session.timeline.latest(SystemRead)
+    assert told.data.system.available > 0
+    assert told.data.system._replace(pss_age=0.0) == session.state.system._replace(pss_age=0.0)
 
 
 def test_over_a_recording_this_machine_is_not_read(session) -> None:
@@ -216,7 +217,7 @@ def test_over_a_recording_this_machine_is_not_read(session) -> None:
     session.playhead = Playhead(10.0)
     BudgetMonitor(lambda: (session,)).check()
     assert session.state.system is None
-    assert session.timeline.count(Kind.SYSTEM) == 0
+    assert session.timeline.count(SystemRead) == 0
 
 
 def wait_for(condition) -> None:
@@ -264,7 +265,7 @@ def test_a_replay_of_the_same_events_is_in_the_same_state(session) -> None:
     guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
     climb(guard, session, 50, 96)
     again = RecordedSession()
-    for event in session.timeline.between(Kind.BUDGET, 0, 10**9):
-        again.record_event(Kind.BUDGET, event.time, **event.data)
+    for event in session.timeline.between(BudgetChanged, 0, 10**9):
+        again.record_event(event.data, event.time)
     assert (again.state.budget, again.state.alarm) == (session.state.budget, 95)
-    assert to_event(again.state.budget)["source"] == "flag"
+    assert again.state.budget.source == "flag"

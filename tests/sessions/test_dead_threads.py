@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mlxtop.core.errors import MlxtopError
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import ErrorRaised, Event
 from mlxtop.core.sample import Sample
 from mlxtop.inference.options import Options
 from mlxtop.ipc.sockets import Address
@@ -101,7 +101,8 @@ def test_a_listener_that_fails_ends_the_sampling_and_is_told() -> None:
         if isinstance(item, Sample):
             raise KeyError("a bug")
 
-    session = LocalSession(Options(workload="chat"), sink=sink)
+    session = LocalSession(Options(workload="chat"))
+    session.subscribe(sink)
     session.open()
     until(lambda: session.failure)
     assert str(session.failure).startswith(
@@ -123,9 +124,9 @@ def test_a_guard_that_fails_says_once_that_the_budget_is_not_watched(monkeypatch
     guard.start()
     until(lambda: len(looks) > 2)
     guard.stop()
-    told = session.timeline.between(Kind.ERROR, 0, 60)
-    assert [event.data["phase"] for event in told] == ["budget"]
-    assert told[0].data["message"].startswith("Watching the budget failed: KeyError: 'a bug'")
+    told = session.timeline.between(ErrorRaised, 0, 60)
+    assert [event.data.phase for event in told] == ["budget"]
+    assert told[0].data.message.startswith("Watching the budget failed: KeyError: 'a bug'")
 
 
 def test_a_fleet_that_fails_says_why() -> None:

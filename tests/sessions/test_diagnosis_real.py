@@ -8,6 +8,7 @@ import pytest
 
 from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.analysis.verdicts import Verdict
+from mlxtop.core.commands import SetInterval, SetLimit
 from mlxtop.sessions.attach import attach
 from mlxtop.sessions.remote import RemoteSession
 from tests.agent.program import Start, until
@@ -43,7 +44,7 @@ def watched(start: Start, code: str) -> Iterator[RemoteSession]:
     fleet = attach([subject.path()])
     try:
         session = until(lambda: next(iter(fleet.members()), None))
-        session.set_interval(0.02)
+        session.submit(SetInterval(0.02))
         yield session
     finally:
         fleet.stop()
@@ -105,10 +106,10 @@ def test_a_steady_program_is_steady(start: Start) -> None:
 
 def test_code_that_overrides_a_limit_is_named_with_its_line(start: Start) -> None:
     with watched(start, "    if n == 100: mx.set_cache_limit(1 << 30)\n") as session:
-        session.set_limit("cache", 20 * MIB, "keyboard")
+        session.submit(SetLimit("cache", 20 * MIB, "keyboard"))
         until(lambda: session.state.limits["cache"].source == "keyboard")
         found, before = looked_at(session, "limit overridden", 60)
         assert before <= {"steady", "not enough data"}
     assert (found.numbers["yours"], found.numbers["new"]) == (20 * MIB, 2**30)
-    assert found.words["who"].startswith("<string>:")
+    assert found.words["source"].startswith("<string>:")
     assert "20.0 MiB" in found.line()

@@ -7,7 +7,8 @@ import pytest
 
 from mlxtop.analysis.limit_comparison import Comparison
 from mlxtop.analysis.work import Use
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import SetLimit
+from mlxtop.core.events import LimitChanged
 from mlxtop.core.limits import MIB
 from mlxtop.inference.options import FOREVER, Options
 from mlxtop.sessions.local import LocalSession
@@ -25,7 +26,8 @@ def heard() -> Recorder:
 @pytest.fixture
 def running(heard: Recorder) -> Iterator[LocalSession]:
     options = Options(workload="loop", prompt="hello there", max_tokens=24, repeat=FOREVER)
-    session = LocalSession(options, 0.01, heard.sink)
+    session = LocalSession(options, 0.01)
+    session.subscribe(heard.sink)
     session.open()
     yield session
     session.close(10)
@@ -45,8 +47,8 @@ def test_a_real_model_under_two_limits(running, heard):
         heard.wait(lambda: running.state.generations >= end, "more generations")
 
     generated(4)
-    running.set_limit("cache", 0, "keyboard")
-    heard.until(Kind.LIMIT, who="keyboard")
+    running.submit(SetLimit("cache", 0, "keyboard"))
+    heard.until(LimitChanged, source="keyboard")
     # The one in which the limit changed belongs to neither.
     generated(5)
     first, second = settled(Comparison(running), running.now())

@@ -8,7 +8,23 @@ from typing import Any
 import pytest
 
 import mlxtop
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import (
+    AddMark,
+    ClearCache,
+    ResetPeak,
+    SetLimit,
+    StartWorkload,
+    StopWorkload,
+    SubmitPrompt,
+)
+from mlxtop.core.events import (
+    CacheCleared,
+    ErrorRaised,
+    LimitChanged,
+    PeakReset,
+    PhaseChanged,
+    ProgressMade,
+)
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import DEFAULT
 from mlxtop.inference.options import FOREVER, Options
@@ -24,7 +40,8 @@ class Run:
 
     def __init__(self, **options: Any) -> None:
         self.heard = Recorder()
-        self.session = LocalSession(Options(**options), 0.01, self.heard.sink)
+        self.session = LocalSession(Options(**options), 0.01)
+        self.session.subscribe(self.heard.sink)
         self.closed = False
 
     def open(self) -> "Run":
@@ -32,7 +49,7 @@ class Run:
         return self
 
     def to_the_end(self) -> "Run":
-        self.open().heard.until(Kind.PHASE, phase="idle")
+        self.open().heard.until(PhaseChanged, phase="idle")
         self.sampled()
         return self
 
@@ -122,8 +139,8 @@ def test_a_limit_asked_for_during_a_long_prefill_is_pending_and_then_set_before_
     limits = []
 
     def press(event: Any) -> None:
-        if event.kind is Kind.PROGRESS and event.data == {"phase": "prefill", "done": 32, "total": 400}:
-            one.session.set_limit("cache", 0, "keyboard")
+        if event.data == ProgressMade("prefill", 32, 400):
+            one.session.submit(SetLimit("cache", 0, "keyboard"))
             limits.append(one.session.state.limits["cache"])
 
     one.heard.react = press
@@ -132,26 +149,26 @@ def test_a_limit_asked_for_during_a_long_prefill_is_pending_and_then_set_before_
     assert (asked.value, asked.pending, asked.wanted) == (32 * MIB, 0, 0)
     now = one.session.state.limits["cache"]
     assert (now.value, now.pending, now.source, now.default) == (0, None, "keyboard", 32 * MIB)
-    change = heard.each(Kind.LIMIT, who="keyboard")[0]
-    later = [e.data["done"] for e in heard.events[heard.place(change) :] if e.kind is Kind.PROGRESS]
+    change = heard.each(LimitChanged, source="keyboard")[0]
+    later = [e.data.done for e in heard.events[heard.place(change) :] if isinstance(e.data, ProgressMade)]
     assert later[0] < 400
-    assert one.session.timeline.between(Kind.LIMIT, 0, 1e9)[-1] is change
+    assert one.session.timeline.between(LimitChanged, 0, 1e9)[-1] is change
 
 
 def test_two_presses_end_with_the_second_and_nothing_pending(run) -> None:
     one = run().to_the_end()
-    one.session.set_limit("cache", 20 * MIB, "keyboard")
-    one.session.set_limit("cache", 2 * MIB, "keyboard")
+    one.session.submit(SetLimit("cache", 20 * MIB, "keyboard"))
+    one.session.submit(SetLimit("cache", 2 * MIB, "keyboard"))
     assert one.session.state.limits["cache"].pending == 2 * MIB
-    one.heard.until(Kind.LIMIT, new=2 * MIB)
+    one.heard.until(LimitChanged, new=2 * MIB)
     one.heard.wait(lambda: one.session.state.limits["cache"].pending is None)
     assert one.session.state.limits["cache"].value == 2 * MIB
 
 
 def test_back_to_default_is_what_mlx_started_with(run) -> None:
     one = run(limits={"cache": 5}).to_the_end()
-    one.session.set_limit("cache", DEFAULT, "keyboard")
-    assert one.heard.until(Kind.LIMIT, who="keyboard").data["new"] == 32 * MIB
+    one.session.submit(SetLimit("cache", DEFAULT, "keyboard"))
+    assert one.heard.until(LimitChanged, source="keyboard").data.new == 32 * MIB
 
 
 def test_a_limit_somebodys_code_sets_is_seen_with_file_and_line(run) -> None:
@@ -166,24 +183,24 @@ def test_a_limit_somebodys_code_sets_is_seen_with_file_and_line(run) -> None:
 
 def test_a_limit_no_backend_can_take_does_not_stay_pending(run) -> None:
     one = run().to_the_end()
-    one.session.set_limit("wired", 2**50, "keyboard")
-    one.heard.until(Kind.LIMIT, knob="wired", asked=2**50)
+    one.session.submit(SetLimit("wired", 2**50, "keyboard"))
+    one.heard.until(LimitChanged, name="wired", asked=2**50)
     one.heard.wait(lambda: one.session.state.limits["wired"].pending is None)
     assert one.session.state.limits["wired"].value == 0
 
 
 def test_a_refused_limit_leaves_the_old_one_shown(run) -> None:
     one = run().to_the_end()
-    one.session.set_limit("cache", 2**70, "keyboard")
-    one.heard.until(Kind.ERROR)
+    one.session.submit(SetLimit("cache", 2**70, "keyboard"))
+    one.heard.until(ErrorRaised)
     one.heard.wait(lambda: one.session.state.limits["cache"].pending is None)
     assert one.session.state.limits["cache"].value == 32 * MIB
 
 
 def test_clearing_the_cache_empties_it(run) -> None:
     one = run().to_the_end()
-    one.session.clear_cache("keyboard")
-    one.heard.until(Kind.CLEAR, who="keyboard")
+    one.session.submit(ClearCache("keyboard"))
+    one.heard.until(CacheCleared, source="keyboard")
     one.sampled()
     assert one.session.history.latest.cache == 0
 
@@ -191,8 +208,8 @@ def test_clearing_the_cache_empties_it(run) -> None:
 def test_a_peak_that_was_reset_stays_the_runs_peak(run) -> None:
     one = long_prefill(run).to_the_end()
     before = one.session.history.latest.peak
-    one.session.reset_peak("keyboard")
-    assert one.heard.until(Kind.RESET, who="keyboard").data["peak"] == before
+    one.session.submit(ResetPeak("keyboard"))
+    assert one.heard.until(PeakReset, source="keyboard").data.peak == before
     one.sampled()
     assert one.session.history.latest.peak < before <= one.session.state.run_peak
 
@@ -200,7 +217,7 @@ def test_a_peak_that_was_reset_stays_the_runs_peak(run) -> None:
 def test_a_mark_is_the_moment_it_was_set(run) -> None:
     one = run().to_the_end()
     before = one.session.now()
-    one.session.mark("mine", "keyboard")
+    one.session.submit(AddMark("mine", "keyboard"))
     mark, latest = one.session.state.marks[-1], one.session.history.latest
     assert (mark.name, mark.tokens) == ("mine", 6)
     assert (mark.snapshot.active, mark.snapshot.peak) == (latest.active, latest.peak)
@@ -209,7 +226,7 @@ def test_a_mark_is_the_moment_it_was_set(run) -> None:
 
 def test_before_mlx_is_there_nothing_can_be_marked(run) -> None:
     one = run()
-    one.session.mark("too early", "keyboard")
+    one.session.submit(AddMark("too early", "keyboard"))
     assert one.session.state.marks == []
 
 
@@ -225,20 +242,20 @@ def test_a_program_in_this_process_can_mark_and_name_its_phases(run) -> None:
 
 def test_stop_start_and_say(run) -> None:
     one = run(repeat=FOREVER, max_tokens=100_000).open()
-    one.heard.until(Kind.PHASE, phase="decode")
-    one.session.stop()
-    one.heard.until(Kind.PHASE, phase="idle")
-    one.session.start()
-    one.heard.until(Kind.PHASE, phase="decode", times=2)
-    one.session.send_input("typed")
-    one.heard.until(Kind.PHASE, phase="decode", times=3)
+    one.heard.until(PhaseChanged, phase="decode")
+    one.session.submit(StopWorkload())
+    one.heard.until(PhaseChanged, phase="idle")
+    one.session.submit(StartWorkload())
+    one.heard.until(PhaseChanged, phase="decode", nth=2)
+    one.session.submit(SubmitPrompt("typed"))
+    one.heard.until(PhaseChanged, phase="decode", nth=3)
     prompts = [line.text for line in one.session.transcript.since(0) if line.who == "prompt"]
     assert prompts == ["hello there", "hello there", "typed"]
 
 
 def test_a_failed_load_is_shown_and_sampling_goes_on(run) -> None:
     one = run(model="/no/such/folder").open()
-    one.heard.until(Kind.PHASE, phase="failed")
+    one.heard.until(PhaseChanged, phase="failed")
     one.sampled()
     assert one.session.state.error.startswith("Could not load /no/such/folder: ")
     assert one.session.state.phase == "failed"
@@ -258,7 +275,7 @@ def test_hostile_words_of_a_model_are_harmless_in_the_transcript(run) -> None:
 def test_close_ends_the_run_in_every_phase(run, phase: str) -> None:
     failed = {"model": "/no/such/folder"} if phase == "failed" else {}
     one = run(max_tokens=100_000 if phase == "decode" else 3, **failed).open()
-    one.heard.until(Kind.PHASE, phase=phase)
+    one.heard.until(PhaseChanged, phase=phase)
     assert one.close(20)
 
 
@@ -280,15 +297,16 @@ def test_closing_twice_or_without_opening_hurts_nobody(run) -> None:
 
 EXIT = """
 import sys
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, PhaseChanged
 from mlxtop.sessions.local import LocalSession
 from mlxtop.inference.options import Options
 import threading
 reached = threading.Event()
 def sink(item):
-    if isinstance(item, Event) and item.kind is Kind.PHASE and item.data["phase"] == sys.argv[1]:
+    if isinstance(item, Event) and isinstance(item.data, PhaseChanged) and item.data.phase == sys.argv[1]:
         reached.set()
-session = LocalSession(Options(workload="loop", prompt="hello", max_tokens=200, repeat=1), 0.001, sink)
+session = LocalSession(Options(workload="loop", prompt="hello", max_tokens=200, repeat=1), 0.001)
+session.subscribe(sink)
 session.open()
 assert reached.wait(30)
 assert session.close(5)

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import (
+    AddMark,
+    ClearCache,
+    Collect,
+    ResetPeak,
+    SetControl,
+    SetInterval,
+    SetLimit,
+    TakeCensus,
+)
+from mlxtop.core.event_json import to_json
+from mlxtop.core.events import EVENT_TYPES, KINDS, CensusTaken, LimitChanged
 from mlxtop.core.limits import LIMIT_NAMES
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.ipc import protocol
@@ -25,10 +36,10 @@ HELLO: dict[str, Any] = {
 }  # fmt: skip
 EVENTS: dict[str, dict[str, Any]] = {
     "phase": {"phase": "train"},
-    "limit": {"knob": "cache", "old": 5, "new": 6, "who": "train.py:7", "asked": None},
-    "clear": {"who": "train.py:8", "freed": 100, "count": 3},
-    "reset": {"who": "train.py:9", "peak": 100, "count": 1},
-    "collect": {"who": "keyboard", "objects": 5, "freed": 100},
+    "limit": {"name": "cache", "old": 5, "new": 6, "source": "train.py:7", "asked": None},
+    "clear": {"source": "train.py:8", "freed": 100, "times": 3},
+    "reset": {"source": "train.py:9", "peak": 100, "times": 1},
+    "collect": {"source": "keyboard", "objects": 5, "freed": 100},
     "census": {
         "active": 5,
         "parts": {},
@@ -38,9 +49,12 @@ EVENTS: dict[str, dict[str, Any]] = {
         "seconds": 0.1,
         "time": 1.0,
     },
-    "mark": {"name": "here", "who": "keyboard", "active": 1, "cache": 2, "peak": 3, "tokens": 4},
+    "mark": {"name": "here", "source": "keyboard", "active": 1, "cache": 2, "peak": 3, "tokens": 4},
     "error": {"message": "no", "phase": "agent"},
 }
+
+
+TYPES = {kind: type_ for type_, kind in KINDS.items()}
 
 
 def session(**other: Any) -> tuple[RemoteSession, list[dict[str, Any]]]:
@@ -107,16 +121,17 @@ def test_time_that_goes_backwards_is_no_message() -> None:
 def test_events_reach_state_and_timeline(kind: str) -> None:
     watched, _ = session()
     take(watched, event(kind))
-    latest = watched.timeline.latest(Kind(kind))
+    latest = watched.timeline.latest(TYPES[kind])
     assert latest is not None
-    told = {**latest.data, "parts": {}, "counts": {}} if kind == "census" else latest.data
-    assert EVENTS[kind].items() <= told.items()
+    told = to_json(latest.data)
+    same = {"parts": {}, "counts": {}} if kind == "census" else {"asked": None, "times": 1}
+    assert (EVENTS[kind] | same).items() <= (same | told | same).items()
 
 
 @pytest.mark.parametrize(
     ("kind", "missing"),
-    [(kind, key) for kind, data in EVENTS.items() for key in data if key not in ("count", "asked", "phase", "freed")
-     and not (kind == "census" and key != "active") and (kind, key) not in (("mark", "who"),)],
+    [(kind, key) for kind, data in EVENTS.items() for key in data if key not in ("times", "asked", "phase", "freed")
+     and not (kind == "census" and key != "active") and (kind, key) != ("collect", "freed")],
 )  # fmt: skip
 def test_an_event_that_lacks_something_is_no_message(kind: str, missing: str) -> None:
     watched, _ = session()
@@ -124,7 +139,7 @@ def test_an_event_that_lacks_something_is_no_message(kind: str, missing: str) ->
     del broken["data"][missing]
     with pytest.raises((ValueError, KeyError)):
         take(watched, broken)
-    assert watched.timeline.latest(Kind(kind)) is None
+    assert watched.timeline.latest(TYPES[kind]) is None
 
 
 def test_facts_and_limits() -> None:
@@ -162,7 +177,7 @@ def test_the_picture_stands_still_at_the_end() -> None:
     assert watched.ended == "process 77 ended"
     assert (watched.state.phase, watched.state.error) == ("ended", "process 77 ended")
     assert watched.now() == watched.now()
-    watched.set_limit("cache", 5, "keyboard")
+    watched.submit(SetLimit("cache", 5, "keyboard"))
     assert sent == []
 
 
@@ -172,15 +187,15 @@ def test_the_picture_stands_still_at_the_end() -> None:
 def test_wishes_are_lines_an_agent_takes() -> None:
     watched, sent = session()
     take(watched, {"type": "facts", "facts": {}, "limits": {"cache": [5, "x", 32 * MIB]}})
-    watched.set_limit("cache", 9, "keyboard")
-    watched.set_limit("cache", "default", "keyboard")
-    watched.set_limit("memory", "default", "keyboard")  # nobody knows it
-    watched.clear_cache("keyboard")
-    watched.reset_peak("keyboard")
-    watched.mark("here", "keyboard")
-    watched.collect()
-    watched.census()
-    watched.set_interval(0.5)
+    watched.submit(SetLimit("cache", 9, "keyboard"))
+    watched.submit(SetLimit("cache", "default", "keyboard"))
+    watched.submit(SetLimit("memory", "default", "keyboard"))  # nobody knows it
+    watched.submit(ClearCache("keyboard"))
+    watched.submit(ResetPeak("keyboard"))
+    watched.submit(AddMark("here", "keyboard"))
+    watched.submit(Collect("keyboard"))
+    watched.submit(TakeCensus())
+    watched.submit(SetInterval(0.5))
     assert [(m["type"], m.get("bytes")) for m in sent] == [
         ("limit", 9), ("limit", 32 * MIB), ("clear", None), ("reset", None), ("mark", None), ("collect", None),
         ("census", None), ("interval", None),
@@ -190,19 +205,30 @@ def test_wishes_are_lines_an_agent_takes() -> None:
 
 def test_a_limit_is_pending_until_its_answer() -> None:
     watched, _ = session()
-    watched.set_limit("cache", 9, "keyboard")
+    watched.submit(SetLimit("cache", 9, "keyboard"))
     assert watched.state.limits["cache"].pending == 9
-    take(watched, event("limit", new=3, who="train.py:1"))
+    take(watched, event("limit", new=3, source="train.py:1"))
     assert watched.state.limits["cache"].pending == 9
-    take(watched, event("limit", new=9, asked=9, who="keyboard"))
+    take(watched, event("limit", new=9, asked=9, source="keyboard"))
     assert watched.state.limits["cache"][:3] == (9, "keyboard", None)
+
+
+def test_the_answer_names_the_command() -> None:
+    watched, sent = session()
+    first = watched.submit(SetLimit("cache", 9, "keyboard"))
+    second = watched.submit(SetLimit("cache", 9, "keyboard"))
+    assert [m["id"] for m in sent] == [first, second]
+    take(watched, {**event("limit", new=9, asked=9, source="keyboard"), "answers": first})
+    assert watched.state.limits["cache"].pending == 9
+    take(watched, {**event("limit", new=9, asked=9, source="keyboard"), "answers": second})
+    assert watched.state.limits["cache"].pending is None
 
 
 def test_a_refused_limit_is_pending_no_longer() -> None:
     watched, _ = session()
     take(watched, {"type": "facts", "facts": {}, "limits": {"wired": [0, "MLX's default", 0]}})
-    watched.set_limit("wired", 9, "keyboard")
-    take(watched, event("limit", knob="wired", old=0, new=0, asked=9, who="MLX's default"))
+    watched.submit(SetLimit("wired", 9, "keyboard"))
+    take(watched, event("limit", name="wired", old=0, new=0, asked=9, source="MLX's default"))
     assert watched.state.limits["wired"][:3] == (0, "MLX's default", None)
 
 
@@ -210,8 +236,8 @@ def test_only_what_we_altered_is_put_back() -> None:
     watched, sent = session()
     limits = {knob: [5, "x", 5] for knob in LIMIT_NAMES}
     take(watched, {"type": "facts", "facts": {}, "limits": limits})
-    take(watched, event("limit", knob="cache", old=5, new=9, asked=9, who="keyboard"))
-    take(watched, event("limit", knob="memory", old=5, new=9, who="train.py:3"))
+    take(watched, event("limit", name="cache", old=5, new=9, asked=9, source="keyboard"))
+    take(watched, event("limit", name="memory", old=5, new=9, source="train.py:3"))
     assert watched.changed_limits() == {"cache": 5}
     watched.restore_limits()
     assert [(m["knob"], m["bytes"]) for m in sent] == [("cache", 5)]
@@ -220,7 +246,7 @@ def test_only_what_we_altered_is_put_back() -> None:
 def test_who_is_refused_wishes_for_no_limit() -> None:
     watched, sent = session()
     watched.refuse("already watched by mlxtop (process 5)")
-    watched.set_limit("cache", 9, "keyboard")
+    watched.submit(SetLimit("cache", 9, "keyboard"))
     assert sent == []
     assert watched.state.error == "already watched by mlxtop (process 5)"
 
@@ -228,17 +254,17 @@ def test_who_is_refused_wishes_for_no_limit() -> None:
 def test_control_is_lent_and_given_back() -> None:
     sent: list[dict[str, Any]] = []
     watched = RemoteSession(messages.hello(HELLO), lambda data: sent.append(json.loads(data)), controls=False)
-    watched.set_limit("cache", 9, "keyboard")
-    watched.control(True)
-    watched.control(True)
-    watched.set_limit("cache", 9, "keyboard")
-    watched.control(False)
+    watched.submit(SetLimit("cache", 9, "keyboard"))
+    watched.submit(SetControl(True))
+    watched.submit(SetControl(True))
+    watched.submit(SetLimit("cache", 9, "keyboard"))
+    watched.submit(SetControl(False))
     assert [m.get("role") or m["type"] for m in sent] == ["watch", "limit", "look"]
 
 
 def test_what_a_fleet_controls_is_not_given_back() -> None:
     watched, sent = session()
-    watched.control(False)
+    watched.submit(SetControl(False))
     assert sent == []
     assert watched.controls
 
@@ -285,11 +311,11 @@ odd_event = st.one_of(
     st.fixed_dictionaries({"type": st.just("event"), "time": ANY, "kind": ANY, "data": odd_data}),
     # One thing is wrong with it.
     st.builds(
-        lambda kind, key, value: event(kind, **{key: value}), st.sampled_from([str(k) for k in Kind]), st.sampled_from(KEYS), ANY
+        lambda kind, key, value: event(kind, **{key: value}), st.sampled_from(sorted(TYPES)), st.sampled_from(KEYS), ANY
     ),
     st.builds(
         lambda kind, data, at: {"type": "event", "time": at, "kind": kind, "data": data},
-        st.sampled_from([str(kind) for kind in Kind]), odd_data, st.floats(0, 100) | ANY,
+        st.sampled_from(sorted(TYPES)), odd_data, st.floats(0, 100) | ANY,
     ),
 )  # fmt: skip
 odd_row = ANY | st.lists(ANY, min_size=11, max_size=11) | st.builds(
@@ -312,7 +338,7 @@ def looked_at(watched: RemoteSession) -> None:
     """What a screen does at every frame."""
     view, now = View(), watched.now()
     frame = gather(watched, view, Own(), cut(watched, view, 80, now), now)
-    for kind in Kind:
+    for kind in EVENT_TYPES:
         for one in watched.timeline.between(kind, -math.inf, math.inf):
             assert isinstance(one.describe(), str)
     for mark in watched.state.marks:
@@ -363,8 +389,8 @@ BROKEN = {
     "a mark of words": event("mark", active="much"),
     "a limit of words": {"type": "facts", "facts": {}, "limits": {"cache": ["much", "x", None]}},
     "facts that are none": {"type": "facts", "facts": 5, "limits": {}},
-    "a setter that is none": event("limit", who=["x"]),
-    "a count that is none": event("clear", count="often"),
+    "a setter that is none": event("limit", source=["x"]),
+    "a count that is none": event("clear", times="often"),
 }
 
 
@@ -380,11 +406,11 @@ def test_a_message_of_wrong_types_is_none(what: str) -> None:
 def test_a_limit_set_while_the_agent_introduced_itself_stays_the_last_in_order_of_time() -> None:
     watched, _ = session()
     told: list[Any] = []
-    watched.sink = told.append
+    watched.subscribe(told.append)
     take(watched, {"type": "facts", "time": 0.3, "facts": {}, "limits": {"cache": [5, "MLX's default", 5]}})
-    take(watched, event("limit", 0.35, old=5, new=6, who="train.py:4"))
-    limits = [e for e in sorted(told, key=lambda e: e.time) if e.kind is Kind.LIMIT]
-    assert [(e.time, e.data["new"]) for e in limits] == [(0.3, 5), (0.35, 6)]
+    take(watched, event("limit", 0.35, old=5, new=6, source="train.py:4"))
+    limits = [e for e in sorted(told, key=lambda e: e.time) if isinstance(e.data, LimitChanged)]
+    assert [(e.time, e.data.new) for e in limits] == [(0.3, 5), (0.35, 6)]
 
 
 # Behind a forwarded socket may be anybody
@@ -455,7 +481,11 @@ def test_escapes_are_taken_off_wherever_text_comes_in() -> None:
     take(watched, {"type": "facts", "facts": {}, "limits": {"cache": [5, HOSTILE, 5]}})
     for kind in ("limit", "clear", "reset", "collect", "mark", "error", "phase"):
         data = dict.fromkeys(EVENTS.get(kind, {"phase": ""}), HOSTILE)
-        strings = {name: HOSTILE for name in data if name in ("who", "name", "message", "phase")}
+        strings = {
+            name: HOSTILE
+            for name in data
+            if name in ("source", "name", "message", "phase") and (kind, name) != ("limit", "name")
+        }
         take(watched, event(kind, **strings, **{HOSTILE: HOSTILE}))
     refused = messages.parse({"type": "refused", "why": HOSTILE})
     older = messages.disagreement({"mlxtop": HOSTILE, "pid": HOSTILE, "protocol": HOSTILE})
@@ -468,7 +498,11 @@ def test_escapes_are_taken_off_wherever_text_comes_in() -> None:
         refused,
         older,
     ]
-    events = [dict(e.data) for kind in Kind for e in watched.timeline.between(kind, -math.inf, math.inf)]
+    events = [
+        to_json(e.data)
+        for kind in TYPES.values()
+        for e in watched.timeline.between(kind, -math.inf, math.inf)
+    ]
     assert len(events) >= 7
     assert harmless(said, events, watched.state.error, [mark.name for mark in watched.state.marks])
     assert "PWNED" in watched.title
@@ -496,11 +530,12 @@ def test_an_event_keeps_what_it_must_and_little_else() -> None:
             "data": {**more, **EVENTS["limit"], "asked": 5, "new": 5},
         },
     )
-    told = watched.timeline.latest(Kind.LIMIT)
+    told = watched.timeline.latest(LimitChanged)
     assert told is not None
-    assert (told.data["new"], told.data["asked"]) == (5, 5)
-    assert len(told.data) <= 9
-    assert max(len(str(value)) for value in told.data.values()) <= 200
+    assert (told.data.new, told.data.asked) == (5, 5)
+    assert to_json(told.data) == {
+        "name": "cache", "old": 5, "new": 5, "source": "train.py:7", "asked": 5,
+    }  # fmt: skip
 
 
 def test_a_flood_is_kept_in_bounds() -> None:
@@ -517,7 +552,7 @@ def test_a_flood_is_kept_in_bounds() -> None:
     census = {"type": "event", "time": 1.0, "kind": "census", "data": EVENTS["census"]}
     for _ in range(300):
         watched.handle_message(messages.parse(census))  # type: ignore[arg-type]
-    assert len(watched.timeline.between(Kind.CENSUS, 0, 9)) <= 200
+    assert len(watched.timeline.between(CensusTaken, 0, 9)) <= 200
     with pytest.raises(ValueError, match="list"):
         take(watched, {"type": "phases", "names": ["run"] * 5_000})
     with pytest.raises(ValueError, match="list"):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.commands import AddMark, ClearCache, SetLimit
+from mlxtop.core.events import Event, GenerationFinished, SessionEnded, SystemRead
 from mlxtop.core.machine import System
 from mlxtop.core.sample import Sample
 from mlxtop.recording.recorder import Recorder
@@ -47,11 +48,11 @@ def test_how_it_ended_is_told_at_its_end(tmp_path: Path) -> None:
     assert recorder.failure is None
     (replay,) = ReplayFleet(path).members()
     assert replay.now() == 1.5
-    end = replay.timeline.latest(Kind.END)
+    end = replay.timeline.latest(SessionEnded)
     assert end is not None
     assert end.describe() == "ended by SIGTERM"
     replay.playhead.seek(1.2)
-    assert replay.timeline.latest(Kind.END) is None
+    assert replay.timeline.latest(SessionEnded) is None
 
 
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.0, 5.0, 30.0])
@@ -71,13 +72,13 @@ def test_a_moment_is_as_it_was(replay):
     assert replay.state.phase == then.state.phase
     assert replay.state.limits == then.state.limits
     assert [mark.name for mark in replay.state.marks] == [mark.name for mark in then.state.marks]
-    assert replay.timeline.latest(Kind.GENERATION) == then.timeline.latest(Kind.GENERATION)
+    assert replay.timeline.latest(GenerationFinished) == then.timeline.latest(GenerationFinished)
 
 
 def test_the_machine_is_as_it_was_and_unknown_before_it_was_told_of(tmp_path):
     calm, tight = System(pressure="normal", swap_used=0), System(pressure="critical", swap_used=2**30)
-    told = [Event(at, Kind.SYSTEM, each.told()) for at, each in ((5.0, calm), (15.0, tight))]
-    odd = Event(16.0, Kind.SYSTEM, {"pressure": "splendid"})
+    told = [Event(at, SystemRead(each)) for at, each in ((5.0, calm), (15.0, tight))]
+    odd = Event(16.0, SystemRead(System(pressure="splendid")))
     (replay,) = ReplayFleet(record(tmp_path / "run.mlxtop", more=[*told, odd])).members()
     for at, expected in ((20.0, tight), (14.0, calm), (4.0, None), (26.0, tight)):
         replay.playhead.seek(at)
@@ -96,7 +97,7 @@ def test_going_back_undoes_what_happened_since(replay):
 def test_a_delta_between_any_two_moments(replay):
     replay.playhead.seek(10.0)
     at_ten = replay.history.latest
-    replay.mark("here", "keyboard")
+    replay.submit(AddMark("here", "keyboard"))
     replay.playhead.seek(20.0)
     mark = replay.state.marks[-1]
     assert mark.name == "here"
@@ -123,9 +124,9 @@ def test_it_plays_and_stops_at_the_end(replay, monkeypatch):
 
 def test_wishes_change_nothing(replay, tmp_path):
     before = (tmp_path / "run.mlxtop").read_bytes()
-    replay.mark("mine", "keyboard")
-    replay.set_limit("cache", 0, "keyboard")
-    replay.clear_cache("keyboard")
-    assert "limits" not in replay.capabilities
+    replay.submit(AddMark("mine", "keyboard"))
+    replay.submit(SetLimit("cache", 0, "keyboard"))
+    replay.submit(ClearCache("keyboard"))
+    assert SetLimit not in replay.capabilities
     assert replay.state.limits["cache"].pending is None
     assert (tmp_path / "run.mlxtop").read_bytes() == before

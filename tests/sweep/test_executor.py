@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlxtop.core.commands import StopWorkload
 from mlxtop.core.errors import MlxtopError
 from mlxtop.mlx.hooks import CPU_CACHE_LIMIT, apply
 from mlxtop.sweep.executor import CellFailedError, ModelExecutor, Stopped
@@ -155,7 +156,7 @@ def test_stop_ends_a_cell_in_its_middle() -> None:
 
 
 def test_a_generation_that_ends_early_is_no_measurement(limits: ModelExecutor) -> None:
-    threading.Timer(0.0, limits.session.stop).start()
+    threading.Timer(0.0, limits.session.submit, (StopWorkload(),)).start()
     try:
         limits.measure(Cell(0, 1))
     except CellFailedError as error:

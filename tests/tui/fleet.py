@@ -1,5 +1,6 @@
 """A fleet that stands still: recorded sessions of one program's ranks, each a little different."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mlxtop.core.history import History
@@ -52,9 +53,6 @@ class RecordedMember(RecordedSession):
                 )
             time = round(time + self.interval, 6)
 
-    def control(self, on: bool) -> None:
-        self.asked.append(("control", on))
-
 
 class RecordedFleet:
     """Some members and strangers, standing still."""
@@ -75,6 +73,7 @@ class RecordedFleet:
         self.transcript: Transcript | None = Transcript() if prints else None
         self.word = "python train.py runs" if members else "waiting for MLX in python train.py …"
         self.said: list[str] = []
+        self.send_input: Callable[[str], None] | None = self.said.append if prints else None
         if self.transcript is not None:
             for step in range(30):
                 self.transcript.write("reply", f"step {step}: loss {3 - step / 20:.3f}\n")
@@ -87,6 +86,3 @@ class RecordedFleet:
 
     def status(self) -> str:
         return self.word
-
-    def send_input(self, text: str) -> None:
-        self.said.append(text)

@@ -1,24 +1,26 @@
 """A session that stands still: what a real run told (`mlxtop --json`), for pictures that never change.
 
-It takes wishes and remembers them. Real sessions are in tests/session and tests/e2e.
+It takes commands and remembers them. Real sessions are in tests/session and tests/e2e.
 """
 
 import json
 from pathlib import Path
 from typing import Any, get_args
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.commands import AddMark, Command, RecordEvent, SetLimit, new_id
+from mlxtop.core.events import Event, EventData, LimitRequested, MarkAdded
 from mlxtop.core.history import History
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
-from mlxtop.sessions.session import Capability
+from mlxtop.sessions.session import Capability, Publisher
+from tests.recording.source import event_data
 
 TRACE = Path(__file__).with_name("trace.jsonl")
 
 
-class RecordedSession:
+class RecordedSession(Publisher):
     """The session of `TRACE` up to `until` seconds, with its clock stopped there."""
 
     title = "demo"
@@ -28,16 +30,17 @@ class RecordedSession:
     steps_are = "tokens"
     agent_cost: float | None = None
     playhead = None
-    capabilities = frozenset(get_args(Capability)) - {"play"}
+    capabilities: frozenset[Capability] = frozenset(get_args(Command))
     own_memory = 46 * 2**20
 
     def __init__(self, until: float = 26.0) -> None:
+        super().__init__()
         self.history = History(self.interval)
         self.timeline = Timeline()
         self.transcript = Transcript()
         self.state = State()
         self.phases = ["start"]
-        self.asked: list[tuple[Any, ...]] = []
+        self.asked: list[Command] = []
         self._now = until
         for line in map(json.loads, TRACE.read_text().splitlines()):
             if line.get("time", 0) <= until:
@@ -53,20 +56,18 @@ class RecordedSession:
                 line["phase"] = self._phase(line["phase"])
                 names = Sample._fields[1:]
                 self.history.add(Sample(time, *(UNKNOWN if line[n] is None else line[n] for n in names)))
-                self.state.run_peak = max(self.state.run_peak, line["peak"])
+                self.state.apply_sample(self.history.latest)
             case "event":
-                self.record_event(Kind(line.pop("kind")), time, **line)
+                self.record_event(event_data(line.pop("kind"), line), time)
 
     def _phase(self, name: str) -> int:
         if name not in self.phases:
             self.phases.append(name)
         return self.phases.index(name)
 
-    def record_event(self, kind: Kind, time: float | None = None, **data: Any) -> None:
+    def record_event(self, data: EventData, time: float | None = None, answers: int | None = None) -> None:
         """Something happens, now or at `time`."""
-        event = Event(self._now if time is None else time, kind, data)
-        self.state.apply(event)
-        self.timeline.add(event)
+        self.record(Event(self._now if time is None else time, data, answers), self.state, self.timeline)
 
     def pass_time(self, seconds: float, **values: int) -> None:
         """The clock goes on, with samples like the last one but for `values`."""
@@ -80,48 +81,22 @@ class RecordedSession:
     def now(self) -> float:
         return self._now
 
-    def set_limit(self, knob: Any, size: Any, who: str) -> None:
-        self.asked.append(("limit", knob, size, who))
-        limit = self.state.limits[knob]
-        self.state.limits[knob] = limit.asked(limit.default if size == "default" else size)
-
-    def clear_cache(self, who: str) -> None:
-        self.asked.append(("clear", who))
-
-    def reset_peak(self, who: str) -> None:
-        self.asked.append(("reset", who))
-
-    def mark(self, name: str, who: str) -> None:
-        self.asked.append(("mark", name, who))
-        sample = self.history.latest
-        assert sample is not None
-        self.record_event(
-            Kind.MARK,
-            name=name,
-            who=who,
-            active=sample.active,
-            cache=sample.cache,
-            peak=sample.peak,
-            tokens=sample.tokens,
-        )
-
-    def collect(self) -> None:
-        self.asked.append(("collect",))
-
-    def census(self) -> None:
-        self.asked.append(("census",))
-
-    def warn(self, message: str | None) -> None:
-        self.state.warning = message
-
-    def send_input(self, text: str) -> None:
-        self.asked.append(("say", text))
-
-    def start(self) -> None:
-        self.asked.append(("start",))
-
-    def stop(self) -> None:
-        self.asked.append(("stop",))
-
-    def forget(self) -> None:
-        self.asked.append(("forget",))
+    def submit(self, command: Command) -> int:
+        """Remembers the command; what a viewer's side does itself is done."""
+        id_ = new_id()
+        match command:
+            case RecordEvent(data):
+                self.record_event(data)
+                return id_
+            case SetLimit(name, size):
+                value = self.state.limits[name].default if size == "default" else size
+                assert value is not None
+                self.record_event(LimitRequested(name, value), answers=id_)
+            case AddMark(name, source):
+                sample = self.history.latest
+                assert sample is not None
+                self.record_event(
+                    MarkAdded(name, source, sample.active, sample.cache, sample.peak, sample.tokens)
+                )
+        self.asked.append(command)
+        return id_

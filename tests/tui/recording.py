@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.recording.recorder import Recorder
+from tests.recording.source import event_data
 from tests.tui.recorded import TRACE, RecordedSession
 
 STARTED = 1_790_000_000.0
@@ -27,7 +28,7 @@ def record(path: Path, until: float = 26.0, text: bool = True, more: Sequence[Ev
                 Sample(time, *(UNKNOWN if line[name] is None else line[name] for name in Sample._fields[1:]))
             )
         elif kind == "event":
-            sink(Event(time, Kind(line.pop("kind")), line))
+            sink(Event(time, event_data(line.pop("kind"), line)))
     for event in more:
         sink(event)
     recorder.start()

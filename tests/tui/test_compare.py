@@ -6,7 +6,8 @@ import re
 import pytest
 
 from mlxtop.analysis.effect import Effect
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import SetLimit
+from mlxtop.core.events import GenerationFinished, LimitChanged
 from mlxtop.core.limits import MIB
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.panels.limit_comparison import LimitComparison, fitting, told
@@ -22,17 +23,12 @@ LENGTHS = (64, 192, 320, 448, 576)
 def use_limit(session: RecordedSession, limit: int, speed: float, walks: int = 1) -> None:
     """Has the session walk through `LENGTHS` under a cache limit, with some noise."""
     rng = random.Random(limit)
-    session.record_event(
-        Kind.LIMIT, knob="cache", old=session.state.limits["cache"].value, new=limit, who="keyboard"
-    )
+    session.record_event(LimitChanged("cache", session.state.limits["cache"].value, limit, "keyboard"))
     session.pass_time(1.5, cache=0)
     for length in LENGTHS * walks:
         held = min(limit, length * 2**16)
         session.pass_time(2.0, cache=held, total=12 * MIB + length * 2**15 + held, active=12 * MIB)
-        session.record_event(
-            Kind.GENERATION, tokens=96, prompt_tokens=length, ttft=1.0, prompt_tps=280.0, reason="length",
-            tps=speed * (1 - length / 4000) * rng.uniform(0.97, 1.03),
-        )  # fmt: skip
+        session.record_event(GenerationFinished(96, length, 1.0, speed * (1 - length / 4000) * rng.uniform(0.97, 1.03), 280.0, "length"))  # fmt: skip
 
 
 @pytest.fixture
@@ -42,7 +38,7 @@ def tried(session: RecordedSession) -> RecordedSession:
     use_limit(session, 32 * MIB, 180.0, walks=2)
     use_limit(session, 20 * MIB, 178.0, walks=2)
     use_limit(session, 2 * MIB, 130.0)
-    session.record_event(Kind.LIMIT, knob="cache", old=2 * MIB, new=0, who="keyboard")
+    session.record_event(LimitChanged("cache", 2 * MIB, 0, "keyboard"))
     session.pass_time(2.0, cache=0)
     return session
 
@@ -88,7 +84,7 @@ def test_in_full(snap_compare, tried, size, theme):
 
 def test_of_a_program_under_watch(snap_compare, session):
     session.steps_are = "evals"
-    session.capabilities = frozenset(("limits",))
+    session.capabilities = frozenset((SetLimit,))
 
     async def act(pilot):
         await painted(pilot)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mlxtop.core.events import Kind
+from mlxtop.core.events import GenerationFinished, SystemRead
+from mlxtop.core.machine import System
 from mlxtop.core.sample import speed
 from mlxtop.tui.frame import SPEED_WINDOW, Own, View, cut, gather
 from mlxtop.tui.panels.limits import held
@@ -36,7 +37,7 @@ def test_a_long_prefill_shows_the_last_generation_s_speed() -> None:
         for t in range(60, int(LAST * 10))
         if speed(history.at(t / 10 - SPEED_WINDOW), history.at(t / 10)) is None
     ]
-    told = [event.data["tps"] for event in session.timeline.between(Kind.GENERATION, 0, LAST)]
+    told = [event.data.tps for event in session.timeline.between(GenerationFinished, 0, LAST)]
     shown = {paused(session, now) for now in silent} - {None}
     assert shown
     assert all(any(speed == pytest.approx(tps) for tps in told) for speed in shown)
@@ -45,7 +46,7 @@ def test_a_long_prefill_shows_the_last_generation_s_speed() -> None:
 def test_the_machine_of_a_paused_view_is_that_of_its_moment() -> None:
     session = RecordedSession(LAST)
     for at, pressure in ((5.0, "normal"), (15.0, "critical")):
-        session.record_event(Kind.SYSTEM, at, pressure=pressure)
+        session.record_event(SystemRead(System(pressure=pressure)), at)
 
     def pressure(now: float, paused: bool) -> str | None:
         view = View(paused=paused)

@@ -7,7 +7,17 @@ from textual.widgets import Input, Static
 
 from mlxtop.core.budget import Budget
 from mlxtop.core.census import Census
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import (
+    AddMark,
+    ClearCache,
+    ForgetConversation,
+    ResetPeak,
+    SetLimit,
+    StartWorkload,
+    StopWorkload,
+    SubmitPrompt,
+)
+from mlxtop.core.events import CensusTaken, GarbageCollected, PhaseChanged
 from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
@@ -17,7 +27,6 @@ from mlxtop.tui.panels.header import Header
 from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.census import CensusScreen
 from mlxtop.tui.screens.compare import Compare
-from mlxtop.tui.screens.dashboard import AWAIT_EVERY
 from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.screens.graph import Graph
 from mlxtop.tui.screens.replay import Replay
@@ -27,37 +36,37 @@ SIZE = (120, 40)
 
 
 @pytest.mark.parametrize(
-    ("keys", "wish"),
+    ("keys", "command"),
     [
-        (["left_square_bracket"], ("limit", "cache", 2 * MIB, "keyboard")),
-        (["right_square_bracket"], ("limit", "cache", 32 * MIB, "keyboard")),
-        (["d"], ("limit", "cache", "default", "keyboard")),
-        (["c"], ("clear", "keyboard")),
-        (["r"], ("reset", "keyboard")),
-        (["m"], ("mark", "mark 1", "keyboard")),
-        (["s"], ("stop",)),
-        (["n"], ("forget",)),
-        (["i", "h", "i", "enter"], ("say", "hi")),
-        (["l", *"7M", "enter"], ("limit", "cache", 7 * MIB, "keyboard")),
-        (["l", "tab", *"1G", "enter"], ("limit", "memory", 1024 * MIB, "keyboard")),
-        (["l", "tab", "tab", *"0", "enter"], ("limit", "wired", 0, "keyboard")),
-        (["M", "tab", *"warm", "enter"], ("mark", "warm", "keyboard")),
+        (["left_square_bracket"], SetLimit("cache", 2 * MIB, "keyboard")),
+        (["right_square_bracket"], SetLimit("cache", 32 * MIB, "keyboard")),
+        (["d"], SetLimit("cache", "default", "keyboard")),
+        (["c"], ClearCache("keyboard")),
+        (["r"], ResetPeak("keyboard")),
+        (["m"], AddMark("mark 1", "keyboard")),
+        (["s"], StopWorkload()),
+        (["n"], ForgetConversation()),
+        (["i", "h", "i", "enter"], SubmitPrompt("hi")),
+        (["l", *"7M", "enter"], SetLimit("cache", 7 * MIB, "keyboard")),
+        (["l", "tab", *"1G", "enter"], SetLimit("memory", 1024 * MIB, "keyboard")),
+        (["l", "tab", "tab", *"0", "enter"], SetLimit("wired", 0, "keyboard")),
+        (["M", "tab", *"warm", "enter"], AddMark("warm", "keyboard")),
     ],
     ids=lambda v: "-".join(v)[:20] if isinstance(v, list) else "",
 )
-async def test_a_key_becomes_a_wish(app, session, keys, wish):
+async def test_a_key_becomes_a_command(app, session, keys, command):
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press(*keys)
         await pilot.pause()
-        assert session.asked == [wish]
+        assert session.asked == [command]
 
 
 async def test_the_ladder_goes_on_from_what_is_pending(app, session):
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("left_square_bracket", "left_square_bracket", "left_square_bracket")
-        assert [wish[2] for wish in session.asked] == [2 * MIB, 0, 0]
+        assert [command.size for command in session.asked] == [2 * MIB, 0, 0]
         await pilot.press(*["right_square_bracket"] * 5)
-        assert session.asked[-1][2] == UNLIMITED
+        assert session.asked[-1].size == UNLIMITED
 
 
 async def test_typing_a_prompt_presses_no_key(app, session):
@@ -117,7 +126,7 @@ async def test_start_when_idle(app, session):
     session.state.phase = "idle"
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("s")
-        assert session.asked == [("start",)]
+        assert session.asked == [StartWorkload()]
 
 
 async def test_an_earlier_mark_is_chosen_and_a_new_one_takes_over(app):
@@ -212,12 +221,12 @@ async def test_a_census_says_that_it_counts_until_it_comes_or_is_left(app, sessi
         await pilot.press("escape")
         await pilot.pause()
         assert "counting" not in status(app)
-        session.record_event(Kind.CENSUS, **Census(active=1).to_json())
-        await pilot.pause(3 * AWAIT_EVERY)
+        session.record_event(CensusTaken(Census(active=1)))
+        await pilot.pause()
         assert not isinstance(app.screen, CensusScreen), "it was left"
         await pilot.press("w")
-        session.record_event(Kind.CENSUS, **Census(active=2).to_json())
-        await pilot.pause(3 * AWAIT_EVERY)
+        session.record_event(CensusTaken(Census(active=2)))
+        await pilot.pause()
         assert isinstance(app.screen, CensusScreen)
         assert "counting" not in app.dashboard.query_one(Status).render_line(0).text
 
@@ -225,7 +234,7 @@ async def test_a_census_says_that_it_counts_until_it_comes_or_is_left(app, sessi
 async def test_what_a_collection_freed_is_told(app, session):
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("G")
-        session.record_event(Kind.COLLECT, who="keyboard", objects=1234, freed=2 * MIB)
+        session.record_event(GarbageCollected("keyboard", 1234, 2 * MIB))
         app.dashboard.tick()
         assert "gc.collect() by keyboard: 1,234 objects, 2.0 MiB freed" in status(app)
 
@@ -235,7 +244,7 @@ async def test_without_colour_the_parts_differ_by_their_shade_and_idle_is_as_bri
 ):
     monkeypatch.setenv("NO_COLOR", "1")
     app = MlxtopApp(session)
-    session.record_event(Kind.PHASE, phase="idle")
+    session.record_event(PhaseChanged("idle"))
     async with app.run_test(size=SIZE):
         app.dashboard.tick()
         where, header = app.screen.query_one(Breakdown), app.screen.query_one(Header)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import ClearCache, SetLimit
+from mlxtop.core.events import PhaseChanged
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.charts.axis import _room
 from mlxtop.tui.panel import Panel
@@ -22,7 +23,7 @@ async def shown(app: MlxtopApp, pilot) -> str:
 
 @pytest.mark.parametrize(("phase", "word"), [("decode", "stop"), ("idle", "start"), ("failed", "retry")])
 async def test_s_says_what_it_does(app, session, phase, word):
-    session.record_event(Kind.PHASE, phase=phase)
+    session.record_event(PhaseChanged(phase))
     async with app.run_test(size=(80, 24)) as pilot:
         assert f"s {word} " in await shown(app, pilot)
 
@@ -60,11 +61,11 @@ async def test_a_click_presses_the_key(app, session):
         await pilot.click(Keys, offset=(at, 0))
         await pilot.click(Keys, offset=(at + 6, 0))
         await pilot.pause()
-        assert session.asked == [("clear", "keyboard")] * 2
+        assert session.asked == [ClearCache("keyboard")] * 2
         at = row(app).index("] +")
         await pilot.click(Keys, offset=(at, 0))
         await pilot.pause()
-        assert session.asked[-1][:2] == ("limit", "cache")
+        assert isinstance(session.asked[-1], SetLimit)
 
 
 async def test_a_recording_has_keys_for_what_it_can(app, session):

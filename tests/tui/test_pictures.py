@@ -6,8 +6,17 @@ After a change that is meant: `pytest tests/tui --snapshot-update`, then open th
 import pytest
 from textual.widgets import Input
 
-from mlxtop.core.budget import LEVELS, Budget, BudgetUsage, to_event
-from mlxtop.core.events import Kind
+from mlxtop.core.budget import LEVELS, Budget, BudgetUsage
+from mlxtop.core.commands import (
+    AddMark,
+    ClearCache,
+    Collect,
+    ResetPeak,
+    SetLimit,
+    SubmitPrompt,
+    TakeCensus,
+)
+from mlxtop.core.events import BudgetChanged, ErrorRaised, FactsRead, LimitChanged, PhaseChanged, SystemRead
 from mlxtop.core.machine import System
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens.dialogs import Choice
@@ -45,10 +54,8 @@ def test_a_limit_that_waits(snap_compare, app, size):
 
 
 def test_a_limit_that_changed(snap_compare, app, session):
-    session.record_event(Kind.LIMIT, time=14.0, knob="cache", old=20 * 2**20, new=2 * 2**20, who="keyboard")
-    session.record_event(
-        Kind.LIMIT, time=20.0, knob="memory", old=2**34, new=2**33, who="site-packages/train.py:88"
-    )
+    session.record_event(LimitChanged("cache", 20 * 2**20, 2 * 2**20, "keyboard"), time=14.0)
+    session.record_event(LimitChanged("memory", 2**34, 2**33, "site-packages/train.py:88"), time=20.0)
     assert snap_compare(app, terminal_size=MEDIUM, run_before=painted)
 
 
@@ -79,8 +86,8 @@ def test_paused_panned_and_zoomed_out(snap_compare, app):
 
 def test_a_failed_load(snap_compare, app, session):
     message = "Could not load ./model: FileNotFoundError: No safetensors found."
-    session.record_event(Kind.ERROR, message=message, phase="load")
-    session.record_event(Kind.PHASE, phase="failed")
+    session.record_event(ErrorRaised(message, "load"))
+    session.record_event(PhaseChanged("failed"))
     assert snap_compare(app, terminal_size=MEDIUM, run_before=painted)
 
 
@@ -94,18 +101,16 @@ def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
     session.transcript.write(
         "reply", "\n[red]x[/] \x1b[2J\x1b]0;t\x07 \x00 漢字漢字 e\u0301 👩‍👩‍👧 \u202egnp\n"
     )
-    session.mark("[b]\x1b[31mmark", "keyboard")
+    session.submit(AddMark("[b]\x1b[31mmark", "keyboard"))
     assert snap_compare(app, terminal_size=SMALL, run_before=painted)
 
 
 def test_a_watched_program(snap_compare, session):
     session.steps_are = "evals"
     session.agent_cost = 0.0014
-    session.capabilities = frozenset(("say", "census", "collect", "limits"))
+    session.capabilities = frozenset((SubmitPrompt, TakeCensus, Collect, SetLimit, ClearCache, ResetPeak))
     session.title = "mlx_lm.server --model ./my-model --port 8080"
-    session.record_event(
-        Kind.LIMIT, time=14.0, knob="cache", old=2**25, new=2**21, who="my-server/main.py:88"
-    )
+    session.record_event(LimitChanged("cache", 2**25, 2**21, "my-server/main.py:88"), time=14.0)
     assert snap_compare(MlxtopApp(session), terminal_size=LARGE, run_before=painted)
 
 
@@ -125,10 +130,10 @@ def spend(session: RecordedSession, level: int, reach: float | None) -> None:
     """Gives the session a budget of which its footprint is a little over `level` percent."""
     used = session.history.latest.footprint
     budget = Budget(used * 100 // (level + 1), "flag")
-    session.record_event(Kind.BUDGET, time=4.0, **to_event(budget))
+    session.record_event(BudgetChanged(budget), time=4.0)
     for n, was in zip(LEVELS, (0, *LEVELS), strict=False):
         if n <= level:
-            session.record_event(Kind.BUDGET, time=4.0 + n / 5, **to_event(budget, n, was, used))
+            session.record_event(BudgetChanged(budget, n, was, used), time=4.0 + n / 5)
     session.state.budget_usage = BudgetUsage(used, reach)
 
 
@@ -154,8 +159,8 @@ MAC = System(
 
 def on_a_mac(session: RecordedSession, pressure: str, **more: object) -> None:
     """Gives the session a Mac whose GPU's working set is 64 MiB."""
-    session.record_event(Kind.FACTS, **{**session.state.facts, "backend": "Metal", "working_set": 64 * 2**20})
-    session.record_event(Kind.SYSTEM, **MAC._replace(pressure=pressure, **more).told())
+    session.record_event(FactsRead({**session.state.facts, "backend": "Metal", "working_set": 64 * 2**20}))
+    session.record_event(SystemRead(MAC._replace(pressure=pressure, **more)))
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")

@@ -15,23 +15,22 @@ import time
 from typing import Any
 
 from mlxtop import __version__, api
-from mlxtop.agent.command_queue import CommandQueue
+from mlxtop.agent.command_queue import CommandQueue, FindLimits, QueuedCommand
 from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.eval_hook import EvalHook
 from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
-from mlxtop.core.events import Kind
-from mlxtop.core.limits import LIMIT_NAMES, LimitName
+from mlxtop.core.commands import AddMark, SetInterval, SetLimit
+from mlxtop.core.events import MarkAdded, PhaseChanged
 from mlxtop.core.parsing import whole
-from mlxtop.ipc import environment, protocol, sockets
+from mlxtop.core.units import DEFAULT
+from mlxtop.ipc import commands, environment, protocol, sockets
 from mlxtop.mlx import allocator, device
 from mlxtop.system import footprint
 
-INTERVAL, SHORTEST = 0.1, 0.01
+INTERVAL = 0.1
 LEAVE_WITHIN = 0.5
-NAME_MOST = 80
-"""Letters of a mark, a phase or a viewer's name."""
 PHASES_MOST = 1000
 
 _agent: "Agent | None" = None
@@ -53,7 +52,7 @@ class Agent:
         self.interval = INTERVAL
         self.event_log = EventLog(lambda: self._server.wake())
         self.controller = ProgramController(self.event_log, late)
-        self.command_queue = CommandQueue(self.event_log, self._safe_point)
+        self.command_queue = CommandQueue(self.event_log, self._safe_point, self._execute)
         self._eval_hook = EvalHook(self.command_queue, self._safe_point)
         self._read = allocator.reader()
         self._late = late
@@ -75,7 +74,7 @@ class Agent:
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
         self._server = Server(self)
-        self.event_log.emit(Kind.PHASE, phase=self.phases[0])
+        self.event_log.emit(PhaseChanged(self.phases[0]))
 
     def start(self) -> None:
         """Wraps MLX's functions and starts the thread. Raises `OSError` where a socket has no place."""
@@ -87,7 +86,7 @@ class Agent:
         self._eval_hook.install()
         api.listen(self._on_api_call)
         if self._late:
-            self.command_queue.submit(self.controller.find_limits)
+            self.command_queue.submit(FindLimits())
         else:
             self.controller.start_with(os.environ.get(environment.LIMITS, ""))
         self._server.start()
@@ -114,14 +113,14 @@ class Agent:
             self._set_phase(name)
 
     def _set_phase(self, name: str) -> None:
-        name = str(name)[:NAME_MOST]
+        name = str(name)[: commands.NAME]
         with self._naming:
             if name not in self.phases:
                 if len(self.phases) >= PHASES_MOST:
                     return
                 self.phases.append(name)
             self._phase = self.phases.index(name)
-        self.event_log.emit(Kind.PHASE, phase=name)
+        self.event_log.emit(PhaseChanged(name))
 
     def _after_fork(self) -> None:
         """The child of a fork has no agent until it uses MLX itself: most never do."""
@@ -198,44 +197,28 @@ class Agent:
         }
 
     def handle_command(self, message: dict[str, Any]) -> None:
-        """What a viewer asks for. Raises `ValueError`, `KeyError` or `TypeError` for what makes no sense."""
-        who = str(message.get("who", "viewer"))[:NAME_MOST]
-        match message["type"]:
-            case "limit":
-                self._submit_limit(message["knob"], message["bytes"], who)
-            case "clear":
-                self.command_queue.submit(lambda: self.controller.clear_cache(who))
-            case "reset":
-                self.command_queue.submit(lambda: self.controller.reset_peak(who))
-            case "collect":
-                self.command_queue.submit(lambda: self.controller.collect(who))
-            case "census":
-                self.command_queue.submit(self.controller.census, after=True)
-            case "mark":
-                self._mark(message["name"], who, self._read())
-            case "interval":
-                self.interval = min(60.0, max(SHORTEST, float(message["seconds"])))
+        """What a viewer asks for. Raises `ValueError` for what makes no sense."""
+        command, id_ = commands.parse(message)
+        match command:
+            case AddMark(name, source):
+                self._mark(name, source, self._read(), id_)
+            case SetInterval(seconds):
+                self.interval = seconds
+            case SetLimit(name, size) if size == DEFAULT and self.controller.default(name) is None:
+                # Nobody knows what to set.
+                return
             case _:
-                raise ValueError("no such command")
+                self.command_queue.submit(command, id_)
 
-    def _submit_limit(self, knob: LimitName, size: int | None, who: str) -> None:
-        if knob not in LIMIT_NAMES or not (size is None or (isinstance(size, int) and 0 <= size < 2**63)):
-            raise ValueError("no such limit")
-        value = self.controller.default(knob) if size is None else size
-        if value is not None:
-            self.command_queue.submit(lambda: self.controller.set_limit(knob, value, who))
+    def _execute(self, command: QueuedCommand, id_: int | None) -> None:
+        if isinstance(command, FindLimits):
+            self.controller.find_limits()
+        else:
+            self.controller.execute(command, id_)
 
-    def _mark(self, name: str, who: str, read: tuple[int, int, int]) -> None:
-        active, cache, peak = read
-        self.event_log.emit(
-            Kind.MARK,
-            name=str(name)[:NAME_MOST],
-            who=who,
-            active=active,
-            cache=cache,
-            peak=peak,
-            tokens=self._eval_hook.count,
-        )
+    def _mark(self, name: str, source: str, read: tuple[int, int, int], id_: int | None = None) -> None:
+        mark = MarkAdded(str(name)[: commands.NAME], source, *read, tokens=self._eval_hook.count)
+        self.event_log.emit(mark, id_)
 
 
 def _argv() -> list[str]:

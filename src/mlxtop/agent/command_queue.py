@@ -9,10 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlxtop.agent.event_log import EventLog
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import Command, TakeCensus
+from mlxtop.core.events import ErrorRaised
 from mlxtop.mlx import backend
 
 SAFE_WITHIN = 0.25
@@ -25,19 +26,31 @@ MOST = 100
 """Commands that may wait for a safe point."""
 
 
-class CommandQueue:
-    """What was asked for and not done yet. `safe_point` is called where the main thread had to be stopped."""
+class FindLimits(NamedTuple):
+    """Reads the limits of a program that ran before the agent came."""
 
-    def __init__(self, news: EventLog, safe_point: Callable[[bool], None]) -> None:
-        self._news = news
+
+QueuedCommand = Command | FindLimits
+Execute = Callable[[QueuedCommand, int | None], None]
+
+
+class CommandQueue:
+    """What was asked for and not done yet; `execute(command, id)` does it.
+
+    `safe_point` is called where the main thread had to be stopped.
+    """
+
+    def __init__(self, event_log: EventLog, safe_point: Callable[[bool], None], execute: Execute) -> None:
+        self._event_log = event_log
         self._safe_point = safe_point
+        self._execute = execute
         self._settle = backend.load().synchronize
         self._pending: Any = None
         self.begin()
 
     def begin(self) -> None:
         """Forgets what was asked for: a fork's child obeys nobody yet."""
-        self._todo: deque[tuple[float, Callable[[], None], bool]] = deque()
+        self._todo: deque[tuple[float, QueuedCommand, int | None]] = deque()
         self.due = False
         """Whether a safe point has something to do: the one thing a program's step asks for."""
         self.inside = False
@@ -50,15 +63,15 @@ class CommandQueue:
         """Whether a command has not run yet."""
         return bool(self._todo)
 
-    def submit(self, act: Callable[[], None], after: bool = False) -> None:
-        """Has `act` done at the next safe point, or the next one `after` an `eval`: there most of what the
-        program holds is computed. Raises `ValueError` when too many wait already."""
+    def submit(self, command: QueuedCommand, id_: int | None = None) -> None:
+        """Has a command carried out at the next safe point; a census at the next one after an `eval`, where
+        most of what the program holds is computed. Raises `ValueError` when too many wait already."""
         if len(self._todo) >= MOST:
             raise ValueError("too many commands")
         now = time.monotonic()
         if not self._todo:
             self._cpu_then = now, sum(os.times()[:2])
-        self._todo.append((now, act, after))
+        self._todo.append((now, command, id_))
         self.due = True
 
     def drain(self, before: bool) -> None:
@@ -104,15 +117,15 @@ class CommandQueue:
         self.due = False
         later = []
         while self._todo:
-            command = self._todo.popleft()
-            _, act, after = command
-            if before and after:
-                later.append(command)
+            queued = self._todo.popleft()
+            _, command, id_ = queued
+            if before and isinstance(command, TakeCensus):
+                later.append(queued)
                 continue
             try:
-                act()
+                self._execute(command, id_)
             except Exception as error:
-                self._news.emit(Kind.ERROR, message=f"{type(error).__name__}: {error}", phase="limit")
+                self._event_log.emit(ErrorRaised(f"{type(error).__name__}: {error}", "limit"), id_)
         if later:
             self._todo.extendleft(reversed(later))
             self.due = True

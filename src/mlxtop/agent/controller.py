@@ -1,10 +1,9 @@
 """Controls the allocator of a program that mlxtop did not write."""
 
 import sys
-from typing import Any
 
-from mlxtop.agent.event_log import EventLog
-from mlxtop.core.events import Kind
+from mlxtop.agent.event_log import EventLog, Repeatable
+from mlxtop.core.events import EventData, LimitChanged
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import Size
@@ -71,33 +70,35 @@ class ProgramController(AllocatorController):
                 source = "" if default is None else MLX_DEFAULT if value == default else "program"
                 self._record_found(name, value, source, default)
 
-    def set_limit(self, name: LimitName, size: Size, source: str) -> None:
+    def set_limit(self, name: LimitName, size: Size, source: str, request: int | None = None) -> None:
         """Sets a limit of a program that runs; reports a refusal, and the limit that holds.
 
         The wired limit must not change while MLX has work queued on any stream, which nobody can know here.
         """
         if name == "wired" and backend.no_wiring() is None:
-            self._refuse(name, int(size), WIRED_STAYS)
+            self._refuse(name, int(size), WIRED_STAYS, request)
         else:
-            super().set_limit(name, size, source)
+            super().set_limit(name, size, source, request)
 
-    def census(self) -> None:
+    def census(self, request: int | None = None) -> None:
         """Counts the live arrays, and keeps what the weights and the KV caches hold."""
-        parts = self._take_census().parts
+        parts = self._take_census(request).parts
         self.kept = parts.get("weights", 0), parts.get("kv", 0)
 
     # On the thread of whoever made the change
 
     def _on_call(self, what: Change | Call) -> None:
         try:
-            if isinstance(what, Change) and not self._late and self.default(what.knob) is None:
-                self._record_found(what.knob, what.old, MLX_DEFAULT, what.old)
+            if isinstance(what, Change) and not self._late and self.default(what.name) is None:
+                self._record_found(what.name, what.old, MLX_DEFAULT, what.old)
             super()._on_call(what)
         except Exception as error:
             self._event_log.fail(error)
 
-    def _report(self, kind: Kind, **data: Any) -> None:
-        if "asked" in data:
-            self._emit(kind, **data)
+    def _report(self, data: EventData, answers: int | None) -> None:
+        # A viewer of mlxtop 0.1 gives its commands no number.
+        commanded = answers is not None or (isinstance(data, LimitChanged) and data.asked is not None)
+        if not commanded and isinstance(data, Repeatable):
+            self._event_log.emit_often(data)
         else:
-            self._event_log.emit_often((kind, data.get("knob"), data["who"]), kind, **data)
+            self._emit(data, answers)

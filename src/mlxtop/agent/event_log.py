@@ -6,12 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from mlxtop.core.events import Kind
+from mlxtop.core.events import CacheCleared, ErrorRaised, Event, EventData, LimitChanged, PeakReset
 from mlxtop.ipc import protocol, sockets
 
 KEPT = 4_096
 OFTEN = 1.0
 """Seconds within which the same call from the same line is told once, with a count."""
+
+Repeatable = LimitChanged | CacheCleared | PeakReset
+"""What a program may do again and again."""
 
 
 class EventLog:
@@ -34,20 +37,21 @@ class EventLog:
         """Seconds since the agent came: the time of all it tells."""
         return time.monotonic() - self.origin
 
-    def emit(self, kind: Kind, **data: Any) -> None:
+    def emit(self, data: EventData, answers: int | None = None) -> None:
         """Something happened: viewers hear of it, those who come later too."""
-        message = protocol.line("event", time=round(self.now(), 6), kind=kind, data=data)
+        message = protocol.event_line(Event(self.now(), data, answers))
         with self._lock:
             self._events.append((self._count, message))
             self._count += 1
         self._wake()
 
-    def emit_often(self, key: tuple[Any, ...], kind: Kind, **data: Any) -> None:
+    def emit_often(self, data: Repeatable) -> None:
         """Tells of a call; the same call from the same line within `OFTEN` is told later, by a count."""
+        key = type(data), getattr(data, "name", None), data.source
         now, repeat = time.monotonic(), self._repeats.get(key)
         if repeat is None and len(self._repeats) < KEPT:
-            self._repeats[key] = _Repeat(now, kind)
-            self.emit(kind, **data, count=1)
+            self._repeats[key] = _Repeat(now)
+            self.emit(data)
         elif repeat is not None:
             repeat.add(data)
 
@@ -55,9 +59,9 @@ class EventLog:
         """What was counted meanwhile; what has not come again is new when it comes next."""
         for key, repeat in list(self._repeats.items()):
             if now - repeat.since >= OFTEN:
-                if repeat.count:
-                    self.emit(repeat.kind, **repeat.data, count=repeat.count)
-                    self._repeats[key] = _Repeat(now, repeat.kind)
+                if repeat.data is not None:
+                    self.emit(repeat.data)
+                    self._repeats[key] = _Repeat(now)
                 else:
                     del self._repeats[key]
 
@@ -65,7 +69,7 @@ class EventLog:
         """Something of ours went wrong. The program does not hear of it; viewers do."""
         try:
             text = f"mlxtop's agent failed: {type(error).__name__}: {error}"
-            self.emit(Kind.ERROR, message=text, phase="agent")
+            self.emit(ErrorRaised(text, "agent"))
             sockets.leave_message(text)
         except Exception:
             pass
@@ -84,25 +88,32 @@ class EventLog:
 
     def _gap(self, lost: int) -> bytes:
         text = f"{lost:,} events are missing here: the agent keeps the last {KEPT:,}."
-        data = {"message": text, "phase": "agent"}
-        return protocol.line("event", time=round(self.now(), 6), kind=Kind.ERROR, data=data)
+        return protocol.event_line(Event(self.now(), ErrorRaised(text, "agent")))
 
 
 class _Repeat:
-    """Calls that were not told one by one: how many, and the last of them."""
+    """Calls that were not told one by one: the last of them, which counts them."""
 
-    __slots__ = ("count", "data", "kind", "since")
+    __slots__ = ("data", "since")
 
-    def __init__(self, since: float, kind: Kind) -> None:
+    def __init__(self, since: float) -> None:
         self.since = since
-        self.kind = kind
-        self.count = 0
-        self.data: dict[str, Any] = {}
+        self.data: Repeatable | None = None
 
-    def add(self, data: dict[str, Any]) -> None:
-        if "freed" in self.data:
-            data["freed"] += self.data["freed"]
-        if "old" in self.data:
-            data["old"] = self.data["old"]
+    def add(self, data: Repeatable) -> None:
+        before = self.data
+        if before is not None:
+            data = _joined(before, data)
         self.data = data
-        self.count += 1
+
+
+def _joined(before: Repeatable, data: Repeatable) -> Repeatable:
+    """Two of a kind as one."""
+    match before, data:
+        case LimitChanged(), LimitChanged():
+            return data._replace(old=before.old, times=before.times + 1)
+        case CacheCleared(), CacheCleared():
+            return data._replace(freed=(before.freed or 0) + (data.freed or 0), times=before.times + 1)
+        case PeakReset(), PeakReset():
+            return data._replace(times=before.times + 1)
+    raise TypeError("two of a kind were expected")

@@ -6,12 +6,12 @@ from math import inf
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.window import WindowReader
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import CacheCleared, Event, LimitChanged, PhaseChanged
 from mlxtop.core.limits import cache_ceiling
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.sample_store import Samples
 from mlxtop.core.state import State
-from mlxtop.core.timeline import Timeline
+from mlxtop.core.timeline import D, Timeline
 
 PEOPLE = ("keyboard", "flag", "viewer")
 """Who a person is in a limit's event; a file and line is code."""
@@ -43,7 +43,7 @@ class DiagnosisContext:
         """Whether the footprint has in it what MLX holds."""
         return bool(self.state.facts.get("unified", True))
 
-    def events(self, kind: Kind, start: float = -inf) -> list[Event]:
+    def events(self, kind: type[D], start: float = -inf) -> list[Event[D]]:
         """The events of a kind from `start` to the moment that is looked at."""
         return self.timeline.between(kind, start, self.end + 1e-6)
 
@@ -67,8 +67,8 @@ def begin(case: DiagnosisContext) -> float:
 def _loaded(case: DiagnosisContext) -> float:
     """When the last load was over."""
     over = case.end
-    for event in reversed(case.events(Kind.PHASE, case.end - bar.LONGER[-1] * case.window)):
-        if event.data.get("phase") in LOADING:
+    for event in reversed(case.events(PhaseChanged, case.end - bar.LONGER[-1] * case.window)):
+        if event.data.phase in LOADING:
             return over
         over = event.time
     return case.first
@@ -89,11 +89,10 @@ def _weighed(case: DiagnosisContext) -> float:
 
 def cache_begin(case: DiagnosisContext, start: float) -> float:
     """From when on the cache counts: people change limits and clear it, and it starts anew."""
-    for kind in (Kind.LIMIT, Kind.CLEAR):
-        for event in reversed(case.events(kind, start)):
-            d = event.data
-            turned = kind is Kind.CLEAR or (d.get("knob") == "cache" and d.get("old") != d.get("new"))
-            if turned and d.get("who") in OURS:
-                start = max(start, event.time)
-                break
-    return start
+    changed = [
+        event.time
+        for event in case.events(LimitChanged, start)
+        if event.data.name == "cache" and event.data.old != event.data.new and event.source in OURS
+    ]
+    cleared = [event.time for event in case.events(CacheCleared, start) if event.source in OURS]
+    return max([start, *changed[-1:], *cleared[-1:]])

@@ -11,11 +11,11 @@ from math import ceil, inf, nextafter
 from typing import Final, NamedTuple, Protocol
 
 from mlxtop.analysis.work import Against, Highs, Use, Work, against, used
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, GenerationFinished, LimitChanged
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.sample_store import Samples
-from mlxtop.core.timeline import Timeline
+from mlxtop.core.timeline import D, Timeline
 
 MOST_LIMITS: Final = 32
 MOST_WORK: Final = 128
@@ -69,7 +69,7 @@ class Comparison:
     def _begin(self) -> None:
         self._now = self._until = -inf
         self._late = self._told_late()
-        self._seen = {Kind.LIMIT: -inf, Kind.GENERATION: -inf}
+        self._seen: dict[type[object], float] = {LimitChanged: -inf, GenerationFinished: -inf}
         self._lengths: list[int] = []
         self._tallies: dict[int, _Tally] = {}
         self._visits: deque[_Visit] = deque(maxlen=MOST_VISITS)
@@ -79,7 +79,7 @@ class Comparison:
         self._against: dict[int, Against] = {}
 
     def _told_late(self) -> int:
-        return sum(self._run.timeline.late[kind] for kind in (Kind.LIMIT, Kind.GENERATION))
+        return sum(self._run.timeline.late[kind] for kind in (LimitChanged, GenerationFinished))
 
     def update(self, now: float) -> list[Use]:
         """The limits used up to `now`, in the order in which they were first used; in front the one under
@@ -90,12 +90,12 @@ class Comparison:
         # Of what no sample tells yet nothing can be read: after an attach they come in for a while.
         self._now, self._until = now, max(self._until, min(now, latest.time if latest else -inf))
         # Generations first: whatever ended one of them, its limits are then on the timeline too.
-        generations = self._news(Kind.GENERATION)
-        for event in self._news(Kind.LIMIT):
-            if event.data["knob"] == "cache":
-                self._change(event.time, event.data["new"])
-        for event in generations:
-            self._finish(event)
+        generations = self._news(GenerationFinished)
+        for event in self._news(LimitChanged):
+            if event.data.name == "cache" and event.data.new is not None:
+                self._change(event.time, event.data.new)
+        for done in generations:
+            self._finish(done)
         if self._visits:
             self._read_on(self._visits[-1], self._until)
         for _ in range(min(MOST_READ, len(self._waiting))):
@@ -103,7 +103,7 @@ class Comparison:
         self._trim()
         return self._uses()
 
-    def _news(self, kind: Kind) -> list[Event]:
+    def _news(self, kind: type[D]) -> list[Event[D]]:
         found = self._run.timeline.between(kind, nextafter(self._seen[kind], inf), self._until + 1e-6)
         if found:
             self._seen[kind] = found[-1].time
@@ -137,16 +137,16 @@ class Comparison:
 
     # Work
 
-    def _finish(self, event: Event) -> None:
+    def _finish(self, event: Event[GenerationFinished]) -> None:
         """A generation came to its end."""
-        d = event.data
-        if d["tokens"] < LEAST_TOKENS or d["tps"] <= 0 or not self._whole:
+        done = event.data
+        if done.tokens < LEAST_TOKENS or done.tps <= 0 or not self._whole:
             return
-        begin = event.time - d["ttft"] - (d["tokens"] - 1) / d["tps"]
+        begin = event.time - done.ttft - (done.tokens - 1) / done.tps
         for visit in reversed(self._visits):
             if visit.start <= begin and event.time <= visit.end:
-                length = d["prompt_tokens"] + d.get("context", 0)
-                self._waiting.append(_Waiting(visit.tally, begin, event.time, length, d["tps"]))
+                length = done.prompt_tokens + done.context
+                self._waiting.append(_Waiting(visit.tally, begin, event.time, length, done.tps))
                 return
 
     def _read_on(self, visit: "_Visit", until: float) -> None:

@@ -134,21 +134,21 @@ def _beyond(w: _Words) -> str:
 def _spikes(w: _Words) -> str:
     phase = f" in {w.words['phase']}" if "phase" in w.words else ""
     times = f"{w.numbers['times']:.1f} times the usual {w.size('typical')}"
-    knob = f"; {w.words['knob']} bends it" if "knob" in w.words else ""
-    return f"spikes: the peak of {w.size('peak')}{phase} is {times}{knob}"
+    lowers = f"; {w.words['parameter']} lowers it" if "parameter" in w.words else ""
+    return f"spikes: the peak of {w.size('peak')}{phase} is {times}{lowers}"
 
 
 def _thrash(w: _Words) -> str:
     speed = f"{w.numbers['before']:.1f} → {w.numbers['after']:.1f} {w.words['steps']}/s"
-    knob = w.words.get("knob", "cache")
-    limit = f"{knob} limit {w.size('old')} → {w.size('new')}"
-    key = "]" if knob == "cache" else "l"
+    name = w.words.get("limit", "cache")
+    limit = f"{name} limit {w.size('old')} → {w.size('new')}"
+    key = "]" if name == "cache" else "l"
     return f"{limit} costs speed: {speed}, and the cache is full; {key} raises it"
 
 
 def _overridden(w: _Words) -> str:
-    knob = w.words["knob"]
-    return f"{w.words['who']} set the {knob} limit to {w.size('new')}; you had set {w.size('yours')}"
+    name = w.words["limit"]
+    return f"{w.words['source']} set the {name} limit to {w.size('new')}; you had set {w.size('yours')}"
 
 
 def _steady(w: _Words) -> str:

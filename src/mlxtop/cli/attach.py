@@ -12,7 +12,8 @@ from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
 from mlxtop.cli.options import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import RecordEvent
+from mlxtop.core.events import ErrorRaised
 from mlxtop.core.units import format_size
 
 if TYPE_CHECKING:
@@ -71,11 +72,8 @@ def terminate(session: "Session") -> None:
         with suppress(OSError):
             os.kill(session.process, signal.SIGTERM)
     else:
-        session.record_event(
-            Kind.ERROR,
-            message="The program is not known to run on this machine and cannot be stopped from here.",
-            phase="budget",
-        )
+        why = "The program is not known to run on this machine and cannot be stopped from here."
+        session.submit(RecordEvent(ErrorRaised(why, "budget")))
 
 
 def question(sessions: "Sequence[RemoteSession]") -> "tuple[str, Sequence[Choice]] | None":

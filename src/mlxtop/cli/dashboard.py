@@ -6,8 +6,10 @@ from typing import NoReturn
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
+from mlxtop.core.commands import StopWorkload
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
+from mlxtop.sessions.session import Session
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.terminal import check, terminal
 
@@ -23,7 +25,11 @@ def run_dashboard(run: RunOptions) -> NoReturn:
     session = LocalSession(run.options, run.interval)
     if recording is not None:
         record_local(recording, session)
-    guard = BudgetMonitor(lambda: (session,), run.ceiling.ask, run.ceiling.actions, lambda _: session.stop())
+
+    def stop(_: Session) -> None:
+        session.submit(StopWorkload())
+
+    guard = BudgetMonitor(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
 
     def opened() -> None:
         session.open()

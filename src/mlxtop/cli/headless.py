@@ -17,14 +17,16 @@ from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.summary import describe, summarize
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.commands import StopWorkload
+from mlxtop.core.event_json import to_json
+from mlxtop.core.events import KINDS, ErrorRaised, Event, WorkloadDone
 from mlxtop.core.files import OutputError
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import block
 from mlxtop.core.units import format_size
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
-from mlxtop.sessions.session import Session
+from mlxtop.sessions.session import Listener, Session
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 CLOSE_WITHIN = 0.8
@@ -47,7 +49,8 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
     """Runs to the end of the workload, Ctrl-C, SIGTERM or a closed pipe, and ends the process."""
     lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
     recording = recorder(run.record, run.record_text)
-    session = LocalSession(run.options, run.interval, sink=lines.put)
+    session = LocalSession(run.options, run.interval)
+    session.subscribe(_put(lines))
     if recording is not None:
         record_local(recording, session)
 
@@ -61,7 +64,7 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
     def stop(session: Session) -> None:
         why = f"stopped at the budget of {format_size(session.state.budget and session.state.budget.bytes)}"
         tell(why)
-        session.stop()
+        session.submit(StopWorkload())
         lines.put(_Ended(1, why))
 
     guard = BudgetMonitor(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
@@ -75,8 +78,8 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
             if isinstance(item, _Ended):
                 code, ended = item.code, item.cause
                 break
-            if isinstance(item, Event) and item.kind is Kind.ERROR:
-                tell(f"{item.data['message']}")
+            if isinstance(item, Event) and isinstance(item.data, ErrorRaised):
+                tell(item.data.message)
                 code, ended = session.failure.exit_code if session.failure else 1, "failed"
             if as_json:
                 _print_json(_line(item, session))
@@ -105,6 +108,16 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
     hard_exit(code)
 
 
+def _put(lines: "queue.SimpleQueue[Line]") -> Listener:
+    """What is told goes into `lines`; events that only say how things stand now are told as progress only."""
+
+    def put(item: Event | Sample) -> None:
+        if not isinstance(item, Event) or type(item.data) in KINDS:
+            lines.put(item)
+
+    return put
+
+
 def _next(lines: "queue.SimpleQueue[Line]", session: LocalSession) -> "Line":
     """What happens next; where whoever should say so is dead, that."""
     while True:
@@ -113,13 +126,13 @@ def _next(lines: "queue.SimpleQueue[Line]", session: LocalSession) -> "Line":
             if not isinstance(item, Sample) or session.failure is None:
                 return item
         if session.failure is not None and lines.empty():
-            return Event(session.now(), Kind.ERROR, {"message": str(session.failure), "phase": "engine"})
+            return Event(session.now(), ErrorRaised(str(session.failure), "engine"))
 
 
 def _is_last(event: Event) -> bool:
     """Whether the run is over: done, or failed. A limit that MLX refuses ends nothing, nor does a budget."""
-    return event.kind is Kind.DONE or (
-        event.kind is Kind.ERROR and event.data["phase"] not in ("limit", "budget")
+    return isinstance(event.data, WorkloadDone) or (
+        isinstance(event.data, ErrorRaised) and event.data.phase not in ("limit", "budget")
     )
 
 
@@ -143,7 +156,7 @@ def _session_line(session: LocalSession, run: RunOptions) -> dict[str, Any]:
 def _line(item: Event | Sample, session: LocalSession) -> dict[str, Any]:
     """One sample or event as the stream tells it; a number nobody knows is null."""
     if isinstance(item, Event):
-        return {"type": "event", "time": round(item.time, 6), "kind": item.kind.value, **item.data}
+        return {"type": "event", "time": round(item.time, 6), "kind": item.kind, **to_json(item.data)}
     sample = {name: None if value == UNKNOWN else value for name, value in item._asdict().items()}
     sample["time"] = round(item.time, 6)
     sample["phase"] = session.phases[item.phase]

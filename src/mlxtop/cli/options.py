@@ -9,6 +9,7 @@ import click
 from mlxtop.cli import values as kinds
 from mlxtop.cli.record import record_member
 from mlxtop.core.budget import Action, BudgetSpec, resolve
+from mlxtop.core.commands import SetInterval, SetLimit
 from mlxtop.core.errors import UsageError
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.units import Size
@@ -178,8 +179,8 @@ def on_join(values: dict[str, Any], recording: "Recorder | None" = None) -> "Cal
         if recording is not None:
             record_member(recording, session)
         if session.interval != values["interval"]:
-            session.set_interval(values["interval"])
+            session.submit(SetInterval(values["interval"]))
         for name, size in limits.items():
-            session.set_limit(name, size, "flag")
+            session.submit(SetLimit(name, size, "flag"))
 
     return joined

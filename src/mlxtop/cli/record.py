@@ -26,13 +26,13 @@ def recorder(file: Path | None, text: bool) -> "Recorder | None":
 
 def record_local(recorder: "Recorder", session: "LocalSession") -> None:
     """Records a model that runs in this process."""
-    session.sinks.append(recorder.add(session, sys.argv, started=session.started))
+    session.subscribe(recorder.add(session, sys.argv, started=session.started))
 
 
 def record_member(recorder: "Recorder", session: "RemoteSession") -> None:
     """Records one of the programs under watch."""
     about = {"pid": session.pid if session.pid > 0 else None, "rank": session.rank, "label": session.label}
-    session.sink = recorder.add(session, session.command, started=session.started, **about)
+    session.subscribe(recorder.add(session, session.command, started=session.started, **about))
 
 
 def end_recording(recorder: "Recorder | None", cause: str) -> None:

@@ -4,8 +4,8 @@ import statistics
 from math import inf
 from typing import Any
 
-from mlxtop.core.events import Kind
-from mlxtop.core.machine import course, from_told
+from mlxtop.core.events import GenerationFinished, SystemRead
+from mlxtop.core.machine import course
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.units import format_size, format_span
 from mlxtop.sessions.session import Session
@@ -17,14 +17,14 @@ BEGINS = ("loaded", "start")
 def summarize(session: Session) -> dict[str, Any]:
     """What the run came to. Sizes in bytes, spans in seconds; `None` where nothing was measured."""
     latest, marks = session.history.latest, session.state.marks
-    generations = [event.data for event in session.timeline.between(Kind.GENERATION, 0, inf)]
+    generations = [event.data for event in session.timeline.between(GenerationFinished, 0, inf)]
     end = latest and Snapshot(latest.active, latest.cache, latest.peak, latest.time)
     # The program may have set marks of its own meanwhile.
     start = next((mark.snapshot for mark in reversed(marks) if mark.name in BEGINS), end)
     limits = session.state.limits
-    ttft = [g["ttft"] for g in generations]
+    ttft = [g.ttft for g in generations]
     return {
-        "limits": {name: {"bytes": limit.value, "who": limit.source} for name, limit in limits.items()},
+        "limits": {name: {"bytes": limit.value, "source": limit.source} for name, limit in limits.items()},
         "start": _fields(start),
         "end": _fields(end),
         "growth": _fields(start.delta(end)) if start and end else None,
@@ -43,7 +43,7 @@ def summarize(session: Session) -> dict[str, Any]:
 
 def _machine(session: Session) -> dict[str, Any] | None:
     """The worst of the machine's numbers over the run, and all of them at its start and its end."""
-    readings = [from_told(event.data) for event in session.timeline.between(Kind.SYSTEM, 0, inf)]
+    readings = [event.data.system for event in session.timeline.between(SystemRead, 0, inf)]
     now = session.state.system
     found = course(readings if now is None else [*readings, now])
     if found is None:
@@ -61,7 +61,7 @@ def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
 def describe(summary: dict[str, Any]) -> str:
     """The summary in the form of mlx-swift's guide, and the speed."""
     limits = [
-        f"{name.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['who']}".rstrip()
+        f"{name.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['source']}".rstrip()
         for name, limit in summary["limits"].items()
     ]
     parts = ["\n".join(["=======", *limits])]

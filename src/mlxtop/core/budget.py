@@ -137,19 +137,11 @@ def parse_action(text: str) -> Action:
     )
 
 
-# How it is told, as the data of a `Kind.BUDGET` event
-
-
-def to_event(budget: Budget | None, level: int = 0, was: int = 0, used: int | None = None) -> dict[str, Any]:
-    """That a budget was set or taken away, or that its alarm went from the level it `was` at to another."""
-    bytes_, source, against = budget or (None, "", "footprint")
-    return {
-        "budget": bytes_, "source": source, "against": against, "level": level, "was": was, "used": used,
-    }  # fmt: skip
-
-
-def from_event(data: Mapping[str, Any]) -> Budget | None:
-    """The budget that such an event tells of."""
-    if data["budget"] is None:
+def from_json(data: Mapping[str, object]) -> Budget | None:
+    """The budget that the data of a `budget` event tell of. Raises `ValueError` for what is none."""
+    bytes_, source, against = data.get("budget"), data.get("source", ""), data.get("against", "footprint")
+    if bytes_ is None:
         return None
-    return Budget(int(data["budget"]), str(data["source"]), data["against"])
+    if type(bytes_) is not int or not isinstance(source, str) or against not in get_args(Against):
+        raise ValueError("a budget has bytes, a source, and what it is compared with")
+    return Budget(bytes_, source, cast(Against, against))

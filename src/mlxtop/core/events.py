@@ -1,86 +1,305 @@
-"""Things that happen at a time. Numbers that flow all the time are samples (`core/history.py`)."""
+"""Things that happen at a time. Numbers that flow all the time are samples (`core/sample.py`).
+
+Each kind of event has its own data. Sizes are bytes, spans are seconds, and `None` is what nobody knows.
+`source` is who did it: `keyboard`, `flag`, `budget`, `program`, or a file and line. Named tuples, not
+dataclasses, for the reason that `core/commands.py` gives.
+"""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, get_args
 
+from mlxtop.core.limits import LimitName
 from mlxtop.core.units import Units, format_size, format_span
 
-
-class Kind(StrEnum):
-    """What an event is about; beside each, what its `data` holds (sizes in bytes, spans in seconds)."""
-
-    FACTS = "facts"  # device, backend, versions, ceilings: see `mlx/device.py`
-    PHASE = "phase"  # phase; tokens (of the prompt) with prefill
-    PROGRESS = "progress"  # phase, done, total
-    LIMIT = "limit"  # knob, old, new, who; asked when it answers a command
-    CLEAR = "clear"  # who, freed; count when it stands for several
-    RESET = "reset"  # who, peak (before the reset)
-    COLLECT = "collect"  # who, objects, freed: Python's garbage collector ran
-    CENSUS = "census"  # see `core/census.py`
-    MARK = "mark"  # name, who, active, cache, peak, tokens
-    GENERATION = "generation"  # tokens, prompt_tokens, context (before it), ttft, tps, prompt_tps, reason
-    BUDGET = "budget"  # budget, source, against; level, was, used of an alarm: see `core/budget.py`
-    SYSTEM = "system"  # what the machine said of its memory: the known fields of `core/machine.py`
-    ERROR = "error"  # message; phase it happened in
-    LATE = "late"  # ticks skipped
-    DONE = "done"  # the workload has nothing left to do
-    END = "end"  # cause: why nothing was recorded from here on; in recordings only
+if TYPE_CHECKING:
+    # A watched program has no use for them.
+    from mlxtop.core.budget import Budget, BudgetUsage
+    from mlxtop.core.census import Census
+    from mlxtop.core.machine import System
 
 
-class Event(NamedTuple):
+class FactsRead(NamedTuple):
+    """Device, backend, ceilings and versions are known: see `mlx/device.py`."""
+
+    facts: Mapping[str, Any]
+
+
+class PhaseChanged(NamedTuple):
+    """The program does something else now."""
+
+    phase: str
+    tokens: int | None = None
+    """Of the prompt, when it is prefilled."""
+
+
+class ProgressMade(NamedTuple):
+    """How far a phase has come: bytes while loading, tokens while prefilling and decoding."""
+
+    phase: str
+    done: int
+    total: int
+
+
+class LimitChanged(NamedTuple):
+    """A limit was set, or found as it is."""
+
+    name: LimitName
+    old: int | None
+    new: int | None
+    source: str
+    asked: int | None = None
+    """What the command asked for that this answers: MLX may have refused it."""
+    default: int | None = None
+    """What MLX starts with, where it is known when the limit is found."""
+    found: bool = False
+    """It was like this when the agent came."""
+    times: int = 1
+    """How many changes this stands for."""
+
+    @property
+    def rose(self) -> bool:
+        """Whether the limit is higher now."""
+        return (self.new or 0) > (self.old or 0)
+
+
+class CacheCleared(NamedTuple):
+    """The cache was given back."""
+
+    source: str
+    freed: int | None = None
+    times: int = 1
+
+
+class PeakReset(NamedTuple):
+    """The peak starts again; before it was `peak`."""
+
+    source: str
+    peak: int
+    times: int = 1
+
+
+class GarbageCollected(NamedTuple):
+    """Python's garbage collector ran."""
+
+    source: str
+    objects: int
+    freed: int | None
+
+
+class CensusTaken(NamedTuple):
+    """The live arrays were counted."""
+
+    census: "Census"
+
+
+class MarkAdded(NamedTuple):
+    """A moment to measure from."""
+
+    name: str
+    source: str
+    active: int
+    cache: int
+    peak: int
+    tokens: int
+
+
+class GenerationFinished(NamedTuple):
+    """A generation is over. Rates are tokens a second."""
+
+    tokens: int
+    prompt_tokens: int
+    ttft: float
+    """Time to the first token."""
+    tps: float
+    prompt_tps: float
+    reason: str
+    """Why it ended: `length`, `stop`, `stopped`."""
+    context: int = 0
+    """Tokens in the KV cache before it."""
+
+
+class BudgetChanged(NamedTuple):
+    """A budget was set or taken away, or its alarm went from one level to another."""
+
+    budget: "Budget | None"
+    level: int = 0
+    """Percent of the budget whose alarm holds now: one of `core.budget.LEVELS`, or 0."""
+    was: int = 0
+    used: int | None = None
+
+
+class SystemRead(NamedTuple):
+    """What the machine said of its memory."""
+
+    system: "System"
+
+
+class ErrorRaised(NamedTuple):
+    """Something went wrong; `phase` is what was being done."""
+
+    message: str
+    phase: str = ""
+
+
+class TicksMissed(NamedTuple):
+    """The sampler came too late."""
+
+    ticks: int
+
+
+class WorkloadDone(NamedTuple):
+    """The workload has nothing left to do."""
+
+
+class SessionEnded(NamedTuple):
+    """Why nothing was recorded from here on; in recordings only."""
+
+    cause: str
+
+
+class LimitRequested(NamedTuple):
+    """A limit was asked for, and is not set yet."""
+
+    name: LimitName
+    size: int
+
+
+class BudgetRead(NamedTuple):
+    """How the session stands to its budget now, and what the machine says."""
+
+    usage: "BudgetUsage | None"
+    system: "System | None"
+
+
+class WarningChanged(NamedTuple):
+    """What is wrong with watching itself; `None`: nothing any more."""
+
+    message: str | None
+
+
+EventData = (
+    FactsRead
+    | PhaseChanged
+    | ProgressMade
+    | LimitChanged
+    | CacheCleared
+    | PeakReset
+    | GarbageCollected
+    | CensusTaken
+    | MarkAdded
+    | GenerationFinished
+    | BudgetChanged
+    | SystemRead
+    | ErrorRaised
+    | TicksMissed
+    | WorkloadDone
+    | SessionEnded
+    | LimitRequested
+    | BudgetRead
+    | WarningChanged
+)
+EVENT_TYPES: tuple[type[EventData], ...] = get_args(EventData)
+PASSING = (ProgressMade, LimitRequested, BudgetRead, WarningChanged)
+"""Events that only say how things stand at this moment: they are not kept."""
+KINDS: Mapping[type[object], str] = {
+    FactsRead: "facts",
+    PhaseChanged: "phase",
+    ProgressMade: "progress",
+    LimitChanged: "limit",
+    CacheCleared: "clear",
+    PeakReset: "reset",
+    GarbageCollected: "collect",
+    CensusTaken: "census",
+    MarkAdded: "mark",
+    GenerationFinished: "generation",
+    BudgetChanged: "budget",
+    SystemRead: "system",
+    ErrorRaised: "error",
+    TicksMissed: "late",
+    WorkloadDone: "done",
+    SessionEnded: "end",
+}
+"""The word for each kind, in recordings, in JSON and between agent and viewer."""
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    D = TypeVar("D", bound=EventData, covariant=True, default=EventData)
+else:
+    from typing import TypeVar
+
+    D = TypeVar("D")
+
+
+class Event(NamedTuple, Generic[D]):
     """One event. `time` is seconds since the session began."""
 
     time: float
-    kind: Kind
-    data: Mapping[str, Any] = MappingProxyType({})
+    data: D
+    answers: int | None = None
+    """The number of the command that this answers."""
+
+    @property
+    def kind(self) -> str:
+        """The word for its kind."""
+        return KINDS[type(self.data)]
+
+    @property
+    def source(self) -> str | None:
+        """Who did it, where somebody did."""
+        return getattr(self.data, "source", None)
+
+    @property
+    def times(self) -> int:
+        """How many events this stands for: an agent tells of what happens often by one."""
+        match self.data:
+            case LimitChanged(times=times) | CacheCleared(times=times) | PeakReset(times=times):
+                return times
+        return 1
 
     @property
     def routine(self) -> bool:
         """Whether a library did what it does all the time: mlx-lm clears the cache after every prompt, and
         sets the wired limit for it. A cache limit is never that."""
-        routine = str(self.data.get("who", "")).startswith("mlx_lm/")
-        return routine and self.data.get("knob") != "cache"
+        if isinstance(self.data, LimitChanged) and self.data.name == "cache":
+            return False
+        return (self.source or "").startswith("mlx_lm/")
 
     def describe(self, units: Units = "binary") -> str:
         """One plain line for a person."""
-        d = self.data
-        match self.kind:
-            case Kind.LIMIT:
-                old, new = format_size(d["old"], units), format_size(d["new"], units)
-                return f"{d['knob']} limit {old} → {new} by {d['who']}"
-            case Kind.CLEAR:
-                return f"cache cleared by {d['who']}, {format_size(d.get('freed'), units)} returned"
-            case Kind.RESET:
-                return f"peak reset by {d['who']}, it was {format_size(d['peak'], units)}"
-            case Kind.COLLECT:
-                freed = format_size(d["freed"], units)
-                return f"gc.collect() by {d['who']}: {d['objects']:,} objects, {freed} freed"
-            case Kind.MARK:
-                return f"mark “{d['name']}”"
-            case Kind.GENERATION:
-                first = format_span(d["ttft"])
-                return f"{d['tokens']} tokens at {d['tps']:.1f} tok/s, first after {first}, {d['reason']}"
-            case Kind.BUDGET:
-                return _budget(d, units)
-            case Kind.ERROR:
-                return str(d["message"])
-            case Kind.PHASE:
-                return str(d["phase"])
-            case Kind.END:
-                return str(d["cause"])
-            case _:
-                return self.kind.value
+        match self.data:
+            case LimitChanged(name, old, new, source):
+                return f"{name} limit {format_size(old, units)} → {format_size(new, units)} by {source}"
+            case CacheCleared(source, freed):
+                return f"cache cleared by {source}, {format_size(freed, units)} returned"
+            case PeakReset(source, peak):
+                return f"peak reset by {source}, it was {format_size(peak, units)}"
+            case GarbageCollected(source, objects, freed):
+                return f"gc.collect() by {source}: {objects:,} objects, {format_size(freed, units)} freed"
+            case MarkAdded(name):
+                return f"mark “{name}”"
+            case GenerationFinished() as done:
+                first = format_span(done.ttft)
+                return f"{done.tokens} tokens at {done.tps:.1f} tok/s, first after {first}, {done.reason}"
+            case BudgetChanged() as changed:
+                return _budget(changed, units)
+            case ErrorRaised(message):
+                return message
+            case PhaseChanged(phase):
+                return phase
+            case SessionEnded(cause):
+                return cause
+        return self.kind
 
 
-def _budget(d: Mapping[str, Any], units: Units) -> str:
-    if d["budget"] is None:
+def _budget(changed: BudgetChanged, units: Units) -> str:
+    budget, level, used = changed.budget, changed.level, changed.used
+    if budget is None:
         return "no budget any more"
-    size, level, was = format_size(d["budget"], units), d["level"], d["was"]
-    if d["used"] is None:
-        return f"budget {size} ({d['source']})"
-    used = f"{d['against']} {format_size(d['used'], units)} of {size}"
-    if level < was:
-        return f"below {was} % of the budget again: {used}"
-    return f"{'budget reached' if level >= 100 else f'{level} % of the budget'}: {used}"
+    size = format_size(budget.bytes, units)
+    if used is None:
+        return f"budget {size} ({budget.source})"
+    told = f"{budget.against} {format_size(used, units)} of {size}"
+    if level < changed.was:
+        return f"below {changed.was} % of the budget again: {told}"
+    return f"{'budget reached' if level >= 100 else f'{level} % of the budget'}: {told}"

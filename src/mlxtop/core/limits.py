@@ -27,7 +27,7 @@ LADDER: tuple[int, ...] = (
 
 
 class Limit(NamedTuple):
-    """One knob as it stands. Sizes are bytes; `None` is what nobody knows yet."""
+    """One of MLX's limits as it stands. Sizes are bytes; `None` is what nobody knows yet."""
 
     value: int | None = None
     source: str = ""
@@ -36,20 +36,34 @@ class Limit(NamedTuple):
     """Asked for, and not yet carried out by the thread that owns MLX."""
     default: int | None = None
     """What MLX started with."""
+    request: int | None = None
+    """The number of the command that is pending."""
 
     @property
     def wanted(self) -> int | None:
         """What the value will be once nothing is pending."""
         return self.value if self.pending is None else self.pending
 
-    def asked(self, value: int) -> "Limit":
-        return self._replace(pending=value)
+    def asked(self, value: int, request: int | None = None) -> "Limit":
+        """The limit once a command has asked for `value` bytes."""
+        return self._replace(pending=value, request=request)
 
-    def changed(self, value: int, who: str, asked: int | None = None) -> "Limit":
-        """The limit after a change; `asked` is the value of the command it answers, no longer pending."""
-        pending = None if self.pending == asked else self.pending
+    def found(self, value: int | None, source: str, default: int | None) -> "Limit":
+        """The limit as an agent found it."""
+        if default is None and source == MLX_DEFAULT:
+            default = value
+        return self._replace(value=value, source=source, default=default)
+
+    def changed(
+        self, value: int | None, source: str, asked: int | None = None, answers: int | None = None
+    ) -> "Limit":
+        """The limit after a change. It is pending until the change that `answers` the command; an agent of
+        mlxtop 0.1 tells only what was `asked` for."""
         default = value if self.default is None else self.default
-        return Limit(value, who, pending, default)
+        answered = self.pending == asked if answers is None else self.request == answers
+        if answered:
+            return Limit(value, source, None, default)
+        return self._replace(value=value, source=source, default=default)
 
 
 RECLAIMED = 0.95
@@ -81,7 +95,7 @@ def rungs(default: int | None) -> list[int]:
 
 
 def step(limit: Limit, direction: Literal[-1, 1]) -> int:
-    """The next rung below or above where the knob is going; the same where the ladder ends."""
+    """The next rung below or above where the limit is going; the same where the ladder ends."""
     ladder = rungs(limit.default)
     here = limit.wanted if limit.wanted is not None else ladder[-1]
     if direction < 0:

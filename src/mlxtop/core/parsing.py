@@ -1,10 +1,15 @@
-"""Reading text of unknown origin: whole numbers and JSON."""
+"""Reading what is of unknown origin: whole numbers, JSON, and single values within bounds."""
 
 import json
 from typing import Any
 
+from mlxtop.core.limits import LIMIT_NAMES, LimitName
+from mlxtop.core.text import one_line
+
 MOST_DIGITS = 18
 """So many fit into 64 bits; `int` itself refuses text of thousands of digits by another error."""
+LATEST = 1e10
+"""Seconds: beyond it the calendar ends."""
 
 
 def whole(text: str) -> int | None:
@@ -18,3 +23,49 @@ def parse_json(text: str | bytes | bytearray) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def text(value: object, most: int) -> str:
+    """On one line, safe to show, at most so many letters. Raises `ValueError` for what is no text."""
+    if not isinstance(value, str):
+        raise ValueError("a text was expected")
+    return one_line(" ".join(value[:most].splitlines()))
+
+
+def count(value: object, least: int = 0, end: int = 2**62) -> int:
+    """A whole number from `least` to below `end`. Raises `ValueError`."""
+    if type(value) is not int or not least <= value < end:
+        raise ValueError("a whole number within bounds was expected")
+    return value
+
+
+def size(value: object) -> int:
+    """Bytes. Raises `ValueError`."""
+    return count(value, 0, 2**63)
+
+
+def difference(value: object) -> int | None:
+    """Bytes more or less; `None` where nobody knows. Raises `ValueError`."""
+    return None if value is None else count(value, -(2**63), 2**63)
+
+
+def seconds(value: object) -> float:
+    """A time, or a rate. Raises `ValueError`."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LATEST:
+        raise ValueError("a number within bounds was expected")
+    return float(value)
+
+
+def truth(value: object) -> bool:
+    """Raises `ValueError` for what is neither true nor false."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false was expected")
+    return value
+
+
+def limit_name(value: object) -> LimitName:
+    """Raises `ValueError` for what is none of MLX's limits."""
+    for name in LIMIT_NAMES:
+        if value == name:
+            return name
+    raise ValueError("a limit's name was expected")

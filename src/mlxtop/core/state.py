@@ -4,11 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlxtop.core.budget import Budget, BudgetUsage, from_event
+from mlxtop.core.budget import Budget, BudgetUsage
 from mlxtop.core.census import Census
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import (
+    BudgetChanged,
+    BudgetRead,
+    CensusTaken,
+    ErrorRaised,
+    Event,
+    FactsRead,
+    GenerationFinished,
+    LimitChanged,
+    LimitRequested,
+    MarkAdded,
+    PeakReset,
+    PhaseChanged,
+    ProgressMade,
+    SystemRead,
+    TicksMissed,
+    WarningChanged,
+    WorkloadDone,
+)
 from mlxtop.core.limits import LIMIT_NAMES, Limit, LimitName
-from mlxtop.core.machine import System, from_told
+from mlxtop.core.machine import System
+from mlxtop.core.sample import Sample
 from mlxtop.core.snapshot import Snapshot
 
 MARKS_KEPT = 4_096
@@ -34,18 +53,19 @@ class Progress:
 
 @dataclass(slots=True)
 class State:
-    """Where a session stands. One thread at a time applies events; anyone may read a field."""
+    """Where a session stands. Only its own methods change it, which the session calls for one event or
+    sample at a time; anyone may read a field."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     phase: str = "start"
     phase_since: float = 0.0
     progress: Progress | None = None
-    limits: dict[LimitName, Limit] = field(default_factory=lambda: {knob: Limit() for knob in LIMIT_NAMES})
+    limits: dict[LimitName, Limit] = field(default_factory=lambda: {name: Limit() for name in LIMIT_NAMES})
     marks: list[Mark] = field(default_factory=list)
     error: str | None = None
     generations: int = 0
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    """The last finished generation, as its event told it."""
+    generation: GenerationFinished | None = None
+    """The last that finished."""
     late: int = 0
     """Ticks the sampler had to skip."""
     run_peak: int = 0
@@ -59,47 +79,62 @@ class State:
     alarm: int = 0
     """The percentage of the budget whose alarm holds: one of `core.budget.LEVELS`, or 0."""
     budget_usage: BudgetUsage | None = None
-    """How it stands to its budget; no event tells it, `sessions/budget_monitor.py` does."""
+    """How it stands to its budget, as `sessions/budget_monitor.py` read it last."""
     system: System | None = None
-    """The machine's own memory, as the guard read it last, or as a recording tells; `None` where the machine
-    is not this one."""
+    """The machine's own memory, as the budget monitor read it last, or as a recording tells; `None` where the
+    machine is not this one."""
 
     def apply(self, event: Event) -> None:
         """Takes `event` in."""
-        data = event.data
-        match event.kind:
-            case Kind.FACTS:
-                self.facts = data
-            case Kind.PHASE:
-                self.phase, self.phase_since, self.progress = data["phase"], event.time, None
-                if data["phase"] not in ("idle", "failed"):
+        match event.data:
+            case FactsRead(facts):
+                self.facts = facts
+            case PhaseChanged(phase):
+                self.phase, self.phase_since, self.progress = phase, event.time, None
+                if phase not in ("idle", "failed"):
                     self.error, self.done = None, False
-            case Kind.PROGRESS:
-                self.progress = Progress(data["done"], data["total"])
-            case Kind.LIMIT:
-                limit = self.limits[data["knob"]]
-                self.limits[data["knob"]] = limit.changed(data["new"], data["who"], data.get("asked"))
-            case Kind.RESET:
-                self.run_peak = max(self.run_peak, data["peak"])
-            case Kind.MARK:
-                snapshot = Snapshot(data["active"], data["cache"], data["peak"], event.time)
+            case ProgressMade(_, done, total):
+                self.progress = Progress(done, total)
+            case LimitRequested(name, size):
+                self.limits[name] = self.limits[name].asked(size, event.answers)
+            case LimitChanged(found=True) as it:
+                self.limits[it.name] = self.limits[it.name].found(it.new, it.source, it.default)
+            case LimitChanged() as it:
+                limit = self.limits[it.name]
+                self.limits[it.name] = limit.changed(it.new, it.source, it.asked, event.answers)
+            case PeakReset(peak=peak):
+                self.run_peak = max(self.run_peak, peak)
+            case MarkAdded() as mark:
+                snapshot = Snapshot(mark.active, mark.cache, mark.peak, event.time)
                 first, others = self.marks[:1], self.marks[1:][-MARKS_KEPT:]
-                self.marks = [*first, *others, Mark(data["name"], snapshot, data["tokens"])]
-            case Kind.GENERATION:
+                self.marks = [*first, *others, Mark(mark.name, snapshot, mark.tokens)]
+            case GenerationFinished() as generation:
                 self.generations += 1
-                self.generation = data
-            case Kind.ERROR:
-                self.error = data["message"]
-            case Kind.LATE:
-                self.late += data["ticks"]
-            case Kind.CENSUS:
-                self.census = Census.from_json(data)
-            case Kind.BUDGET:
-                budget = from_event(data)
+                self.generation = generation
+            case ErrorRaised(message):
+                self.error = message
+            case TicksMissed(ticks):
+                self.late += ticks
+            case CensusTaken(census):
+                self.census = census
+            case BudgetChanged(budget, level):
                 if budget != self.budget:
                     self.budget_usage = None
-                self.budget, self.alarm = budget, data["level"]
-            case Kind.SYSTEM:
-                self.system = from_told(data)
-            case Kind.DONE:
+                self.budget, self.alarm = budget, level
+            case BudgetRead(usage, system):
+                self.budget_usage, self.system = usage, system
+            case SystemRead(system):
+                self.system = system
+            case WarningChanged(warning):
+                self.warning = warning
+            case WorkloadDone():
                 self.done = True
+
+    def put_last_mark_first(self) -> None:
+        """Has deltas measured from the last mark until another is chosen."""
+        *others, last = self.marks
+        self.marks = [last, *others]
+
+    def apply_sample(self, sample: Sample) -> None:
+        """Takes a sample in: its peak may be the run's highest."""
+        self.run_peak = max(self.run_peak, sample.peak)

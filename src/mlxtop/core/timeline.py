@@ -5,8 +5,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from itertools import islice
 from threading import Lock
+from typing import Any, TypeVar, cast
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import EVENT_TYPES, CensusTaken, Event, EventData
 
 KEPT = 4_096
 """Events kept of each kind, so that a flood of one never drowns another."""
@@ -15,33 +16,35 @@ KEPT = 4_096
 CENSUSES_KEPT = 200
 """A census is a hundred times as large as any other event."""
 
+D = TypeVar("D", bound=EventData)
 
-def most(kind: Kind, kept: int) -> int:
+
+def most(kind: type[EventData], kept: int) -> int:
     """How many events of a kind are kept where `kept` are of the others."""
-    return min(kept, CENSUSES_KEPT) if kind is Kind.CENSUS else kept
+    return min(kept, CENSUSES_KEPT) if kind is CensusTaken else kept
 
 
 class Timeline:
-    """Events by kind, in order of time. Any thread adds, any thread asks."""
+    """Events by kind, which is the type of their data, in order of time. Any thread adds, any thread asks."""
 
     def __init__(self, kept: int | None = KEPT) -> None:
-        self._kinds: dict[Kind, deque[Event]] = {
-            kind: deque(maxlen=kept and most(kind, kept)) for kind in Kind
+        self._kinds: dict[type[object], deque[Event]] = {
+            kind: deque(maxlen=kept and most(kind, kept)) for kind in EVENT_TYPES
         }
         self._lock = Lock()
-        self.routine: Counter[Kind] = Counter()
+        self.routine: Counter[type[object]] = Counter()
         """How many routine events there were of each kind: counted, not kept."""
-        self._counts: Counter[Kind] = Counter()
-        self.late: Counter[Kind] = Counter()
+        self._counts: Counter[type[object]] = Counter()
+        self.late: Counter[type[object]] = Counter()
         """How many events of each kind came after later ones: whoever reads along must read again."""
 
     def add(self, event: Event) -> None:
-        # An agent tells of what happens often by one event for several.
-        times = event.data.get("count", 1)
+        """Takes an event in, and counts it for as many as it stands for."""
+        kind = type(event.data)
         with self._lock:
-            self._counts[event.kind] += times
+            self._counts[kind] += event.times
             if event.routine:
-                self.routine[event.kind] += times
+                self.routine[kind] += event.times
             else:
                 self._put(event)
 
@@ -52,34 +55,36 @@ class Timeline:
 
     def _put(self, event: Event) -> None:
         """An agent tells what happened before we came after what it finds: each takes its place in time."""
-        events = self._kinds[event.kind]
+        kind = type(event.data)
+        events = self._kinds[kind]
         if not events or event.time >= events[-1].time:
             events.append(event)
             return
-        self.late[event.kind] += 1
+        self.late[kind] += 1
         if len(events) == events.maxlen:
             if event.time < events[0].time:
                 return
             events.popleft()
         events.insert(bisect_right(events, event.time, key=_time), event)
 
-    def between(self, kind: Kind, start: float, end: float) -> list[Event]:
+    def between(self, kind: type[D], start: float, end: float) -> list[Event[D]]:
         """The events of one kind with `start <= time < end`."""
         with self._lock:
             events = self._kinds[kind]
             first = bisect_left(events, start, key=_time)
             last = bisect_left(events, end, key=_time)
-            return list(islice(events, first, last))
+            return cast(list[Event[D]], list(islice(events, first, last)))
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: type[EventData]) -> int:
         """How many events of a kind there were, routine or not."""
         return self._counts[kind]
 
-    def latest(self, kind: Kind, where: Callable[[Event], bool] | None = None) -> Event | None:
+    def latest(self, kind: type[D], where: Callable[[Event[D]], bool] | None = None) -> Event[D] | None:
         """The last event of a kind, or the last of those that `where` takes."""
         with self._lock:
-            return next((e for e in reversed(self._kinds[kind]) if where is None or where(e)), None)
+            events = cast("deque[Event[D]]", self._kinds[kind])
+            return next((e for e in reversed(events) if where is None or where(e)), None)
 
 
-def _time(event: Event) -> float:
+def _time(event: Event[Any]) -> float:
     return event.time

@@ -1,79 +1,21 @@
-"""What others may ask of the thread that owns MLX."""
+"""What else may be asked of the thread that owns MLX: see `core/commands.py` for the rest."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from mlxtop.core.limits import LimitName
-from mlxtop.core.units import Size
+from mlxtop.core.commands import Command
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt
 
 
-@dataclass(frozen=True, slots=True)
-class SetLimit:
-    knob: LimitName
-    value: Size
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClearCache:
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResetPeak:
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class SubmitPrompt:
-    """A prompt that a person typed: it is next, and whatever runs now ends."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Generate:
+class Generate(NamedTuple):
     """One generation under options of its own: of these, those that concern a generation count."""
 
     prompt: Prompt
     options: Options
 
 
-@dataclass(frozen=True, slots=True)
-class Collect:
-    """Runs Python's garbage collector."""
-
-    who: str
+class Quit(NamedTuple):
+    """Tears everything down and ends the thread."""
 
 
-class TakeCensus:
-    """Counts the live arrays."""
-
-
-class StartWorkload: ...
-
-
-class StopWorkload: ...
-
-
-class ForgetConversation:
-    """Ends the conversation: the next prompt begins with an empty KV cache."""
-
-
-class Quit: ...
-
-
-Command = (
-    SetLimit
-    | ClearCache
-    | ResetPeak
-    | Collect
-    | TakeCensus
-    | SubmitPrompt
-    | Generate
-    | StartWorkload
-    | StopWorkload
-    | ForgetConversation
-    | Quit
-)
+EngineCommand = Command | Generate | Quit

@@ -14,33 +14,27 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+from mlxtop.core.commands import ForgetConversation, SetLimit, StartWorkload, StopWorkload, SubmitPrompt
 from mlxtop.core.errors import MlxtopError, fatal
-from mlxtop.core.events import Kind
-from mlxtop.core.sample import UNKNOWN
-from mlxtop.inference.commands import (
-    ClearCache,
-    Collect,
-    Command,
-    ForgetConversation,
-    Generate,
-    Quit,
-    ResetPeak,
-    SetLimit,
-    StartWorkload,
-    StopWorkload,
-    SubmitPrompt,
-    TakeCensus,
+from mlxtop.core.events import (
+    ErrorRaised,
+    FactsRead,
+    MarkAdded,
+    PhaseChanged,
+    ProgressMade,
+    WorkloadDone,
 )
+from mlxtop.core.sample import UNKNOWN
+from mlxtop.inference.commands import EngineCommand, Generate, Quit
 from mlxtop.inference.failure import explain
 from mlxtop.inference.generation import Generation, encode, kv_cache, stream
 from mlxtop.inference.loading import load
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt, prompts
 from mlxtop.mlx import allocator, backend, breakdown, device
-from mlxtop.mlx.controller import AllocatorController
+from mlxtop.mlx.controller import AllocatorController, Emit
 from mlxtop.system import self_usage
 
-Emit = Callable[..., None]
 Write = Callable[[Literal["prompt", "reply", "log"], str], None]
 
 # How often, in seconds, the KV cache is measured and loading reports how far it is.
@@ -65,9 +59,9 @@ class _Interrupted(Exception):
 
 
 class Engine(threading.Thread):
-    """Runs `options` from load to teardown. `emit(kind, **data)` hears of all that happens, on this
+    """Runs `options` from load to teardown. `emit(data, answers)` hears of all that happens, on this
     thread; `write(who, text)` gets each prompt, what the model says, and that a conversation was forgotten.
-    Commands come in by `send`, from any thread."""
+    Commands come in by `submit`, from any thread."""
 
     def __init__(self, options: Options, emit: Emit, write: Write) -> None:
         super().__init__(name=self_usage.ENGINE, daemon=True)
@@ -76,7 +70,7 @@ class Engine(threading.Thread):
         self.failure: MlxtopError | None = None
         self._emit = emit
         self._write = write
-        self._inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[EngineCommand, int | None]] = queue.SimpleQueue()
         self._ready = threading.Event()
         self._running = True
         self._quit = False
@@ -91,14 +85,14 @@ class Engine(threading.Thread):
         self._tokenizer: Any = None
         self._measured = 0.0
         self._at_work = False
-        self._at_rest: list[SetLimit] = []
+        self._at_rest: list[tuple[SetLimit, int | None]] = []
         """Limits that are set when the present generation is over."""
         self._mx: Any = None
         self._controller: AllocatorController | None = None
 
-    def submit(self, command: Command) -> None:
-        """Asks for `command`; returns at once."""
-        self._inbox.put(command)
+    def submit(self, command: EngineCommand, id_: int | None = None) -> None:
+        """Asks for `command`; returns at once. The events that answer it carry its number."""
+        self._inbox.put((command, id_))
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Waits until MLX is imported and its limits are known (or that failed)."""
@@ -122,19 +116,19 @@ class Engine(threading.Thread):
         self.failure = fatal("The thread that runs MLX", error)
         # Whoever listens may be what failed.
         with suppress(BaseException):
-            self._emit(Kind.ERROR, message=str(self.failure), phase="engine")
-            self._emit(Kind.PHASE, phase="failed")
+            self._emit(ErrorRaised(str(self.failure), "engine"))
+            self._emit(PhaseChanged("failed"))
 
     def _begin(self) -> None:
-        self._emit(Kind.PHASE, phase="load")
+        self._emit(PhaseChanged("load"))
         self._mx = backend.load()
-        self._emit(Kind.FACTS, **device.facts(), model=self.options.name)
+        self._emit(FactsRead({**device.facts(), "model": self.options.name}))
         self._controller = AllocatorController(self._emit, self._mx.synchronize)
         self._controller.install()
         self._controller.read_fresh_limits()
         self._ready.set()
-        for knob, size in self.options.limits.items():
-            self._controller.set_limit(knob, size, "flag")
+        for name, size in self.options.limits.items():
+            self._controller.set_limit(name, size, "flag")
 
     def _live(self) -> None:
         """From loading to `Quit`."""
@@ -156,7 +150,7 @@ class Engine(threading.Thread):
             self._mx.clear_streams()
 
     def _load(self) -> None:
-        self._emit(Kind.PHASE, phase="load")
+        self._emit(PhaseChanged("load"))
         self._model = self._tokenizer = self._conversation = None
         self.counters.weights = self.counters.kv = UNKNOWN
         self._model, self._tokenizer = load(self.options, self._emit)
@@ -169,15 +163,13 @@ class Engine(threading.Thread):
             self._mx.eval(array)
             done += array.nbytes
             if (now := time.monotonic()) - told >= MEASURE_EVERY:
-                self._emit(Kind.PROGRESS, phase="load", done=done, total=total)
+                self._emit(ProgressMade("load", done, total))
                 told = now
             self._safe_point(loading=True)
         self.counters.weights = total
-        self._emit(Kind.PROGRESS, phase="load", done=total, total=total)
+        self._emit(ProgressMade("load", total, total))
         at = allocator.snapshot()
-        self._emit(
-            Kind.MARK, name="loaded", active=at.active, cache=at.cache, peak=at.peak, tokens=0, who="mlxtop"
-        )
+        self._emit(MarkAdded("loaded", "mlxtop", at.active, at.cache, at.peak, tokens=0))
 
     # Work
 
@@ -189,7 +181,7 @@ class Engine(threading.Thread):
                 self._attempt("generation", partial(self._generate, wanted.prompt, wanted.options))
                 self._at_work = False
                 while self._at_rest:
-                    self._set_limit(self._at_rest.pop(0))
+                    self._allocator.execute(*self._at_rest.pop(0))
 
     def _next(self) -> Generate | None:
         """What is generated next: what somebody asked for, else what the workload wants; waits while there is
@@ -203,7 +195,7 @@ class Engine(threading.Thread):
                 return Generate(prompt, self.options)
             # Started again, the workload begins anew.
             self._source, self._running = prompts(self.options), False
-            self._emit(Kind.DONE)
+            self._emit(WorkloadDone())
         self._pause("idle")
         return None
 
@@ -222,7 +214,7 @@ class Engine(threading.Thread):
         if self._typed is not None:
             self._write("prompt", self._typed)
             self._typed = None
-        self._emit(Kind.ERROR, message=message, phase=what)
+        self._emit(ErrorRaised(message, what))
         with suppress(Exception):
             self._allocator.clear_cache("mlxtop")
         return False
@@ -237,7 +229,7 @@ class Engine(threading.Thread):
         self._conversation = cache if prompt.chat else None
         self._typed = None
         self._write("prompt", prompt.text if prompt.length is None else f"a prompt of {len(tokens)} tokens")
-        self._emit(Kind.PHASE, phase="prefill", tokens=len(tokens))
+        self._emit(PhaseChanged("prefill", len(tokens)))
         run = Generation(len(tokens), context, options.max_tokens, time.monotonic())
         replies = stream(
             self._model, self._tokenizer, tokens, cache, options, partial(self._prefilled, cache)
@@ -253,21 +245,21 @@ class Engine(threading.Thread):
         finally:
             self._remembered = context + len(tokens) + run.tokens
             if run.tokens:
-                self._emit(Kind.GENERATION, **run.summary())
+                self._emit(run.summary())
             if not prompt.chat:
                 # A KV cache that is no longer needed is free memory, not a reading.
                 self.counters.kv = 0
 
     def _prefilled(self, cache: list[Any], done: int, total: int) -> None:
         self.counters.kv = breakdown.kv(cache)
-        self._emit(Kind.PROGRESS, phase="prefill", done=done, total=total)
+        self._emit(ProgressMade("prefill", done, total))
         self._safe_point()
 
     def _decoded(self, run: Generation, cache: list[Any], reply: Any) -> None:
         now = time.monotonic()
         if run.tokens == 0:
             run.first(now, reply.prompt_tps)
-            self._emit(Kind.PHASE, phase="decode")
+            self._emit(PhaseChanged("decode"))
         else:
             self.counters.decode += round((now - run.last) * 1e6)
             self.counters.steps += 1
@@ -276,16 +268,16 @@ class Engine(threading.Thread):
         if now - self._measured >= MEASURE_EVERY:
             self._measured = now
             self.counters.kv = breakdown.kv(cache)
-            self._emit(Kind.PROGRESS, phase="decode", done=run.tokens, total=run.most)
+            self._emit(ProgressMade("decode", run.tokens, run.most))
         self._write("reply", reply.text)
 
     # Safe points
 
     def _pause(self, phase: str) -> None:
         """Waits with nothing to do until a command gives a reason to go on."""
-        self._emit(Kind.PHASE, phase=phase)
+        self._emit(PhaseChanged(phase))
         while True:
-            if self._execute(self._inbox.get()):
+            if self._execute(*self._inbox.get()):
                 return
 
     def _safe_point(self, loading: bool = False) -> None:
@@ -296,7 +288,7 @@ class Engine(threading.Thread):
         interrupted = False
         while True:
             try:
-                interrupted |= self._execute(self._inbox.get_nowait())
+                interrupted |= self._execute(*self._inbox.get_nowait())
             except queue.Empty:
                 break
         if self._quit or (interrupted and not loading):
@@ -307,25 +299,12 @@ class Engine(threading.Thread):
         assert self._controller is not None, "nothing is carried out before MLX is loaded"
         return self._controller
 
-    def _set_limit(self, command: SetLimit) -> None:
-        self._allocator.set_limit(command.knob, command.value, command.who)
-
-    def _execute(self, command: Command) -> bool:
+    def _execute(self, command: EngineCommand, id_: int | None) -> bool:
         """Carries out one command; True when the present work, or the present rest, ends with it."""
         match command:
-            case SetLimit(knob="wired") if self._at_work:
+            case SetLimit(name="wired") if self._at_work:
                 # Not under work that is queued; and mlx-lm would put back what it found after us.
-                self._at_rest.append(command)
-            case SetLimit():
-                self._set_limit(command)
-            case ClearCache(who):
-                self._allocator.clear_cache(who)
-            case ResetPeak(who):
-                self._allocator.reset_peak(who)
-            case Collect(who):
-                self._allocator.collect(who)
-            case TakeCensus():
-                self._allocator.census()
+                self._at_rest.append((command, id_))
             case ForgetConversation():
                 told = "no conversation to forget" if self._conversation is None else "conversation forgotten"
                 self._conversation = None
@@ -347,6 +326,8 @@ class Engine(threading.Thread):
             case Quit():
                 self._quit = True
                 return True
+            case _:
+                self._allocator.execute(command, id_)
         return False
 
     def _take_prompt(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator
 from typing import Any
 
+from mlxtop.core.events import GenerationFinished
 from mlxtop.inference import demo
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt
@@ -29,19 +30,19 @@ class Generation:
     def first(self, now: float, prompt_tps: float) -> None:
         self.ttft, self.prompt_tps = now - self.began, prompt_tps
 
-    def summary(self) -> dict[str, Any]:
-        """The data of its event."""
+    def summary(self) -> GenerationFinished:
+        """What it came to."""
         seconds = self.last - self.began - self.ttft
-        return {
-            "tokens": self.tokens,
-            "prompt_tokens": self.prompt_tokens,
-            "context": self.context,
-            "ttft": self.ttft,
-            "prompt_tps": self.prompt_tps,
+        return GenerationFinished(
+            tokens=self.tokens,
+            prompt_tokens=self.prompt_tokens,
+            ttft=self.ttft,
             # The first token belongs to the prompt: its time is ttft.
-            "tps": (self.tokens - 1) / seconds if seconds > 0 else 0.0,
-            "reason": self.reason,
-        }
+            tps=(self.tokens - 1) / seconds if seconds > 0 else 0.0,
+            prompt_tps=self.prompt_tps,
+            reason=self.reason,
+            context=self.context,
+        )
 
 
 def encode(tokenizer: Any, prompt: Prompt) -> list[int]:

@@ -2,19 +2,19 @@
 
 import gc
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mlxtop.core.events import Kind
+from mlxtop.core.events import PhaseChanged, ProgressMade
 from mlxtop.inference import architecture, demo, hub, sizes
 from mlxtop.inference.options import Options
 from mlxtop.mlx import breakdown
+from mlxtop.mlx.controller import Emit
 
 
-def load(options: Options, emit: Callable[..., None]) -> tuple[Any, Any]:
+def load(options: Options, emit: Emit) -> tuple[Any, Any]:
     """The model, its weights not yet evaluated, and the tokenizer. A download is a phase of its own, with its
     progress. Raises whatever mlx-lm, the Hub or MLX raise."""
     _prepare()
@@ -43,7 +43,7 @@ def _check(folder: str) -> None:
         sizes.check_config(architecture.read_config(Path(folder)), Path(folder) / "config.json")
 
 
-def _fetch(name: str, options: Options, emit: Callable[..., None]) -> tuple[Any, Any]:
+def _fetch(name: str, options: Options, emit: Emit) -> tuple[Any, Any]:
     from mlx_lm import load as load_checkpoint
 
     downloading = threading.Event()
@@ -52,8 +52,8 @@ def _fetch(name: str, options: Options, emit: Callable[..., None]) -> tuple[Any,
         """Some bytes came from the Hub. Called by the threads that fetch them."""
         if not downloading.is_set():
             downloading.set()
-            emit(Kind.PHASE, phase="download")
-        emit(Kind.PROGRESS, phase="download", done=done, total=total)
+            emit(PhaseChanged("download"))
+        emit(ProgressMade("download", done, total))
 
     with hub.progress(downloaded, _check):
         if options.random_weights:
@@ -65,5 +65,5 @@ def _fetch(name: str, options: Options, emit: Callable[..., None]) -> tuple[Any,
             # Its arrays are in its files still: how large they are stands in the files' heads.
             sizes.check_weights(name, breakdown.weights(model), options.budget, made=False)
     if downloading.is_set():
-        emit(Kind.PHASE, phase="load")
+        emit(PhaseChanged("load"))
     return model, tokenizer

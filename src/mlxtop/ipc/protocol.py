@@ -8,11 +8,11 @@ Agent to viewer:
     facts    facts (see `mlx/device.py`) and limits (value, who, default of each): once MLX is in use
     phases   names: all phases so far; a sample's `phase` is an index into them
     samples  rows: each the fields of `core.sample.Sample` but `total`; cpu: seconds the agent's thread used
-    event    time, kind and the event's data: see `core.events.Kind`
+    event    time, kind and data: see `core/event_json.py`; answers: the id of the command that it answers
     refused  why
     bye      the program comes to its end
-Viewer to agent:
-    hello    protocol, mlxtop, pid, role: `look` to observe, `watch` to control
+Viewer to agent, each command with an `id` of the viewer's: see `ipc/commands.py`
+    hello    protocol, mlxtop, pid, role: `look` to observe, `watch` to control (no id)
     limit    knob, bytes (`null` is MLX's default), who
     clear, reset, collect   who
     mark     name, who
@@ -26,9 +26,14 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from mlxtop import __version__
+from mlxtop.core.event_json import to_json
+from mlxtop.core.events import Event
 from mlxtop.core.parsing import parse_json
 
-PROTOCOL = 1
+PROTOCOL = 2
+"""Since 2 an event has the fields of its data, and `answers`; 1 is that of mlxtop 0.1."""
+OLDEST = 1
+"""The oldest agent that a viewer understands."""
 Role = Literal["observe", "control"]
 """What a viewer may do: one at a time controls a program, any number observe it."""
 WIRE_ROLES: dict[Role, str] = {"observe": "look", "control": "watch"}
@@ -45,6 +50,12 @@ def line(kind: str, /, **fields: Any) -> bytes:
     return json.dumps({"type": kind, **fields}, separators=(",", ":"), default=str).encode() + b"\n"
 
 
+def event_line(event: Event) -> bytes:
+    """A message of one event."""
+    answers = {} if event.answers is None else {"answers": event.answers}
+    return line("event", time=round(event.time, 6), kind=event.kind, data=to_json(event.data), **answers)
+
+
 def samples(cpu: float, rows: Iterable[tuple[Any, ...]]) -> bytes:
     """A message of samples. Made without `json`, whose cold code would be most of what a tick costs."""
     return b'{"type":"samples","cpu":%.6f,"rows":[%s]}\n' % (cpu, b",".join([_ROW % row for row in rows]))
@@ -58,9 +69,9 @@ def read(text: bytes | bytearray) -> dict[str, Any]:
     return message
 
 
-def hello(role: Role) -> bytes:
-    """The first message of a viewer."""
-    return line("hello", protocol=PROTOCOL, mlxtop=__version__, pid=os.getpid(), role=WIRE_ROLES[role])
+def hello(role: Role, number: int = PROTOCOL) -> bytes:
+    """The first message of a viewer, to an agent of protocol `number`."""
+    return line("hello", protocol=number, mlxtop=__version__, pid=os.getpid(), role=WIRE_ROLES[role])
 
 
 def parse_role(word: object) -> Role:

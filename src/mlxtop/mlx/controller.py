@@ -1,9 +1,18 @@
 """Sets MLX's limits, clears its cache, resets its peak, and reports every change, whoever made it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from mlxtop.core.events import Kind
+from mlxtop.core.commands import ClearCache, Collect, Command, ResetPeak, SetLimit, TakeCensus
+from mlxtop.core.events import (
+    CacheCleared,
+    CensusTaken,
+    ErrorRaised,
+    EventData,
+    GarbageCollected,
+    LimitChanged,
+    PeakReset,
+)
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.mlx import allocator
@@ -12,8 +21,11 @@ from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
 if TYPE_CHECKING:
     from mlxtop.core.census import Census
 
-Emit = Callable[..., None]
-"""Called as `emit(kind, **data)`: see `core/events.py`."""
+
+class Emit(Protocol):
+    """Hears of what happens, and of the number of the command that it answers."""
+
+    def __call__(self, data: EventData, answers: int | None = None) -> None: ...
 
 
 class KnownLimit(NamedTuple):
@@ -32,9 +44,10 @@ UNKNOWN_LIMIT = KnownLimit()
 class AllocatorController:
     """The limits, the cache, the peak, Python's garbage and the count of arrays of this process.
 
-    `emit` is told of every change, those by other code included, on the thread that made it. Call the
-    methods where it is safe: on the thread that owns MLX, between two evaluations. `settle` lets queued work
-    finish first, with the GIL free: on the CPU backend MLX's setters wait for it with the GIL held.
+    `emit` is told of every change, those by other code included, on the thread that made it; what a command
+    did carries the command's number, `request`. Call the methods where it is safe: on the thread that owns
+    MLX, between two evaluations. `settle` lets queued work finish first, with the GIL free: on the CPU
+    backend MLX's setters wait for it with the GIL held.
     """
 
     def __init__(self, emit: Emit, settle: Callable[[], None] = lambda: None) -> None:
@@ -42,7 +55,6 @@ class AllocatorController:
         self._settle = settle
         self._hooks = AllocatorHooks(self._on_call)
         self._limits: dict[LimitName, KnownLimit] = {}
-        self._asked: int | None = None
         self._census_budget: float | None = None
         """Seconds for the next census, after one that was too short."""
 
@@ -68,68 +80,78 @@ class AllocatorController:
         for name in LIMIT_NAMES:
             self._record_found(name, found[name], MLX_DEFAULT, found[name])
 
-    def set_limit(self, name: LimitName, size: Size, source: str) -> None:
+    def execute(self, command: Command, request: int | None = None) -> None:
+        """Carries out a command that concerns the allocator; any other does nothing."""
+        match command:
+            case SetLimit(name, size, source):
+                self.set_limit(name, size, source, request)
+            case ClearCache(source):
+                self.clear_cache(source, request)
+            case ResetPeak(source):
+                self.reset_peak(source, request)
+            case Collect(source):
+                self.collect(source, request)
+            case TakeCensus():
+                self.census(request)
+
+    def set_limit(self, name: LimitName, size: Size, source: str, request: int | None = None) -> None:
         """Sets a limit to bytes or to MLX's default; reports when MLX refuses, and the limit that holds."""
         value = self.default(name) if size == DEFAULT else int(size)
         if value is None:
             return
         self._settle()
-        self._asked = value
         try:
-            self._hooks.set(name, value, source)
+            self._hooks.set(name, value, source, request)
         except Exception as error:
-            self._refuse(name, value, f"MLX refused the {name} limit: {error}.")
-        finally:
-            self._asked = None
+            self._refuse(name, value, f"MLX refused the {name} limit: {error}.", request)
 
-    def clear_cache(self, source: str) -> None:
+    def clear_cache(self, source: str, request: int | None = None) -> None:
         """Gives the cached buffers back, in the name of `source`."""
         self._settle()
-        self._hooks.call("clear_cache", source)
+        self._hooks.call("clear_cache", source, request)
 
-    def reset_peak(self, source: str) -> None:
+    def reset_peak(self, source: str, request: int | None = None) -> None:
         """Has the peak start again from what is active, in the name of `source`."""
-        self._hooks.call("reset_peak_memory", source)
+        self._hooks.call("reset_peak_memory", source, request)
 
-    def collect(self, source: str) -> None:
+    def collect(self, source: str, request: int | None = None) -> None:
         """Runs Python's garbage collector."""
         objects, freed = allocator.collect()
-        self._emit(Kind.COLLECT, objects=objects, freed=freed, who=source)
+        self._emit(GarbageCollected(source, objects, freed), request)
 
-    def census(self) -> None:
+    def census(self, request: int | None = None) -> None:
         """Counts the live arrays, the next time longer where the time was too short."""
-        self._take_census()
+        self._take_census(request)
 
-    def _take_census(self) -> "Census":
+    def _take_census(self, request: int | None) -> "Census":
         # Most programs never ask for it.
         from mlxtop.mlx.census import BUDGET, longer, take
 
         found = take(self._census_budget or BUDGET)
         self._census_budget = longer(found, self._census_budget or BUDGET)
-        self._emit(Kind.CENSUS, **found.to_json())
+        self._emit(CensusTaken(found), request)
         return found
 
-    def _refuse(self, name: LimitName, value: int, why: str) -> None:
+    def _refuse(self, name: LimitName, value: int, why: str, request: int | None) -> None:
         now = self._limits.get(name, UNKNOWN_LIMIT)
-        self._emit(Kind.ERROR, message=why, phase="limit")
-        self._emit(Kind.LIMIT, knob=name, old=now.value, new=now.value, who=now.source, asked=value)
+        self._emit(ErrorRaised(why, "limit"), request)
+        self._emit(LimitChanged(name, now.value, now.value, now.source, asked=value), request)
 
     def _record_found(self, name: LimitName, value: int, source: str, default: int | None) -> None:
         self._limits[name] = KnownLimit(value, source, default)
-        self._emit(Kind.LIMIT, knob=name, old=value, new=value, who=source)
+        self._emit(LimitChanged(name, value, value, source, default=default, found=True))
 
     # On the thread of whoever made the change
 
     def _on_call(self, what: Change | Call) -> None:
         match what:
-            case Change(name, old, new, source):
+            case Change(name, old, new, source, request):
                 self._limits[name] = KnownLimit(new, source, self.default(name))
-                asked = {} if self._asked is None else {"asked": self._asked}
-                self._report(Kind.LIMIT, knob=name, old=old, new=new, who=source, **asked)
-            case Call("clear_cache", size, source):
-                self._report(Kind.CLEAR, who=source, freed=size)
-            case Call(_, size, source):
-                self._report(Kind.RESET, who=source, peak=size)
+                self._report(LimitChanged(name, old, new, source, request.asked), request.id)
+            case Call("clear_cache", size, source, request):
+                self._report(CacheCleared(source, size), request.id)
+            case Call(_, size, source, request):
+                self._report(PeakReset(source, size), request.id)
 
-    def _report(self, kind: Kind, **data: Any) -> None:
-        self._emit(kind, **data)
+    def _report(self, data: EventData, answers: int | None) -> None:
+        self._emit(data, answers)

@@ -25,13 +25,21 @@ CPU_CACHE_LIMIT = 32 * 2**20
 """What MLX's CPU backend starts with (0.31 and 0.32); a test compares it with MLX's own answer."""
 
 
-class Change(NamedTuple):
-    """A limit was set: `knob` from `old` to `new` bytes by `who`."""
+class Request(NamedTuple):
+    """What a command of a viewer asked for: its number and, for a limit, the bytes."""
 
-    knob: LimitName
+    id: int | None = None
+    asked: int | None = None
+
+
+class Change(NamedTuple):
+    """A limit was set from `old` to `new` bytes by `source`; `request` is what it answers."""
+
+    name: LimitName
     old: int
     new: int
     source: str
+    request: Request = Request()
 
 
 class Call(NamedTuple):
@@ -40,6 +48,7 @@ class Call(NamedTuple):
     name: str
     size: int
     source: str
+    request: Request = Request()
 
 
 class AllocatorHooks:
@@ -62,9 +71,9 @@ class AllocatorHooks:
         for name in (*SETTERS.values(), *CALLS):
             self._original[name] = getattr(self._mx, name)
         for module in (self._mx, self._mx.metal):
-            for knob, name in SETTERS.items():
+            for limit, name in SETTERS.items():
                 if setter := getattr(module, name, None):
-                    self._put(module, name, setter, self._wrap_setter(knob, setter))
+                    self._put(module, name, setter, self._wrap_setter(limit, setter))
             for name, size in CALLS.items():
                 if call := getattr(module, name, None):
                     self._put(module, name, call, self._wrap_call(name, call, getattr(self._mx, size)))
@@ -90,8 +99,8 @@ class AllocatorHooks:
         getter = getattr(self._mx, "get_memory_limit", None)
         return self._there_and_back("memory") if getter is None else int(getter())
 
-    def _there_and_back(self, knob: LimitName) -> int:
-        setter = self._setter(knob)
+    def _there_and_back(self, limit: LimitName) -> int:
+        setter = self._setter(limit)
         found = int(setter(UNLIMITED))
         setter(found)
         return found
@@ -103,30 +112,31 @@ class AllocatorHooks:
         self._replaced.clear()
         self._original.clear()
 
-    def set(self, knob: LimitName, value: int, who: str) -> Change:
-        """Sets a limit in the name of `who`. Waits for MLX where MLX waits; raises what MLX raises.
+    def set(self, name: LimitName, value: int, source: str, request: int | None = None) -> Change:
+        """Sets a limit in the name of `source`. Waits for MLX where MLX waits; raises what MLX raises.
 
         The change tells what MLX took: 0 where nothing is wired, or cached. Set the wired limit at rest only.
         """
-        change = Change(knob, int(self._setter(knob)(value)), taken(knob, value), who)
+        old = int(self._setter(name)(value))
+        change = Change(name, old, taken(name, value), source, Request(request, value))
         self._notice(change)
         return change
 
-    def call(self, name: str, who: str) -> None:
-        """`clear_cache` or `reset_peak_memory` in the name of `who`."""
+    def call(self, name: str, source: str, request: int | None = None) -> None:
+        """`clear_cache` or `reset_peak_memory` in the name of `source`."""
         size = self._mx.get_cache_memory() if name == "clear_cache" else self._mx.get_peak_memory()
         self._original[name]()
-        self._notice(Call(name, size, who))
+        self._notice(Call(name, size, source, Request(request)))
 
-    def _setter(self, knob: LimitName) -> Any:
-        name = SETTERS[knob]
+    def _setter(self, limit: LimitName) -> Any:
+        name = SETTERS[limit]
         return self._original.get(name) or getattr(self._mx, name)
 
-    def _wrap_setter(self, knob: LimitName, setter: Any) -> Any:
+    def _wrap_setter(self, name: LimitName, setter: Any) -> Any:
         @wraps(setter)
         def wrapper(limit: int) -> int:
             old = setter(limit)
-            self._notice(Change(knob, old, taken(knob, limit), caller()))
+            self._notice(Change(name, old, taken(name, limit), caller()))
             return int(old)
 
         return wrapper
@@ -150,9 +160,9 @@ def caller() -> str:
     return f"{'/'.join(parts[-2:])}:{frame.f_lineno}"
 
 
-def taken(knob: LimitName, value: int) -> int:
+def taken(limit: LimitName, value: int) -> int:
     """What MLX makes of a limit of `value` bytes: its setters answer, too, where a limit does nothing."""
-    if (knob == "wired" and backend.no_wiring()) or (knob == "cache" and not backend.keeps_a_cache()):
+    if (limit == "wired" and backend.no_wiring()) or (limit == "cache" and not backend.keeps_a_cache()):
         return 0
     return value
 
@@ -192,4 +202,6 @@ def _memory_default(name: backend.Name) -> int | None:
 def apply(limits: dict[LimitName, int]) -> dict[LimitName, int]:
     """Sets the given limits at once on the calling thread and returns what each was, in bytes."""
     mx = backend.load()
-    return {knob: int(getattr(mx, SETTERS[knob])(limits[knob])) for knob in LIMIT_NAMES if knob in limits}
+    return {
+        limit: int(getattr(mx, SETTERS[limit])(limits[limit])) for limit in LIMIT_NAMES if limit in limits
+    }

@@ -10,6 +10,8 @@ from operator import itemgetter
 from typing import IO, Any, BinaryIO
 
 from mlxtop.core.errors import MlxtopError
+from mlxtop.core.event_json import to_json
+from mlxtop.core.events import Event
 from mlxtop.core.resample import Level
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.core.text import cell
@@ -167,15 +169,13 @@ def _session_line(about: SessionInfo, label: str) -> dict[str, Any]:
 
 def _lines(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:
     """Samples and events in order of time, each with its moment."""
-    events = (
-        (event.time, _json(_event_line(event.time, event.kind.value, event.data, label)))
-        for event in recording.events(about.id)
-    )
+    events = ((event.time, _json(_event_line(event, label))) for event in recording.events(about.id))
     return merge(events, _samples(recording, about, label), key=itemgetter(0))
 
 
-def _event_line(time: float, kind: str, data: Any, label: str) -> dict[str, Any]:
-    return {"type": "event", "session": label, "time": round(time, 6), "kind": kind, **data}
+def _event_line(event: Event, label: str) -> dict[str, Any]:
+    said = to_json(event.data)
+    return {"type": "event", "session": label, "time": round(event.time, 6), "kind": event.kind, **said}
 
 
 def _samples(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:

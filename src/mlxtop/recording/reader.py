@@ -11,12 +11,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.event_json import from_json
+from mlxtop.core.events import Event
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.parsing import parse_json
 from mlxtop.core.resample import Level, Row
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
-from mlxtop.core.state import State
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock
 from mlxtop.recording import codec, schema
@@ -297,15 +297,13 @@ class Recording:
 
     def events(self, session: int) -> list[Event]:
         """All events in order of time; one that makes no sense is passed over."""
-        found, state = [], State()
+        found = []
         lines = [line for line in self._table.by_id("event", EVENT) if line[1] == session]
         lines.sort(key=_when)
         for number, _, time, kind, data in lines:
             try:
-                event = Event(_finite(time), Kind(kind), _mapping(parse_json(data)))
-                event.describe()
-                state.apply(event)
-            except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError):
+                event = _event(time, kind, data)
+            except (ValueError, TypeError):
                 self._spoil("event", number)
             else:
                 found.append(event)
@@ -385,6 +383,14 @@ def _about(line: tuple[Any, ...]) -> SessionInfo:
     if _finite(about.interval) <= 0 or not isfinite(about.started):
         raise ValueError("a session at no time")
     return about._replace(command=command, facts=facts)
+
+
+def _event(time: Any, kind: Any, data: Any) -> Event:
+    """Raises `ValueError` or `TypeError` for what is no event."""
+    found = from_json(kind, parse_json(data))
+    if found is None:
+        raise ValueError("an event of no known kind")
+    return Event(_finite(time), found)
 
 
 def _when(line: tuple[Any, ...]) -> float:

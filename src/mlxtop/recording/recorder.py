@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlxtop import __version__
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.commands import Command, RecordEvent
+from mlxtop.core.event_json import to_json
+from mlxtop.core.events import PASSING, Event, PhaseChanged, SessionEnded, WarningChanged
 from mlxtop.core.resample import Row
 from mlxtop.core.sample import Sample
 from mlxtop.core.state import State
@@ -55,8 +57,8 @@ class Source(Protocol):
 
     def now(self) -> float: ...
 
-    def warn(self, message: str | None) -> None:
-        """Tells whoever looks that something is wrong with the recording; `None`: no longer."""
+    def submit(self, command: Command) -> int:
+        """Takes the warning when something is wrong with the recording."""
 
 
 @dataclass
@@ -102,12 +104,12 @@ class _Track:
 
     def take(self, item: Item) -> None:
         self.waiting.append(item)
-        if isinstance(item, Event) and item.kind is Kind.PHASE:
-            self.over = item.data["phase"] == "ended"
+        if isinstance(item, Event) and isinstance(item.data, PhaseChanged):
+            self.over = item.data.phase == "ended"
 
     def end(self, cause: str) -> None:
         if not self.over:
-            self.take(Event(self.session.now(), Kind.END, {"cause": cause}))
+            self.take(Event(self.session.now(), SessionEnded(cause)))
 
 
 class Recorder(threading.Thread):
@@ -334,7 +336,7 @@ class Recorder(threading.Thread):
         if message is not None:
             self._log(message)
         for track in self._tracks:
-            track.session.warn(message)
+            track.session.submit(RecordEvent(WarningChanged(message)))
 
     # Into the tables
 
@@ -346,8 +348,8 @@ class Recorder(threading.Thread):
             written.phases += 1
         samples = [item for item in track.waiting if isinstance(item, Sample)]
         for item in track.waiting:
-            if isinstance(item, Event) and item.kind is not Kind.PROGRESS:
-                self._insert("event", None, number, float(item.time), item.kind.value, _json(item.data))
+            if isinstance(item, Event) and not isinstance(item.data, PASSING):
+                self._insert("event", None, number, float(item.time), item.kind, _json(to_json(item.data)))
         if samples:
             self._write_samples(number, written, samples)
         self._roll_up(number, written, samples, last)

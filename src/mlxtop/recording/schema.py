@@ -4,7 +4,7 @@
     session  one row for each process: who it was, when its clock began, device and versions (`facts`, JSON);
              `until`: the time of its last sample
     phase    the names of a session's phases; a sample's phase is a number into them
-    event    what happened: see `core.events.Kind`; `data` is JSON
+    event    what happened: see `core/event_json.py`; `data` is JSON
     block    samples (level 0) and their extremes in buckets of 1, 10, 60 and 600 s (levels 1 to 4), packed
              by `codec.py`: at level 0 the columns are those of `core.sample.Sample`, above it the bucket's
              begin, the lowest and the highest of each gauge, and the last of each counter. `after`:

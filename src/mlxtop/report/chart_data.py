@@ -3,11 +3,10 @@
 from itertools import pairwise
 from typing import Any
 
-from mlxtop.core.events import Kind
 from mlxtop.core.sample import GAUGES, UNKNOWN
 from mlxtop.core.text import one_line
 from mlxtop.report.sections import phase_colour
-from mlxtop.report.series import steps_of, ticks
+from mlxtop.report.series import budget_steps, limit_steps, ticks
 from mlxtop.report.session_summary import SessionSummary
 
 LONGEST = 300
@@ -34,13 +33,13 @@ def chart_data(each: SessionSummary) -> dict[str, Any]:
         "lo": lo,
         "hi": hi,
         "speed": _steps([None if rate is None else round(rate * 1000) for rate in trace.speed]),
-        "limit": [[round(time + offset, 3), value] for time, value in steps_of(each.events, Kind.LIMIT)],
-        "budget": [[round(time + offset, 3), value] for time, value in steps_of(each.events, Kind.BUDGET)],
+        "limit": [[round(time + offset, 3), value] for time, value in limit_steps(each.events)],
+        "budget": [[round(time + offset, 3), value] for time, value in budget_steps(each.events)],
         "runs": [[round(start + offset, 3), phase] for start, phase in each.runs],
         "phases": [[one_line(name), phase_colour(name)] for name in each.phases],
         "ticks": [
             {
-                "time": round(tick.time + offset, 3), "kind": tick.kind.value, "times": tick.times,
+                "time": round(tick.time + offset, 3), "kind": tick.kind, "times": tick.times,
                 "text": one_line(tick.text)[:LONGEST], "up": tick.up,
             }
             for tick in ticks(each.events, max(each.span, 1e-3))

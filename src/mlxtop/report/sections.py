@@ -6,25 +6,45 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlxtop.core.census import PARTS
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import (
+    BudgetChanged,
+    CacheCleared,
+    CensusTaken,
+    ErrorRaised,
+    Event,
+    EventData,
+    FactsRead,
+    GarbageCollected,
+    GenerationFinished,
+    LimitChanged,
+    MarkAdded,
+    PeakReset,
+    PhaseChanged,
+    ProgressMade,
+    SessionEnded,
+    SystemRead,
+    TicksMissed,
+    WorkloadDone,
+)
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, cache_ceiling
-from mlxtop.core.machine import System, course, from_told
+from mlxtop.core.machine import System, course
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import format_clock, format_delta, format_size, format_span
 from mlxtop.report.markup import Safe, delta, joined, moment, number, size, table, tag
-from mlxtop.report.series import often, settled
+from mlxtop.report.series import settled
 from mlxtop.report.session_summary import LOADED, Interval, SessionSummary
 
 GAINS = ("active", "cache", "total", "peak", "footprint")
 MOST_EVENTS = 40
 """Of each kind in the table: the first quarter and the last three."""
-UNLISTED = (Kind.PHASE, Kind.PROGRESS, Kind.FACTS, Kind.CENSUS, Kind.SYSTEM)
+UNLISTED = (PhaseChanged, ProgressMade, FactsRead, CensusTaken, SystemRead)
 MOST_HOLDINGS = 10
 PACKAGES = ("mlx", "mlx-lm", "mlxtop")
 NAMES = {
-    Kind.LIMIT: "limit changed", Kind.CLEAR: "cache cleared", Kind.RESET: "peak reset",
-    Kind.COLLECT: "gc.collect()", Kind.MARK: "mark", Kind.GENERATION: "generation", Kind.BUDGET: "budget",
-    Kind.ERROR: "error", Kind.LATE: "samples late", Kind.DONE: "done", Kind.END: "end",
+    LimitChanged: "limit changed", CacheCleared: "cache cleared", PeakReset: "peak reset",
+    GarbageCollected: "gc.collect()", MarkAdded: "mark", GenerationFinished: "generation",
+    BudgetChanged: "budget",
+    ErrorRaised: "error", TicksMissed: "samples late", WorkloadDone: "done", SessionEnded: "end",
 }  # fmt: skip
 CALM = {"steady": "calm", "not enough data": "open"}
 
@@ -134,7 +154,9 @@ def phase_colour(name: str) -> str:
 
 def limits(story: SessionSummary) -> Safe:
     """MLX's limits as they stood at the end, who set each, and how often it was changed."""
-    changes = Counter(e.data["knob"] for e in story.events if e.kind is Kind.LIMIT and not settled(e))
+    changes = Counter(
+        e.data.name for e in story.events if isinstance(e.data, LimitChanged) and not settled(e)
+    )
     rows = []
     for knob in LIMIT_NAMES:
         limit = story.state.limits[knob]
@@ -222,15 +244,15 @@ def census(story: SessionSummary) -> Safe:
 
 def events(story: SessionSummary) -> Safe:
     """How often what happened, and the events themselves, a bounded number of each kind."""
-    counts = Counter({kind: story.timeline.count(kind) for kind in Kind if kind not in UNLISTED})
-    counts[Kind.LIMIT] -= sum(often(event) for event in story.events if settled(event))
+    counts = Counter({kind: story.timeline.count(kind) for kind in NAMES if kind not in UNLISTED})
+    counts[LimitChanged] -= sum(event.times for event in story.events if settled(event))
     told = [tag("li", f"{n:,} × {NAMES[kind]}{_routine(story, kind)}") for kind, n in counts.items() if n]
     if not told:
         return tag("p", "Nothing happened that is told of.", class_="quiet")
-    shown = [e for e in story.events if e.kind not in UNLISTED and not e.routine and not settled(e)]
-    generations = [e for e in shown if e.kind is Kind.GENERATION]
+    shown = [e for e in story.events if type(e.data) not in UNLISTED and not e.routine and not settled(e)]
+    generations = [e for e in shown if isinstance(e.data, GenerationFinished)]
     parts = [tag("ul", *told, class_="counts")]
-    parts.append(_listed(story, [e for e in shown if e.kind is not Kind.GENERATION]))
+    parts.append(_listed(story, [e for e in shown if not isinstance(e.data, GenerationFinished)]))
     if generations:
         parts.append(tag("details", tag("summary", "Generations"), _listed(story, generations)))
     return joined(parts)
@@ -241,7 +263,7 @@ def _listed(story: SessionSummary, events: list[Event]) -> Safe:
     rows = [
         [
             moment(event.time + story.offset, format_clock(event.time)),
-            tag("td", NAMES[event.kind], class_=f"kind {event.kind}"),
+            tag("td", NAMES[type(event.data)], class_=f"kind {event.kind}"),
             event.describe() + _often(event),
         ]
         for event in listed
@@ -250,18 +272,17 @@ def _listed(story: SessionSummary, events: list[Event]) -> Safe:
     return table(["time", "event", ""], rows, "events") + note if rows else Safe()
 
 
-def _routine(story: SessionSummary, kind: Kind) -> str:
+def _routine(story: SessionSummary, kind: type[EventData]) -> str:
     count = story.timeline.routine[kind]
     return f" ({count:,} by mlx-lm, as it always does)" if count else ""
 
 
 def _often(event: Event) -> str:
-    count = often(event)
-    return f" (× {count:,})" if count != 1 else ""
+    return f" (× {event.times:,})" if event.times != 1 else ""
 
 
 def _bounded(events: Sequence[Event]) -> tuple[list[Event], int]:
-    kinds: dict[Kind, list[Event]] = {}
+    kinds: dict[str, list[Event]] = {}
     for event in events:
         kinds.setdefault(event.kind, []).append(event)
     found, left_out = [], 0
@@ -286,15 +307,15 @@ def clock(seconds: float) -> str:
 
 def ended(story: SessionSummary) -> str:
     """How the session ended, as far as the recording knows."""
-    errors = [e for e in story.events if e.kind is Kind.ERROR and e.data.get("phase") == "ended"]
+    errors = [e.data for e in story.events if isinstance(e.data, ErrorRaised) and e.data.phase == "ended"]
     if errors:
-        return str(errors[-1].data["message"])
+        return errors[-1].message
     if story.state.error is not None and story.state.phase == "failed":
         return f"failed: {story.state.error}"
     if story.state.done:
         return "the workload was done"
-    if end := story.timeline.latest(Kind.END):
-        return str(end.data["cause"])
+    if end := story.timeline.latest(SessionEnded):
+        return end.data.cause
     return "the recording ends while it runs"
 
 
@@ -320,7 +341,7 @@ def facts(story: SessionSummary) -> Safe:
 
 def machine(story: SessionSummary) -> Safe:
     """The machine's own memory over the recording, where it was told: first, last, worst."""
-    found = course(from_told(event.data) for event in story.events if event.kind is Kind.SYSTEM)
+    found = course(event.data.system for event in story.events if isinstance(event.data, SystemRead))
     if found is None:
         return Safe()
     rows = [

@@ -5,9 +5,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from math import floor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import (
+    BudgetChanged,
+    CacheCleared,
+    ErrorRaised,
+    Event,
+    GarbageCollected,
+    LimitChanged,
+    MarkAdded,
+    PeakReset,
+)
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.resample import Level, resample
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN
@@ -24,7 +33,7 @@ HOLD = 1.0
 """Seconds without a sample that are still drawn as if nothing had changed."""
 MOST_TICKS = 200
 """Ticks of one kind; of more, those that are near each other become one."""
-TICKED = (Kind.LIMIT, Kind.CLEAR, Kind.RESET, Kind.COLLECT, Kind.MARK, Kind.BUDGET, Kind.ERROR)
+TICKED = (LimitChanged, CacheCleared, PeakReset, GarbageCollected, MarkAdded, BudgetChanged, ErrorRaised)
 
 
 class Series(NamedTuple):
@@ -138,7 +147,7 @@ class Tick(NamedTuple):
     """What happened at a moment, or several times from there on."""
 
     time: float
-    kind: Kind
+    kind: str
     text: str
     times: int
     up: bool
@@ -148,9 +157,9 @@ class Tick(NamedTuple):
 def ticks(events: Iterable[Event], span: float) -> list[Tick]:
     """What is ticked of a session of `span` seconds, in order of time, some `MOST_TICKS` of each kind."""
     found: list[Tick] = []
-    told = [e for e in events if e.kind in TICKED and not e.routine and not settled(e)]
+    told = [e for e in events if isinstance(e.data, TICKED) and not e.routine and not settled(e)]
     for kind in TICKED:
-        those = [event for event in told if event.kind is kind]
+        those = [event for event in told if isinstance(event.data, kind)]
         width = span / MOST_TICKS if len(those) > MOST_TICKS else 0.0
         for _, near in groupby(enumerate(those), key=lambda p: p[1].time // width if width else p[0]):
             found.append(_tick([event for _, event in near]))
@@ -159,25 +168,37 @@ def ticks(events: Iterable[Event], span: float) -> list[Tick]:
 
 def settled(event: Event) -> bool:
     """Whether it tells of a limit as it was found, or set to what it was: nothing changed."""
-    return event.kind is Kind.LIMIT and event.data["old"] == event.data["new"]
-
-
-def often(event: Event) -> int:
-    """How many it stands for."""
-    return int(event.data.get("count", 1))
+    return isinstance(event.data, LimitChanged) and event.data.old == event.data.new
 
 
 def _tick(events: Sequence[Event]) -> Tick:
     first, last = events[0], events[-1]
-    up = first.kind is Kind.LIMIT and last.data["new"] > (first.data["old"] or 0)
-    return Tick(first.time, first.kind, first.describe(), sum(map(often, events)), up)
+    up = isinstance(first.data, LimitChanged) and first.data._replace(new=_new(last)).rose
+    return Tick(first.time, first.kind, first.describe(), sum(event.times for event in events), up)
 
 
-def steps_of(events: Iterable[Event], kind: Kind) -> Iterator[tuple[float, int | None]]:
-    """A line across the timeline: when the cache limit, or the budget, became what; `None` is no line."""
+def _new(event: Event) -> int | None:
+    return event.data.new if isinstance(event.data, LimitChanged) else None
+
+
+Step = tuple[float, int | None]
+"""A moment, and the bytes from there on; `None` is no line."""
+
+
+def limit_steps(events: Iterable[Event]) -> Iterator[Step]:
+    """The cache limit as a line across the timeline."""
     for event in events:
-        data: Any = event.data
-        if event.kind is not kind or (kind is Kind.LIMIT and data["knob"] != "cache"):
-            continue
-        value = data["new"] if kind is Kind.LIMIT else data["budget"]
-        yield event.time, None if value is None or value >= UNLIMITED else int(value)
+        if isinstance(event.data, LimitChanged) and event.data.name == "cache":
+            yield event.time, _below_unlimited(event.data.new)
+
+
+def budget_steps(events: Iterable[Event]) -> Iterator[Step]:
+    """The budget as a line across the timeline."""
+    for event in events:
+        if isinstance(event.data, BudgetChanged):
+            budget = event.data.budget
+            yield event.time, _below_unlimited(budget.bytes if budget is not None else None)
+
+
+def _below_unlimited(size: int | None) -> int | None:
+    return None if size is None or size >= UNLIMITED else size

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from math import inf, isfinite
+from math import inf
 from typing import NamedTuple
 
 from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.analysis.verdicts import Diagnosis
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, GenerationFinished, MarkAdded
 from mlxtop.core.resample import Level
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.core.state import State
@@ -124,16 +124,9 @@ def summarize(
     """Reads a session once from end to end: some 2 µs a sample."""
     timeline, state, events = Timeline(kept=None), State(facts=about.facts), []
     for event in recording.events(about.id):
-        try:
-            if not isfinite(event.time):
-                raise ValueError("a time that is none")
-            state.apply(event)
-            timeline.add(event)
-        except (TypeError, ValueError, KeyError, AttributeError):
-            # Of a kind that can be told, but that makes no sense.
-            recording.damaged += 1
-        else:
-            events.append(event)
+        state.apply(event)
+        timeline.add(event)
+        events.append(event)
     phases = recording.phases(about.id)
     first, last = recording.first(about.id), recording.last(about.id)
     cut = series(recording, about, sessions)
@@ -158,17 +151,16 @@ def checkpoints(
     """The first sample, the marks, the last sample; the mark that mlxtop sets at the start is the first."""
     if first is None or last is None:
         return []
-    marks = [event for event in events if event.kind is Kind.MARK]
+    marks = [(event.time, event.data) for event in events if isinstance(event.data, MarkAdded)]
     if len(marks) > MOST_MARKS:
         marks = marks[: MOST_MARKS // 2] + marks[-MOST_MARKS // 2 :]
     points = []
-    for event in marks:
-        sample = recording.at(about.id, event.time) or first
-        said = ((name, event.data.get(name)) for name in ("active", "cache", "peak"))
-        exact = {name: value for name, value in said if isinstance(value, int)}
-        if {"active", "cache"} <= exact.keys():
-            exact["total"] = exact["active"] + exact["cache"]
-        points.append(_point(str(event.data["name"]), sample, event.time, exact))
+    for time, mark in marks:
+        sample = recording.at(about.id, time) or first
+        exact = {
+            "active": mark.active, "cache": mark.cache, "peak": mark.peak, "total": mark.active + mark.cache,
+        }  # fmt: skip
+        points.append(_point(mark.name, sample, time, exact))
     if not points or points[0].name != "start":
         points.insert(0, _point("start", first, first.time, {}))
     if last.time > points[-1].time:
@@ -183,7 +175,7 @@ def _point(name: str, sample: Sample, time: float, exact: dict[str, int]) -> Poi
 
 
 def _stretch(start: Point, end: Point, events: Iterable[Event]) -> Interval:
-    done = (e for e in events if e.kind is Kind.GENERATION and start.time < e.time <= end.time)
+    done = (e for e in events if isinstance(e.data, GenerationFinished) and start.time < e.time <= end.time)
     return Interval(start, end, sum(1 for _ in done))
 
 

@@ -101,6 +101,7 @@ class AgentClient(threading.Thread):
         super().__init__(name="mlxtop-fleet", daemon=True)
         self.title = title
         self.transcript = transcript
+        self.send_input: Callable[[str], None] | None = None
         self.problem: str | None = None
         """Why an agent could not be watched, in one sentence."""
         self.changed = threading.Event()
@@ -129,8 +130,6 @@ class AgentClient(threading.Thread):
 
     def status(self) -> str:
         return self.problem or ""
-
-    def send_input(self, text: str) -> None: ...
 
     # Life
 
@@ -280,7 +279,7 @@ class AgentClient(threading.Thread):
             return
         link.session = self.session(hello, send, peer.process(link.socket, hello.pid))
         self._number_uniquely(link.session)
-        send(protocol.hello(self._role))
+        send(protocol.hello(self._role, hello.protocol))
         self._members = tuple(sorted((*self._members, link.session), key=_order))
         if self._joined:
             self._joined(link.session)

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from mlxtop.core.budget import Action, Budget, BudgetSpec, BudgetUsage, level, reach, resolve, to_event
+from mlxtop.core.budget import Action, Budget, BudgetSpec, BudgetUsage, level, reach, resolve
+from mlxtop.core.commands import AddMark, ClearCache, RecordEvent, SetLimit
 from mlxtop.core.errors import UsageError, fatal
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import BudgetChanged, BudgetRead, ErrorRaised, Event, SystemRead
 from mlxtop.core.machine import System
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import Size
@@ -29,7 +30,7 @@ LEAST_SPAN = 10.0
 """Seconds of usage before a slope says anything."""
 DEAR_EVERY, DEAR_SHARE = 5.0, 3000
 """What is dear is read no more often than every so many seconds, nor than so many times what it takes."""
-WHO = "budget"
+SOURCE = "budget"
 Stop = Callable[[Session], None]
 
 
@@ -71,7 +72,7 @@ class BudgetMonitor(threading.Thread):
         if why is None:
             with suppress(Exception):
                 for session in self._sessions():
-                    session.record_event(Kind.ERROR, message=self._failure, phase="budget")
+                    session.submit(RecordEvent(ErrorRaised(self._failure, "budget")))
 
     def stop(self) -> None:
         """Ends the thread. Commands that were started go on."""
@@ -100,11 +101,11 @@ class BudgetMonitor(threading.Thread):
     def _act(self, session: Session, action: Action) -> None:
         match action.word:
             case "mark":
-                session.mark("budget", WHO)
+                session.submit(AddMark("budget", SOURCE))
             case "clear":
-                session.clear_cache(WHO)
+                session.submit(ClearCache(SOURCE))
             case "limit":
-                session.set_limit("cache", action.size, WHO)
+                session.submit(SetLimit("cache", action.size, SOURCE))
             case "stop" if self._stop_program is not None:
                 self._stop_program(session)
             case "exec":
@@ -159,7 +160,8 @@ class _WatchedSession:
         used = usage(self._session)
         if budget is None or used is None:
             return False
-        state.budget_usage = BudgetUsage(used, self._reach(budget, used))
+        standing = BudgetUsage(used, self._reach(budget, used))
+        self._session.submit(RecordEvent(BudgetRead(standing, state.system)))
         return self._compare(budget, used, several)
 
     def _look_at_system(self) -> None:
@@ -181,7 +183,7 @@ class _WatchedSession:
             self._dear_due = now + max(DEAR_EVERY, DEAR_SHARE * (time.monotonic() - now))
             self._pss, self._pss_at = found.pss, now
         found = found._replace(pss=self._pss, pss_age=now - self._pss_at)
-        self._session.state.system = found
+        self._session.submit(RecordEvent(BudgetRead(self._session.state.budget_usage, found)))
         self._tell_of(found, now)
 
     def _tell_of(self, found: System, now: float) -> None:
@@ -190,7 +192,7 @@ class _WatchedSession:
         turned = (told.pressure, told.thermal) != (self._told.pressure, self._told.thermal)
         if told != self._told and (turned or now - self._told_at >= TELL_EVERY):
             self._told, self._told_at = told, now
-            self._session.record_event(Kind.SYSTEM, **told.told())
+            self._session.submit(RecordEvent(SystemRead(told)))
 
     def _reach(self, budget: Budget, used: int) -> float | None:
         now, points = self._session.now(), self._points
@@ -203,11 +205,11 @@ class _WatchedSession:
     def _compare(self, budget: Budget, used: int, several: bool) -> bool:
         was, self._level = self._level, level(budget.bytes, used, self._level)
         if self._level != was:
-            told = to_event(budget, self._level, was, used)
-            self._session.record_event(Kind.BUDGET, **told)
+            changed = BudgetChanged(budget, self._level, was, used)
+            self._session.submit(RecordEvent(changed))
             if self._level > was:
                 # It stays readable when the alarm is over, and where several programs share a screen.
-                text = Event(0.0, Kind.BUDGET, told).describe()
+                text = Event(0.0, changed).describe()
                 label = f"{getattr(self._session, 'label', '')}: " if several else ""
                 self._session.transcript.write("log", f"{label}{text}")
         return self._level == 100 > was
@@ -224,14 +226,14 @@ def usage(session: Session) -> int | None:
     return None if sample is None or sample.footprint == UNKNOWN else sample.footprint
 
 
-def set_budget(session: Session, ask: BudgetSpec, who: str) -> None:
+def set_budget(session: Session, ask: BudgetSpec, source: str) -> None:
     """Gives a session another budget. What there is no ceiling for is told as an error of the session's."""
     try:
-        budget = resolve(ask, session.state.facts, who)
+        budget = resolve(ask, session.state.facts, source)
     except UsageError as error:
-        session.record_event(Kind.ERROR, message=f"No budget: {error}", phase="budget")
+        session.submit(RecordEvent(ErrorRaised(f"No budget: {error}", "budget")))
         return
-    session.record_event(Kind.BUDGET, **to_event(budget))
+    session.submit(RecordEvent(BudgetChanged(budget)))
 
 
 def environment(session: Session) -> dict[str, str]:

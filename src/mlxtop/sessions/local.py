@@ -5,37 +5,51 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import get_args
 
 from mlxtop import api
+from mlxtop.core.commands import (
+    AddMark,
+    Command,
+    RecordEvent,
+    SetControl,
+    SetInterval,
+    SetLimit,
+    new_id,
+)
 from mlxtop.core.errors import MlxtopError, fatal
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import (
+    ErrorRaised,
+    Event,
+    EventData,
+    LimitRequested,
+    MarkAdded,
+    PhaseChanged,
+    TicksMissed,
+    WorkloadDone,
+)
 from mlxtop.core.history import History
-from mlxtop.core.limits import LimitName
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import Sample
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
-from mlxtop.core.units import DEFAULT, Size
-from mlxtop.inference import commands
+from mlxtop.core.units import DEFAULT
+from mlxtop.inference.commands import Generate, Quit
 from mlxtop.inference.engine import Engine
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt
 from mlxtop.mlx import allocator
 from mlxtop.mlx.sampler import Sampler
-from mlxtop.sessions.session import Capability
+from mlxtop.sessions.session import Capability, Publisher
 from mlxtop.system import footprint, self_usage
 
-Sink = Callable[[Event | Sample], None]
 
-
-class LocalSession:
+class LocalSession(Publisher):
     """Runs `options` and watches itself do it. See `sessions.session.Session` for what a screen sees.
 
-    `interval` is the seconds between samples. Each of `sinks`, which begin with `sink`, is told of every
-    event and sample on the thread where it happens; it must not wait.
+    `interval` is the seconds between samples.
     """
 
     footprint_kind = footprint.KIND
@@ -43,9 +57,10 @@ class LocalSession:
     agent_cost: float | None = None
     playhead: Playhead | None = None
     process: int | None = os.getpid()
-    capabilities: frozenset[Capability] = frozenset(("say", "start", "forget", "collect", "census", "limits"))
+    capabilities: frozenset[Capability] = frozenset(get_args(Command)) - {SetInterval, SetControl}
 
-    def __init__(self, options: Options, interval: float = 0.1, sink: Sink | None = None) -> None:
+    def __init__(self, options: Options, interval: float = 0.1) -> None:
+        super().__init__()
         self.title = options.name
         self.interval = interval
         self.history = History(interval)
@@ -60,8 +75,6 @@ class LocalSession:
         """Set when the workload has nothing left to do, or failed."""
         self._origin = time.monotonic()
         self._phase = 0
-        self.sinks = [sink] if sink else []
-        self._lock = threading.RLock()
         self._read: Callable[[], tuple[int, int, int]] = lambda: (0, 0, 0)
         self._sampler: Sampler | None = None
         self._engine = Engine(options, self._emit, self.transcript.write)
@@ -94,7 +107,7 @@ class LocalSession:
                 return
             self._read = allocator.reader()
             self._tick(time.monotonic())
-            self.mark("start", "mlxtop")
+            self._mark("start", "mlxtop", None)
             self._sampler = Sampler(self.interval, self._tick, self._late, self._fail)
             self._sampler.start()
 
@@ -103,7 +116,7 @@ class LocalSession:
         self._failure = fatal("Sampling", error)
         # Whoever listens may be what failed.
         with suppress(BaseException):
-            self._emit(Kind.ERROR, message=str(self._failure), phase="sampling")
+            self._emit(ErrorRaised(str(self._failure), "sampling"))
 
     def finish(self) -> None:
         """Takes the last sample; none follow it."""
@@ -123,7 +136,7 @@ class LocalSession:
             # Held by whoever is about to start the sampler: it starts before this, or never.
             self._closed = True
         self.finish()
-        self._engine.submit(commands.Quit())
+        self._engine.submit(Quit())
         if not self._engine.ident:
             return True
         self._engine.join(timeout)
@@ -139,20 +152,15 @@ class LocalSession:
     def now(self) -> float:
         return time.monotonic() - self._origin
 
-    def _emit(self, kind: Kind, **data: Any) -> None:
+    def _emit(self, data: EventData, answers: int | None = None) -> None:
         with self._lock:
-            event = Event(self.now(), kind, data)
-            if kind is Kind.PHASE:
-                self._phase = self._phase_index(data["phase"])
-            self.state.apply(event)
-            if kind is not Kind.PROGRESS:
-                self.timeline.add(event)
-            for sink in self.sinks:
-                sink(event)
-        if kind is Kind.ERROR:
+            if isinstance(data, PhaseChanged):
+                self._phase = self._phase_index(data.phase)
+            self.record(Event(self.now(), data, answers), self.state, self.timeline)
+        if isinstance(data, ErrorRaised):
             # The status row may be too short for the whole sentence.
-            self.transcript.write("log", data["message"])
-        if kind in (Kind.DONE, Kind.ERROR):
+            self.transcript.write("log", data.message)
+        if isinstance(data, WorkloadDone | ErrorRaised):
             self.done.set()
 
     def _phase_index(self, name: str) -> int:
@@ -178,70 +186,46 @@ class LocalSession:
             c.kv,
         )
         self.history.add(sample)
-        if peak > self.state.run_peak:
-            self.state.run_peak = peak
-        for sink in self.sinks:
-            sink(sample)
+        self.record_sample(sample, self.state)
 
     def _late(self, ticks: int) -> None:
-        self._emit(Kind.LATE, ticks=ticks)
+        self._emit(TicksMissed(ticks))
 
     def _on_api_call(self, kind: str, name: str, _now: Snapshot) -> None:
         """The program in this process said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
         if kind == "mark":
-            self.mark(name, "program")
+            self._mark(name, "program", None)
         else:
-            self._emit(Kind.PHASE, phase=name)
+            self._emit(PhaseChanged(name))
 
     # Commands
 
-    def set_limit(self, knob: LimitName, size: Size, who: str) -> None:
-        with self._lock:
-            limit = self.state.limits[knob]
-            value = limit.default if size == DEFAULT else int(size)
-            if value is None:
-                return
-            self.state.limits[knob] = limit.asked(value)
-        self._engine.submit(commands.SetLimit(knob, value, who))
+    def submit(self, command: Command) -> int:
+        """See `Session.submit`."""
+        id_ = new_id()
+        match command:
+            case SetLimit(name, size):
+                with self._lock:
+                    value = self.state.limits[name].default if size == DEFAULT else size
+                    if value is None:
+                        return id_
+                    self._emit(LimitRequested(name, value), id_)
+                self._engine.submit(command._replace(size=value), id_)
+            case AddMark(name, source):
+                self._mark(name, source, id_)
+            case RecordEvent(data):
+                self._emit(data, id_)
+            case SetInterval() | SetControl():
+                pass
+            case _:
+                self._engine.submit(command, id_)
+        return id_
 
-    def clear_cache(self, who: str) -> None:
-        self._engine.submit(commands.ClearCache(who))
-
-    def reset_peak(self, who: str) -> None:
-        self._engine.submit(commands.ResetPeak(who))
-
-    def mark(self, name: str, who: str) -> None:
+    def _mark(self, name: str, source: str, answers: int | None) -> None:
         """Marks this moment. Before MLX is there to be read, nothing can be marked."""
-        if self.history.latest is None:
-            return
-        active, cache, peak = self._read()
-        tokens = self._engine.counters.tokens
-        self._emit(Kind.MARK, name=name, active=active, cache=cache, peak=peak, tokens=tokens, who=who)
-
-    def collect(self) -> None:
-        self._engine.submit(commands.Collect("keyboard"))
-
-    def census(self) -> None:
-        self._engine.submit(commands.TakeCensus())
-
-    def record_event(self, kind: Kind, **data: Any) -> None:
-        self._emit(kind, **data)
-
-    def warn(self, message: str | None) -> None:
-        self.state.warning = message
-
-    def send_input(self, text: str) -> None:
-        self._engine.submit(commands.SubmitPrompt(text))
+        if self.history.latest is not None:
+            self._emit(MarkAdded(name, source, *self._read(), tokens=self._engine.counters.tokens), answers)
 
     def generate(self, prompt: Prompt, options: Options) -> None:
         """Has the model generate once under options of its own, next after what runs now."""
-        self._engine.submit(commands.Generate(prompt, options))
-
-    def start(self) -> None:
-        self._engine.submit(commands.StartWorkload())
-
-    def stop(self) -> None:
-        self._engine.submit(commands.StopWorkload())
-
-    def forget(self) -> None:
-        self._engine.submit(commands.ForgetConversation())
+        self._engine.submit(Generate(prompt, options))

@@ -8,22 +8,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mlxtop import __version__
-from mlxtop.core.census import Census
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.event_json import NAME, from_json
+from mlxtop.core.events import KINDS, Event
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
+from mlxtop.core.parsing import LATEST, count, seconds, size, text
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import block, one_line
 from mlxtop.ipc import protocol
 
-TEXT, MESSAGE, NAME, PATH = 200, 400, 80, 4_096
-"""Letters that are kept: of a fact, of an error, of a phase or a mark, of a file's path."""
+TEXT, PATH = 200, 4_096
+"""Letters that are kept: of a fact, of a file's path."""
 ARGUMENTS, ARGUMENT = 50, 300
 """Words of a command line, and letters of a word."""
-FACTS, FIELDS, PHASES, ROWS = 64, 4, 1_000, 20_000
-"""How many are taken: facts of a session, unknown fields of an event, phases, samples of a message."""
+FACTS, PHASES, ROWS = 64, 1_000, 20_000
+"""How many are taken: facts of a session, phases, samples of a message."""
 COUNTERS = ("active", "cache", "peak", "footprint")
-LATEST = 1e10
-"""Seconds: beyond it the calendar ends."""
 SHORTEST, LONGEST = 0.001, 60.0
 """Seconds between samples."""
 
@@ -31,6 +30,7 @@ SHORTEST, LONGEST = 0.001, 60.0
 class Hello(NamedTuple):
     """An agent says who it is. None of it is known to be true."""
 
+    protocol: int
     pid: int
     argv: tuple[str, ...]
     started: float
@@ -55,7 +55,7 @@ class InitialLimit(NamedTuple):
     """A limit as it stood when the agent came."""
 
     value: int
-    who: str
+    source: str
     default: int | None
 
 
@@ -110,6 +110,7 @@ def hello(message: Mapping[str, Any]) -> Hello:
     counters = counters if isinstance(counters, dict) else {}
     known = {name: _or(size, counters.get(name), None) for name in COUNTERS}
     return Hello(
+        protocol=_or(count, message.get("protocol"), protocol.PROTOCOL),
         pid=count(message.get("pid"), 0, 2**31),
         argv=_words(argv),
         started=_or(seconds, started, 0.0),
@@ -126,10 +127,10 @@ def hello(message: Mapping[str, Any]) -> Hello:
 def disagreement(message: Mapping[str, Any]) -> str | None:
     """Why this viewer cannot talk to the agent that said this `hello`, in one sentence; `None` if it can."""
     theirs = message.get("protocol")
-    if type(theirs) is int and theirs == protocol.PROTOCOL:
+    if type(theirs) is int and protocol.OLDEST <= theirs <= protocol.PROTOCOL:
         return None
     pid = _or(lambda value: count(value, 0, 2**31), message.get("pid"), UNNAMED)
-    version = _or(_name, message.get("mlxtop"), UNNAMED)
+    version = _or(lambda value: text(value, NAME), message.get("mlxtop"), UNNAMED)
     said = f"Process {pid} is watched by mlxtop {version}, which is"
     if type(theirs) is int and theirs > protocol.PROTOCOL:
         return f"{said} newer than this mlxtop {__version__}: upgrade mlxtop here."
@@ -140,32 +141,6 @@ def disagreement(message: Mapping[str, Any]) -> str | None:
 
 
 # Single values
-
-
-def text(value: object, most: int) -> str:
-    """On one line, safe to show. Raises `ValueError` for what is no text."""
-    if not isinstance(value, str):
-        raise ValueError("a text was expected")
-    return one_line(" ".join(value[:most].splitlines()))
-
-
-def count(value: object, least: int = 0, end: int = 2**62) -> int:
-    """A whole number from `least` to below `end`. Raises `ValueError`."""
-    if type(value) is not int or not least <= value < end:
-        raise ValueError("a whole number within bounds was expected")
-    return value
-
-
-def size(value: object) -> int:
-    """Bytes. Raises `ValueError`."""
-    return count(value, 0, 2**63)
-
-
-def seconds(value: object) -> float:
-    """A time, or a rate. Raises `ValueError`."""
-    if type(value) not in (int, float) or not 0 <= value <= LATEST:  # type: ignore[operator]
-        raise ValueError("a number within bounds was expected")
-    return float(value)  # type: ignore[arg-type]
 
 
 def _or(read: Callable[[Any], Any], value: object, unknown: Any) -> Any:
@@ -244,8 +219,8 @@ def _facts(message: Mapping[str, Any]) -> Facts:
     given, limits, time = message.get("facts"), message.get("limits"), message.get("time")
     if not isinstance(given, dict) or not isinstance(limits, dict):
         raise ValueError("facts and limits have names")
-    found = {knob: _found(limits[knob]) for knob in LIMIT_NAMES if limits.get(knob) is not None}
-    known = {knob: limit for knob, limit in found.items() if limit is not None}
+    found = {name: _found(limits[name]) for name in LIMIT_NAMES if limits.get(name) is not None}
+    known = {name: limit for name, limit in found.items() if limit is not None}
     return Facts(None if time is None else seconds(time), facts(given), known)
 
 
@@ -253,8 +228,8 @@ def _found(given: object) -> InitialLimit | None:
     """A limit; `None` where the agent does not know it."""
     if not isinstance(given, list) or len(given) != 3:
         raise ValueError("a limit is a value, who set it, and MLX's default")
-    value, who, default = given
-    told = text(who, NAME)
+    value, source, default = given
+    told = text(source, NAME)
     default = None if default is None else size(default)
     return None if value is None else InitialLimit(size(value), told, default)
 
@@ -270,67 +245,13 @@ def _scalar(value: object) -> Any:
 
 # Events
 
-
-def _knob(value: object) -> LimitName:
-    for knob in LIMIT_NAMES:
-        if value == knob:
-            return knob
-    raise ValueError("a limit's name was expected")
-
-
-def _maybe(value: object) -> int | None:
-    return None if value is None else count(value, -(2**63), 2**63)
-
-
-def _name(value: object) -> str:
-    return text(value, NAME)
-
-
-def _who(value: object) -> str:
-    return text(value, TEXT)
-
-
-_Fields = Mapping[str, Callable[[Any], Any]]
-REQUIRED: Mapping[Kind, _Fields] = {
-    Kind.PHASE: {"phase": _name},
-    Kind.PROGRESS: {"phase": _name, "done": count, "total": count},
-    Kind.LIMIT: {"knob": _knob, "old": _maybe, "new": _maybe, "who": _who},
-    Kind.CLEAR: {"who": _who},
-    Kind.RESET: {"who": _who, "peak": count},
-    Kind.COLLECT: {"who": _who, "objects": count, "freed": _maybe},
-    Kind.MARK: {"name": _name, "who": _who, **dict.fromkeys(("active", "cache", "peak", "tokens"), count)},
-    Kind.GENERATION: {
-        "tokens": count, "prompt_tokens": count, "reason": _who,
-        "ttft": seconds, "tps": seconds, "prompt_tps": seconds,
-    },
-    Kind.ERROR: {"message": lambda value: text(value, MESSAGE)},
-    Kind.LATE: {"ticks": count},
-    Kind.DONE: {},
-}  # fmt: skip
-"""The events that an agent may tell of. Budgets, the machine and facts are not its to tell as events."""
-OPTIONAL: _Fields = {
-    "asked": _maybe, "freed": _maybe, "count": count, "tokens": count, "context": count, "phase": _name,
-}  # fmt: skip
+TOLD = frozenset(KINDS.values()) - {"facts", "budget", "system", "end"}
+"""What an agent may tell of. Budgets, the machine and facts are not its to tell as events."""
 
 
 def _event(message: Mapping[str, Any]) -> Event | None:
-    kind, data = message.get("kind"), message.get("data")
-    known = next((one for one in (*REQUIRED, Kind.CENSUS) if one == kind), None)
-    if known is None:
+    kind, answers = message.get("kind"), message.get("answers")
+    data = from_json(kind, message.get("data")) if isinstance(kind, str) and kind in TOLD else None
+    if data is None:
         return None
-    if not isinstance(data, dict):
-        raise ValueError("an event has named data")
-    time = seconds(message.get("time"))
-    if known is Kind.CENSUS:
-        return Event(time, known, Census.from_json(data).to_json())
-    required = REQUIRED[known]
-    if not required.keys() <= data.keys():
-        raise ValueError("an event lacks something")
-    checked = {name: field(data[name]) for name, field in required.items()}
-    more = [name for name in data if name not in required]
-    checked |= {name: OPTIONAL[name](data[name]) for name in more if name in OPTIONAL}
-    for name in [name for name in more if name not in OPTIONAL and len(name) <= NAME][:FIELDS]:
-        told = _scalar(data[name])
-        if told is not None:
-            checked[one_line(name)] = told
-    return Event(time, known, checked)
+    return Event(seconds(message.get("time")), data, None if answers is None else count(answers))

@@ -4,7 +4,29 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.commands import (
+    AddMark,
+    ClearCache,
+    Collect,
+    Command,
+    RecordEvent,
+    ResetPeak,
+    SetControl,
+    SetInterval,
+    SetLimit,
+    SubmitPrompt,
+    TakeCensus,
+    new_id,
+)
+from mlxtop.core.events import (
+    ErrorRaised,
+    Event,
+    FactsRead,
+    LimitChanged,
+    LimitRequested,
+    MarkAdded,
+    PhaseChanged,
+)
 from mlxtop.core.history import History
 from mlxtop.core.limits import LimitName
 from mlxtop.core.playhead import Playhead
@@ -13,10 +35,10 @@ from mlxtop.core.state import State
 from mlxtop.core.text import one_line
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
-from mlxtop.core.units import DEFAULT, Size
-from mlxtop.ipc import protocol
+from mlxtop.core.units import DEFAULT
+from mlxtop.ipc import commands, protocol
 from mlxtop.sessions.messages import Bye, Facts, Hello, InitialLimit, Message, Phases, Samples
-from mlxtop.sessions.session import Capability
+from mlxtop.sessions.session import Capability, Publisher
 
 COST_WINDOW = 5.0
 MOST_A_SECOND = 5_000
@@ -24,8 +46,12 @@ MOST_A_SECOND = 5_000
 SHORT = 200
 """Letters of a command that are kept."""
 
+CAPABILITIES: frozenset[Capability] = frozenset(
+    (SetLimit, ClearCache, ResetPeak, Collect, TakeCensus, AddMark, SetInterval, SetControl, RecordEvent)
+)
 
-class RemoteSession:
+
+class RemoteSession(Publisher):
     """A member of a fleet: fed with an agent's messages by `handle_message`; its commands leave by `send`.
 
     See `sessions.session.Member` for what a screen sees. What comes in was checked by `sessions.messages`.
@@ -44,12 +70,14 @@ class RemoteSession:
         controls: bool = True,
         process: int | None = None,
     ) -> None:
+        super().__init__()
         self.pid = hello.pid
         """The process's number by its own word: it tells members apart, and is good for nothing else."""
         self.process = process
         self.rank = hello.rank
         self.started = hello.started
         self.interval = hello.interval
+        self._protocol = hello.protocol
         self.command = list(hello.argv)
         self.title = command(self.command)
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
@@ -74,14 +102,10 @@ class RemoteSession:
         self.agent_cost: float | None = None
         self._cost_then = (0.0, 0.0)
         self._second, self._in_second = -1, 0
-        self.sink: Callable[[Event | Sample], None] | None = None
-        """Told of every event and sample, on the fleet's thread."""
         self.initial_limits: dict[LimitName, int] = {}
         """The limits as they were when we came."""
-        self.capabilities: frozenset[Capability] = frozenset(
-            ("collect", "census", "limits", *(("say",) if send_input else ()))
-        )
-        self._say = send_input
+        self.capabilities: frozenset[Capability] = CAPABILITIES | ({SubmitPrompt} if send_input else set())
+        self._send_input = send_input
         self._send = send
         self._origin = time.monotonic() - hello.now
         self._ended_at = 0.0
@@ -120,11 +144,9 @@ class RemoteSession:
         if self._in_second >= MOST_A_SECOND:
             return
         self.history.add(sample)
-        if self.sink:
-            self.sink(sample)
+        self.record_sample(sample, self.state)
         if latest is None:
             self._mark_begin(sample)
-        self.state.run_peak = max(self.state.run_peak, sample.peak)
 
     def _cost(self, cpu: float) -> None:
         """Seconds the agent's thread has used so far → its share of a core over the last while."""
@@ -135,111 +157,83 @@ class RemoteSession:
 
     def _mark_begin(self, first: Sample) -> None:
         """Deltas are measured from the first thing known of the program until somebody sets a mark."""
-        read = {"active": first.active, "cache": first.cache, "peak": first.peak, "tokens": first.tokens}
-        data = {"name": "start", "who": "mlxtop", **read}
-        event = Event(first.time, Kind.MARK, data)
-        self.state.apply(event)
-        # Marks of before we came are told before the first sample is: the start is the earliest all the same.
-        *others, start = self.state.marks
-        self.state.marks = [start, *others]
-        self.timeline.insert(event)
-        if self.sink:
-            self.sink(event)
+        mark = MarkAdded("start", "mlxtop", first.active, first.cache, first.peak, first.tokens)
+        event = Event(first.time, mark)
+        with self._lock:
+            self.state.apply(event)
+            # Marks of before we came are told before the first sample is: the start is the earliest all the
+            # same.
+            self.state.put_last_mark_first()
+            self.timeline.insert(event)
+            self.publish(event)
 
     def _record(self, event: Event) -> None:
-        self.state.apply(event)
-        self.timeline.add(event)
-        if self.sink:
-            self.sink(event)
+        self.record(event, self.state, self.timeline)
 
     def _learn(self, at: float, facts: Mapping[str, Any], limits: Mapping[LimitName, InitialLimit]) -> None:
-        self._record(Event(at, Kind.FACTS, facts))
-        for knob, limit in limits.items():
-            self.initial_limits.setdefault(knob, limit.value)
-            found = {"knob": knob, "old": limit.value, "new": limit.value, "who": limit.who, "found": True}
-            self._record(Event(at, Kind.LIMIT, found))
-            self.state.limits[knob] = self.state.limits[knob]._replace(default=limit.default)
+        self._record(Event(at, FactsRead(facts)))
+        for name, limit in limits.items():
+            self.initial_limits.setdefault(name, limit.value)
+            found = LimitChanged(
+                name, limit.value, limit.value, limit.source, default=limit.default, found=True
+            )
+            self._record(Event(at, found))
 
     def end(self, how: str) -> None:
         """The program is gone, or out of reach: the picture stands still from here on."""
         self._ended_at = self.now()
         self.ended = how
-        self._record(Event(self._ended_at, Kind.PHASE, {"phase": "ended"}))
-        self._record(Event(self._ended_at, Kind.ERROR, {"message": how, "phase": "ended"}))
+        self._record(Event(self._ended_at, PhaseChanged("ended")))
+        self._record(Event(self._ended_at, ErrorRaised(how, "ended")))
 
     def refuse(self, why: str) -> None:
         """Somebody else controls the program."""
         self.controls = False
-        self._record(Event(self.now(), Kind.ERROR, {"message": why, "phase": "limit"}))
-
-    def control(self, on: bool) -> None:
-        """Takes control of a program that was only looked at, or gives it back."""
-        if self._lent and on != self.controls:
-            self.controls = on
-            self._send(protocol.hello("control" if on else "observe"))
+        self._record(Event(self.now(), ErrorRaised(why, "limit")))
 
     def now(self) -> float:
         return self._ended_at if self.ended is not None else time.monotonic() - self._origin
 
     # Commands
 
-    def set_limit(self, knob: LimitName, size: Size, who: str) -> None:
-        limit = self.state.limits[knob]
-        value = limit.default if size == DEFAULT else int(size)
-        if value is None or self.ended is not None or not self.controls:
-            return
-        self.state.limits[knob] = limit.asked(value)
-        self._send(protocol.line("limit", knob=knob, bytes=value, who=who))
+    def submit(self, command: Command) -> int:
+        """See `Session.submit`."""
+        id_ = new_id()
+        match command:
+            case SetLimit(name, size):
+                value = self.state.limits[name].default if size == DEFAULT else size
+                if value is None or self.ended is not None or not self.controls:
+                    return id_
+                self._record(Event(self.now(), LimitRequested(name, value), id_))
+                command = command._replace(size=value)
+            case SetControl(on) if self._lent and on != self.controls:
+                self.controls = on
+                self._send(protocol.hello("control" if on else "observe", self._protocol))
+            case SetInterval(seconds):
+                self.interval = seconds
+            case SubmitPrompt(text):
+                if self._send_input is not None:
+                    self._send_input(text)
+            case RecordEvent(data):
+                self._record(Event(self.now(), data, id_))
+        line = commands.line(command, id_)
+        if line is not None:
+            self._send(line)
+        return id_
 
     def changed_limits(self) -> dict[LimitName, int]:
         """The limits that differ from those found, by our doing: what each was."""
         now = self.state.limits
         return {
-            knob: value
-            for knob, value in self.initial_limits.items()
-            if now[knob].source in ("keyboard", "flag", "budget") and now[knob].wanted != value
+            name: value
+            for name, value in self.initial_limits.items()
+            if now[name].source in ("keyboard", "flag", "budget") and now[name].wanted != value
         }
 
     def restore_limits(self) -> None:
-        """Sets the limits that were altered here to what they were."""
-        for knob, value in self.changed_limits().items():
-            self.set_limit(knob, value, "mlxtop")
-
-    def clear_cache(self, who: str) -> None:
-        self._send(protocol.line("clear", who=who))
-
-    def reset_peak(self, who: str) -> None:
-        self._send(protocol.line("reset", who=who))
-
-    def mark(self, name: str, who: str) -> None:
-        self._send(protocol.line("mark", name=name, who=who))
-
-    def collect(self) -> None:
-        self._send(protocol.line("collect", who="keyboard"))
-
-    def census(self) -> None:
-        self._send(protocol.line("census"))
-
-    def set_interval(self, seconds: float) -> None:
-        """Has the agent sample every so many seconds."""
-        self.interval = seconds
-        self._send(protocol.line("interval", seconds=seconds))
-
-    def record_event(self, kind: Kind, **data: Any) -> None:
-        self._record(Event(self.now(), kind, data))
-
-    def warn(self, message: str | None) -> None:
-        self.state.warning = message
-
-    def send_input(self, text: str) -> None:
-        if self._say is not None:
-            self._say(text)
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def forget(self) -> None: ...
+        """Sets the limits that were changed here to what they were."""
+        for name, value in self.changed_limits().items():
+            self.submit(SetLimit(name, value, "mlxtop"))
 
 
 def command(argv: Any) -> str:

@@ -6,20 +6,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from mlxtop.core.commands import AddMark, Command, RecordEvent, new_id
 from mlxtop.core.errors import MlxtopError
-from mlxtop.core.events import Event, Kind
-from mlxtop.core.limits import LimitName
+from mlxtop.core.events import PASSING, Event, MarkAdded, WarningChanged
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import Mark, State
-from mlxtop.core.timeline import Timeline
+from mlxtop.core.timeline import D, Timeline
 from mlxtop.core.transcript import Transcript, Who
-from mlxtop.core.units import Size
 from mlxtop.recording.history import LAST_WORDS, RecordedHistory
 from mlxtop.recording.reader import Recording, SessionInfo, TranscriptLine
-from mlxtop.sessions.session import Capability, UnattachedProcess
+from mlxtop.sessions.session import Capability, Publisher, UnattachedProcess
 from mlxtop.system import self_usage
 
 
@@ -43,21 +42,22 @@ class ReplayTimeline(Timeline):
             self.add(event)
         self._now = now
 
-    def latest(self, kind: Kind, where: Callable[[Event], bool] | None = None) -> Event | None:
+    def latest(self, kind: type[D], where: Callable[[Event[D]], bool] | None = None) -> Event[D] | None:
         before = self.between(kind, -inf, self._now() + 1e-6)
         return next((event for event in reversed(before) if where is None or where(event)), None)
 
 
-class ReplaySession:
-    """One session of a recording. Commands that change a program do nothing: it is over."""
+class ReplaySession(Publisher):
+    """One session of a recording: the program is over, so only the viewer's own commands have an effect."""
 
     process: int | None = None
     agent_cost: float | None = None
     own_memory: int | None = None
     ended: str | None = None
-    capabilities: frozenset[Capability] = frozenset(("play",))
+    capabilities: frozenset[Capability] = frozenset((AddMark, RecordEvent))
 
     def __init__(self, recording: Recording, about: SessionInfo, playhead: Playhead, begin: float) -> None:
+        super().__init__()
         self.playhead: Playhead | None = playhead
         self.title = about.title
         self.label = about.label
@@ -107,7 +107,7 @@ class ReplaySession:
         self._state.warning = self._warning
         sample = self.history.latest
         if sample is not None:
-            self._state.run_peak = max(self._state.run_peak, sample.peak)
+            self._state.apply_sample(sample)
         return self._state
 
     @property
@@ -121,49 +121,41 @@ class ReplaySession:
         self._lines = end
         return self._transcript
 
-    def mark(self, name: str, who: str) -> None:
+    def submit(self, command: Command) -> int:
+        """See `Session.submit`."""
+        id_ = new_id()
+        match command:
+            case AddMark(name, source):
+                self._mark(name, source, id_)
+            case RecordEvent(WarningChanged(message)):
+                # It is of the file, not of a moment in it.
+                self._warning = message
+            case RecordEvent(data):
+                # A budget may be named over a recording too; it is the viewer's.
+                event = Event(self.now(), data, id_)
+                self._state.apply(event)
+                if not isinstance(data, PASSING):
+                    self.timeline.insert(event)
+                self.publish(event)
+        return id_
+
+    def _mark(self, name: str, source: str, answers: int) -> None:
         """A mark of the person who looks: it is not written into the recording."""
         sample = self.history.latest
         if sample is None:
             return
-        now = Snapshot(sample.active, sample.cache, sample.peak, self.now())
-        self._marks.append(Mark(name, now, sample.tokens))
-        self.timeline.insert(Event(now.time, Kind.MARK, {"name": name, "who": who}))
-
-    def record_event(self, kind: Kind, **data: Any) -> None:
-        # A budget may be named over a recording too; it is the viewer's.
-        event = Event(self.now(), kind, data)
-        self._state.apply(event)
+        read = sample.active, sample.cache, sample.peak
+        event = Event(self.now(), MarkAdded(name, source, *read, tokens=sample.tokens), answers)
+        self._marks.append(Mark(name, Snapshot(*read, event.time), sample.tokens))
         self.timeline.insert(event)
-
-    def set_limit(self, knob: LimitName, size: Size, who: str) -> None: ...
-
-    def clear_cache(self, who: str) -> None: ...
-
-    def reset_peak(self, who: str) -> None: ...
-
-    def collect(self) -> None: ...
-
-    def census(self) -> None: ...
-
-    def warn(self, message: str | None) -> None:
-        self._warning = message
-
-    def control(self, on: bool) -> None: ...
-
-    def send_input(self, text: str) -> None: ...
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def forget(self) -> None: ...
+        self.publish(event)
 
 
 class ReplayFleet:
     """All sessions of a recording, with one playhead."""
 
     transcript: Transcript | None = None
+    send_input: Callable[[str], None] | None = None
 
     def __init__(self, path: Path) -> None:
         self.recording = Recording(path)
@@ -193,7 +185,8 @@ class ReplayFleet:
             self.recording.broken |= recording.broken
             self.damage = recording.damage_sentence()
             for member in self._members:
-                member.warn(f"Damaged: {damage}." if (damage := recording.damage()) else None)
+                warning = f"Damaged: {damage}." if (damage := recording.damage()) else None
+                member.submit(RecordEvent(WarningChanged(warning)))
 
     def members(self) -> list[ReplaySession]:
         return self._members
@@ -203,8 +196,6 @@ class ReplayFleet:
 
     def status(self) -> str:
         return self.damage or ""
-
-    def send_input(self, text: str) -> None: ...
 
 
 def _time(said: TranscriptLine) -> float:

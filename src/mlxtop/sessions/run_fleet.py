@@ -27,15 +27,15 @@ class RunFleet(AgentClient):
             transcript=Transcript() if program.log is not None else None,
             joined=joined,
         )
+        self.send_input = self._type if program.listens else None
         self._told = False
         if program.output is None and program.log is not None:
             self.log(f"the program's output goes to {program.log} and is not shown here")
 
     def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
-        say = self.send_input if self.program.listens else None
-        return RemoteSession(hello, send, self.transcript, say, self._own_memory, process=process)
+        return RemoteSession(hello, send, self.transcript, self.send_input, self._own_memory, process=process)
 
-    def send_input(self, text: str) -> None:
+    def _type(self, text: str) -> None:
         if self.transcript is not None:
             self.transcript.write("prompt", text)
         self.program.send_input(text)

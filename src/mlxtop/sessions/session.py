@@ -1,27 +1,28 @@
 """What every session offers, whether it runs here, elsewhere, or came out of a file."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from threading import RLock
+from typing import NamedTuple, Protocol
 
-from mlxtop.core.events import Kind
-from mlxtop.core.limits import LimitName
+from mlxtop.core.commands import Command
+from mlxtop.core.events import PASSING, Event
 from mlxtop.core.playhead import Playhead
+from mlxtop.core.sample import Sample
 from mlxtop.core.sample_store import Samples
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
-from mlxtop.core.units import Size
 
-Capability = Literal["say", "start", "forget", "collect", "census", "limits", "play"]
-"""Commands that only some sessions can carry out: `limits` are those on MLX's limits and counters, `play`
-moves through time."""
+Capability = type[Command]
+"""A kind of command that a session carries out."""
+Listener = Callable[[Event | Sample], None]
 
 
 class Session(Protocol):
-    """Data to read and commands to send. Nothing here waits: not for MLX, a socket or a disk.
+    """Data to read, commands to submit, and what happens to listen to. Nothing here waits: not for MLX, a
+    socket or a disk.
 
-    Times are seconds since the session began. A command is carried out by the thread that owns MLX and comes
-    back as an event; until then a limit shows as pending in `state`.
+    Times are seconds since the session began.
     """
 
     title: str
@@ -44,7 +45,7 @@ class Session(Protocol):
     playhead: Playhead | None
     """Where a replay stands; `None` where time goes by itself."""
     capabilities: frozenset[Capability]
-    """Which of the optional commands this session carries out."""
+    """The kinds of command that this session carries out."""
 
     @property
     def history(self) -> Samples: ...
@@ -57,34 +58,18 @@ class Session(Protocol):
 
     def now(self) -> float: ...
 
-    def set_limit(self, knob: LimitName, size: Size, who: str) -> None: ...
+    def submit(self, command: Command) -> int:
+        """Asks for a command. Returns its number, which the events that answer it carry.
 
-    def clear_cache(self, who: str) -> None: ...
+        The thread that owns MLX carries it out; until then a limit shows as pending in `state`. A command
+        that is not among the `capabilities` has no effect.
+        """
 
-    def reset_peak(self, who: str) -> None: ...
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Calls `listener` for every event and sample, on the thread where it happens; it must not wait.
 
-    def mark(self, name: str, who: str) -> None: ...
-
-    def record_event(self, kind: Kind, **data: Any) -> None:
-        """Takes in, from any thread, an event that the viewer's side knows of: a budget and its alarms."""
-
-    def warn(self, message: str | None) -> None:
-        """Shows what is wrong with watching itself; `None`: no longer."""
-
-    def send_input(self, text: str) -> None:
-        """Gives the model its next prompt, or types a line into the program's standard input."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-    def forget(self) -> None: ...
-
-    def collect(self) -> None:
-        """Has the program run Python's garbage collector."""
-
-    def census(self) -> None:
-        """Asks for a count of the live arrays; it comes back in `state.census`."""
+        Returns a function that ends this.
+        """
 
 
 class Member(Session, Protocol):
@@ -99,9 +84,6 @@ class Member(Session, Protocol):
     """Seconds since the epoch when the session's clock stood at 0."""
     ended: str | None
     """How the process ended, in a few words; `None` while it runs."""
-
-    def control(self, on: bool) -> None:
-        """Takes control of a program that is only looked at, or gives it back."""
 
 
 class UnattachedProcess(NamedTuple):
@@ -119,6 +101,8 @@ class Fleet(Protocol):
     title: str
     transcript: Transcript | None
     """What the program prints; `None` where its output goes elsewhere."""
+    send_input: Callable[[str], None] | None
+    """Types a line into the program's standard input; `None` where that is not ours."""
 
     def members(self) -> Sequence[Member]:
         """Ranks by number, then processes in the order they came. Costs nothing; ask at every frame."""
@@ -128,5 +112,41 @@ class Fleet(Protocol):
     def status(self) -> str:
         """One line on the program itself: that it runs, waits for MLX, or how it ended."""
 
-    def send_input(self, text: str) -> None:
-        """Types a line into the program's standard input."""
+
+class Publisher:
+    """Where a session's events and samples come together: each changes the state, and whoever subscribed
+    hears of it. They may come from any thread; they are taken in one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._listeners: tuple[Listener, ...] = ()
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See `Session.subscribe`."""
+        with self._lock:
+            self._listeners += (listener,)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return end
+
+    def publish(self, item: Event | Sample) -> None:
+        """Tells all listeners."""
+        for listener in self._listeners:
+            listener(item)
+
+    def record(self, event: Event, state: State, timeline: Timeline) -> None:
+        """Takes an event in. One that only says how things stand now is not kept in the timeline."""
+        with self._lock:
+            state.apply(event)
+            if not isinstance(event.data, PASSING):
+                timeline.add(event)
+            self.publish(event)
+
+    def record_sample(self, sample: Sample, state: State) -> None:
+        """Takes in a sample that is in the history."""
+        with self._lock:
+            state.apply_sample(sample)
+            self.publish(sample)

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from mlxtop.core.commands import SetInterval
 from mlxtop.core.errors import MlxtopError
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import CacheCleared, Event
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import one_line
 from mlxtop.core.units import DEFAULT
@@ -52,8 +53,8 @@ class CommandExecutor:
         highest: dict[RemoteSession, Highest] = {}
 
         def joined(session: RemoteSession) -> None:
-            session.sink = _Sink(highest.setdefault(session, Highest()))
-            session.set_interval(INTERVAL)
+            session.subscribe(_Listener(highest.setdefault(session, Highest())))
+            session.submit(SetInterval(INTERVAL))
 
         load, began = Load(), time.monotonic()
         with self._lock:
@@ -120,7 +121,7 @@ class CommandExecutor:
             self.facts = {**session.state.facts, "cache_limit": default}
 
 
-class _Sink:
+class _Listener:
     """Hears one process, on the fleet's thread."""
 
     def __init__(self, highest: Highest) -> None:
@@ -131,8 +132,8 @@ class _Sink:
             self._highest.see(item.active, item.cache, max(0, item.footprint))
             if item.peak != UNKNOWN:
                 self._highest.see(item.peak, 0, 0)
-        elif item.kind is Kind.CLEAR and item.data.get("freed"):
-            self._highest.see(0, item.data["freed"], 0)
+        elif isinstance(item.data, CacheCleared) and item.data.freed:
+            self._highest.see(0, item.data.freed, 0)
 
 
 def _tail(log: Path) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
+from mlxtop.core.commands import ClearCache, Collect, ResetPeak, SetLimit, StopWorkload
 from mlxtop.core.errors import MlxtopError
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import CacheCleared, ErrorRaised, Event, GenerationFinished, PeakReset, PhaseChanged
 from mlxtop.core.sample import Sample
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.inference.options import Options
@@ -20,7 +21,7 @@ from mlxtop.sweep.target import ModelTarget
 from mlxtop.system import footprint
 from mlxtop.system.cpu_load import Load
 
-WHO = "sweep"
+SOURCE = "sweep"
 INTERVAL = 0.01
 """Seconds between samples. Each takes the interpreter from the model for some microseconds."""
 CLOSE_WITHIN = 5.0
@@ -82,7 +83,8 @@ class ModelExecutor:
             to_the_end=True,
         )
         self._watch = _Watch()
-        self.session = LocalSession(self._options, interval, sink=self._watch.take)
+        self.session = LocalSession(self._options, interval)
+        self.session.subscribe(self._watch.take)
         self._stopping = threading.Event()
         self.facts: dict[str, Any] = {}
 
@@ -103,11 +105,11 @@ class ModelExecutor:
     def measure(self, cell: Cell) -> Measured:
         arm, length = self._plan.arms[cell.arm], self._target.lengths[cell.length]
         session = self.session
-        session.collect()
-        session.set_limit("cache", self._limit(arm), WHO)
+        session.submit(Collect(SOURCE))
+        session.submit(SetLimit("cache", self._limit(arm), SOURCE))
         # A limit takes effect at the next allocation: what is above it goes now.
-        session.clear_cache(WHO)
-        session.reset_peak(WHO)
+        session.submit(ClearCache(SOURCE))
+        session.submit(ResetPeak(SOURCE))
         load = Load()
         session.generate(Prompt(self._text, length), replace(self._options, **self._arguments(arm)))
         self._idle()
@@ -115,19 +117,19 @@ class ModelExecutor:
         if self._stopping.is_set():
             raise Stopped
         done, high = self._watch.generation, self._watch.high
-        if done is None or done["tokens"] < self._target.max_tokens:
+        if done is None or done.tokens < self._target.max_tokens:
             raise CellFailedError(self._watch.message or "The generation ended before its last token.")
-        rates = {"tps": done["tps"], "ttft": done["ttft"], "prefill": done["prompt_tps"]}
+        rates = {"tps": done.tps, "ttft": done.ttft, "prefill": done.prompt_tps}
         return Measured({**{k: v for k, v in rates.items() if v > 0}, **high.sizes()}, busy)
 
     def stop(self) -> None:
         self._stopping.set()
-        self.session.stop()
+        self.session.submit(StopWorkload())
         self._watch.news.put(None)
 
     def close(self) -> None:
         gc.unfreeze()
-        self.session.set_limit("cache", DEFAULT, WHO)
+        self.session.submit(SetLimit("cache", DEFAULT, SOURCE))
         self.session.close(CLOSE_WITHIN)
 
     def _limit(self, arm: tuple[Size, ...]) -> Size:
@@ -176,7 +178,7 @@ class _Watch:
         self.news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         """Phases as they come; `None` when somebody wants the end."""
         self.high = Highest()
-        self.generation: Any = None
+        self.generation: GenerationFinished | None = None
         self.message = ""
         self._footprint = footprint.reader()
 
@@ -184,23 +186,23 @@ class _Watch:
         if isinstance(item, Sample):
             self.high.see(item.active, item.cache, item.footprint)
             return
-        match item.kind:
-            case Kind.RESET if item.data["who"] == WHO:
+        match item.data:
+            case PeakReset(source=source) if source == SOURCE:
                 self.high, self.generation, self.message = Highest(), None, ""
-            case Kind.CLEAR:
+            case CacheCleared(freed=freed):
                 # mlx-lm clears the cache where it is at its highest: after a step of the prompt.
-                self.high.see(allocator.snapshot().active, item.data["freed"], 0)
-            case Kind.GENERATION:
-                self._finish(item)
-            case Kind.ERROR:
-                self.message = str(item.data["message"])
-            case Kind.PHASE:
-                self.news.put(str(item.data["phase"]))
+                self.high.see(allocator.snapshot().active, freed or 0, 0)
+            case GenerationFinished() as generation:
+                self._finish(generation)
+            case ErrorRaised(message):
+                self.message = message
+            case PhaseChanged(phase):
+                self.news.put(phase)
 
-    def _finish(self, event: Event) -> None:
+    def _finish(self, generation: GenerationFinished) -> None:
         """The generation is over, and its KV cache not yet freed."""
         now = allocator.snapshot()
         self.high.see(now.active, now.cache, self._footprint() or 0)
         # Between two samples only MLX itself has seen the peak; its cache may have been empty then.
         self.high.see(now.peak, 0, 0)
-        self.generation = event.data
+        self.generation = generation

@@ -15,6 +15,7 @@ from textual.binding import Binding
 from textual.events import Key, Print
 from textual.screen import Screen
 
+from mlxtop.core.commands import SetControl
 from mlxtop.core.files import OutputError, put
 from mlxtop.sessions.session import Fleet, Session
 from mlxtop.tui import theme
@@ -163,7 +164,7 @@ class MlxtopApp(KeysFirstApp):
         if found:
             # A process that became another program has two sessions: the one that runs is meant.
             member = next((m for m in found if m.ended is None), found[-1])
-            member.control(True)
+            member.submit(SetControl(True))
             self.push_screen(self._dashboard(member))
             return
         self.notify(f"Process {pid} has no agent: mlxtop attach {pid} puts one in.")
@@ -185,7 +186,7 @@ class MlxtopApp(KeysFirstApp):
             self._alone = False
             for member in self.fleet.members():
                 if member is self.screen.session:
-                    member.control(False)
+                    member.submit(SetControl(False))
             self.pop_screen()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -5,9 +5,19 @@ from dataclasses import dataclass, field
 
 from mlxtop.analysis.verdicts import Diagnosis
 from mlxtop.analysis.work import Use
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import (
+    BudgetChanged,
+    CacheCleared,
+    ErrorRaised,
+    Event,
+    GenerationFinished,
+    LimitChanged,
+    MarkAdded,
+    PeakReset,
+    SystemRead,
+)
 from mlxtop.core.limits import MLX_DEFAULT, cache_ceiling
-from mlxtop.core.machine import System, from_told
+from mlxtop.core.machine import System
 from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
@@ -19,7 +29,7 @@ Tick = tuple[int, Event]
 
 DRAWN = ("active", "cache", "peak")
 COUNTED = ("steps", "decode", "phase")
-TICKED = (Kind.CLEAR, Kind.RESET, Kind.LIMIT, Kind.MARK, Kind.BUDGET, Kind.ERROR)
+TICKED = (CacheCleared, PeakReset, LimitChanged, MarkAdded, BudgetChanged, ErrorRaised)
 SPEED_WINDOW = 2.0
 EFFECT_WINDOW = (10.0, 120.0)
 """Seconds before a limit change that its effect is measured against: as many as have passed since, within
@@ -157,8 +167,8 @@ def gather(
 def _machine(session: Session, view: View, now: float) -> System:
     if not view.paused:
         return session.state.system or System()
-    told = session.timeline.latest(Kind.SYSTEM, lambda event: event.time <= now)
-    return from_told(told.data) if told is not None else System()
+    told = session.timeline.latest(SystemRead, lambda event: event.time <= now)
+    return told.data.system if told is not None else System()
 
 
 def _rate(session: Session, sample: Sample | None, now: float) -> float | None:
@@ -166,8 +176,8 @@ def _rate(session: Session, sample: Sample | None, now: float) -> float | None:
     rate = speed(session.history.at(now - SPEED_WINDOW), sample)
     if rate is not None or sample is None or "prefill" not in session.phases[sample.phase : sample.phase + 1]:
         return rate
-    last = session.timeline.latest(Kind.GENERATION, lambda event: event.time <= now)
-    return last.data.get("tps") if last is not None else None
+    last = session.timeline.latest(GenerationFinished, lambda event: event.time <= now)
+    return last.data.tps if last is not None else None
 
 
 def explain(session: Session, now: float) -> Diagnosis:
@@ -201,23 +211,23 @@ def _ticks(session: Session, columns: Columns, now: float) -> list[Tick]:
 def is_news(event: Event) -> bool:
     """Whether something happened, rather than was found: MLX's defaults are no change, an alarm that ends no
     alarm."""
-    if event.kind is Kind.BUDGET:
-        return bool(event.data["level"] > event.data["was"])
-    return event.data.get("who") != MLX_DEFAULT and not event.data.get("found")
+    if isinstance(event.data, BudgetChanged):
+        return event.data.level > event.data.was
+    return not (isinstance(event.data, LimitChanged) and (event.data.found or event.source == MLX_DEFAULT))
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a limit change did: tokens per second before and after it, as far as they were measured."""
 
-    event: Event
+    event: Event[LimitChanged]
     before: float | None
     after: float | None
 
 
 def effect(frame: Frame) -> Effect | None:
     """The effect of the last limit change that was no default."""
-    event = frame.session.timeline.latest(Kind.LIMIT, is_news)
+    event = frame.session.timeline.latest(LimitChanged, is_news)
     if event is None:
         return None
     history = frame.session.history

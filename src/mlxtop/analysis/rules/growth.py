@@ -7,7 +7,7 @@ from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window, grown
-from mlxtop.core.events import Kind
+from mlxtop.core.events import GenerationFinished
 from mlxtop.core.limits import GIB, LADDER, MIB
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED
@@ -23,7 +23,7 @@ def hoard(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict | 
     if full(case, stretch) is not None:
         return None
     active = grown(stretch.floors["active"]) or 0
-    generations = case.events(Kind.GENERATION, stretch.start)
+    generations = case.events(GenerationFinished, stretch.start)
     cap = max((rung for rung in LADDER if rung <= case.now.cache // 2), default=0)
     cap = max(cap, WORKING)
     numbers: dict[str, float] = {
@@ -36,7 +36,7 @@ def hoard(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict | 
         numbers["limit"] = limit
         numbers["until_full"] = max(0.0, (limit - case.now.cache) / growth.slope.value)
     if generations:
-        numbers["prompt_lengths"] = len({event.data.get("prompt_tokens") for event in generations})
+        numbers["prompt_lengths"] = len({event.data.prompt_tokens for event in generations})
     flat = abs(active) < bar.FLAT * growth.grown
     flag = f"{cap // GIB}G" if cap >= GIB else f"{cap // MIB}M"
     advice = (
@@ -64,7 +64,7 @@ def active(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict:
     """The floor of the live arrays rises."""
     kv = grown(stretch.floors["kv"])
     numbers = {**_rate(growth), "active": float(case.now.active)}
-    generations = len(case.events(Kind.GENERATION, stretch.start))
+    generations = len(case.events(GenerationFinished, stretch.start))
     if generations >= 3:
         numbers["per_generation"] = growth.grown / generations
     cause = "unknown"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import OURS, PEOPLE, DiagnosisContext
 from mlxtop.analysis.verdicts import Verdict
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import Event, LimitChanged
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.stats import theil_sen
@@ -15,29 +15,29 @@ from mlxtop.core.stats import theil_sen
 
 def overridden(case: DiagnosisContext) -> list[Verdict]:
     """The limits that stand otherwise than the person who last set them wanted, by code."""
-    found = (_overridden(case, knob) for knob in LIMIT_NAMES)
+    found = (_overridden(case, name) for name in LIMIT_NAMES)
     return [verdict for verdict in found if verdict is not None]
 
 
-def _overridden(case: DiagnosisContext, knob: LimitName) -> Verdict | None:
-    limit = case.state.limits[knob]
+def _overridden(case: DiagnosisContext, name: LimitName) -> Verdict | None:
+    limit = case.state.limits[name]
     # mlx-lm's own changes are in the state but, as routine, not on the timeline.
     if limit.pending is not None or limit.value is None or limit.source in ("", MLX_DEFAULT, *OURS):
         return None
-    changes = [e for e in case.events(Kind.LIMIT) if e.data.get("knob") == knob]
-    ours = [e for e in changes if e.data.get("who") in OURS]
-    if not ours or ours[-1].data["who"] not in PEOPLE:
+    changes = [e for e in case.events(LimitChanged) if e.data.name == name]
+    ours = [e for e in changes if e.source in OURS]
+    if not ours or ours[-1].source not in PEOPLE:
         return None
-    yours = ours[-1].data.get("new")
-    if not isinstance(yours, int) or yours == limit.value:
+    yours = ours[-1].data.new
+    if yours is None or yours == limit.value:
         return None
-    after = (e.time for e in changes if e.time >= ours[-1].time and e.data.get("who") == limit.source)
-    words = {"knob": knob, "who": limit.source}
+    after = (e.time for e in changes if e.time >= ours[-1].time and e.source == limit.source)
+    words = {"limit": name, "source": limit.source}
     numbers = {"new": float(limit.value), "yours": float(yours)}
-    key = "[ and ]" if knob == "cache" else "l"
+    key = "[ and ]" if name == "cache" else "l"
     advice = (
         f"{key} sets it again, until that code runs next: change it there. "
-        f"A --{knob}-limit from the start is overridden in the same way."
+        f"A --{name}-limit from the start is overridden in the same way."
     )
     return Verdict("limit overridden", next(after, ours[-1].time), numbers, words, advice)
 
@@ -63,7 +63,7 @@ _RAISE: dict[LimitName, str] = {
 class _Change(NamedTuple):
     """A limit that was lowered, from when until when, and where it then held the cache, in bytes."""
 
-    knob: LimitName
+    name: LimitName
     start: float
     at: float
     old: int
@@ -77,13 +77,13 @@ def thrash(case: DiagnosisContext) -> Verdict | None:
     A cache limit above what MLX reclaims at anyway held nothing; there, on Metal and CUDA, the memory limit
     holds the cache too. `not enough data` where it looks like thrashing and too little of the speed is known.
     """
-    changes = (_lowered(case, knob) for knob in ("cache", "memory"))
+    changes = (_lowered(case, name) for name in ("cache", "memory"))
     found = (_thrash(case, change) for change in changes if change is not None)
     return next((verdict for verdict in found if verdict is not None), None)
 
 
 def _thrash(case: DiagnosisContext, change: _Change) -> Verdict | None:
-    knob, start, at, old, new, held = change
+    name, start, at, old, new, held = change
     steps = case.steps_are
     reach = bar.SPEED_SPAN * case.window
     before = _pace(case, max(case.first, start - reach), start)
@@ -96,7 +96,7 @@ def _thrash(case: DiagnosisContext, change: _Change) -> Verdict | None:
         few = min(len(before.speeds), len(after.speeds))
         if few < bar.SPEED_HINT or median(after.speeds) > bar.SLOWER[steps] * median(before.speeds):
             return None
-        why = f"too little is known of the speed before and after the {knob} limit was lowered"
+        why = f"too little is known of the speed before and after the {name} limit was lowered"
         return Verdict("not enough data", at, {}, {"why": why})
     was = min(median(before.speeds), _went_on(before, median(after.times)))
     for pace in (after, lately):
@@ -117,36 +117,35 @@ def _thrash(case: DiagnosisContext, change: _Change) -> Verdict | None:
         "after": median(after.speeds),
         "cache": float(case.now.cache),
     }
-    return Verdict("thrash", at, numbers, {"steps": steps, "knob": knob}, _RAISE[knob])
+    return Verdict("thrash", at, numbers, {"steps": steps, "limit": name}, _RAISE[name])
 
 
-def _lowered(case: DiagnosisContext, knob: LimitName) -> _Change | None:
+def _lowered(case: DiagnosisContext, name: LimitName) -> _Change | None:
     """The last change of a limit, if it lowered where the cache is held."""
     reach = case.end - bar.LONGER[1] * case.window
-    changes = [e for e in case.events(Kind.LIMIT, reach) if _turned(e, knob)]
+    changes = [e for e in case.events(LimitChanged, reach) if _turned(e, name)]
     if not changes or case.steps_are not in bar.SLOWER:
         return None
     first = len(changes) - 1
     # Several presses of a key are one change.
     while first and changes[first].time - changes[first - 1].time < bar.PRESSES * case.window:
         first -= 1
-    old, new = changes[first].data["old"], changes[-1].data["new"]
+    old, new = changes[first].data.old, changes[-1].data.new
     limits = case.state.limits
-    if limits[knob].value != new:
+    if old is None or new is None or limits[name].value != new:
         return None
-    if knob == "cache":
+    if name == "cache":
         was, held = (case.cache_held_at(value, limits["memory"].value) for value in (old, new))
     else:
         was, held = (case.cache_held_at(limits["cache"].value, value) for value in (old, new))
     if was is None or held is None or held >= was:
         return None
-    return _Change(knob, changes[first].time, changes[-1].time, old, new, held)
+    return _Change(name, changes[first].time, changes[-1].time, old, new, held)
 
 
-def _turned(event: Event, knob: LimitName) -> bool:
-    d = event.data
-    old, new = d.get("old"), d.get("new")
-    return d.get("knob") == knob and isinstance(old, int) and isinstance(new, int) and old != new
+def _turned(event: Event[LimitChanged], name: LimitName) -> bool:
+    changed = event.data
+    return changed.name == name and None not in (changed.old, changed.new) and changed.old != changed.new
 
 
 def _pace(case: DiagnosisContext, start: float, end: float) -> _Pace:

@@ -5,7 +5,7 @@ from statistics import median
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.verdicts import Verdict
-from mlxtop.core.events import Kind
+from mlxtop.core.events import PhaseChanged
 from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN
 
@@ -60,10 +60,10 @@ def spikes(case: DiagnosisContext, begin: float) -> Verdict | None:
         return None
     numbers = {"peak": float(peak), "typical": float(typical), "times": peak / typical}
     words = {"phase": " or ".join(phases)} if phases else {}
-    knobs = [BENDS[name] for name in phases if name in BENDS] if tokens else []
-    if knobs:
-        words["knob"] = " or ".join(knob for knob, _ in knobs)
-    return Verdict("spikes", at, numbers, words, " ".join(text for _, text in knobs) or OTHERWISE)
+    parameters = [BENDS[name] for name in phases if name in BENDS] if tokens else []
+    if parameters:
+        words["parameter"] = " or ".join(name for name, _ in parameters)
+    return Verdict("spikes", at, numbers, words, " ".join(text for _, text in parameters) or OTHERWISE)
 
 
 def _typical(case: DiagnosisContext, columns: Columns) -> int | None:
@@ -104,10 +104,10 @@ def _where(case: DiagnosisContext, start: float, width: float, peak: int) -> tup
         if i is None
         else (start + width / count * (i - 1), start + width / count * (i + 1))
     )
-    changes = case.events(Kind.PHASE)
+    changes = case.events(PhaseChanged)
     before = [e for e in changes if e.time <= begin][-1:]
     within = [e for e in changes if begin < e.time <= end]
-    names = list(dict.fromkeys(str(e.data.get("phase")) for e in (*before, *within)))
+    names = list(dict.fromkeys(e.data.phase for e in (*before, *within)))
     # A program that names no phases has one.
     named = [name for name in names if name not in ("run", "start", "idle")]
     return begin, named

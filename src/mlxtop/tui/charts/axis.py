@@ -4,7 +4,7 @@ from itertools import groupby
 
 from textual.strip import Strip
 
-from mlxtop.core.events import Kind
+from mlxtop.core.events import BudgetChanged, CacheCleared, ErrorRaised, LimitChanged, MarkAdded, PeakReset
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.charts.sparkline import GUTTER
@@ -17,12 +17,12 @@ Look = tuple[str, str, bool]
 
 LABEL_EVERY = 16
 GLYPHS = {
-    Kind.CLEAR: "✕",
-    Kind.RESET: "↺",
-    Kind.LIMIT: "▼",
-    Kind.MARK: "◆",
-    Kind.BUDGET: "%",
-    Kind.ERROR: "!",
+    CacheCleared: "✕",
+    PeakReset: "↺",
+    LimitChanged: "▼",
+    MarkAdded: "◆",
+    BudgetChanged: "%",
+    ErrorRaised: "!",
 }
 
 
@@ -46,8 +46,8 @@ class Axis(Panel[Frame]):
             cells += f"{'' if at is None else ' ' * (at - start) + name:<{length}}"
             looks += [_look(name)] * length
         for column, event in frame.ticks:
-            raised = event.kind is Kind.LIMIT and event.data["new"] > event.data["old"]
-            cells[column] = "▲" if raised else GLYPHS[event.kind]
+            raised = isinstance(event.data, LimitChanged) and event.data.rose
+            cells[column] = "▲" if raised else GLYPHS[type(event.data)]
             looks[column] = (looks[column][0], "mark", True)
         parts: list[Part] = [(f" {'phase':<{GUTTER - 1}}", self.style("dim"))]
         for look, run in groupby(range(len(cells)), looks.__getitem__):

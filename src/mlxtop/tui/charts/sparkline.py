@@ -12,7 +12,7 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.strip import Strip
 
-from mlxtop.core.events import Kind
+from mlxtop.core.events import BudgetChanged, CacheCleared, LimitChanged, MarkAdded, PeakReset
 from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, Units
@@ -130,8 +130,10 @@ class Chart(Panel[Frame]):
 
     def line(self, frame: Frame) -> Sequence[int]:
         """A limit to draw across, one value a column; empty for none."""
-        told = frame.session.timeline.between(Kind.BUDGET, 0, frame.now + 1)
-        changes = [(event.time, event.data["budget"] or UNLIMITED) for event in told]
+        told = frame.session.timeline.between(BudgetChanged, 0, frame.now + 1)
+        changes = [
+            (event.time, budget.bytes if (budget := event.data.budget) else UNLIMITED) for event in told
+        ]
         return held(frame.columns, changes) if changes else ()
 
     def base(self, units: Units) -> int:
@@ -188,7 +190,7 @@ class Chart(Panel[Frame]):
             level = [rows_of[v] for v in line]
         tick = [EMPTY] * len(high)
         for column_, event in ticks:
-            tick[column_] = TICK_CODES.get(event.kind, EMPTY)
+            tick[column_] = TICK_CODES.get(type(event.data), EMPTY)
         # All in C: a picture has half a thousand columns.
         drawn = list(map("".join, zip(*map(column, repeat(rows), full, high, level, tick), strict=True)))
         styles = self._run_styles()
@@ -214,7 +216,7 @@ class Chart(Panel[Frame]):
 
 # One letter a cell says which style it has; runs of a letter become one segment.
 FULL, SOFT, EMPTY, LINE = "f", "s", " ", "-"
-TICK_CODES = {Kind.MARK: "m", Kind.LIMIT: "l", Kind.CLEAR: "c", Kind.RESET: "p", Kind.BUDGET: "b"}
+TICK_CODES = {MarkAdded: "m", LimitChanged: "l", CacheCleared: "c", PeakReset: "p", BudgetChanged: "b"}
 
 
 def runs(text: str, code: str, styles: Mapping[str, Style]) -> list[Segment]:
@@ -268,8 +270,8 @@ class CacheChart(Chart):
     NEAR = 2.0
 
     def line(self, frame: Frame) -> Sequence[int]:
-        told = frame.session.timeline.between(Kind.LIMIT, 0, frame.now + 1)
-        changes = [(event.time, event.data["new"]) for event in told if event.data["knob"] == "cache"]
+        told = frame.session.timeline.between(LimitChanged, 0, frame.now + 1)
+        changes = [(e.time, e.data.new) for e in told if e.data.name == "cache" and e.data.new is not None]
         return held(frame.columns, changes)
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:

@@ -7,6 +7,7 @@ from textual.strip import Strip
 
 from mlxtop.analysis.effect import LEAST, Effect
 from mlxtop.analysis.work import Use
+from mlxtop.core.commands import SetLimit
 from mlxtop.core.units import format_clock
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel, Part
@@ -104,7 +105,7 @@ class LimitComparison(Panel[Frame]):
         notes = [RULE[frame.session.steps_are == "tokens"]]
         if not uses:
             notes = ["waiting for MLX …"]
-        elif len(uses) == 1 and "limits" in frame.session.capabilities:
+        elif len(uses) == 1 and SetLimit in frame.session.capabilities:
             then = ": it is compared with this one" if uses[0].pieces else ", once there was work to compare"
             notes.insert(0, f"[ and ] set another cache limit{then}")
         return rows + [self.row([(f" {note}", self.style("dim"))], width) for note in notes]

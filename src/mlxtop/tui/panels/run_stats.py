@@ -2,7 +2,7 @@
 
 from textual.strip import Strip
 
-from mlxtop.core.events import Kind
+from mlxtop.core.events import CacheCleared
 from mlxtop.core.machine import System
 from mlxtop.core.units import format_span
 from mlxtop.tui.frame import Frame
@@ -40,13 +40,13 @@ class RunStats(Panel[Frame]):
         state, last = frame.state, frame.state.generation
         return (
             ("generations", f"{state.generations:,}"),
-            ("first token", format_span(last["ttft"]) if last else "—"),
-            ("prompt", f"{last['prompt_tps']:,.0f} tok/s" if last else "—"),
+            ("first token", format_span(last.ttft) if last else "—"),
+            ("prompt", f"{last.prompt_tps:,.0f} tok/s" if last else "—"),
         )
 
     def _program(self, frame: Frame) -> tuple[tuple[str, str], ...]:
         cost = frame.session.agent_cost
-        clears = frame.session.timeline.count(Kind.CLEAR)
+        clears = frame.session.timeline.count(CacheCleared)
         return (
             ("process", str(frame.state.facts.get("pid", "—"))),
             ("agent", "—" if cost is None else f"{cost * 100:.2f}% of a core"),

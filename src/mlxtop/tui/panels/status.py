@@ -5,7 +5,16 @@ from rich.cells import set_cell_size as cut_cells
 from rich.style import Style
 from textual.strip import Strip
 
-from mlxtop.core.events import Event, Kind
+from mlxtop.core.events import (
+    CacheCleared,
+    Event,
+    GarbageCollected,
+    GenerationFinished,
+    LimitChanged,
+    MarkAdded,
+    PeakReset,
+    SessionEnded,
+)
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.text import one_line
 from mlxtop.tui.frame import Frame, effect, is_news
@@ -23,7 +32,7 @@ LASTS = 20.0
 
 
 def _is_news(event: Event) -> bool:
-    return event.data["who"] not in NO_NEWS and is_news(event)
+    return event.source not in NO_NEWS and is_news(event)
 
 
 class Status(Panel[Frame]):
@@ -51,7 +60,7 @@ class Status(Panel[Frame]):
             return "limit", one_line(frame.state.warning), ""
         if frame.view.counting:
             return "mark", COUNTING, ""
-        if end := frame.session.timeline.latest(Kind.END):
+        if end := frame.session.timeline.latest(SessionEnded):
             return "limit", one_line(end.describe()), ""
         pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
         if pending:
@@ -60,13 +69,13 @@ class Status(Panel[Frame]):
             return "limit", f"{change}: waits for MLX to reach a safe point …", ""
         if frame.state.alarm:
             return alarm_colour(frame.state.alarm), self._alarm(frame), ""
-        events = [
+        events: list[Event] = [
             event
-            for kind in (Kind.CLEAR, Kind.RESET, Kind.COLLECT, Kind.MARK, Kind.LIMIT)
+            for kind in (CacheCleared, PeakReset, GarbageCollected, MarkAdded, LimitChanged)
             if (event := frame.session.timeline.latest(kind, _is_news))
         ]
         latest = max(events, key=lambda event: event.time, default=None)
-        if latest is not None and latest.kind is Kind.LIMIT:
+        if latest is not None and isinstance(latest.data, LimitChanged):
             return "limit", self._effect(frame, self.size.width - 2), ""
         if latest is not None and frame.now - latest.time < LASTS:
             return "mark", one_line(latest.describe(frame.view.units)), ""
@@ -77,7 +86,7 @@ class Status(Panel[Frame]):
         verdict = frame.diagnosis.verdicts[0] if frame.diagnosis is not None else None
         if verdict is not None and verdict.kind not in UNTROUBLED:
             return "text", one_line(verdict.line(frame.view.units)), "e explains."
-        last = frame.session.timeline.latest(Kind.GENERATION)
+        last = frame.session.timeline.latest(GenerationFinished)
         if last is not None:
             return "dim", "last: " + last.describe(frame.view.units), ""
         return "dim", one_line(verdict.line(frame.view.units)) if verdict is not None else "", ""

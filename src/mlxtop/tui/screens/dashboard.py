@@ -1,9 +1,9 @@
 """The dashboard: one session, at a glance."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import get_args
 
 from textual.app import ComposeResult
 from textual.geometry import Region
@@ -16,8 +16,22 @@ from mlxtop.analysis.verdicts import Diagnosis
 from mlxtop.analysis.work import Use
 from mlxtop.core.budget import BudgetSpec
 from mlxtop.core.census import Census
+from mlxtop.core.commands import (
+    AddMark,
+    ClearCache,
+    Collect,
+    ForgetConversation,
+    ResetPeak,
+    SetLimit,
+    StartWorkload,
+    StopWorkload,
+    SubmitPrompt,
+    TakeCensus,
+)
+from mlxtop.core.events import CensusTaken, Event, LimitChanged
 from mlxtop.core.limits import LimitName, step
 from mlxtop.core.resample import Columns
+from mlxtop.core.sample import Sample
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.sessions.budget_monitor import set_budget
 from mlxtop.sessions.session import Capability, Session
@@ -46,12 +60,21 @@ ALL_EVERY = 2
 """Every so many frames all panels are painted; in between those that stream, if anything did."""
 EXPLAIN_EVERY = 5.0
 KEYBOARD = "keyboard"
-LIMIT_ACTIONS = ("limit_step", "limit_default", "limit_exact", "clear_cache", "reset_peak")
-"""What changes the program, and so is nothing for a recording."""
+NEEDED: dict[str, Capability] = {
+    "limit_step": SetLimit,
+    "limit_default": SetLimit,
+    "limit_exact": SetLimit,
+    "clear_cache": ClearCache,
+    "reset_peak": ResetPeak,
+    "start_stop": StartWorkload,
+    "prompt": SubmitPrompt,
+    "forget": ForgetConversation,
+    "collect": Collect,
+    "census": TakeCensus,
+}
+"""The command that an action sends: where a session does not carry it out, the key means nothing."""
 CENSUS_WITHIN = 3.0
 """Seconds to wait for a census before saying that the program is busy."""
-AWAIT_EVERY = 0.03
-"""Seconds between looks at a limit that was asked for: cheap, and only while one is pending."""
 
 
 class Dashboard(Screen[None], Background):
@@ -112,6 +135,9 @@ class Dashboard(Screen[None], Background):
         self._panels: list[Panel[Frame]] = []
         self._columns: Columns | None = None
         self._beats = 0
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._census: int | None = None
+        """The number of the last census that was asked for."""
         self._streamed: object = None
         """What streams, as it was at the last beat."""
 
@@ -137,35 +163,53 @@ class Dashboard(Screen[None], Background):
             id="prompt",
             placeholder=self._invitation(),
             compact=True,
-            disabled="say" not in self.session.capabilities,
+            disabled=SubmitPrompt not in self.session.capabilities,
         )
         yield Keys(id="keys")
 
     def on_mount(self) -> None:
         self._panels = list(self.query(Panel))
         self.set_interval(1 / FRAMES_PER_SECOND, self._beat)
+        self._unsubscribe = self.session.subscribe(self._hear)
+
+    def on_unmount(self) -> None:
+        self._unsubscribe()
+
+    def _hear(self, item: Event | Sample) -> None:
+        """Called on the session's thread."""
+        if isinstance(item, Event) and _is_answer(item):
+            # The loop may have ended meanwhile.
+            with suppress(RuntimeError):
+                self.call_later(self._answered, item)
+
+    def _answered(self, event: Event) -> None:
+        """Shows what a command did the moment it is carried out, not at the next tick."""
+        match event.data:
+            case CensusTaken(census) if self.view.counting and event.answers in (self._census, None):
+                self._look(counting=False)
+                self._show_census(census)
+            case LimitChanged():
+                self.tick()
 
     def on_screen_resume(self) -> None:
         # At first, and when what lay over it is gone: under another screen it is not painted.
         self.call_after_refresh(self.tick)
 
     def _invitation(self) -> str:
-        if "say" not in self.session.capabilities:
+        if SubmitPrompt not in self.session.capabilities:
             return ""
         return (
-            "i: type the next prompt" if "start" in self.session.capabilities else "i: type into the program"
+            "i: type the next prompt"
+            if StartWorkload in self.session.capabilities
+            else "i: type into the program"
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides the keys that mean nothing to this session."""
         if action == "leave":
             return getattr(self.app, "fleet", None) is not None
-        capability = {"start_stop": "start", "prompt": "say"}.get(action, action)
-        if action in LIMIT_ACTIONS:
-            capability = "limits"
-        if capability in get_args(Capability):
-            return capability in self.session.capabilities
-        return True
+        needed = NEEDED.get(action)
+        return needed is None or needed in self.session.capabilities
 
     # Showing
 
@@ -244,20 +288,12 @@ class Dashboard(Screen[None], Background):
 
         self.app.push_screen(LimitDialog(self.session.state.limits, self.view.units), answered)
 
-    def _ask_limit(self, knob: LimitName, size: Size) -> None:
-        if self.session.state.limits[knob].value is None:
+    def _ask_limit(self, name: LimitName, size: Size) -> None:
+        if self.session.state.limits[name].value is None:
             self.notify("MLX is not loaded yet: its limits are not known.", severity="warning")
             return
-        self.session.set_limit(knob, size, KEYBOARD)
+        self.session.submit(SetLimit(name, size, KEYBOARD))
         self.tick()
-        self._await_limits()
-
-    def _await_limits(self) -> None:
-        """Shows a limit the moment it is carried out, not at the next tick."""
-        if any(limit.pending is not None for limit in self.session.state.limits.values()):
-            self.set_timer(AWAIT_EVERY, self._await_limits)
-        else:
-            self.tick()
 
     def action_budget(self) -> None:
         def answered(ask: BudgetSpec | None) -> None:
@@ -271,10 +307,10 @@ class Dashboard(Screen[None], Background):
             self.notify("MLX is not loaded yet: what the device has is not known.", severity="warning")
 
     def action_clear_cache(self) -> None:
-        self.session.clear_cache(KEYBOARD)
+        self.session.submit(ClearCache(KEYBOARD))
 
     def action_reset_peak(self) -> None:
-        self.session.reset_peak(KEYBOARD)
+        self.session.submit(ResetPeak(KEYBOARD))
 
     # Marks
 
@@ -295,19 +331,19 @@ class Dashboard(Screen[None], Background):
         self.app.push_screen(MarkDialog(self.session.state.marks, self.frame().mark), answered)
 
     def _mark(self, name: str) -> None:
-        self.session.mark(name, KEYBOARD)
+        self.session.submit(AddMark(name, KEYBOARD))
         self._look(mark=None)
 
     # The model
 
     def action_start_stop(self) -> None:
         if self.session.state.phase in ("idle", "failed"):
-            self.session.start()
+            self.session.submit(StartWorkload())
         else:
-            self.session.stop()
+            self.session.submit(StopWorkload())
 
     def action_forget(self) -> None:
-        self.session.forget()
+        self.session.submit(ForgetConversation())
 
     def action_prompt(self) -> None:
         # At once, not in the next turn of the loop: keys that follow are already text.
@@ -321,7 +357,7 @@ class Dashboard(Screen[None], Background):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value:
-            self.session.send_input(self.query_one(PromptLine).text)
+            self.session.submit(SubmitPrompt(self.query_one(PromptLine).text))
             event.input.clear()
         self.set_focus(None)
 
@@ -345,28 +381,20 @@ class Dashboard(Screen[None], Background):
         self.app.push_screen(Compare(self.frame))
 
     def action_collect(self) -> None:
-        self.session.collect()
+        self.session.submit(Collect(KEYBOARD))
 
     def action_census(self) -> None:
-        """Asks for a census, and shows it when it has come."""
-        before = self.session.state.census
-        self.session.census()
+        """Asks for a census; it is shown when it comes."""
+        self._census = self.session.submit(TakeCensus())
         self._look(counting=True)
-        self._await_census(before, time.monotonic() + CENSUS_WITHIN)
+        asked = self._census
+        self.set_timer(CENSUS_WITHIN, lambda: self._give_up_census(asked))
 
-    def _await_census(self, before: Census | None, until: float) -> None:
-        found = self.session.state.census
-        if not self.view.counting:
-            return
-        if found is not None and found is not before:
-            self._look(counting=False)
-            self._show_census(found)
-        elif time.monotonic() < until:
-            self.set_timer(AWAIT_EVERY, lambda: self._await_census(before, until))
-        else:
+    def _give_up_census(self, asked: int) -> None:
+        if self.view.counting and self._census == asked:
             self._look(counting=False)
             self.notify(
-                "The program has come by no safe point yet: the arrays are counted when it does.",
+                "The program has not reached a safe point yet: the arrays are counted when it does.",
                 severity="warning",
             )
 
@@ -411,3 +439,13 @@ class Dashboard(Screen[None], Background):
         from mlxtop.tui.screens.graph import Graph
 
         self.app.push_screen(Graph(self.frame, self.query_one(Header)))
+
+
+def _is_answer(event: Event) -> bool:
+    """Whether a command was carried out whose effect is shown at once. An agent of mlxtop 0.1 gives no number."""
+    match event.data:
+        case CensusTaken():
+            return True
+        case LimitChanged(asked=asked):
+            return event.answers is not None or asked is not None
+    return False

@@ -308,7 +308,7 @@ class FleetScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only a program whose output comes here can be typed into."""
-        return action != "prompt" or self.fleet.transcript is not None
+        return action != "prompt" or self.fleet.send_input is not None
 
     def action_prompt(self) -> None:
         # At once, not in the next turn of the loop: keys that follow are already text.
@@ -318,7 +318,8 @@ class FleetScreen(Screen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         # An empty line is an answer too.
-        self.fleet.send_input(self.query_one(PromptLine).text)
+        if self.fleet.send_input is not None:
+            self.fleet.send_input(self.query_one(PromptLine).text)
         event.input.clear()
         self.set_focus(None)
 
