@@ -16,7 +16,7 @@ from tests.soak.servers import Server, run
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("processes"), pytest.mark.timeout(1_200)]
 
 MIB = 2**20
-VERDICT = re.compile(r'class="verdict[^"]*"><h3>([^<]*)</h3><p class="line">([^<]*)</p>')
+VERDICT = re.compile(r'class="verdict[^"]*">\s*<h3>([^<]*)</h3>\s*<p class="line">([^<]*)</p>')
 PLANTS = {
     "cache hoard": "cache hoards",
     "active grows": "active grows",

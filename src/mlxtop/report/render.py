@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from mlxtop import __version__
 from mlxtop.core.text import one_line
+from mlxtop.core.units import format_clock, format_delta, format_size, format_span
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 SIGN = '<meta name="generator" content="mlxtop '
 """What a page of ours has in its head."""
+DASH = "—"
+"""A number nobody knows."""
 
 
 def render(template: str, **values: Any) -> str:
@@ -29,8 +32,8 @@ def _environment() -> "Environment":
         """A script, style or licence of the package, as it is."""
         return Markup((files("mlxtop") / path).read_text(encoding="utf-8").strip())
 
-    def text(value: object) -> object:
-        return value if isinstance(value, Markup) else one_line(str(value))
+    def text(value: object) -> str:
+        return value if isinstance(value, Markup) else DASH if value is None else one_line(str(value))
 
     made = Environment(
         loader=PackageLoader("mlxtop", ""),
@@ -43,4 +46,12 @@ def _environment() -> "Environment":
     )
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     made.globals.update(inline=inline, version=__version__)
+    made.filters.update(
+        clock=format_clock,
+        delta=lambda value: format_delta(None if value is None else round(value)),
+        number=lambda value: DASH if value is None else f"{value:,}",
+        signed=lambda value: f"{round(value):+,}",
+        size=format_size,
+        span=format_span,
+    )
     return made
