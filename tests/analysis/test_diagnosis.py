@@ -149,7 +149,7 @@ def test_a_mebibyte_a_minute_is_found_within_a_day() -> None:
     # What is left is measured against what the system charges: 480 MiB of leak, 2 GiB of cache, 400 MiB of host.
     left = (24 - 16 - 2 - (480 + 400) / 1024) * GIB / (MIB / 60)
     assert found.verdicts[0].numbers["until_ceiling"] == pytest.approx(left, rel=0.15)
-    assert "to the budget of 24.00 GiB" in found.line()
+    assert "until the budget of 24.00 GiB" in found.line()
 
 
 def test_a_day_of_history_costs_little_more_than_an_hour() -> None:
@@ -190,7 +190,7 @@ def test_a_hoard_says_what_a_clear_returns_and_what_would_cap_it() -> None:
         <= verdict.numbers["per_minute_high"]
     )
     assert verdict.line() == (
-        "cache hoards: +495.0 MiB in 8m while active is flat; c returns 599.0 MiB, a limit of 256.0 MiB would cap it"
+        "cache grows: +495.0 MiB in 8m while active is flat; c frees 599.0 MiB, a cache limit of 256.0 MiB caps it"
     )
     assert "628.1 MB" in verdict.line("decimal")
     assert "--cache-limit 256M" in verdict.advice
@@ -225,7 +225,7 @@ def test_a_conversation_grows_by_its_kv_cache() -> None:
     found = at_the_end(made("chat"))
     assert found.kinds == ("active grows",)
     assert found.verdicts[0].words["cause"] == "kv"
-    assert "by the KV cache" in found.line()
+    assert "(KV cache)" in found.line()
     assert found.verdicts[0].numbers["per_generation"] > 0
     assert "--max-kv-size" in found.verdicts[0].advice
 
@@ -277,7 +277,7 @@ def test_a_census_long_ago_does_not_name_the_kv_cache() -> None:
         run.sample(1000 + i)
     verdict = run.said().verdicts[0]
     assert (verdict.kind, verdict.words["cause"]) == ("active grows", "unknown")
-    assert "w counts" in verdict.advice
+    assert "Press w" in verdict.advice
 
 
 def test_on_a_gpu_with_memory_of_its_own_all_of_the_footprint_is_not_mlxs() -> None:
@@ -308,17 +308,17 @@ def test_a_budget_that_is_passed_is_said() -> None:
     run = Run()
     for i in range(600):
         run.sample(1000 + i)
-    assert run.said(budget=GIB).line().endswith("; it is above the budget of 1.00 GiB")
+    assert run.said(budget=GIB).line().endswith("; it exceeds the budget of 1.00 GiB")
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0, "it is above the budget of 1.00 GiB"),
-        (90, "1m30s to the budget of 1.00 GiB"),
-        (440, "7m to the budget of 1.00 GiB"),
-        (11.2 * 3600, "11h to the budget of 1.00 GiB"),
-        (20.4 * 86400, "20d to the budget of 1.00 GiB"),
+        (0, "it exceeds the budget of 1.00 GiB"),
+        (90, "1m30s until the budget of 1.00 GiB"),
+        (440, "7m until the budget of 1.00 GiB"),
+        (11.2 * 3600, "11h until the budget of 1.00 GiB"),
+        (20.4 * 86400, "20d until the budget of 1.00 GiB"),
         (31 * 86400, ""),
     ],
 )
@@ -337,7 +337,7 @@ def test_a_spike_names_its_phase_and_the_knob() -> None:
     found = at_the_end(made("spikes"))
     assert found.kinds == ("spikes",)
     assert found.verdicts[0].words["phase"] == "prefill"
-    assert found.line().endswith("; --prefill-step-size lowers it")
+    assert found.line().endswith("; lower it with --prefill-step-size")
 
 
 def test_a_peak_between_two_samples_counts_and_one_of_long_ago_does_not() -> None:
@@ -399,7 +399,7 @@ def test_a_limit_that_costs_speed(after: float, cache: float, limit: int, thrash
     assert ("thrash" in run.said().kinds) == thrashes
     if thrashes:
         assert run.said().line() == (
-            "cache limit 32.00 GiB → 20.0 MiB costs speed: 200.0 → 133.3 tokens/s, and the cache is full; ] raises it"
+            "cache limit 32.00 GiB → 20.0 MiB costs speed: 200.0 → 133.3 tokens/s, and the cache is full; raise it with ]"
         )
         run.limit(32 * GIB, "keyboard", old=20 * MIB)
         paced(run, 5, cache=20, busy=after)
@@ -428,7 +428,7 @@ def test_a_memory_limit_holds_the_cache_where_mlx_reclaims(
     assert ("thrash" in run.said().kinds) == thrashes
     if thrashes:
         assert run.said().line() == (
-            "memory limit 32.00 GiB → 1020 MiB costs speed: 200.0 → 133.3 tokens/s, and the cache is full; l raises it"
+            "memory limit 32.00 GiB → 1020 MiB costs speed: 200.0 → 133.3 tokens/s, and the cache is full; raise it with l"
         )
 
 
@@ -481,7 +481,7 @@ def test_too_little_of_the_speed_is_a_doubt() -> None:
     paced(run, 30, cache=600, busy=1.0)
     run.limit(20 * MIB, "keyboard", old=32 * GIB)
     paced(run, 250, cache=20, busy=1.5)
-    assert run.said().line().startswith("not enough data: too little is known of the speed")
+    assert run.said().line().startswith("not enough data: too few speeds are known")
 
 
 def test_code_that_overrides_a_limit_is_named() -> None:

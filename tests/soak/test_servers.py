@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("processes"), pytest.mark
 MIB = 2**20
 VERDICT = re.compile(r'class="verdict[^"]*">\s*<h3>([^<]*)</h3>\s*<p class="line">([^<]*)</p>')
 PLANTS = {
-    "cache hoard": "cache hoards",
+    "cache hoard": "cache grows",
     "active grows": "active grows",
-    "not MLX": "memory that is not MLX's grows",
+    "not MLX": "memory outside MLX grows",
 }
 """What is planted, and how the verdict on it begins."""
 

@@ -1,1 +1,1 @@
-"""What the numbers of a session mean: trends, verdicts, and limits compared."""
+"""Interpretation of a session's samples: trends, verdicts and the comparison of cache limits."""

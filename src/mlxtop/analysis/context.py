@@ -1,4 +1,4 @@
-"""One session at one moment, as the parts of a diagnosis look at it."""
+"""The input of a diagnosis: one session at one moment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,15 @@ from mlxtop.core.state import State
 from mlxtop.core.timeline import D, Timeline
 
 PEOPLE = ("keyboard", "flag", "viewer")
-"""Who a person is in a limit's event; a file and line is code."""
+"""Event sources that stand for a person. Code is named by file and line."""
 OURS = (*PEOPLE, "mlxtop")
+"""Event sources that are not the program's own code."""
 LOADING = ("load", "download")
 
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisContext:
-    """What is known. Times are seconds since the session began, sizes bytes."""
+    """What the rules of a diagnosis may read. Times are seconds since the session began, sizes bytes."""
 
     history: Samples
     timeline: Timeline
@@ -30,69 +31,75 @@ class DiagnosisContext:
     steps_are: str
     budget: int | None
     window: float
+    """The length of the recent window."""
     end: float
-    """The moment that is looked at: no sample after it counts."""
+    """The moment of the diagnosis. Later samples are ignored."""
     first: float
-    """The first sample."""
+    """The time of the first sample."""
     now: Sample
-    """The last one."""
+    """The last sample up to `end`."""
     windows: WindowReader
 
     @property
     def unified(self) -> bool:
-        """Whether the footprint has in it what MLX holds."""
+        """Whether the footprint includes MLX's memory."""
         return bool(self.state.facts.get("unified", True))
 
     def events(self, kind: type[D], start: float = -inf) -> list[Event[D]]:
-        """The events of a kind from `start` to the moment that is looked at."""
+        """The events of a kind from `start` to `end`."""
         return self.timeline.between(kind, start, self.end + 1e-6)
 
     def cache_held_at(self, cache: int | None, memory: int | None) -> int | None:
-        """Where these two limits hold the cache beside what is active now, in bytes."""
+        """The largest cache that these two limits allow at the present *active*, in bytes."""
         held = (cache, cache_ceiling(self.state.facts, memory, self.now.active))
         return min((size for size in held if size is not None), default=None)
 
     def fact(self, name: str) -> int | None:
-        """A size among the session's facts."""
+        """A positive size from the session's facts, in bytes; `None` if unknown."""
         value = self.state.facts.get(name)
         return value if isinstance(value, int) and value > 0 else None
 
 
-def begin(case: DiagnosisContext) -> float:
-    """From when on the run counts: after the warm-up, and after weights were last loaded or changed."""
-    age = case.end - case.first
-    return max(case.first + bar.WARM_UP * max(age, case.window), _loaded(case), _weighed(case))
+def begin(context: DiagnosisContext) -> float:
+    """The time from which samples are evaluated: after the warm-up and the last change of the weights."""
+    age = context.end - context.first
+    return max(context.first + bar.WARM_UP * max(age, context.window), _loaded(context), _weighed(context))
 
 
-def _loaded(case: DiagnosisContext) -> float:
-    """When the last load was over."""
-    over = case.end
-    for event in reversed(case.events(PhaseChanged, case.end - bar.LONGER[-1] * case.window)):
+def _loaded(context: DiagnosisContext) -> float:
+    """The time at which the last load ended."""
+    over = context.end
+    for event in reversed(context.events(PhaseChanged, context.end - bar.LONGER[-1] * context.window)):
         if event.data.phase in LOADING:
             return over
         over = event.time
-    return case.first
+    return context.first
 
 
-def _weighed(case: DiagnosisContext) -> float:
-    """When the weights last changed. A watched program's are known from a census only, which says nothing."""
-    if case.steps_are != "tokens":
-        return case.first
-    count, start = 144, max(case.first, case.end - bar.LONGER[-1] * case.window)
-    width = max((case.end - start) / count, 1e-3)
-    weights = case.history.columns(start, width, count, (), ("weights",), until=case.end).last["weights"]
+def _weighed(context: DiagnosisContext) -> float:
+    """The time at which the weights last changed.
+
+    Not used for watched programs: their weights are known from a census only, and a census is not a change.
+    """
+    if context.steps_are != "tokens":
+        return context.first
+    count, start = 144, max(context.first, context.end - bar.LONGER[-1] * context.window)
+    width = max((context.end - start) / count, 1e-3)
+    weights = context.history.columns(start, width, count, (), ("weights",), until=context.end).last[
+        "weights"
+    ]
     for i in range(count - 1, 0, -1):
         if weights[i] != weights[i - 1] and UNKNOWN not in (weights[i], weights[i - 1]):
             return start + width * (i + 1)
-    return case.first
+    return context.first
 
 
-def cache_begin(case: DiagnosisContext, start: float) -> float:
-    """From when on the cache counts: people change limits and clear it, and it starts anew."""
+def cache_begin(context: DiagnosisContext, start: float) -> float:
+    """The time from which the cache is evaluated: after a person last changed its limit or cleared it."""
     changed = [
         event.time
-        for event in case.events(LimitChanged, start)
+        for event in context.events(LimitChanged, start)
         if event.data.name == "cache" and event.data.old != event.data.new and event.source in OURS
     ]
-    cleared = [event.time for event in case.events(CacheCleared, start) if event.source in OURS]
+    cleared = [event.time for event in context.events(CacheCleared, start) if event.source in OURS]
     return max([start, *changed[-1:], *cleared[-1:]])

@@ -1,7 +1,7 @@
-"""What a session's history says is going on, in verdicts a person can act on.
+"""The diagnosis of a session: verdicts from its history, each with advice.
 
-A growth is looked for in the last ten minutes first, then in longer stretches, on the floors of each: what
-is left when the work of the moment is over. What a verdict takes is in `analysis/thresholds.py`.
+Growth is searched in the last ten minutes first, then in longer windows. It is measured on floors: the
+lowest values between pieces of work. All thresholds are in `analysis/thresholds.py`.
 """
 
 from collections.abc import Sequence
@@ -32,45 +32,47 @@ def diagnose(
     budget: int | None = None,
     window: float | None = None,
 ) -> Diagnosis:
-    """What there is to say of a session at `now`; times are seconds since it began, sizes bytes.
+    """Returns the verdicts on a session at `now`. Times are seconds since it began, sizes bytes.
 
-    `window` is the recent window in seconds, `thresholds.WINDOW` if none is given; all stretches scale with
-    it. Takes the same time whatever the length of the run, and never raises for odd samples: what cannot be
-    told is `not enough data`.
+    `window` is the length of the recent window in seconds (default: `thresholds.WINDOW`); longer windows are
+    multiples of it. The time this takes does not depend on the length of the run. It raises nothing for
+    invalid or missing samples: the verdict is then `not enough data`.
     """
     window = bar.WINDOW if window is None else window
-    case = _case(history, timeline, state, phases, now, steps_are, budget, window)
-    if case is None:
+    context = _context(history, timeline, state, phases, now, steps_are, budget, window)
+    if context is None:
         why = LOADS if state.phase in LOADING else "there are no samples yet"
         return Diagnosis(now, (Verdict("not enough data", now, words={"why": why}),))
-    start = begin(case)
-    active = case.windows.grows("active", start)
-    cache = case.windows.grows("cache", cache_begin(case, start))
-    beyond = case.windows.grows("beyond", start)
-    verdicts = limits.overridden(case)
-    for (found, stretch), verdict in (
+    start = begin(context)
+    active = context.windows.grows("active", start)
+    cache = context.windows.grows("cache", cache_begin(context, start))
+    beyond = context.windows.grows("beyond", start)
+    verdicts = limits.overridden(context)
+    for (found, grown_in), rule in (
         (active, growth.active),
         (beyond, growth.beyond),
         (cache, growth.hoard),
     ):
-        if found.found == "yes" and stretch is not None:
-            said = verdict(case, found, stretch)
-            verdicts += [said] if said else []
-    thrash = limits.thrash(case)
+        if found.found == "yes" and grown_in is not None:
+            verdict = rule(context, found, grown_in)
+            verdicts += [verdict] if verdict else []
+    thrash = limits.thrash(context)
     doubt = thrash if thrash is not None and thrash.kind == "not enough data" else None
-    verdicts += [v for v in (thrash, peaks.spikes(case, start)) if v is not None and v is not doubt]
+    verdicts += [v for v in (thrash, peaks.spikes(context, start)) if v is not None and v is not doubt]
     if not verdicts and doubt is not None:
         verdicts = [doubt]
     if not verdicts:
-        verdicts = [_otherwise(case, start, {"active": active, "cache": cache, "memory beyond MLX": beyond})]
-    return Diagnosis(case.end, tuple(sorted(verdicts, key=_place)))
+        verdicts = [
+            _otherwise(context, start, {"active": active, "cache": cache, "memory beyond MLX": beyond})
+        ]
+    return Diagnosis(context.end, tuple(sorted(verdicts, key=_rank)))
 
 
-def _place(verdict: Verdict) -> int:
+def _rank(verdict: Verdict) -> int:
     return ORDER.index(verdict.kind) if verdict.kind in ORDER else len(ORDER)
 
 
-def _case(
+def _context(
     history: Samples,
     timeline: Timeline,
     state: State,
@@ -80,7 +82,7 @@ def _case(
     budget: int | None,
     window: float,
 ) -> DiagnosisContext | None:
-    """What there is to look at; `None` without a sample up to `now`."""
+    """Returns the input of the rules; `None` without a sample up to `now`."""
     first, latest = history.first, history.latest
     if first is None or latest is None or not isfinite(now) or now < first.time:
         return None
@@ -96,7 +98,7 @@ def _case(
 
 
 def _rough(history: Samples, end: float, window: float) -> Sample | None:
-    """A moment of which only extremes are kept, by the last column before it."""
+    """Returns the minima of the last column before `end`, where single samples are no longer kept."""
     columns = history.columns(end - window, window / 10, 10, until=end)
     for i in reversed(range(10)):
         if columns.lo["active"][i] != UNKNOWN:
@@ -104,25 +106,25 @@ def _rough(history: Samples, end: float, window: float) -> Sample | None:
     return None
 
 
-def _otherwise(case: DiagnosisContext, start: float, gauges: dict[str, Grown]) -> Verdict:
-    """Nothing was found: because nothing is there, or because nobody can tell yet."""
-    more = bar.LEAST_SPAN * case.window - (case.end - start)
-    if more > 0 and case.state.phase in LOADING:
-        return Verdict("not enough data", case.first, {}, {"why": LOADS})
+def _otherwise(context: DiagnosisContext, start: float, gauges: dict[str, Grown]) -> Verdict:
+    """Returns `steady` or `not enough data`, for the case that no rule found anything."""
+    more = bar.LEAST_SPAN * context.window - (context.end - start)
+    if more > 0 and context.state.phase in LOADING:
+        return Verdict("not enough data", context.first, {}, {"why": LOADS})
     if more > 0:
-        # The warm-up counts too: it is one span that only gets shorter.
-        return Verdict("not enough data", case.first, {"more": more}, {"why": "it is too early"})
-    for name, (found, stretch) in gauges.items():
+        # The warm-up is part of this span, so the number only decreases.
+        return Verdict("not enough data", context.first, {"more": more}, {"why": "it is too early"})
+    for name, (found, window) in gauges.items():
         if found.found == "unclear":
             words = {"gauge": name, "why": found.why}
             if found.grown > 0:
-                since = case.end if stretch is None else stretch.start
+                since = context.end if window is None else window.start
                 return Verdict("not enough data", since, {"grown": found.grown, "span": found.span}, words)
             words["why"] = f"{name}: {found.why}"
             return Verdict("not enough data", start, {}, words)
-    span = case.windows.longest(start)
-    numbers = {"active": case.now.active, "cache": case.now.cache, "span": span}
-    filled = growth.full(case, None)
+    span = context.windows.longest(start)
+    numbers = {"active": context.now.active, "cache": context.now.cache, "span": span}
+    filled = growth.full(context, None)
     if filled is not None:
         numbers["full"] = filled
-    return Verdict("steady", case.end - span, numbers)
+    return Verdict("steady", context.end - span, numbers)

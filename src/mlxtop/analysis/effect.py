@@ -1,4 +1,4 @@
-"""How much faster or slower work is than other work of its kind, and whether the spread lets that be said."""
+"""The effect of a change on speed, with its confidence interval."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,36 +8,36 @@ from typing import Final, Literal, NamedTuple
 from mlxtop.core.stats import student
 
 LEAST: Final = 3
-"""Pieces of work that are needed on each side: fewer have no spread to speak of."""
+"""Pieces of work needed on each side: fewer give no usable spread."""
 LEAST_FREEDOM: Final = 4
-"""Pieces of work beyond those that the model of `compare` uses up."""
+"""Degrees of freedom needed for the model of `compare`."""
 PROBABILITY: Final = 0.995
-"""99 % two-sided: a person looks again and again, so a bar at 95 % would be crossed by chance."""
+"""99 % two-sided: the comparison is repeated often, so a 95 % interval would be exceeded by chance."""
 
 Found = Literal["few", "unlike", "same", "differs"]
 Piece = tuple[int, float]
-"""What a piece of work is like, as a number that only says same or other, and how fast it went."""
+"""One piece of work: a number for its kind (equal numbers, same kind) and its speed in steps a second."""
 
 
 class Effect(NamedTuple):
-    """What became of the speed. `few`: not enough pieces; `unlike`: none that may be compared; `same`: the
-    two cannot be told apart; `differs`: they can."""
+    """A difference in speed. `few`: not enough pieces of work; `unlike`: no common kind of work; `same`:
+    no significant difference; `differs`: a significant difference."""
 
     found: Found
     pieces: int = 0
-    """On the side that has fewer, of those that may be compared."""
+    """Comparable pieces of work, on the side that has fewer."""
     change: float = 0.0
-    """Share of the speed that was gained, negative when lost."""
+    """Relative change of the speed; negative if slower."""
     low: float = 0.0
     high: float = 0.0
-    """The 99 % interval of `change`. It is that of a logarithm, and so longer upwards."""
+    """The 99 % interval of `change`. It is computed on logarithms, so it is not symmetric."""
 
 
 def compare(before: Iterable[Piece], after: Iterable[Piece]) -> Effect:
-    """The effect between two lots of work. Only pieces that have their like on both sides count.
+    """Returns the effect of a change on speed. Only kinds of work that occur on both sides are compared.
 
-    The model is the plainest one that keeps kinds apart: the logarithm of a speed is what is usual for its
-    kind, plus one effect for all kinds, plus noise. Least squares; the interval is Student's.
+    The model is additive: log(speed) = mean of the kind + effect + noise. It is fitted by least squares; the
+    interval uses Student's t.
     """
     kinds: defaultdict[int, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     sides = [list(before), list(after)]

@@ -1,8 +1,8 @@
-"""The cache limits of one run against the first of them, from its samples and events.
+"""Compares the cache limits of one run with the first of them, from samples and events.
 
-A piece of work is one whole generation, or, where mlxtop drives no model, five seconds in one phase. It
-belongs to a limit if that limit held from its beginning to its end, and it is compared with work like it
-only: decoding after a prompt as long, give or take an eighth; or the same phase.
+A piece of work is one whole generation or, in a program that mlxtop does not drive, five seconds in one
+phase. It belongs to a limit if that limit held for all of it. It is compared with similar work only:
+generations whose prompt lengths differ by at most an eighth, or blocks of the same phase.
 """
 
 from collections import deque
@@ -19,28 +19,30 @@ from mlxtop.core.timeline import D, Timeline
 
 MOST_LIMITS: Final = 32
 MOST_WORK: Final = 128
-"""Pieces of work that are kept for a limit: the last ones."""
+"""The number of most recent pieces of work kept for each limit."""
 MOST_VISITS: Final = 64
-"""Stretches under one limit in which work is still looked up."""
+"""The number of most recent periods under one limit that are kept."""
 MOST_READ: Final = 16
-"""Pieces of work whose sizes are read in one look: a frame's time is bounded."""
+"""Pieces of work read in one update. It bounds the time of a frame."""
 PASSED: Final = 1.0
-"""Seconds: a limit that held no longer was passed through on the way to another. So long after a change
-nothing counts as the new limit's: the cache gives way at the next allocation."""
+"""Seconds. A limit that held for less is ignored: it was a step to another one. Samples this soon after a
+change are ignored too: the cache shrinks at the next allocation only."""
 BLOCK: Final = 5.0
+"""Seconds of one block of work."""
 BUSY: Final = 0.2
-"""Of a block: with less work in it, it says little of speed."""
+"""The least busy share of a block. With less work its speed is not reliable."""
 LEAST_TOKENS: Final = 16
-"""A shorter answer has no speed worth the name."""
+"""The least tokens of a generation. The speed of a shorter one is not reliable."""
 ALIKE: Final = 1 / 8
+"""The relative difference up to which two prompts count as equally long."""
 RESTING: Final = frozenset(("start", "load", "download", "idle", "failed"))
 FINE: Final = 20.0
-"""Stretches up to so many seconds are read sample by sample."""
+"""Periods up to this many seconds are read sample by sample."""
 MOST_COLUMNS: Final = 600
 
 
 class ComparedSession(Protocol):
-    """What a comparison needs of a session; see `sessions.session.Session`."""
+    """The part of `sessions.session.Session` that a comparison needs."""
 
     @property
     def history(self) -> Samples: ...
@@ -56,42 +58,47 @@ class ComparedSession(Protocol):
 
 
 class Comparison:
-    """Follows one run. `look` may be called at any pace: it takes in what is new, whatever the length of the
-    run, and at a moment before the last one it begins again."""
+    """Compares the cache limits of one run while it goes on.
+
+    `update` may be called at any rate. It reads only what is new; when time moved back, it starts again.
+    """
 
     def __init__(self, run: ComparedSession) -> None:
         self._run = run
         self._whole = run.steps_are == "tokens"
-        """Whether work comes in whole generations."""
+        """Whether a piece of work is a whole generation."""
         self._known: dict[tuple[float, float], Highs] = {}
         self._begin()
 
     def _begin(self) -> None:
         self._now = self._until = -inf
-        self._late = self._told_late()
+        self._late = self._late_events()
         self._seen: dict[type[object], float] = {LimitChanged: -inf, GenerationFinished: -inf}
         self._lengths: list[int] = []
         self._tallies: dict[int, _Tally] = {}
         self._visits: deque[_Visit] = deque(maxlen=MOST_VISITS)
         self._waiting: deque[_Waiting] = deque(maxlen=MOST_LIMITS * MOST_WORK)
         self._first: _Tally | None = None
-        """The limit of the first work there was: no other ever takes its place."""
+        """The limit of the first piece of work. It does not change."""
         self._against: dict[int, Against] = {}
 
-    def _told_late(self) -> int:
+    def _late_events(self) -> int:
+        """The number of events that were added before the end of the timeline."""
         return sum(self._run.timeline.late[kind] for kind in (LimitChanged, GenerationFinished))
 
     def update(self, now: float) -> list[Use]:
-        """The limits used up to `now`, in the order in which they were first used; in front the one under
-        which there was work first: the others are compared with it. Without work there is none."""
-        if now < self._now or self._told_late() != self._late:
+        """Returns the limits used up to `now` (seconds since the session began), in order of first use.
+
+        The limit of the first piece of work comes first: the others are compared with it.
+        """
+        if now < self._now or self._late_events() != self._late:
             self._begin()
         latest = self._run.history.latest
-        # Of what no sample tells yet nothing can be read: after an attach they come in for a while.
+        # Samples may lag behind: after an attach the earlier ones arrive over some seconds.
         self._now, self._until = now, max(self._until, min(now, latest.time if latest else -inf))
-        # Generations first: whatever ended one of them, its limits are then on the timeline too.
-        generations = self._news(GenerationFinished)
-        for event in self._news(LimitChanged):
+        # Generations first: the limits that held in them are then on the timeline too.
+        generations = self._new_events(GenerationFinished)
+        for event in self._new_events(LimitChanged):
             if event.data.name == "cache" and event.data.new is not None:
                 self._change(event.time, event.data.new)
         for done in generations:
@@ -103,7 +110,7 @@ class Comparison:
         self._trim()
         return self._uses()
 
-    def _news(self, kind: type[D]) -> list[Event[D]]:
+    def _new_events(self, kind: type[D]) -> list[Event[D]]:
         found = self._run.timeline.between(kind, nextafter(self._seen[kind], inf), self._until + 1e-6)
         if found:
             self._seen[kind] = found[-1].time
@@ -112,7 +119,7 @@ class Comparison:
     # Limits
 
     def _change(self, time: float, limit: int) -> None:
-        """The cache limit is `limit` from `time` on."""
+        """Records that the cache limit is `limit` from `time` on."""
         if self._visits:
             last = self._visits[-1]
             if last.tally.limit == limit:
@@ -128,7 +135,10 @@ class Comparison:
         return self._tallies[limit]
 
     def _trim(self) -> None:
-        """The first and the latest are what a person asks for. Which the first is, only work tells."""
+        """Drops the oldest limits beyond `MOST_LIMITS`, never the first or the present one.
+
+        Which one is the first is known only when all waiting work has been read.
+        """
         kept = (self._first, self._visits[-1].tally if self._visits else None)
         if not self._waiting:
             spare = [limit for limit, tally in self._tallies.items() if tally not in kept]
@@ -138,7 +148,7 @@ class Comparison:
     # Work
 
     def _finish(self, event: Event[GenerationFinished]) -> None:
-        """A generation came to its end."""
+        """Queues a finished generation if one limit held for all of it."""
         done = event.data
         if done.tokens < LEAST_TOKENS or done.tps <= 0 or not self._whole:
             return
@@ -150,7 +160,7 @@ class Comparison:
                 return
 
     def _read_on(self, visit: "_Visit", until: float) -> None:
-        """Reads what happened under a limit since the last look."""
+        """Reads the samples under a limit since the last update, up to `until`."""
         start = max(visit.read, visit.start + PASSED)
         if until <= start:
             return
@@ -160,7 +170,7 @@ class Comparison:
         visit.read = until
 
     def _cut_blocks(self, visit: "_Visit", until: float) -> None:
-        """The five-second blocks that are over, on whole seconds as history keeps them."""
+        """Queues the finished five-second blocks. They begin at whole seconds, like the history's buckets."""
         at = max(visit.cut, ceil(visit.start + PASSED), ceil(until) - MOST_WORK * BLOCK)
         while at + BLOCK <= until:
             self._waiting.append(_Waiting(visit.tally, at, at + BLOCK))
@@ -168,6 +178,7 @@ class Comparison:
         visit.cut = at
 
     def _work(self, found: "_Waiting") -> None:
+        """Reads the sizes and the speed of one piece of work."""
         like, speed = found.length, found.speed
         if not self._whole:
             like, speed = self._block(found.start, found.end)
@@ -185,7 +196,7 @@ class Comparison:
         self._against.clear()
 
     def _like(self, length: int) -> int:
-        """The number of the first prompt that was about as long."""
+        """Returns the index of the first known length that is about equal; adds it if there is none."""
         for number, known in enumerate(self._lengths):
             if abs(length - known) <= ALIKE * known:
                 return number
@@ -194,8 +205,8 @@ class Comparison:
         return len(self._lengths) - 1
 
     def _block(self, start: float, end: float) -> tuple[int, float]:
-        """The phase of a block, and its speed: 0 if it had several phases or little work."""
-        # One column more in front: a speed is the difference of two.
+        """Returns the phase of a block and its speed; speed 0 with several phases or little work."""
+        # One extra column in front: a speed is the difference of two columns.
         columns = self._run.history.columns(
             start - 1, 1.0, round(end - start) + 1, (), ("steps", "decode", "phase"), until=end
         )
@@ -206,9 +217,9 @@ class Comparison:
         return phases[0], (steps[-1] - steps[0]) / busy if busy >= BUSY * (end - start) else 0.0
 
     def _highs(self, start: float, end: float, resting: bool = True) -> Highs:
-        """The most that was held between two moments, where wanted without those at which nothing ran."""
+        """Returns the largest sizes between two moments, with `resting` also those at which nothing ran."""
         if end - start <= FINE:
-            # Narrow columns are cut from the samples themselves, to the moment.
+            # Narrow columns are made from the samples, so their limits are exact.
             count = max(1, ceil((end - start) / 0.5))
             width = (end - start) / count
         else:
@@ -219,7 +230,7 @@ class Comparison:
             start - width, width, count + 1, ("cache", "total"), ("phase",), until=end
         )
         works = [resting or _works(self._run.phases, phase) for phase in columns.last["phase"]]
-        # A column in which work began holds what was there before it, too.
+        # The column in which work began also contains what was held before.
         at = [i for i in range(1, count + 1) if works[i - 1] and works[i]]
         cache, total = (max((columns.hi[name][i] for i in at), default=UNKNOWN) for name in Highs._fields)
         return Highs(cache, total)
@@ -244,19 +255,19 @@ class Comparison:
                 t.highs,
                 seconds,
                 held,
-                None if first is None or t is first else self._told(first, t),
+                None if first is None or t is first else self._compared(first, t),
             )
             for t, seconds, held in shown
         ]
 
-    def _told(self, first: "_Tally", other: "_Tally") -> Against:
+    def _compared(self, first: "_Tally", other: "_Tally") -> Against:
         if other.limit not in self._against:
             self._against[other.limit] = against(first.works, other.works)
         return self._against[other.limit]
 
 
 class _Tally:
-    """What is known of one limit."""
+    """The data collected for one limit."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -266,7 +277,7 @@ class _Tally:
 
 
 class _Visit:
-    """A stretch under one limit: how far it has been read, and cut into blocks."""
+    """A period under one limit, how far it has been read, and how far it was divided into blocks."""
 
     def __init__(self, tally: _Tally, start: float) -> None:
         self.tally = tally
@@ -276,7 +287,7 @@ class _Visit:
 
 
 class _Waiting(NamedTuple):
-    """A piece of work that is not read yet."""
+    """A piece of work that has not been read yet."""
 
     tally: _Tally
     start: float

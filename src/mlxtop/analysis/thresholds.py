@@ -1,6 +1,6 @@
-"""What a verdict needs before it is said: every bar in one place, each with its reason.
+"""The thresholds of all verdicts, each with its reason.
 
-A wrong verdict is worse than none, so each bar is set where ordinary programs stay below it.
+A wrong verdict is worse than none, so each threshold is one that ordinary programs do not reach.
 Spans are seconds, sizes are bytes.
 """
 
@@ -9,71 +9,71 @@ from typing import Final
 from mlxtop.core.limits import MIB
 
 WINDOW: Final = 600.0
-"""The recent window: long enough for tens of generations, short enough to still be news."""
+"""The recent window: long enough for tens of generations, short enough to be current."""
 LONGER: Final = (1, 6, 36, 144)
-"""Stretches that are looked at, in windows: 10 min, 1 h, 6 h, 24 h. A slow leak shows only in a long one."""
+"""The windows examined, as multiples of `WINDOW`: 10 min, 1 h, 6 h, 24 h. Long ones find slow leaks."""
 LEAST_SPAN: Final = 1 / 3
-"""Of the window: less than that is not enough data. First requests and compilations are over by then."""
+"""Share of the window that is needed for a verdict. First requests and compilations are over by then."""
 GROWTH_SPAN: Final = 1 / 2
-"""Of the window: a growth that is shorter may be a warm-up that has not levelled off yet."""
+"""Share of the window. A shorter growth may be a warm-up."""
 WARM_UP: Final = 0.1
-"""Of the run, and at least of the window: left out at the beginning, where weights load and caches fill."""
+"""Share of the run (and at least of the window) that is left out at the start: weights load, caches fill."""
 
 SEGMENTS: Final = 12
-"""A stretch has as many floors: enough for an interval at 99 %, each longer than most generations."""
+"""Floors in a window: enough for a 99 % interval, and each segment is longer than most generations."""
 COLUMNS: Final = 10
 """Columns of history in a segment."""
 KNOWN: Final = 9
-"""Floors that must be known: with more of a stretch missing nobody can tell a trend from a step."""
+"""Floors that must be known. With fewer, a trend cannot be distinguished from a step."""
 
 Z: Final = 2.576
-"""99 % two-sided: the screen asks every two seconds, so a bar at 95 % would be crossed by chance."""
+"""99 % two-sided: the screen diagnoses every two seconds, so a 95 % interval would be exceeded by chance."""
 GROWTH_LEAST: Final = 16 * MIB
-"""Less is what allocators, interpreters and tokenizers do by themselves."""
+"""Allocators, interpreters and tokenizers grow by less on their own."""
 GROWTH_SHARE: Final = 0.005
-"""Of the level: less matters to nobody. A longer stretch finds it when it adds up."""
+"""Share of the level. A smaller growth is reported by a longer window, once it adds up."""
 TAU: Final = 0.8
-"""Kendall's tau of the floors: at least nine of ten pairs rise. A swing does not reach it."""
+"""Kendall's tau of the floors: at least nine of ten pairs rise. An oscillation does not reach it."""
 STEP: Final = 0.5
-"""Of the growth: when one rise has more, it was a step (a model loaded), not a growth."""
+"""Share of the growth. A single rise above it is a step (a model was loaded), not a growth."""
 RISES: Final = 5
-"""Rises there must be: fewer are steps."""
+"""The least number of rises. Fewer are steps."""
 RISE: Final = 0.02
-"""Of the growth: what counts as a rise."""
+"""Share of the growth from which a difference counts as a rise."""
 LATELY: Final = 0.28
-"""Of the growth: what the last third of the time must have. A warm-up that levels off (1 - exp(-t)) has less
-once it is 0.7 of its time constant old."""
+"""Share of the growth that must fall in the last third of the time. A saturating warm-up, 1 - exp(-t), falls
+below it after 0.7 of its time constant."""
 LEVELLED: Final = 0.1
-"""Of the growth: with less than that in the last third it has levelled off."""
+"""Share of the growth in the last third below which it has levelled off."""
 LOOK_BACK: Final = 24
-"""Stretches that are searched for an earlier rise of the kind that came down again."""
+"""Windows before this one that are searched for an earlier rise that came down again."""
 
 FULL: Final = 0.9
-"""Of the limit: MLX evicts before it caches more, so a full cache swings a little below its limit."""
+"""Share of the limit from which the cache is full. MLX evicts first, so a full cache is below its limit."""
 FLAT: Final = 0.25
-"""Of the cache's growth: below it, *active* counts as flat beside it."""
+"""Share of the cache's growth below which *active* counts as flat."""
 EXPLAINS: Final = 0.5
-"""Of the growth of *active*: what the KV cache must have grown by to be named as its cause."""
+"""Share of the growth of *active* from which the KV cache is named as the cause."""
 
 SPIKE_TIMES: Final = {"tokens": 1.5, "evals": 2.0}
-"""A peak is far above the usual *active* from here on. Where no phase tells prompts from answers, the usual
-is less sure."""
+"""The ratio of a peak to the usual *active*. It is higher where phases are unknown: the usual is then less
+certain."""
 SPIKE_LEAST: Final = 64 * MIB
-"""And by at least so much."""
+"""The least difference between a peak and the usual *active*."""
 SPIKE_SHARE: Final = {"tokens": 0.5, "evals": 0.25}
-"""Of the columns: what is high for more of the time is the usual. Prefill may take up to half of it."""
+"""Share of the columns. A higher level that lasts longer is the usual. Prefill may take up to half."""
 SPIKE_LASTS: Final = 0.05
-"""Of the window, but for prefill: longer is a burst of work, a long answer, or another model."""
+"""Share of the window; not for prefill. Longer is a burst of work, a long answer or another model."""
 
 SLOWER: Final = {"tokens": 0.9, "evals": 0.8}
-"""Speed after a limit over speed before it. Evaluations differ in size more than tokens do."""
+"""Speed after a change of a limit over speed before. Evaluations vary in size more than tokens."""
 SPEED_SPAN: Final = 0.2
-"""Of the window: how long before a limit's change, after it and lately speeds are compared."""
+"""Share of the window. Speeds are compared over this span before a change, after it, and now."""
 SPEED_BLOCKS: Final = 24
 """Blocks of speed in each of these spans."""
 SPEED_KNOWN: Final = 8
-"""Blocks in which work was done, on each side."""
+"""Blocks with work that are needed on each side."""
 SPEED_HINT: Final = 3
-"""With so many at least, a lower speed is a doubt that keeps `steady` from being said."""
+"""From this many blocks on a lower speed prevents the verdict `steady`."""
 PRESSES: Final = 0.05
-"""Of the window: limit changes that follow each other that closely are one."""
+"""Share of the window. Changes of a limit that are closer together count as one."""

@@ -1,4 +1,4 @@
-"""The floor of a sawtooth, and whether something really grows."""
+"""Growth detection on the floors (lower envelope) of a sawtooth."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,26 +12,26 @@ Found = Literal["no", "unclear", "yes"]
 
 
 class Growth(NamedTuple):
-    """What became of a floor over `span` seconds: whether it grew, by how many bytes, how steadily."""
+    """Whether a gauge's floors grew over `span` seconds, by how many bytes, and at which slope (bytes/s)."""
 
     found: Found
     grown: int = 0
     span: float = 0.0
     slope: Slope = Slope(0.0, 0.0, 0.0, 0.0)
     why: str = ""
-    """Why it is not a growth, in a few words."""
+    """Why it is not a growth: a short clause."""
 
 
 def floors(lows: Sequence[int], per: int) -> list[int | None]:
-    """The lower envelope: the lowest of every `per` values, `None` where none is known."""
+    """Returns the minimum of every `per` values (the lower envelope); `None` where none is known."""
     groups = [[v for v in lows[i : i + per] if v != UNKNOWN] for i in range(0, len(lows), per)]
     return [min(group) if group else None for group in groups]
 
 
 def growth(times: Sequence[float], floors: Sequence[float | None], least: float) -> Growth:
-    """Whether `floors` at `times` grow by at least `least` bytes, steadily, and still do.
+    """Returns whether `floors` at `times` (seconds) grow steadily by at least `least` bytes, up to the end.
 
-    Neither a step, nor a warm-up that levels off, nor a swing is a growth.
+    A step, a warm-up that levels off and an oscillation are not growths. The slope is Theil and Sen's.
     """
     known = [(t, v) for t, v in zip(times, floors, strict=True) if v is not None]
     if len(known) < bar.KNOWN:
@@ -55,7 +55,7 @@ def _judge(known: Sequence[tuple[float, float]], slope: Slope, least: float) -> 
         return "no", ""
     rises = [w - v for (_, v), (_, w) in pairwise(known)]
     places = [i for i, rise in enumerate(rises) if rise >= bar.RISE * net]
-    # Growth in steps may rest between them, but not longer than it did before.
+    # Growth in steps may pause between them, but not longer than before.
     rest = max((b - a for a, b in pairwise(places)), default=1)
     if len(rises) - 1 - places[-1] > rest:
         return "no", "it has stopped"
@@ -73,6 +73,6 @@ def _judge(known: Sequence[tuple[float, float]], slope: Slope, least: float) -> 
 
 
 def _at(known: Sequence[tuple[float, float]], time: float) -> float:
-    """The value at `time`, on the line between the two known beside it."""
+    """Returns the value at `time` by linear interpolation."""
     (t, v), (u, w) = next(pair for pair in pairwise(known) if time <= pair[1][0])
     return v + (w - v) * (time - t) / (u - t)

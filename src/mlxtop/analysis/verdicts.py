@@ -1,4 +1,4 @@
-"""What a diagnosis says: verdicts with their numbers, and the one plain sentence of each."""
+"""The verdicts of a diagnosis: their numbers, and one sentence for each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ ORDER: tuple[VerdictKind, ...] = (
     "spikes",
 )
 FAR = 30 * 86400.0
-"""Seconds: a ceiling that is further away is not worth a word."""
+"""Seconds. A ceiling that is further away is not mentioned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Verdict:
     """`…_per_minute` and `per_generation` are bytes, `span`, `age` and `until_…` seconds, the rest bytes
     or counts."""
     words: Mapping[str, str] = field(default_factory=dict)
-    """What is no number: the phase, the cause, who."""
+    """Values that are not numbers: the phase, the cause, the source."""
     advice: str = ""
-    """What to do next, in mlxtop's own keys and flags."""
+    """What to do next, in mlxtop's keys and options."""
 
     def line(self, units: Units = "binary") -> str:
-        """One plain sentence with its numbers, about a hundred characters."""
-        return _LINES[self.kind](_Words(self, units))
+        """Returns one sentence with the numbers, about a hundred characters."""
+        return _LINES[self.kind](_Formatter(self, units))
 
     def to_json(self, units: Units = "binary") -> dict[str, Any]:
         return {
@@ -61,16 +61,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What there is to say at `time` (seconds since the session began): the most important first.
+    """The verdicts at `time` (seconds since the session began), the most important first.
 
-    Never empty; `steady` and `not enough data` stand alone.
+    Never empty. `steady` and `not enough data` come alone.
     """
 
     time: float
     verdicts: tuple[Verdict, ...]
 
     def line(self, units: Units = "binary") -> str:
-        """The most important verdict, for the status row."""
+        """Returns the sentence of the most important verdict, for the status row."""
         return self.verdicts[0].line(units)
 
     @property
@@ -81,8 +81,8 @@ class Diagnosis:
         return {"time": round(self.time, 3), "verdicts": [v.to_json(units) for v in self.verdicts]}
 
 
-class _Words:
-    """A verdict's numbers as a person reads them."""
+class _Formatter:
+    """Formats a verdict's numbers."""
 
     def __init__(self, verdict: Verdict, units: Units) -> None:
         self.numbers, self.words, self.units = verdict.numbers, verdict.words, units
@@ -98,7 +98,7 @@ class _Words:
         return format_delta(round(self.numbers.get(name, 0)), self.units)
 
     def span(self, name: str) -> str:
-        """A span of seconds in one or two words: nobody needs the seconds of an hour."""
+        """Returns a duration, rounded to minutes from 5 min on, hours from 10 h, days from 10 days."""
         seconds = self.numbers.get(name, 0.0)
         for unit, enough in ((60, 300), (3600, 36_000), (86400, 864_000)):
             if seconds >= enough:
@@ -110,55 +110,55 @@ class _Words:
             return ""
         name = f"{self.words['ceiling']} {self.size('ceiling')}"
         if self.numbers["until_ceiling"] <= 0:
-            return f"; it is above the {name}"
-        return f"; {self.span('until_ceiling')} to the {name}"
+            return f"; it exceeds the {name}"
+        return f"; {self.span('until_ceiling')} until the {name}"
 
 
-def _hoard(w: _Words) -> str:
+def _hoard(w: _Formatter) -> str:
     beside = f"active is {w.words['active']}"
-    clear = f"c returns {w.size('cache')}, a limit of {w.size('cap')} would cap it"
-    return f"cache hoards: {w.more('grown')} in {w.span('span')} while {beside}; {clear}"
+    clear = f"c frees {w.size('cache')}, a cache limit of {w.size('cap')} caps it"
+    return f"cache grows: {w.more('grown')} in {w.span('span')} while {beside}; {clear}"
 
 
-def _active(w: _Words) -> str:
-    cause = " by the KV cache" if w.words["cause"] == "kv" else ""
-    each = f", {w.more('per_generation')} a generation" if w.has("per_generation") else ""
+def _active(w: _Formatter) -> str:
+    cause = " (KV cache)" if w.words["cause"] == "kv" else ""
+    each = f", {w.more('per_generation')} per generation" if w.has("per_generation") else ""
     return f"active grows{cause}: {w.more('per_minute')}/min for {w.span('span')}{each}{w.ceiling()}"
 
 
-def _beyond(w: _Words) -> str:
+def _beyond(w: _Formatter) -> str:
     grown = f"{w.more('per_minute')}/min for {w.span('span')}, now {w.size('beyond')}"
-    return f"memory that is not MLX's grows: {grown}{w.ceiling()}"
+    return f"memory outside MLX grows: {grown}{w.ceiling()}"
 
 
-def _spikes(w: _Words) -> str:
+def _spikes(w: _Formatter) -> str:
     phase = f" in {w.words['phase']}" if "phase" in w.words else ""
-    times = f"{w.numbers['times']:.1f} times the usual {w.size('typical')}"
-    lowers = f"; {w.words['parameter']} lowers it" if "parameter" in w.words else ""
-    return f"spikes: the peak of {w.size('peak')}{phase} is {times}{lowers}"
+    times = f"{w.numbers['times']:.1f} times its usual {w.size('typical')}"
+    lowers = f"; lower it with {w.words['parameter']}" if "parameter" in w.words else ""
+    return f"active peaks at {w.size('peak')}{phase}, {times}{lowers}"
 
 
-def _thrash(w: _Words) -> str:
+def _thrash(w: _Formatter) -> str:
     speed = f"{w.numbers['before']:.1f} → {w.numbers['after']:.1f} {w.words['steps']}/s"
     name = w.words.get("limit", "cache")
     limit = f"{name} limit {w.size('old')} → {w.size('new')}"
     key = "]" if name == "cache" else "l"
-    return f"{limit} costs speed: {speed}, and the cache is full; {key} raises it"
+    return f"{limit} costs speed: {speed}, and the cache is full; raise it with {key}"
 
 
-def _overridden(w: _Words) -> str:
+def _overridden(w: _Formatter) -> str:
     name = w.words["limit"]
     return f"{w.words['source']} set the {name} limit to {w.size('new')}; you had set {w.size('yours')}"
 
 
-def _steady(w: _Words) -> str:
+def _steady(w: _Formatter) -> str:
     line = f"steady: active {w.size('active')}, cache {w.size('cache')}, no growth in {w.span('span')}"
     if w.has("full"):
         line += f"; the cache is full at its limit of {w.size('full')}"
     return line
 
 
-def _too_little(w: _Words) -> str:
+def _too_little(w: _Formatter) -> str:
     if w.has("more"):
         return f"not enough data: a verdict needs {w.span('more')} more"
     if w.has("grown"):
@@ -168,7 +168,7 @@ def _too_little(w: _Words) -> str:
     return f"not enough data: {w.words['why']}"
 
 
-_LINES: dict[VerdictKind, Callable[[_Words], str]] = {
+_LINES: dict[VerdictKind, Callable[[_Formatter], str]] = {
     "cache hoard": _hoard,
     "active grows": _active,
     "not MLX": _beyond,

@@ -1,4 +1,4 @@
-"""A stretch of history as its floors, and which gauges grew over it."""
+"""A window of history reduced to its floors, and the growth of a gauge over it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ READ = ("active", "cache", "total", "footprint")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The floors of `span` seconds from `start`, one a segment; bytes, `None` where nobody knows."""
+    """The floors of `span` seconds from `start`, one for each segment, in bytes; `None` where unknown."""
 
     start: float
     span: float
     times: list[float]
     floors: dict[str, Floors]
-    """active, cache, total, footprint, kv, and beyond: the footprint without what MLX holds of it."""
+    """By gauge: active, cache, total, footprint, kv, and beyond (the footprint without MLX's memory)."""
     cache_high: int
-    """The most the cache held in the last segment."""
+    """The largest cache in the last segment, in bytes."""
     steps: int
-    """Steps that were done."""
+    """The number of steps done."""
 
 
 def read(history: Samples, start: float, end: float, unified: bool) -> Window:
-    """The stretch from `start` to `end`. `unified`: the footprint has in it what MLX holds."""
+    """Reads the window from `start` to `end`. `unified`: the footprint includes MLX's memory."""
     count, span = bar.SEGMENTS * bar.COLUMNS, end - start
     columns = history.columns(start, span / count, count, READ, ("steps", "kv"), until=end)
     found: dict[str, Floors] = {name: floors(columns.lo[name], bar.COLUMNS) for name in READ}
     found["kv"] = floors(columns.last["kv"], bar.COLUMNS)
-    # Floor from floor: between two reads of the footprint, less often than of the counters, they swing apart.
+    # Floor minus floor: the footprint is read less often than the counters, so single differences vary.
     found["beyond"] = [_minus(f, t) for f, t in zip(found["footprint"], found["total"], strict=True)]
     if not unified:
         found["beyond"] = found["footprint"]
@@ -46,8 +46,8 @@ def read(history: Samples, start: float, end: float, unified: bool) -> Window:
     return Window(start, span, times, found, high, steps[-1] - steps[0] if steps else 0)
 
 
-def _known(stretch: Window) -> bool:
-    return sum(v is not None for v in stretch.floors["active"]) >= bar.KNOWN
+def _known(window: Window) -> bool:
+    return sum(v is not None for v in window.floors["active"]) >= bar.KNOWN
 
 
 def _minus(a: int | None, b: int | None) -> int | None:
@@ -55,13 +55,13 @@ def _minus(a: int | None, b: int | None) -> int | None:
 
 
 def grown(found: Sequence[int | None]) -> int | None:
-    """The last known floor minus the first; `None` where none is known."""
+    """Returns the last known floor minus the first; `None` where none is known."""
     known = [v for v in found if v is not None]
     return known[-1] - known[0] if known else None
 
 
 class WindowReader:
-    """Stretches of one history up to `end`, each read once, and the growth of a gauge over them."""
+    """Reads windows of one history that end at `end`, each once, and finds growth in them."""
 
     def __init__(self, history: Samples, end: float, window: float, unified: bool) -> None:
         self.history, self.end, self.window, self.unified = history, end, window, unified
@@ -74,7 +74,7 @@ class WindowReader:
         return self._read[key]
 
     def spans(self, begin: float) -> list[float]:
-        """How long the stretches are that can be looked at when nothing before `begin` counts."""
+        """Returns the lengths in seconds of the windows that begin at or after `begin`."""
         room, spans = self.end - begin, list[float]()
         for times in bar.LONGER:
             span = min(self.window * times, room)
@@ -83,59 +83,59 @@ class WindowReader:
         return spans
 
     def longest(self, begin: float) -> float:
-        """The longest of these stretches of which enough is known."""
+        """Returns the length in seconds of the longest of these windows with enough known floors."""
         spans = self.spans(begin)
         known = (span for span in reversed(spans) if _known(self.between(self.end - span, self.end)))
         return next(known, spans[0])
 
     def grows(self, gauge: Gauge, begin: float) -> tuple[Growth, Window | None]:
-        """The growth of a gauge in the shortest stretch that shows it; else what the clearest doubt is."""
+        """Returns a gauge's growth in the shortest window that shows it, else the first unclear result."""
         doubt: tuple[Growth, Window | None] = Growth("no"), None
         spans = self.spans(begin)
         if not spans:
             return Growth("unclear", span=max(0.0, self.end - begin), why="it is too early"), None
         for span in spans:
-            stretch = self.between(self.end - span, self.end)
-            found = self._grows(gauge, stretch, begin)
+            window = self.between(self.end - span, self.end)
+            found = self._grows(gauge, window, begin)
             if found.found == "yes":
-                return found, stretch
-            # What a machine slept through is no doubt in what was seen since.
+                return found, window
+            # Samples missing while the machine slept do not make the later ones unclear.
             seen = found.span > 0 or span == spans[0]
             if found.found == "unclear" and doubt[0].found == "no" and seen:
-                doubt = found, stretch
+                doubt = found, window
         return doubt
 
-    def _grows(self, gauge: Gauge, stretch: Window, begin: float) -> Growth:
-        # The program has to hold more as a whole: what moves from one account to another is no growth.
+    def _grows(self, gauge: Gauge, window: Window, begin: float) -> Growth:
+        # The sum has to grow too: memory that moves from one gauge to another is no growth.
         whole = {"active": None, "cache": "total", "beyond": "footprint"}[gauge]
-        least = self._least(stretch)
-        if gauge == "beyond" and all(v is None for v in stretch.floors[gauge]):
-            return Growth("no", why="nobody knows the footprint")
-        found = growth(stretch.times, stretch.floors[gauge], least)
+        least = self._least(window)
+        if gauge == "beyond" and all(v is None for v in window.floors[gauge]):
+            return Growth("no", why="the footprint is unknown")
+        found = growth(window.times, window.floors[gauge], least)
         if found.found == "yes" and whole is not None:
-            of_all = growth(stretch.times, stretch.floors[whole], least)
+            of_all = growth(window.times, window.floors[whole], least)
             if of_all.found != "yes":
-                return found._replace(found=of_all.found, why="the whole does not grow with it")
-        if found.found == "yes" and stretch.span < bar.GROWTH_SPAN * self.window:
+                return found._replace(found=of_all.found, why="the total does not grow with it")
+        if found.found == "yes" and window.span < bar.GROWTH_SPAN * self.window:
             return found._replace(found="unclear", why="it may be warming up")
-        if found.found == "yes" and stretch.steps == 0 and begin > self.end - 2 * self.window:
+        if found.found == "yes" and window.steps == 0 and begin > self.end - 2 * self.window:
             return found._replace(found="unclear", why="no step was done yet")
         if found.found == "yes":
-            return self._seen(gauge, stretch, begin, found)
+            return self._without_cycle(gauge, window, begin, found)
         return found
 
-    def _least(self, stretch: Window) -> float:
-        levels = [v for name in ("total", "footprint") if (v := stretch.floors[name][-1]) is not None]
+    def _least(self, window: Window) -> float:
+        levels = [v for name in ("total", "footprint") if (v := window.floors[name][-1]) is not None]
         return max(bar.GROWTH_LEAST, bar.GROWTH_SHARE * max(levels, default=0))
 
-    def _seen(self, gauge: Gauge, stretch: Window, begin: float, found: Growth) -> Growth:
-        """Takes back a rise that came before, and down again: a saw with teeth longer than the stretch."""
-        segment = stretch.span / bar.SEGMENTS
-        count = int((stretch.start - max(begin, stretch.start - bar.LOOK_BACK * stretch.span)) / segment)
+    def _without_cycle(self, gauge: Gauge, window: Window, begin: float, found: Growth) -> Growth:
+        """Rejects a rise that occurred before and came down again: a cycle longer than the window."""
+        segment = window.span / bar.SEGMENTS
+        count = int((window.start - max(begin, window.start - bar.LOOK_BACK * window.span)) / segment)
         if count < 2:
             return found
-        base = next(v for v in stretch.floors[gauge] if v is not None)
-        before = self._before(gauge, stretch.start - count * segment, segment, count)
+        base = next(v for v in window.floors[gauge] if v is not None)
+        before = self._before(gauge, window.start - count * segment, segment, count)
         teeth = returns([*before, base], base + found.grown / 4, base + found.grown / 2)
         if teeth == 0:
             return found
@@ -153,7 +153,7 @@ class WindowReader:
 
 
 def returns(values: Sequence[int | None], low: float, high: float) -> int:
-    """How often `values` came down from above `high` to below `low`."""
+    """Returns how often `values` came down from above `high` to below `low`."""
     count, up = 0, False
     for value in values:
         if value is None:

@@ -1,4 +1,4 @@
-"""Pieces of work under one cache limit, and what they come to beside those under the first."""
+"""Pieces of work under one cache limit, and their comparison with those under the first limit."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -9,7 +9,7 @@ from mlxtop.core.sample import UNKNOWN
 
 
 class Highs(NamedTuple):
-    """The most that the cache, and active + cache, were; bytes, or `UNKNOWN`."""
+    """The largest cache and the largest total (active + cache), in bytes, or `UNKNOWN`."""
 
     cache: int = UNKNOWN
     total: int = UNKNOWN
@@ -19,8 +19,7 @@ class Highs(NamedTuple):
 
 
 class Work(NamedTuple):
-    """One piece of work: what it is like, as a number that only says same or other; steps a second; what was
-    held."""
+    """One piece of work: a number for its kind (equal numbers, same kind), steps a second, largest sizes."""
 
     like: int
     speed: float
@@ -28,7 +27,8 @@ class Work(NamedTuple):
 
 
 class Against(NamedTuple):
-    """A limit against the first: the speed, and bytes more over the same work; `None` when not known."""
+    """A limit compared with the first: the effect on speed, and the difference in bytes for the same kinds of
+    work; `None` if unknown."""
 
     speed: Effect
     cache: int | None = None
@@ -36,27 +36,28 @@ class Against(NamedTuple):
 
 
 class Use(NamedTuple):
-    """One limit as it was used: bytes, seconds, and steps a second of its pieces of work."""
+    """The use of one limit: its value in bytes, how long it held in seconds, and speeds in steps a second."""
 
     limit: int
     seconds: float
     present: bool
-    """Whether it is in force."""
+    """Whether it is the present limit."""
     pieces: int
-    """Pieces of work that are known."""
+    """The number of known pieces of work."""
     speed: float | None
+    """The median speed."""
     low: float | None
-    """The speed that a quarter of the work did not reach."""
+    """The lower quartile of the speed."""
     high: float | None
-    """The speed that a quarter of the work went beyond."""
+    """The upper quartile of the speed."""
     highs: Highs
-    """At any working moment under this limit."""
+    """The largest sizes while work was done under this limit."""
     against: Against | None
-    """`None` for the first, which the others are compared with, and for all while no work is done."""
+    """The comparison with the first limit; `None` for the first, and for all while there is no work."""
 
 
 def against(first: Sequence[Work], other: Sequence[Work]) -> Against:
-    """What came of a limit's work, beside the first limit's."""
+    """Compares the work under a limit with the work under the first limit."""
     speed = compare(*([(work.like, work.speed) for work in works] for works in (first, other)))
     if speed.pieces < LEAST:
         return Against(speed)
@@ -77,7 +78,7 @@ def _most(highs: Iterable[Highs]) -> Highs:
 def used(
     limit: int, works: Sequence[Work], highs: Highs, seconds: float, present: bool, against: Against | None
 ) -> Use:
-    """What is to be said of a limit."""
+    """Summarizes the use of one limit."""
     speeds = sorted(work.speed for work in works)
     low = middle = high = None
     if speeds:

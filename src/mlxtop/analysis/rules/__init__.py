@@ -1,1 +1,1 @@
-"""The rules of a diagnosis, one file for each kind of verdict."""
+"""The rules of a diagnosis, grouped by what they examine: growth, limits, peaks."""

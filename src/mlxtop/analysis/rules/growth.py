@@ -1,4 +1,4 @@
-"""The verdicts on what grows: the cache, the live arrays, and what is not MLX's."""
+"""The verdicts on growth: of the cache, of the live arrays, and of memory outside MLX."""
 
 from collections.abc import Mapping
 
@@ -13,58 +13,58 @@ from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED
 
 WORKING = 20 * MIB
-"""The least cap that is proposed: what mlx-swift's guide gives an LLM."""
-CENSUS = "w counts the live arrays, largest first, with who holds them: once now and once when it has grown."
+"""The smallest cache limit that is proposed: mlx-swift's guide recommends it for an LLM."""
+CENSUS = "Press w to list the live arrays and what holds them, now and again after more growth."
 
 
-def hoard(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict | None:
-    """The cache grows; `None` when it is as good as full, where it cannot grow any more."""
-    limit = _held_at(case)
-    if full(case, stretch) is not None:
+def hoard(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict | None:
+    """Returns the verdict that the cache grows; `None` when it is nearly full and can grow no further."""
+    limit = _held_at(context)
+    if full(context, window) is not None:
         return None
-    active = grown(stretch.floors["active"]) or 0
-    generations = case.events(GenerationFinished, stretch.start)
-    cap = max((rung for rung in LADDER if rung <= case.now.cache // 2), default=0)
+    active = grown(window.floors["active"]) or 0
+    generations = context.events(GenerationFinished, window.start)
+    cap = max((rung for rung in LADDER if rung <= context.now.cache // 2), default=0)
     cap = max(cap, WORKING)
     numbers: dict[str, float] = {
         **_rate(growth),
-        "cache": case.now.cache,
+        "cache": context.now.cache,
         "active_grown": active,
         "cap": cap,
     }
     if limit is not None and limit < UNLIMITED:
         numbers["limit"] = limit
-        numbers["until_full"] = max(0.0, (limit - case.now.cache) / growth.slope.value)
+        numbers["until_full"] = max(0.0, (limit - context.now.cache) / growth.slope.value)
     if generations:
         numbers["prompt_lengths"] = len({event.data.prompt_tokens for event in generations})
     flat = abs(active) < bar.FLAT * growth.grown
     flag = f"{cap // GIB}G" if cap >= GIB else f"{cap // MIB}M"
     advice = (
-        f"[ lowers the cache limit until the cache gives way, and the status row says what that does to the "
-        f"speed; --cache-limit {flag} sets it from the start. A cache grows with distinct shapes: "
-        f"prompts and batches of few different lengths grow it less."
+        f"Press [ to lower the cache limit; the status row shows the effect on speed. "
+        f"--cache-limit {flag} sets it from the start. The cache grows with the number of distinct array "
+        f"shapes: use fewer different prompt lengths and batch sizes."
     )
     beside = "flat" if flat else "growing too" if active > 0 else "falling"
-    return Verdict("cache hoard", stretch.start, numbers, {"active": beside}, advice)
+    return Verdict("cache hoard", window.start, numbers, {"active": beside}, advice)
 
 
-def _held_at(case: DiagnosisContext) -> int | None:
-    limits = case.state.limits
-    return case.cache_held_at(limits["cache"].value, limits["memory"].value)
+def _held_at(context: DiagnosisContext) -> int | None:
+    limits = context.state.limits
+    return context.cache_held_at(limits["cache"].value, limits["memory"].value)
 
 
-def full(case: DiagnosisContext, stretch: Window | None) -> int | None:
-    """What holds the cache, its limit or the room that active leaves, if the cache has filled up to it."""
-    limit = _held_at(case)
-    high = case.now.cache if stretch is None else max(stretch.cache_high, case.now.cache)
+def full(context: DiagnosisContext, window: Window | None) -> int | None:
+    """Returns the size in bytes to which the limits hold the cache, if it is full; else `None`."""
+    limit = _held_at(context)
+    high = context.now.cache if window is None else max(window.cache_high, context.now.cache)
     return limit if limit and high >= bar.FULL * limit else None
 
 
-def active(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict:
-    """The floor of the live arrays rises."""
-    kv = grown(stretch.floors["kv"])
-    numbers = {**_rate(growth), "active": float(case.now.active)}
-    generations = len(case.events(GenerationFinished, stretch.start))
+def active(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict:
+    """Returns the verdict that the floor of *active* rises."""
+    kv = grown(window.floors["kv"])
+    numbers = {**_rate(growth), "active": float(context.now.active)}
+    generations = len(context.events(GenerationFinished, window.start))
     if generations >= 3:
         numbers["per_generation"] = growth.grown / generations
     cause = "unknown"
@@ -72,30 +72,32 @@ def active(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict:
         numbers["kv_grown"] = kv
         if kv >= bar.EXPLAINS * growth.grown:
             cause = "kv"
-        elif case.steps_are == "tokens":
+        elif context.steps_are == "tokens":
             cause = "other"
     if cause == "kv":
-        advice = "--max-kv-size caps the KV cache, --kv-bits makes it smaller; n forgets the conversation."
+        advice = (
+            "--max-kv-size caps the KV cache, --kv-bits makes it smaller. Press n to forget the conversation."
+        )
     elif cause == "other":
         advice = f"It is not the KV cache. {CENSUS}"
     else:
         advice = f"{CENSUS} If it is a KV cache, cap it (RotatingKVCache) or quantize it (--kv-bits)."
-    more, words = _ceiling(case, growth.slope.value, mlx=True)
-    return Verdict("active grows", stretch.start, {**numbers, **more}, {"cause": cause, **words}, advice)
+    more, words = _ceiling(context, growth.slope.value, mlx=True)
+    return Verdict("active grows", window.start, {**numbers, **more}, {"cause": cause, **words}, advice)
 
 
-def beyond(case: DiagnosisContext, growth: Growth, stretch: Window) -> Verdict:
-    """The process grows by what MLX does not hold."""
-    held = case.now.total if case.unified else 0
-    numbers = {**_rate(growth), "beyond": float(case.now.footprint - held)}
-    if case.now.footprint == UNKNOWN:
+def beyond(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict:
+    """Returns the verdict that the process grows outside MLX."""
+    held = context.now.total if context.unified else 0
+    numbers = {**_rate(growth), "beyond": float(context.now.footprint - held)}
+    if context.now.footprint == UNKNOWN:
         del numbers["beyond"]
-    more, words = _ceiling(case, growth.slope.value, mlx=False)
+    more, words = _ceiling(context, growth.slope.value, mlx=False)
     advice = (
-        "No limit of MLX's holds it: look at what the program keeps outside of arrays (text, images, "
-        "batches, logs). G runs Python's garbage collector; tracemalloc finds what still is held."
+        "MLX's limits do not affect it: check what the program keeps outside MLX arrays (text, images, "
+        "batches, logs). Press G to run Python's garbage collector; tracemalloc shows what is still held."
     )
-    return Verdict("not MLX", stretch.start, {**numbers, **more}, words, advice)
+    return Verdict("not MLX", window.start, {**numbers, **more}, words, advice)
 
 
 def _rate(growth: Growth) -> dict[str, float]:
@@ -110,17 +112,17 @@ def _rate(growth: Growth) -> dict[str, float]:
 
 
 def _ceiling(
-    case: DiagnosisContext, slope: float, mlx: bool
+    context: DiagnosisContext, slope: float, mlx: bool
 ) -> tuple[Mapping[str, float], Mapping[str, str]]:
-    """The ceiling that is reached first, and when. `mlx`: it is MLX's memory that grows."""
-    now = case.now
-    held = now.footprint if case.unified and now.footprint != UNKNOWN else now.total
-    # MLX gives its cache up before it runs out of the device, but knows nothing of a budget.
-    device = case.fact("working_set") or case.fact("memory")
-    ceilings = [("budget of", case.budget, held), ("device's", device, now.active)]
+    """Returns the ceiling that is reached first and the seconds until then. `mlx`: MLX's memory grows."""
+    now = context.now
+    held = now.footprint if context.unified and now.footprint != UNKNOWN else now.total
+    # MLX frees its cache before it exceeds the device's memory, but it does not know the budget.
+    device = context.fact("working_set") or context.fact("memory")
+    ceilings = [("budget of", context.budget, held), ("device's", device, now.active)]
     if not mlx:
-        system = case.fact("system_memory") or (case.fact("memory") if case.unified else None)
-        ceilings = [("budget of", case.budget, now.footprint), ("system's", system, now.footprint)]
+        system = context.fact("system_memory") or (context.fact("memory") if context.unified else None)
+        ceilings = [("budget of", context.budget, now.footprint), ("system's", system, now.footprint)]
     rooms = [(size - used, name, size) for name, size, used in ceilings if size and used != UNKNOWN]
     if not rooms:
         return {}, {}

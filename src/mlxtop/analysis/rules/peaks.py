@@ -1,4 +1,4 @@
-"""The verdict on peaks far above the usual."""
+"""The verdict on peaks of *active* far above its usual level."""
 
 from statistics import median
 
@@ -10,10 +10,10 @@ from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN
 
 COLUMNS = 240
-BENDS = {
+PARAMETERS = {
     "prefill": (
         "--prefill-step-size",
-        "A smaller --prefill-step-size (512, say) takes a prompt in smaller chunks: less peak, more time.",
+        "A smaller --prefill-step-size, such as 512, lowers the peak and makes prefill slower.",
     ),
     "decode": (
         "--kv-bits",
@@ -21,27 +21,29 @@ BENDS = {
     ),
 }
 OTHERWISE = (
-    "Smaller batches or shorter chunks bend it; r resets the peak to see the next one, "
-    "and mlxtop.phase in the program names where it comes from."
+    "Use smaller batches or shorter chunks. Press r to reset the peak and see the next one; "
+    "call mlxtop.phase in the program to see which part causes it."
 )
 
 
-def spikes(case: DiagnosisContext, begin: float) -> Verdict | None:
-    """A peak of the recent window that is far above the usual *active* and came down again."""
-    start = max(begin, case.end - case.window)
-    width = (case.end - start) / COLUMNS
-    if case.end - start < bar.LEAST_SPAN * case.window:
+def spikes(context: DiagnosisContext, begin: float) -> Verdict | None:
+    """Returns the verdict on a peak in the recent window, far above the usual *active*, that came down."""
+    start = max(begin, context.end - context.window)
+    width = (context.end - start) / COLUMNS
+    if context.end - start < bar.LEAST_SPAN * context.window:
         return None
-    columns = case.history.columns(start, width, COLUMNS, ("active", "peak"), ("phase",), until=case.end)
-    tokens = case.steps_are == "tokens"
+    columns = context.history.columns(
+        start, width, COLUMNS, ("active", "peak"), ("phase",), until=context.end
+    )
+    tokens = context.steps_are == "tokens"
     rule = "tokens" if tokens else "evals"
-    typical = _typical(case, columns)
+    typical = _typical(context, columns)
     if typical is None:
         return None
     lo, hi = columns.lo["active"], columns.hi["active"]
     near = typical * (1 + bar.SPIKE_TIMES[rule]) / 2
     quiet = [i for i, low in enumerate(lo) if UNKNOWN < low <= near]
-    # What the window cuts off, or what has not come down yet, may be a plateau.
+    # A rise that is cut off by the window or has not come down yet may be a plateau.
     found = _highest(columns, quiet[0] + 1, quiet[-1]) if quiet else None
     if found is None:
         return None
@@ -54,22 +56,22 @@ def spikes(case: DiagnosisContext, begin: float) -> Verdict | None:
         return None
     down = next(i for i in quiet if i > place)
     up = next(i for i in reversed(quiet) if i < place)
-    at, phases = _where(case, start + width * place, width, peak)
-    brief = (down - up) * width <= bar.SPIKE_LASTS * case.window + 2 * width
+    at, phases = _where(context, start + width * place, width, peak)
+    brief = (down - up) * width <= bar.SPIKE_LASTS * context.window + 2 * width
     if not brief and not (tokens and "prefill" in phases):
         return None
     numbers = {"peak": float(peak), "typical": float(typical), "times": peak / typical}
     words = {"phase": " or ".join(phases)} if phases else {}
-    parameters = [BENDS[name] for name in phases if name in BENDS] if tokens else []
+    parameters = [PARAMETERS[name] for name in phases if name in PARAMETERS] if tokens else []
     if parameters:
         words["parameter"] = " or ".join(name for name, _ in parameters)
     return Verdict("spikes", at, numbers, words, " ".join(text for _, text in parameters) or OTHERWISE)
 
 
-def _typical(case: DiagnosisContext, columns: Columns) -> int | None:
-    """The usual *active*: what decoding takes, or what most columns reach."""
-    if case.steps_are == "tokens":
-        names = [case.phases[p] if 0 <= p < len(case.phases) else "" for p in columns.last["phase"]]
+def _typical(context: DiagnosisContext, columns: Columns) -> int | None:
+    """Returns the usual *active* in bytes: the median while decoding, or of all columns."""
+    if context.steps_are == "tokens":
+        names = [context.phases[p] if 0 <= p < len(context.phases) else "" for p in columns.last["phase"]]
         decoding = [
             low for low, name in zip(columns.lo["active"], names, strict=True) if name == "decode" and low > 0
         ]
@@ -80,11 +82,11 @@ def _typical(case: DiagnosisContext, columns: Columns) -> int | None:
 
 
 def _highest(columns: Columns, start: int, end: int) -> tuple[int, int] | None:
-    """The column from `start` up to `end` with the highest *active*, or a peak between two samples."""
+    """Returns the column from `start` up to `end` with the highest *active* or peak, and its bytes."""
     best: tuple[int, int] | None = None
     peak = UNKNOWN
     for i, (high, risen) in enumerate(zip(columns.hi["active"], columns.hi["peak"], strict=True)):
-        # The first peak that is seen may be of any time before.
+        # The first known peak may be from any earlier time.
         if UNKNOWN < peak < risen:
             high = risen
         peak = risen if risen != UNKNOWN else peak
@@ -93,10 +95,10 @@ def _highest(columns: Columns, start: int, end: int) -> tuple[int, int] | None:
     return best
 
 
-def _where(case: DiagnosisContext, start: float, width: float, peak: int) -> tuple[float, list[str]]:
-    """When within a column the peak was reached, and the phases it can have been in."""
+def _where(context: DiagnosisContext, start: float, width: float, peak: int) -> tuple[float, list[str]]:
+    """Returns when within a column the peak was reached, and the phases it may belong to."""
     count = 25
-    fine = case.history.columns(start, width / count, count, ("active", "peak"), (), until=case.end)
+    fine = context.history.columns(start, width / count, count, ("active", "peak"), (), until=context.end)
     reached = (i for i in range(count) if max(fine.hi["active"][i], fine.hi["peak"][i]) >= peak)
     i = next(reached, None)
     begin, end = (
@@ -104,10 +106,10 @@ def _where(case: DiagnosisContext, start: float, width: float, peak: int) -> tup
         if i is None
         else (start + width / count * (i - 1), start + width / count * (i + 1))
     )
-    changes = case.events(PhaseChanged)
+    changes = context.events(PhaseChanged)
     before = [e for e in changes if e.time <= begin][-1:]
     within = [e for e in changes if begin < e.time <= end]
     names = list(dict.fromkeys(e.data.phase for e in (*before, *within)))
-    # A program that names no phases has one.
+    # These phases name no work.
     named = [name for name in names if name not in ("run", "start", "idle")]
     return begin, named
