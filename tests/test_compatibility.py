@@ -38,7 +38,7 @@ def test_a_recording_of_0_1_0_is_read_whole(recording: Path) -> None:
         assert database.execute("PRAGMA user_version").fetchone() == (1,)
     old = Recording(recording)
     (session,) = old.sessions
-    assert session.facts["mlxtop"] == "0.1.0"
+    assert session.facts.mlxtop == "0.1.0"
     assert len(list(old.samples(session.id))) == 97
     assert len(old.events(session.id)) == 53
     old.check()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from mlxtop.core.events import CacheCleared, Event, EventData, GenerationFinished, LimitChanged, PhaseChanged
+from mlxtop.core.facts import Facts
 from mlxtop.core.history import History
 from mlxtop.core.limits import GIB, MIB, MLX_DEFAULT
 from mlxtop.core.sample import UNKNOWN, Sample
@@ -117,7 +118,7 @@ class Program:
 def replay(trace: Trace, every: float) -> Iterator[tuple[float, History, Timeline, State]]:
     """The session of a trace, looked at every so many seconds and at its end."""
     history, timeline, state = History(0.5), Timeline(), State()
-    state.facts = {"memory": 128 * GIB, "unified": True}
+    state.facts = Facts(memory=128 * GIB, unified=True)
     due = time = 0.0
     for item in trace.items:
         time = item.time

@@ -15,11 +15,12 @@ from mlxtop.core.budget import (
 )
 from mlxtop.core.errors import UsageError
 from mlxtop.core.events import BudgetChanged, Event
+from mlxtop.core.facts import Facts
 from mlxtop.core.state import State
 
 GIB = 2**30
-MAC = {"unified": True, "memory": 16 * GIB, "working_set": 11 * GIB, "cgroup_limit": None}
-CUDA = {"unified": False, "memory": 80 * GIB, "working_set": None, "cgroup_limit": 4 * GIB}
+MAC = Facts(unified=True, memory=16 * GIB, working_set=11 * GIB, cgroup_limit=None)
+CUDA = Facts(unified=False, memory=80 * GIB, working_set=None, cgroup_limit=4 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_what_is_no_budget_is_refused(text) -> None:
 
 def test_what_a_budget_is_compared_with() -> None:
     assert resolve(GIB, MAC, "flag") == Budget(GIB, "flag", "footprint")
-    assert resolve(GIB, {}, "flag") == Budget(GIB, "flag", "footprint"), "nothing is known of the device"
+    assert resolve(GIB, Facts(), "flag") == Budget(GIB, "flag", "footprint"), "nothing is known of the device"
     assert resolve(GIB, CUDA, "flag") == Budget(GIB, "flag", "device"), "the footprint holds nothing of MLX"
     assert resolve("device", MAC, "flag") == Budget(11 * GIB, "device's working set", "footprint")
     assert resolve("device", CUDA, "flag") == Budget(80 * GIB, "device's memory", "device")
@@ -64,7 +65,7 @@ def test_a_ceiling_that_is_not_there_is_told() -> None:
     with pytest.raises(UsageError, match="no container"):
         resolve("cgroup", MAC, "flag")
     with pytest.raises(UsageError, match="no recommended working set"):
-        resolve("device", {"unified": True, "memory": GIB, "working_set": None}, "flag")
+        resolve("device", Facts(unified=True, memory=GIB, working_set=None), "flag")
 
 
 def test_an_alarm_does_not_flap() -> None:

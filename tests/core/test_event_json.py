@@ -29,11 +29,12 @@ from mlxtop.core.events import (
     TicksMissed,
     WorkloadDone,
 )
+from mlxtop.core.facts import Facts
 from mlxtop.core.machine import System
 
 HOLDING = Holding("weights", 8, (2, 1), "float32", "Model: a")
 TOLD: list[EventData] = [
-    FactsRead({"device": "Apple M3", "memory": 2**34}),
+    FactsRead(Facts("Apple M3", "Metal", memory=2**34, argv=("a", "b"), model="demo")),
     PhaseChanged("prefill", 12),
     PhaseChanged("idle"),
     ProgressMade("load", 1, 2),

@@ -1,9 +1,8 @@
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlxtop.core.facts import Facts
 from mlxtop.core.limits import GIB, LADDER, MIB, Limit, cache_ceiling, rungs, step
 from mlxtop.core.units import UNLIMITED
 
@@ -88,18 +87,17 @@ def test_the_first_value_known_is_the_default_for_good() -> None:
 @pytest.mark.parametrize(
     ("facts", "memory", "most"),
     [
-        ({"backend": "Metal", "working_set": 1000}, 1500, 650),
-        ({"backend": "Metal", "working_set": 1000}, 700, 400),
-        ({"backend": "Metal", "working_set": 1000}, 200, 0),
-        ({"backend": "Metal", "working_set": None}, 700, None),
-        ({"backend": "Metal", "working_set": "a lie"}, 700, None),
-        ({"backend": "CUDA"}, 700, 400),
-        ({"backend": "CUDA"}, None, None),
-        ({"backend": "CPU"}, 700, None),
-        ({}, 700, None),
+        (Facts(backend="Metal", working_set=1000), 1500, 650),
+        (Facts(backend="Metal", working_set=1000), 700, 400),
+        (Facts(backend="Metal", working_set=1000), 200, 0),
+        (Facts(backend="Metal", working_set=None), 700, None),
+        (Facts(backend="CUDA"), 700, 400),
+        (Facts(backend="CUDA"), None, None),
+        (Facts(backend="CPU"), 700, None),
+        (Facts(), 700, None),
     ],
 )
 def test_what_mlx_leaves_the_cache_beside_300_bytes_of_active(
-    facts: dict[str, Any], memory: int | None, most: int | None
+    facts: Facts, memory: int | None, most: int | None
 ) -> None:
     assert cache_ceiling(facts, memory, 300) == most

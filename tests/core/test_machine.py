@@ -3,13 +3,14 @@ import json
 import pytest
 
 from mlxtop.core.events import Event, SystemRead
+from mlxtop.core.facts import Facts
 from mlxtop.core.machine import Room, System, course, from_told, room
 from mlxtop.core.state import State
 
 GIB = 2**30
-MAC = {"unified": True, "memory": 32 * GIB, "working_set": 21 * GIB, "cgroup_limit": None}
-LINUX = {"unified": True, "memory": 64 * GIB, "working_set": None, "cgroup_limit": None}
-CUDA = {"unified": False, "memory": 80 * GIB, "working_set": None, "cgroup_limit": 4 * GIB}
+MAC = Facts(unified=True, memory=32 * GIB, working_set=21 * GIB, cgroup_limit=None)
+LINUX = Facts(unified=True, memory=64 * GIB, working_set=None, cgroup_limit=None)
+CUDA = Facts(unified=False, memory=80 * GIB, working_set=None, cgroup_limit=4 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ CUDA = {"unified": False, "memory": 80 * GIB, "working_set": None, "cgroup_limit
             0,
             Room("container", 8 * GIB, GIB // 4, "critical"),
         ),
-        ({**LINUX, "cgroup_limit": 99 * GIB}, System(), GIB, 0, Room("memory", 64 * GIB, None, None)),
+        (LINUX._replace(cgroup_limit=99 * GIB), System(), GIB, 0, Room("memory", 64 * GIB, None, None)),
         (
             CUDA,
             System(device_used=20 * GIB, device_total=80 * GIB),
@@ -49,10 +50,7 @@ CUDA = {"unified": False, "memory": 80 * GIB, "working_set": None, "cgroup_limit
             Room("GPU memory", 80 * GIB, 60 * GIB, "normal"),
         ),
         (CUDA, System(), GIB, 0, Room("GPU memory", 80 * GIB, None, None)),
-        ({}, System(), None, 0, Room("memory", None, None, None)),
-        # Somebody else's words.
-        ({"working_set": "21", "memory": -5, "cgroup_limit": True}, System(), 1, 0, Room("memory", None, None, None)),
-        ({"working_set": 0, "memory": 0}, System(available=1), 1, 0, Room("memory", None, 1, None)),
+        (Facts(), System(), None, 0, Room("memory", None, None, None)),
     ],
 )  # fmt: skip
 def test_what_bounds_a_program_first_and_what_is_left_of_it(facts, machine, held, cache, expected) -> None:

@@ -19,6 +19,7 @@ from mlxtop.core.events import (
     TicksMissed,
     WorkloadDone,
 )
+from mlxtop.core.facts import Facts
 from mlxtop.core.limits import Limit
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import Mark, Progress, State
@@ -47,7 +48,7 @@ def test_a_session_begins_with_nothing_known() -> None:
 
 
 def test_facts_are_kept() -> None:
-    assert after(FactsRead({"backend": "CPU"})).facts == {"backend": "CPU"}
+    assert after(FactsRead(Facts(backend="CPU"))).facts == Facts(backend="CPU")
 
 
 def test_a_phase_begins_when_it_was_told_and_without_progress() -> None:

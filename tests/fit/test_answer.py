@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mlxtop.cli.fit_text import WIDTH, text
 from mlxtop.core.budget import Budget
+from mlxtop.core.facts import Facts
 from mlxtop.fit.answer import Answer
 from mlxtop.fit.extrapolate import Estimate, MemoryEstimate
 from mlxtop.fit.measure import MeasuredRun, Settings
@@ -12,7 +13,7 @@ from mlxtop.fit.verdict import judge
 
 GIB = 2**30
 BUDGET = Budget(10 * GIB, "from --budget")
-FACTS = {"device": "Apple M3 Max", "backend": "Metal", "mlx": "0.32.4", "mlx_lm": "0.32.2"}
+FACTS = Facts("Apple M3 Max", "Metal", mlx="0.32.4", mlx_lm="0.32.2")
 
 
 def need(gib: float, origin: int | None = None, at_most: bool = False, cached: float = 0.0) -> MemoryEstimate:

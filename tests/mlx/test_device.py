@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from mlxtop.core.facts import Facts
 from mlxtop.mlx.device import ceiling, room
 from mlxtop.system import footprint, machine
 from tests.process import python
@@ -10,7 +11,7 @@ from tests.process import python
 
 @pytest.mark.usefixtures("processes")
 def test_facts_name_the_device_the_backend_and_the_versions() -> None:
-    facts = python("import json; from mlxtop.mlx import device; print(json.dumps(device.facts()))")
+    facts = python("import json; from mlxtop.mlx import device; print(json.dumps(device.facts().to_json()))")
     assert facts["backend"] in ("CPU", "CUDA", "Metal")
     assert facts["device"]
     assert facts["unified"] == (facts["backend"] != "CUDA")
@@ -21,7 +22,7 @@ def test_facts_name_the_device_the_backend_and_the_versions() -> None:
 
 @pytest.mark.usefixtures("processes")
 def test_a_ceiling_the_device_does_not_name_is_unknown_and_not_zero() -> None:
-    facts = python("import json; from mlxtop.mlx import device; print(json.dumps(device.facts()))")
+    facts = python("import json; from mlxtop.mlx import device; print(json.dumps(device.facts().to_json()))")
     assert facts["working_set"] is None or facts["working_set"] > 0
     assert facts["max_buffer"] is None or facts["max_buffer"] > 0
 
@@ -32,7 +33,7 @@ def test_a_package_that_is_not_there_has_no_version() -> None:
     assert version("no-such-package-at-all") is None
 
 
-FACTS = {"working_set": None, "memory": 32 * 2**30, "unified": True, "cgroup_limit": None}
+FACTS = Facts(working_set=None, memory=32 * 2**30, unified=True, cgroup_limit=None)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ FACTS = {"working_set": None, "memory": 32 * 2**30, "unified": True, "cgroup_lim
     ],
 )
 def test_the_ceiling_is_the_lowest_that_binds_mlx(changed: dict[str, Any], gib: int, what: str) -> None:
-    assert ceiling({**FACTS, **changed}) == (gib * 2**30, what)
+    assert ceiling(FACTS._replace(**changed)) == (gib * 2**30, what)
 
 
 @pytest.mark.usefixtures("processes")
@@ -62,5 +63,5 @@ def test_there_is_room_for_what_is_free_and_what_is_held_here_already() -> None:
     assert free is not None
     assert mine is not None
     assert mine > len(held)
-    assert room({**FACTS, "memory": 2**60}) == pytest.approx(free + mine, abs=2**28)
-    assert room({**FACTS, "memory": 2**20}) == 2**20
+    assert room(FACTS._replace(memory=2**60)) == pytest.approx(free + mine, abs=2**28)
+    assert room(FACTS._replace(memory=2**20)) == 2**20

@@ -109,7 +109,7 @@ def test_without_a_getter_a_limit_is_set_and_set_back() -> None:
     said = python(
         WITHOUT_GETTERS + WATCH + "from mlxtop.mlx import backend, device\n"
         "say(found=found, defaults=defaults(), late=defaults(fresh=False), backend=backend.name(), "
-        "facts=device.facts()['device'], memory=own['set_memory_limit'](5))"
+        "facts=device.facts().device, memory=own['set_memory_limit'](5))"
     )
     assert said["found"] == said["defaults"] == said["late"]
     assert said["found"]["memory"] == said["memory"] > 2**28

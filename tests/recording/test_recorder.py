@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlxtop import __version__
 from mlxtop.core.events import ErrorRaised, Event, PhaseChanged, ProgressMade, SessionEnded
+from mlxtop.core.facts import Facts
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.transcript import KEPT_LINES
 from mlxtop.recording import codec, schema
@@ -178,7 +179,7 @@ def test_what_changes_while_it_is_recorded_is_told_as_it_ended(path: Path) -> No
     put = add(recorder, session)
     commit(recorder, [Sample(0.1, 1, 1, 1, 1)], put)
     session.phases.append("decode")
-    session.title, session.state.facts = "llama", {"device": "M3", "argv": ["a", "b"]}
+    session.title, session.state.facts = "llama", Facts("M3", argv=("a", "b"))
     commit(recorder, [Sample(0.2, 1, 1, 1, 1, phase=1)], put)
     end(recorder)
     read = Recording(path)

@@ -24,6 +24,7 @@ from mlxtop.core.events import (
     SystemRead,
     WorkloadDone,
 )
+from mlxtop.core.facts import Facts
 from mlxtop.core.machine import from_told
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.units import format_delta, format_size
@@ -71,7 +72,7 @@ def text_of(html: str) -> str:
 
 def test_it_tells_how_the_machine_stood_where_that_was_told(tmp_path: Path, real: str) -> None:
     session = Session()
-    session.state.facts = {"os": "macOS 15.5 (24F74)"}
+    session.state.facts = Facts(os="macOS 15.5 (24F74)")
     readings = [
         {"pressure": "normal", "swap_used": 0, "thermal": "nominal"},
         {"pressure": "critical", "swap_used": 3 * 2**30, "thermal": "heavy"},
@@ -235,7 +236,9 @@ def test_foreign_text_is_text_wherever_it_stands(tmp_path: Path) -> None:
     session = Session(HOSTILE)
     session.phases = [HOSTILE]
     session.steps_are = HOSTILE
-    session.state.facts = dict.fromkeys(("device", "backend", "platform", "python", "mlx", "mlx_lm"), HOSTILE)
+    session.state.facts = Facts(
+        HOSTILE, HOSTILE, platform=HOSTILE, python=HOSTILE, mlx=HOSTILE, mlx_lm=HOSTILE
+    )
     census = Census(active=1, holdings=(Holding("other", 1, (1,), HOSTILE, HOSTILE),))
     items: list[Any] = [
         *(Sample(n / 10, 5, 0, 5, 5, UNKNOWN, n, n, n * 10) for n in range(30)),

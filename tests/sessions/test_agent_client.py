@@ -19,6 +19,7 @@ from mlxtop.core.budget import parse_action
 from mlxtop.core.commands import AddMark, SetControl, SetLimit, TakeCensus
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.events import ErrorRaised
+from mlxtop.core.facts import Facts
 from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages
@@ -440,7 +441,7 @@ def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
         until(lambda: fleet.members())
         (liar,) = fleet.everyone
         assert (liar.pid, liar.process, liar.log) == (subject.pid, None, None)
-        liar.handle_message(messages.Facts(1.0, {"pid": subject.pid}, {}))
+        liar.handle_message(messages.FactsMessage(1.0, Facts(pid=subject.pid), {}))
         guard = BudgetMonitor(lambda: [liar], 1, [parse_action("stop")], terminate)
         for _ in range(3):
             guard.check()

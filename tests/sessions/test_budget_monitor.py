@@ -11,6 +11,7 @@ import pytest
 from mlxtop.core.budget import Budget, parse_action
 from mlxtop.core.commands import AddMark, ClearCache, SetLimit
 from mlxtop.core.events import BudgetChanged, SystemRead
+from mlxtop.core.facts import Facts
 from mlxtop.core.machine import System
 from mlxtop.core.playhead import Playhead
 from mlxtop.core.sample import UNKNOWN
@@ -115,7 +116,7 @@ def test_a_footprint_that_nobody_knows_is_no_usage(session) -> None:
 
 
 def test_on_cuda_the_device_is_compared_and_not_the_footprint(session) -> None:
-    session.state.facts = {**session.state.facts, "unified": False, "memory": 80 * 2**30}
+    session.state.facts = session.state.facts._replace(unified=False, memory=80 * 2**30)
     set_budget(session, 1000 * MIB, "keyboard")
     assert session.state.budget.against == "device"
     assert usage(session) is None, "nobody has read it"
@@ -126,7 +127,7 @@ def test_on_cuda_the_device_is_compared_and_not_the_footprint(session) -> None:
 
 
 def test_a_containers_limit_is_compared_with_what_is_charged_to_the_container(session) -> None:
-    session.state.facts = {**session.state.facts, "cgroup_limit": 1000 * MIB}
+    session.state.facts = session.state.facts._replace(cgroup_limit=1000 * MIB)
     set_budget(session, "cgroup", "flag")
     assert usage(session) == 100 * MIB, "on another machine the footprint is all we know"
     session.state.system = System(cgroup_limit=1000 * MIB, cgroup_used=990 * MIB)
@@ -142,7 +143,7 @@ def test_a_ceiling_that_is_not_there_is_told_and_the_program_goes_on(session) ->
 
 
 def test_nothing_is_decided_before_the_facts_are_known_nor_after_the_end(session) -> None:
-    facts, session.state.facts = session.state.facts, {}
+    facts, session.state.facts = session.state.facts, Facts()
     guard = BudgetMonitor(lambda: (session,), 10 * MIB)
     guard.check()
     assert session.state.budget is None

@@ -96,7 +96,7 @@ def test_a_run_can_be_read_from_start_to_end(run) -> None:
     assert session.state.done
     assert session.done.is_set()
     assert session.state.generations == 2
-    assert session.state.facts["model"] == "demo"
+    assert session.state.facts.model == "demo"
     assert [mark.name for mark in session.state.marks] == ["start", "loaded"]
     assert session.transcript.since(0)[0][1:3] == ("prompt", "hello there")
     latest = session.history.latest

@@ -21,6 +21,7 @@ from mlxtop.core.commands import (
 )
 from mlxtop.core.event_json import to_json
 from mlxtop.core.events import EVENT_TYPES, KINDS, CensusTaken, LimitChanged
+from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.ipc import protocol
@@ -146,7 +147,7 @@ def test_facts_and_limits() -> None:
     watched, _ = session()
     limits = {"cache": [5, "train.py:3", 32 * MIB], "memory": [None, "", None]}
     take(watched, {"type": "facts", "facts": {"device": "cpu"}, "limits": limits})
-    assert watched.state.facts == {"device": "cpu", "backend": "—"}
+    assert watched.state.facts == Facts(device="cpu")
     assert watched.state.limits["cache"][:2] == (5, "train.py:3")
     assert watched.initial_limits == {"cache": 5}
 
@@ -350,7 +351,6 @@ def looked_at(watched: RemoteSession) -> None:
         frame.size(limit.wanted)
         assert isinstance(limit.source, str)
     frame.size(frame.run_peak)
-    frame.state.facts.get("device")
     assert all(isinstance(name, str) for name in watched.phases)
 
 
@@ -466,13 +466,12 @@ def test_facts_may_lack_or_lie_about_anything(lie: str) -> None:
     take(watched, samples(row(0.5)))
     looked_at(watched)
     facts = watched.state.facts
-    assert len(facts) <= 70
     assert sum(map(len, texts(facts))) < 60_000
     assert harmless(facts)
-    assert isinstance(facts["device"], str)
-    sizes = (facts.get(name) for name in ("memory", "working_set", "cgroup_limit"))
-    assert all(size is None or 0 < size < 2**63 for size in sizes)
-    assert type(facts.get("unified", True)) is bool
+    assert isinstance(facts.device, str)
+    sizes = (facts.memory, facts.working_set, facts.cgroup_limit)
+    assert all(size is None or (type(size) is int and 0 < size < 2**63) for size in sizes)
+    assert type(facts.unified) is bool
 
 
 def test_escapes_are_taken_off_wherever_text_comes_in() -> None:
@@ -515,7 +514,7 @@ def test_events_that_are_not_an_agent_s_to_tell_are_passed_over(kind: Any) -> No
     data = {"budget": 1, "source": "x", "against": "footprint", "level": 100, "was": 0, "used": 5, "pid": 1}
     take(watched, {"type": "event", "time": 1.0, "kind": kind, "data": data})
     take(watched, {"type": "party", "kind": kind})
-    assert (watched.state.budget, watched.state.system, watched.state.facts) == (None, None, {})
+    assert (watched.state.budget, watched.state.system, watched.state.facts) == (None, None, Facts())
 
 
 def test_an_event_keeps_what_it_must_and_little_else() -> None:

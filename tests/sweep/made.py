@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from mlxtop.core.facts import Facts
 from mlxtop.core.units import Size
 from mlxtop.sweep.executor import CellFailedError, Measured, Stopped
 from mlxtop.sweep.measurement import Measurement
@@ -12,7 +13,7 @@ from mlxtop.sweep.target import ModelTarget
 
 MIB = 2**20
 LIMITS: tuple[Size, ...] = (0, 2 * MIB, 20 * MIB, "default")
-FACTS = {"device": "A machine", "backend": "CPU", "memory": 2**34, "mlx": "0.32.4", "cache_limit": 32 * MIB}
+FACTS = Facts(device="A machine", backend="CPU", memory=2**34, mlx="0.32.4", cache_limit=32 * MIB)
 
 
 def plan(**more: Any) -> Plan:
@@ -57,7 +58,7 @@ class Bench:
 
     def __init__(self, of: Plan, speeds: Sequence[float], noise: float = 0.002) -> None:
         self.plan, self.speeds, self.noise = of, list(speeds), noise
-        self.facts: dict[str, Any] = {}
+        self.facts = Facts()
         self.measured: list[Cell] = []
         self.busy: list[float] = []
         self.broken: set[int] = set()

@@ -47,7 +47,7 @@ def test_the_limit_is_set_before_the_program_s_first_line_with_mlx(tmp_path: Pat
     assert bench.measure(Cell(0, 0)).values["value"] == 3 * MIB
     default = bench.measure(Cell(1, 0)).values["value"]
     assert default not in (3 * MIB, 7 * MIB)
-    assert bench.facts["cache_limit"] == default or bench.facts["cache_limit"] == 3 * MIB or default > 0
+    assert bench.facts.cache_limit == default or bench.facts.cache_limit == 3 * MIB or default > 0
     bench.close()
 
 
@@ -109,7 +109,7 @@ def test_a_sweep_over_mlx_lm_s_own_command(checkpoint: Path) -> None:
     sweep = Sweep(plan, CommandExecutor(plan, target))
     sweep.run()
     assert sweep.failure is None
-    assert sweep.facts["backend"] == "CPU"
+    assert sweep.facts.backend == "CPU"
     readings = [r.values for r in sweep.readings]
     assert len(readings) == 2
     assert all(v["value"] > 0 and v["seconds"] > 0.1 and v["total"] > 0 for v in readings)

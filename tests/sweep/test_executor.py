@@ -40,7 +40,7 @@ def test_a_real_sweep_of_the_demo_puts_the_limit_back() -> None:
 
     def changed(sweep: Sweep) -> None:
         nonlocal default
-        default = sweep.facts.get("cache_limit", 0)
+        default = sweep.facts.cache_limit or 0
 
     sweep = Sweep(plan, bench, changed)
     sweep.run()

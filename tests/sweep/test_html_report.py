@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from mlxtop.core.facts import Facts
 from mlxtop.sweep.html_report import page
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.target import ModelTarget
@@ -44,6 +45,6 @@ def test_names_are_text() -> None:
 
 
 def test_with_nothing_measured_there_is_a_page_all_the_same() -> None:
-    text = page(summarize(plan(), [], {}), {}, [])
+    text = page(summarize(plan(), [], Facts()), Facts(), [])
     assert text.count("Nothing was measured.") == 2
     assert 'class="chart"' not in text

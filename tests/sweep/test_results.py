@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mlxtop.cli import sweep_text
+from mlxtop.core.facts import Facts
 from mlxtop.sweep import table
 from mlxtop.sweep.measurement import METRICS, Measurement
 from mlxtop.sweep.plan import parse_parameter
@@ -40,7 +41,7 @@ def test_mlx_s_default_takes_its_place_by_its_size() -> None:
     small = plan(parameters=(parse_parameter("cache-limit=default,0,1G"),))
     rows = summarize(small, [], FACTS).rows
     assert order(small, rows, FACTS) == [1, 0, 2]
-    assert order(small, rows, {}) == [1, 2, 0]
+    assert order(small, rows, Facts()) == [1, 2, 0]
 
 
 def test_other_knobs_are_ordered_by_what_they_hold() -> None:
@@ -89,7 +90,7 @@ def test_a_choice_that_failed_is_shown_and_not_compared() -> None:
 
 
 def test_nothing_measured_yet() -> None:
-    found = summarize(plan(), [], {})
+    found = summarize(plan(), [], Facts())
     assert found.recommendation.sentence == "Cannot tell yet: 0 undisturbed rounds of the 5 it takes."
     assert not found.enough
     assert sweep_text.table(found, 80)

@@ -1,10 +1,10 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mlxtop.core.errors import MlxtopError
+from mlxtop.core.facts import Facts
 from mlxtop.core.files import put
 from mlxtop.sweep import store
 from mlxtop.sweep.measurement import Measurement
@@ -72,7 +72,7 @@ def test_stop_from_outside_ends_before_the_next_cell() -> None:
 def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
 
-    def keep(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> None:
+    def keep(summary: Summary, facts: Facts, readings: list[Measurement]) -> None:
         put(path, store.text(summary, facts, readings))
 
     bench = Bench(plan(), STEP)
@@ -94,7 +94,7 @@ def test_another_device_is_another_sweep(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     sweep = Sweep(plan(), Bench(plan(), STEP))
     sweep.run()
-    put(path, store.text(sweep.summary, {**FACTS, "mlx": "0.1"}, sweep.readings))
+    put(path, store.text(sweep.summary, FACTS._replace(mlx="0.1"), sweep.readings))
     again = Sweep(plan(), Bench(plan(), STEP), stored=store.read(path))
     again.run()
     assert again.progress.stage == "failed"
@@ -151,7 +151,7 @@ def test_a_bench_that_cannot_open() -> None:
 
 
 def test_a_disk_that_is_full_ends_it_with_a_sentence(tmp_path: Path) -> None:
-    def keep(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> None:
+    def keep(summary: Summary, facts: Facts, readings: list[Measurement]) -> None:
         put(tmp_path / "none" / "s.json", "")
 
     sweep = Sweep(plan(), Bench(plan(), STEP), keep=keep)

@@ -6,6 +6,7 @@ import pytest
 from textual.app import App
 from textual.events import MouseScrollDown
 
+from mlxtop.core.facts import Facts
 from mlxtop.core.history import History
 from mlxtop.core.machine import Room, System
 from mlxtop.core.sample import Sample
@@ -371,7 +372,7 @@ GIB = 2**30
 def test_the_machine_has_its_row(snap_compare, size):
     fleet = RecordedFleet(2)
     for member in fleet.list:
-        member.state.facts = {"unified": True, "memory": 32 * GIB, "working_set": 21 * GIB}
+        member.state.facts = Facts(unified=True, memory=32 * GIB, working_set=21 * GIB)
         member.state.system = System(pressure="warning", swap_used=GIB, swap_total=2 * GIB, gpu=0.5)
     assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=painted)
 
@@ -381,7 +382,7 @@ def test_members_of_one_machine_share_its_room_and_others_do_not_count():
     here, also, elsewhere, over = fleet.list
     assert together(fleet.list) == (System(), Room("memory"))
     for member in (here, also, over):
-        member.state.facts = {"unified": True, "memory": 32 * GIB, "working_set": 21 * GIB}
+        member.state.facts = Facts(unified=True, memory=32 * GIB, working_set=21 * GIB)
         member.state.system = System(pressure="critical")
     over.ended = "killed"
     machine, bound = together(fleet.list)

@@ -18,6 +18,7 @@ from mlxtop.core.commands import (
     SubmitPrompt,
 )
 from mlxtop.core.events import CensusTaken, GarbageCollected, PhaseChanged
+from mlxtop.core.facts import Facts
 from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
 from mlxtop.core.units import UNLIMITED
@@ -115,7 +116,7 @@ async def test_a_budget_that_is_none_is_refused_in_the_dialog(app, session):
 
 
 async def test_before_the_device_is_known_there_is_no_budget(app, session):
-    session.state.facts = {}
+    session.state.facts = Facts()
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("b")
         await pilot.pause()

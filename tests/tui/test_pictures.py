@@ -159,7 +159,7 @@ MAC = System(
 
 def on_a_mac(session: RecordedSession, pressure: str, **more: object) -> None:
     """Gives the session a Mac whose GPU's working set is 64 MiB."""
-    session.record_event(FactsRead({**session.state.facts, "backend": "Metal", "working_set": 64 * 2**20}))
+    session.record_event(FactsRead(session.state.facts._replace(backend="Metal", working_set=64 * 2**20)))
     session.record_event(SystemRead(MAC._replace(pressure=pressure, **more)))
 
 

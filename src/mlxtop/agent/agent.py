@@ -23,6 +23,7 @@ from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
 from mlxtop.core.commands import AddMark, SetInterval, SetLimit
 from mlxtop.core.events import MarkAdded, PhaseChanged
+from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import whole
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import commands, environment, protocol, sockets
@@ -70,7 +71,7 @@ class Agent:
         self._naming = threading.Lock()
         self.ring = Ring()
         self._footprint = footprint.Recent()
-        self.facts: dict[str, Any] = {}
+        self.facts = Facts()
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
         self._server = Server(self)
@@ -150,7 +151,7 @@ class Agent:
 
     def tick(self, now: float) -> None:
         """Reads the counters."""
-        if not self.facts:
+        if not self.facts.known:
             self._read_facts()
         active, cache, peak = self._read()
         steps, recent = self._eval_hook, self._footprint
@@ -177,7 +178,7 @@ class Agent:
         """Whether our socket is another process's by now: we are a fork's child."""
         return self._pid not in (os.getpid(), -1)
 
-    def hello(self) -> dict[str, Any]:
+    def hello(self) -> dict[str, object]:
         """What a viewer is told first, `watched` aside. The counters are those of this moment."""
         names = ("active", "cache", "peak", "footprint")
         counters = dict(zip(names, (*self._read(), self._footprint.bytes), strict=True))
@@ -196,7 +197,7 @@ class Agent:
             "counters": counters,
         }
 
-    def handle_command(self, message: dict[str, Any]) -> None:
+    def handle_command(self, message: dict[str, object]) -> None:
         """What a viewer asks for. Raises `ValueError` for what makes no sense."""
         command, id_ = commands.parse(message)
         match command:

@@ -8,13 +8,15 @@ import struct
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from mlxtop.agent.command_queue import CommandQueue
 from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.thread import RawThread
+from mlxtop.core.facts import Facts
+from mlxtop.core.parsing import count
 from mlxtop.ipc import protocol, sockets
 from mlxtop.system.descriptors import out_of_the_way
 
@@ -56,7 +58,7 @@ class Served(Protocol):
     """Seconds between samples."""
     cpu: float
     phases: list[str]
-    facts: dict[str, Any]
+    facts: Facts
     ring: Ring
     event_log: EventLog
     command_queue: CommandQueue
@@ -64,9 +66,9 @@ class Served(Protocol):
 
     def tick(self, now: float) -> None: ...
 
-    def hello(self) -> dict[str, Any]: ...
+    def hello(self) -> dict[str, object]: ...
 
-    def handle_command(self, message: dict[str, Any]) -> None: ...
+    def handle_command(self, message: dict[str, object]) -> None: ...
 
     def reopen(self) -> None: ...
 
@@ -95,7 +97,7 @@ class Client:
         self.told = False
         """Whether it knows the facts, which come with MLX's first use."""
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> list[dict[str, object]]:
         """The commands that have come in. Raises `ValueError` or `OSError` when it must be dropped."""
         data = self.socket.recv(protocol.LONGEST_COMMAND)
         if not data:
@@ -339,7 +341,7 @@ class Server:
         """The process that watches, if one does; those that only look are not told of."""
         return next((client.pid for client in self._clients.values() if client.role == "control"), None)
 
-    def _handle_message(self, client: Client, message: dict[str, Any]) -> None:
+    def _handle_message(self, client: Client, message: dict[str, object]) -> None:
         if message["type"] == "hello":
             self._accept_hello(client, message)
         elif client.role == "control":
@@ -347,12 +349,12 @@ class Server:
         elif client.role is None:
             raise ValueError("a command before the greeting")
 
-    def _accept_hello(self, client: Client, message: dict[str, Any]) -> None:
+    def _accept_hello(self, client: Client, message: dict[str, object]) -> None:
         if message.get("protocol") != protocol.PROTOCOL:
             raise ValueError("another protocol")
         watcher = self._controlling_viewer()
         role = protocol.parse_role(message.get("role"))
-        client.pid = int(message["pid"])
+        client.pid = count(message.get("pid"))
         if role == "observe" or watcher is None or client.role == "control":
             client.role = role
         else:
@@ -368,13 +370,13 @@ class Server:
         due = now - client.fed >= GATHER or agent.ring.end - client.samples >= BATCH
         try:
             while client.role is not None and len(client.outbox) < FULL:
-                if agent.facts and not client.told:
+                if agent.facts.known and not client.told:
                     client.told = True
                     # The time first: what is set meanwhile is told by an event after it.
                     client.outbox += protocol.line(
                         "facts",
                         time=agent.event_log.now(),
-                        facts=agent.facts,
+                        facts=agent.facts.to_json(),
                         limits=agent.controller.limits(),
                     )
                 if client.phases < len(agent.phases):

@@ -43,7 +43,7 @@ class DiagnosisContext:
     @property
     def unified(self) -> bool:
         """Whether the footprint includes MLX's memory."""
-        return bool(self.state.facts.get("unified", True))
+        return self.state.facts.unified
 
     def events(self, kind: type[D], start: float = -inf) -> list[Event[D]]:
         """The events of a kind from `start` to `end`."""
@@ -53,11 +53,6 @@ class DiagnosisContext:
         """The largest cache that these two limits allow at the present *active*, in bytes."""
         held = (cache, cache_ceiling(self.state.facts, memory, self.now.active))
         return min((size for size in held if size is not None), default=None)
-
-    def fact(self, name: str) -> int | None:
-        """A positive size from the session's facts, in bytes; `None` if unknown."""
-        value = self.state.facts.get(name)
-        return value if isinstance(value, int) and value > 0 else None
 
 
 def begin(context: DiagnosisContext) -> float:

@@ -90,7 +90,7 @@ def _context(
     sample = latest if end == latest.time else history.at(end) or _rough(history, end, window)
     if sample is None:
         return None
-    unified = bool(state.facts.get("unified", True))
+    unified = state.facts.unified
     reader = WindowReader(history, end, window, unified)
     return DiagnosisContext(
         history, timeline, state, phases, steps_are, budget, window, end, first.time, sample, reader

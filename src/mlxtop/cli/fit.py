@@ -13,6 +13,7 @@ from mlxtop.cli.hard_exit import hard_exit, tell
 from mlxtop.cli.values import ContextsParam, SecondsParam
 from mlxtop.core.budget import Budget, BudgetSpec, resolve
 from mlxtop.core.errors import MlxtopError
+from mlxtop.core.facts import Facts
 from mlxtop.core.files import put
 from mlxtop.core.text import block
 from mlxtop.core.units import DEFAULT, Size, format_size
@@ -155,14 +156,14 @@ def _answer(
     )
 
 
-def _budget(ask: BudgetSpec | None, facts: dict[str, Any]) -> Budget:
+def _budget(ask: BudgetSpec | None, facts: Facts) -> Budget:
     from mlxtop.mlx import device
 
     found = resolve(ask, facts, "from --budget") if ask is not None else None
     if found is not None:
         return found
     size, source = device.ceiling(facts)
-    return Budget(size, source, "footprint" if facts["unified"] else "device")
+    return Budget(size, source, "footprint" if facts.unified else "device")
 
 
 class _Progress:

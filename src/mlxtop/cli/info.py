@@ -41,6 +41,10 @@ def info(as_json: bool) -> None:
     click.echo(json.dumps(found, indent=2) if as_json else describe(found))
 
 
+UNTOLD = ("argv", "pid", "cgroup_limit")
+"""Facts that are of this process, not of the machine."""
+
+
 def collect() -> dict[str, Any]:
     """Everything `info` tells; sizes in bytes. Raises `NoBackendError`."""
     from mlxtop.mlx import allocator, device
@@ -48,12 +52,11 @@ def collect() -> dict[str, Any]:
     from mlxtop.system import footprint, machine
 
     facts = device.facts()
-    del facts["argv"], facts["pid"], facts["cgroup_limit"]
     limits = AllocatorHooks(lambda _: None).read_limits(fresh=True)
     now = allocator.snapshot()
-    system = machine.reader(os.getpid(), facts["unified"])(True)
+    system = machine.reader(os.getpid(), facts.unified)(True)
     return {
-        **facts,
+        **{name: value for name, value in facts.to_json().items() if name not in UNTOLD},
         "limits": limits,
         "cache_ceiling": cache_ceiling(facts, limits["memory"], now.active),
         "counters": {"active": now.active, "cache": now.cache, "peak": now.peak},

@@ -11,6 +11,7 @@ from mlxtop.cli.record import record_member
 from mlxtop.core.budget import Action, BudgetSpec, resolve
 from mlxtop.core.commands import SetInterval, SetLimit
 from mlxtop.core.errors import UsageError
+from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.units import Size
 from mlxtop.inference.options import KV_BITS as BITS
@@ -162,7 +163,7 @@ def parse_ceiling(values: dict[str, Any], here: bool = True) -> BudgetOptions:
     if actions and ask in (None, "none"):
         raise UsageError("--on-budget needs a --budget.")
     if ask == "cgroup" and here:
-        resolve(ask, {"cgroup_limit": machine.cgroup_limit()}, "flag")
+        resolve(ask, Facts(cgroup_limit=machine.cgroup_limit()), "flag")
     return BudgetOptions(ask, actions)
 
 

@@ -17,6 +17,7 @@ import click
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
 from mlxtop.cli.signals import catch
 from mlxtop.cli.sweep_text import charts, report
+from mlxtop.core.facts import Facts
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.text import block
 from mlxtop.core.units import format_span
@@ -50,7 +51,7 @@ class Outputs:
     def takes_stdout(self) -> bool:
         return STDOUT in (self.json, self.csv, self.markdown, self.html)
 
-    def keep(self, summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> None:
+    def keep(self, summary: Summary, facts: Facts, readings: list[Measurement]) -> None:
         """After every cell: the file that --resume takes. A device or a FIFO is written once, at the end."""
         if self._kept is not None:
             put(self._kept, store.text(summary, facts, readings))

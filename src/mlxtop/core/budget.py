@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from mlxtop.core.errors import UsageError
+from mlxtop.core.facts import Facts
 from mlxtop.core.text import shortened
 from mlxtop.core.units import DEFAULT, UNLIMITED, Size, parse_size
 
@@ -65,26 +66,25 @@ def parse_budget(text: str) -> BudgetSpec:
     return cast(int, size)
 
 
-def resolve(ask: BudgetSpec, facts: Mapping[str, Any], who: str) -> Budget | None:
+def resolve(ask: BudgetSpec, facts: Facts, who: str) -> Budget | None:
     """What is asked for, in bytes, on a machine with these facts (`mlx/device.py`).
 
     Raises `UsageError` where there is no such ceiling.
     """
-    unified = facts.get("unified", True)
     if ask == "none":
         return None
     if ask == "cgroup":
-        limit = facts.get("cgroup_limit")
+        limit = facts.cgroup_limit
         if limit is None:
             raise UsageError("the program is in no container (cgroup) with a memory limit: name a size.")
         return Budget(limit, "container's limit", "cgroup")
     if ask == "device":
-        if not unified and facts.get("memory"):
-            return Budget(facts["memory"], "device's memory", "device")
-        if not facts.get("working_set"):
+        if not facts.unified and facts.memory:
+            return Budget(facts.memory, "device's memory", "device")
+        if not facts.working_set:
             raise UsageError("this device names no recommended working set: name a size.")
-        return Budget(facts["working_set"], "device's working set")
-    return Budget(ask, who, "footprint" if unified else "device")
+        return Budget(facts.working_set, "device's working set")
+    return Budget(ask, who, "footprint" if facts.unified else "device")
 
 
 def level(ceiling: int, used: int, before: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 Part = Literal["weights", "kv", "optimizer", "other", "garbage"]
 """`garbage`: only objects hold it that nothing reaches any more; Python's collector frees it."""
@@ -65,7 +65,7 @@ class Census:
         """The parts' share of `active`, 1.0 for all of it; `None` when nothing is active."""
         return sum(self.parts.values()) / self.active if self.active else None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain data for `json.dumps`; `from_json` reads it."""
         return {
             "active": self.active,

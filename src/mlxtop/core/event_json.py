@@ -27,6 +27,7 @@ from mlxtop.core.events import (
     TicksMissed,
     WorkloadDone,
 )
+from mlxtop.core.facts import from_json as facts_from_json
 from mlxtop.core.parsing import count, difference, limit_name, seconds, size, text, truth
 
 NAME, SOURCE, MESSAGE = 80, 200, 1_000
@@ -81,7 +82,7 @@ def to_json(data: EventData) -> dict[str, Any]:
     """Plain data for `json.dumps`, without the kind."""
     match data:
         case FactsRead(facts):
-            return dict(facts)
+            return facts.to_json()
         case CensusTaken(census):
             return census.to_json()
         case SystemRead(system):
@@ -127,7 +128,7 @@ def _checked(type_: type[Any], fields: Mapping[str, object]) -> EventData:
 def _composed(type_: type[object], fields: Mapping[str, object]) -> EventData:
     """Data that holds one value of a type of its own, which the agent need not import."""
     if type_ is FactsRead:
-        return FactsRead(fields)
+        return FactsRead(facts_from_json(fields))
     if type_ is CensusTaken:
         from mlxtop.core.census import Census
 

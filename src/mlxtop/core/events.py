@@ -6,7 +6,7 @@ dataclasses, for the reason that `core/commands.py` gives.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, get_args
+from typing import TYPE_CHECKING, Generic, NamedTuple, get_args
 
 from mlxtop.core.limits import LimitName
 from mlxtop.core.units import Units, format_size, format_span
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     # A watched program has no use for them.
     from mlxtop.core.budget import Budget, BudgetUsage
     from mlxtop.core.census import Census
+    from mlxtop.core.facts import Facts
     from mlxtop.core.machine import System
 
 
 class FactsRead(NamedTuple):
-    """Device, backend, ceilings and versions are known: see `mlx/device.py`."""
+    """Device, backend, ceilings and versions are known: see `core/facts.py`."""
 
-    facts: Mapping[str, Any]
+    facts: "Facts"
 
 
 class PhaseChanged(NamedTuple):

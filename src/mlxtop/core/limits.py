@@ -1,9 +1,11 @@
 """MLX's three limits as plain data, and the steps that the keys take."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from mlxtop.core.units import UNLIMITED
+
+if TYPE_CHECKING:
+    from mlxtop.core.facts import Facts
 
 LimitName = Literal["cache", "memory", "wired"]
 LIMIT_NAMES: tuple[LimitName, ...] = get_args(LimitName)
@@ -70,20 +72,19 @@ RECLAIMED = 0.95
 """Of Metal's recommended working set: above it MLX gives cached buffers back before it takes new ones."""
 
 
-def cache_ceiling(facts: Mapping[str, Any], memory: int | None, active: int) -> int | None:
+def cache_ceiling(facts: "Facts", memory: int | None, active: int) -> int | None:
     """Bytes the cache can come to beside `active`, whatever its limit; `None` where only its limit holds it.
 
     Metal reclaims what would take active + cache above min(memory limit, 0.95 × recommended working set):
     `gc_limit_` in mlx/backend/metal/allocator.cpp. CUDA reclaims above the memory limit:
     mlx/backend/cuda/allocator.cpp. The CPU backend knows the cache limit only.
     """
-    backend, recommended = facts.get("backend"), facts.get("working_set")
-    if memory is None or backend not in ("Metal", "CUDA"):
+    if memory is None or facts.backend not in ("Metal", "CUDA"):
         return None
-    if backend == "Metal":
-        if not isinstance(recommended, int) or recommended <= 0:
+    if facts.backend == "Metal":
+        if facts.working_set is None:
             return None
-        memory = min(memory, int(RECLAIMED * recommended))
+        memory = min(memory, int(RECLAIMED * facts.working_set))
     return max(0, memory - active)
 
 

@@ -1,7 +1,9 @@
 """What the machine says of its own memory: not MLX's, and not of this process alone."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from mlxtop.core.facts import Facts
 
 LEVELS = ("normal", "warning", "critical")
 """Of pressure, the worst last."""
@@ -43,7 +45,7 @@ class System(NamedTuple):
     pss_age: float = 0.0
     """Seconds since it was read."""
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         """The data of a `system` event: what is known, by its field's name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
@@ -53,19 +55,23 @@ _NUMBERS = {"stalled": 1.0, "gpu": 1.0, "pss_age": 1e12}
 """The most that each can be."""
 
 
-def from_told(data: Mapping[str, Any]) -> System:
+def from_told(data: Mapping[str, object]) -> System:
     """The reading that a `system` event tells. Raises `ValueError` for what is none."""
-    known = {name: data[name] for name in System._fields if data.get(name) is not None}
-    for name, value in known.items():
-        if name in _TEXTS:
-            wrong = type(value) is not str or value not in (_TEXTS[name] or (value,))
-        elif name in _NUMBERS:
-            wrong = type(value) not in (int, float) or not 0 <= value <= _NUMBERS[name]
-        else:
-            wrong = value != 0 and _size(value) is None
-        if wrong:
-            raise ValueError(f"{name} of a machine cannot be {str(value)[:20]!r}")
-    return System(**known)
+    return System._make(_checked(name, data.get(name)) for name in System._fields)
+
+
+def _checked(name: str, value: object) -> object:
+    if value is None:
+        return System._field_defaults[name]
+    if name in _TEXTS:
+        right = isinstance(value, str) and value in (_TEXTS[name] or (value,))
+    elif name in _NUMBERS:
+        right = isinstance(value, int | float) and value is not True and 0 <= value <= _NUMBERS[name]
+    else:
+        right = value == 0 or _size(value) is not None
+    if not right:
+        raise ValueError(f"{name} of a machine cannot be {str(value)[:20]!r}")
+    return value
 
 
 class Room(NamedTuple):
@@ -79,7 +85,7 @@ class Room(NamedTuple):
     """One of `LEVELS`; MLX's cache counts as left, since MLX gives it back when it needs it."""
 
 
-def room(facts: Mapping[str, Any], machine: System, held: int | None, cache: int) -> Room:
+def room(facts: Facts, machine: System, held: int | None, cache: int) -> Room:
     """What bounds a program's memory first, and how much of it is left.
 
     That is a GPU's own memory, the working set of a GPU that has none, a container's limit, or the memory of
@@ -87,13 +93,13 @@ def room(facts: Mapping[str, Any], machine: System, held: int | None, cache: int
 
     On a Mac only what MLX holds counts: what others hold is compressed and swapped there.
     """
-    recommended = machine.wired_limit or _size(facts.get("working_set"))
-    if not facts.get("unified", True):
-        size = machine.device_total or _size(facts.get("memory"))
+    recommended = machine.wired_limit or facts.working_set
+    if not facts.unified:
+        size = machine.device_total or facts.memory
         return _room("GPU memory", size, _minus(machine.device_total, machine.device_used), cache)
     if recommended is not None:
         return _room("working set", recommended, _minus(recommended, held), cache)
-    memory, limit = _size(facts.get("memory")), machine.cgroup_limit or _size(facts.get("cgroup_limit"))
+    memory, limit = facts.memory, machine.cgroup_limit or facts.cgroup_limit
     if limit is not None and (memory is None or limit < memory):
         left = _minus(limit, machine.cgroup_used)
         if left is not None and machine.available is not None:

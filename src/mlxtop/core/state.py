@@ -1,8 +1,6 @@
 """What a session's events add up to: where it stands now. Fed with the same events, it is the same."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from mlxtop.core.budget import Budget, BudgetUsage
 from mlxtop.core.census import Census
@@ -25,6 +23,7 @@ from mlxtop.core.events import (
     WarningChanged,
     WorkloadDone,
 )
+from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, Limit, LimitName
 from mlxtop.core.machine import System
 from mlxtop.core.sample import Sample
@@ -56,7 +55,7 @@ class State:
     """Where a session stands. Only its own methods change it, which the session calls for one event or
     sample at a time; anyone may read a field."""
 
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts = Facts()  # noqa: RUF009 - it is immutable
     phase: str = "start"
     phase_since: float = 0.0
     progress: Progress | None = None

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from itertools import islice
 from threading import Lock
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from mlxtop.core.events import EVENT_TYPES, CensusTaken, Event, EventData
 
@@ -86,5 +86,5 @@ class Timeline:
             return next((e for e in reversed(events) if where is None or where(e)), None)
 
 
-def _time(event: Event[Any]) -> float:
+def _time(event: Event) -> float:
     return event.time

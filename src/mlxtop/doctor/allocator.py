@@ -28,7 +28,7 @@ def check(section: Section) -> Iterator[Finding]:
     """All of it. Raises `NoBackendError` where MLX cannot run."""
     mx: Any = backend.load()
     facts = device.facts(packages=False)
-    yield section.ok("backend", f"{backend.name()} ({facts['device']}), mlx {mx.__version__}")
+    yield section.ok("backend", f"{backend.name()} ({facts.device}), mlx {mx.__version__}")
     # The limits first: the other checks set one themselves.
     yield from _limits(section)
     yield from _counters(section, mx)

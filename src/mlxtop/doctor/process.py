@@ -43,7 +43,7 @@ def _told(section: Section, session: RemoteSession) -> Iterator[Finding]:
     if latest is None:
         yield section.wrong("samples", f"none within {WITHIN:g} s")
         return
-    yield section.ok("MLX", f"{facts.get('mlx', '—')} on {facts.get('backend', '—')}")
+    yield section.ok("MLX", f"{facts.mlx} on {facts.backend}")
     for name in ("active", "cache", "peak", "footprint"):
         size = getattr(latest, name)
         yield section.known(name, format_size(size) if size >= 0 else None, "The agent cannot read it there.")
@@ -59,7 +59,7 @@ def _is_known(session: RemoteSession, began: float) -> bool:
     return (
         latest is not None
         and latest.time >= began
-        and bool(session.state.facts)
+        and session.state.facts.known
         and len(limits) == len(LIMIT_NAMES)
         and all(limit.value is not None for limit in limits)
     )

@@ -1,11 +1,12 @@
 """What a study came to: cells of a table, notes and a sentence; as Markdown and JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlxtop.core import markdown
 from mlxtop.core.budget import Budget
+from mlxtop.core.facts import Facts
 from mlxtop.core.units import format_size
 from mlxtop.fit.extrapolate import Estimate
 from mlxtop.fit.measure import Settings
@@ -31,7 +32,7 @@ class Answer:
     budget: Budget
     settings: Settings
     cache_limit: int
-    facts: Mapping[str, Any]
+    facts: Facts
     positions: int | None
     """How many tokens the config says the model was made for."""
     study: Study
@@ -92,7 +93,7 @@ class Answer:
         how.append(f"cache limit {format_size(self.cache_limit)}")
         return [
             f"{self.model}: {self.description}; weights {format_size(self.weights)}",
-            f"budget {format_size(self.budget.bytes)}, {self.budget.source}; on {self.facts['device']}",
+            f"budget {format_size(self.budget.bytes)}, {self.budget.source}; on {self.facts.device}",
             "the most it takes in a " + ", ".join(how),
         ]
 
@@ -141,7 +142,7 @@ class Answer:
             "positions": self.positions,
             "budget": {"bytes": self.budget.bytes, "source": self.budget.source},
             "settings": {**asdict(self.settings), "cache_limit": self.cache_limit},
-            "device": {name: self.facts[name] for name in ("device", "backend", "mlx", "mlx_lm")},
+            "device": {name: getattr(self.facts, name) for name in ("device", "backend", "mlx", "mlx_lm")},
             "contexts": [_row(row) for row in self.rows],
             "longest": self.study.longest,
             "fits": self.fits,

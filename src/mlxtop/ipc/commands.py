@@ -1,7 +1,6 @@
 """Commands as lines between viewer and agent, checked once where they come in. See `ipc/protocol.py`."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from mlxtop.core.commands import (
     AddMark,
@@ -44,7 +43,7 @@ def line(command: Command, id_: int) -> bytes | None:
     return None
 
 
-def parse(message: Mapping[str, Any]) -> tuple[Command, int | None]:
+def parse(message: Mapping[str, object]) -> tuple[Command, int | None]:
     """A viewer's message → its command and that one's number; a viewer of mlxtop 0.1 gives none.
 
     Raises `ValueError` for what is no command.
@@ -53,7 +52,7 @@ def parse(message: Mapping[str, Any]) -> tuple[Command, int | None]:
     return _command(message), None if number is None else count(number)
 
 
-def _command(message: Mapping[str, Any]) -> Command:
+def _command(message: Mapping[str, object]) -> Command:
     source = str(message.get("who", "viewer"))[:NAME]
     match message["type"]:
         case "limit":

@@ -61,7 +61,7 @@ def samples(cpu: float, rows: Iterable[tuple[Any, ...]]) -> bytes:
     return b'{"type":"samples","cpu":%.6f,"rows":[%s]}\n' % (cpu, b",".join([_ROW % row for row in rows]))
 
 
-def read(text: bytes | bytearray) -> dict[str, Any]:
+def read(text: bytes | bytearray) -> dict[str, object]:
     """One line → one message. Raises `ValueError` for anything that is none."""
     message = parse_json(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):

@@ -155,7 +155,7 @@ def _session_line(about: SessionInfo, label: str) -> dict[str, Any]:
         "type": "session",
         "session": label,
         "started": datetime.fromtimestamp(about.started, UTC).isoformat(),
-        "model": about.facts.get("model"),
+        "model": about.facts.model,
         "title": about.title,
         "pid": about.pid,
         "rank": about.rank,
@@ -163,7 +163,7 @@ def _session_line(about: SessionInfo, label: str) -> dict[str, Any]:
         "command": about.command,
         "steps_are": about.steps_are,
         "footprint": about.footprint_kind,
-        "facts": about.facts,
+        "facts": about.facts.to_json(),
     }
 
 

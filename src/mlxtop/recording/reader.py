@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from mlxtop.core.event_json import from_json
 from mlxtop.core.events import Event
+from mlxtop.core.facts import Facts
+from mlxtop.core.facts import from_json as facts_from_json
 from mlxtop.core.history import WIDTHS
 from mlxtop.core.parsing import parse_json
 from mlxtop.core.resample import Level, Row
@@ -45,7 +47,7 @@ class SessionInfo(NamedTuple):
     interval: float
     steps_are: str
     footprint_kind: str
-    facts: dict[str, Any]
+    facts: Facts
 
 
 SESSION = f"{', '.join(SessionInfo._fields[1:])}, until"
@@ -376,7 +378,7 @@ def _about(line: tuple[Any, ...]) -> SessionInfo:
     """Raises `ValueError` or `TypeError` for what is no session."""
     about = SessionInfo(*line)
     command = parse_json(about.command)  # type: ignore[arg-type]  # JSON still
-    facts = _mapping(parse_json(about.facts))  # type: ignore[arg-type]
+    facts = facts_from_json(_mapping(parse_json(about.facts)))  # type: ignore[arg-type]
     texts = (about.title, about.label, about.steps_are, about.footprint_kind)
     if not isinstance(command, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("a session that is none")

@@ -364,7 +364,8 @@ class Recorder(threading.Thread):
         self._insert(
             "session", track.number, float(about["started"]), session.title, label, about.get("pid"),
             about.get("rank"), _json(about["command"]), float(session.interval),
-            session.steps_are, session.footprint_kind, _json(session.state.facts), until, or_replace=True,
+            session.steps_are, session.footprint_kind, _json(session.state.facts.to_json()), until,
+            or_replace=True,
         )  # fmt: skip
 
     def _write_samples(self, number: int, written: _Written, samples: list[Sample]) -> None:

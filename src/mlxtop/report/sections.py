@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, Census, Holding
 from mlxtop.core.events import ErrorRaised, LimitChanged, SessionEnded, SystemRead
+from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, cache_ceiling
 from mlxtop.core.machine import course
 from mlxtop.core.sample import UNKNOWN, Sample
@@ -255,11 +256,11 @@ def facts(story: SessionSummary) -> dict[str, str]:
     parts: dict[str, Sequence[str | None]] = {
         "program": [" ".join(map(str, about.command)) or about.title],
         "process": [_with("pid ", about.pid), _with("rank ", about.rank)],
-        "device": [f.get("device"), f.get("backend")],
+        "device": [f.device, f.backend],
         "memory": _memory(f),
-        "system": [f.get("os")],
-        "platform": [f.get("platform"), _with("Python ", f.get("python"))],
-        "versions": [_with(f"{name} ", f.get(name.replace("-", "_"))) for name in PACKAGES],
+        "system": [f.os],
+        "platform": [f.platform, _with("Python ", f.python)],
+        "versions": [_with(f"{name} ", getattr(f, name.replace("-", "_"))) for name in PACKAGES],
         "began": [wall_clock(about.started)],
         "recorded": [format_span(story.span), f"{story.count:,} samples", _with("every ", every)],
         "ended": [ended(story)],
@@ -272,7 +273,7 @@ def _with(word: str, value: Any) -> str | None:
     return None if value is None else f"{word}{value}"
 
 
-def _memory(facts: Mapping[str, Any]) -> list[str]:
+def _memory(facts: Facts) -> list[str]:
     names = {"memory": "", "working_set": " recommended for the GPU", "cgroup_limit": " for the container"}
-    found = [(facts.get(name), what) for name, what in names.items()]
+    found = [(getattr(facts, name), what) for name, what in names.items()]
     return [f"{format_size(n)}{what}" for n, what in found if isinstance(n, int)]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from mlxtop.core.errors import fatal
 from mlxtop.core.text import one_line, shortened
@@ -46,7 +45,7 @@ class Connection:
         self._outbox = bytearray()
         self._lock = threading.Lock()
 
-    def read(self) -> list[dict[str, Any]] | None:
+    def read(self) -> list[dict[str, object]] | None:
         """The messages that have come; `None` at the end. Raises `ValueError` for what is no message."""
         try:
             data = self.socket.recv(2**18)
@@ -245,7 +244,7 @@ class AgentClient(threading.Thread):
         if messages is None:
             self._disconnect(link, None)
 
-    def _handle_message(self, link: Connection, message: dict[str, Any]) -> None:
+    def _handle_message(self, link: Connection, message: dict[str, object]) -> None:
         if link.session is None and message["type"] == "hello":
             why = messages.disagreement(message)
             if why is not None:
@@ -345,5 +344,5 @@ def _name(link: Connection) -> str:
     return f"Process {link.address.pid}" if link.address.pid else one_line(link.address.path)
 
 
-def _order(session: RemoteSession) -> tuple[Any, ...]:
+def _order(session: RemoteSession) -> tuple[bool, int, float]:
     return (session.rank is None, session.rank or 0, session.started)

@@ -147,7 +147,7 @@ class _WatchedSession:
     def check(self, several: bool = False) -> bool:
         """Brings the session's standing up to date; whether its budget has just been reached."""
         state = self._session.state
-        if not state.facts:
+        if not state.facts.known:
             return False
         self._look_at_system()
         if self._ask is not None:
@@ -174,7 +174,7 @@ class _WatchedSession:
             self._found = True
             pid = self._session.process
             if pid is not None:
-                self._read = machine.reader(pid, self._session.state.facts.get("unified", True))
+                self._read = machine.reader(pid, self._session.state.facts.unified)
         if self._read is None:
             return
         dear = now >= self._dear_due

@@ -5,23 +5,24 @@ all numbers are within bounds, all collections are short. What a fact lacks or l
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mlxtop import __version__
 from mlxtop.core.event_json import NAME, from_json
 from mlxtop.core.events import KINDS, Event
+from mlxtop.core.facts import UNNAMED, Facts, words
+from mlxtop.core.facts import from_json as facts_from_json
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
-from mlxtop.core.parsing import LATEST, count, seconds, size, text
+from mlxtop.core.parsing import count, seconds, size, text
 from mlxtop.core.sample import UNKNOWN, Sample
-from mlxtop.core.text import block, one_line
 from mlxtop.ipc import protocol
 
 TEXT, PATH = 200, 4_096
-"""Letters that are kept: of a fact, of a file's path."""
-ARGUMENTS, ARGUMENT = 50, 300
-"""Words of a command line, and letters of a word."""
-FACTS, PHASES, ROWS = 64, 1_000, 20_000
-"""How many are taken: facts of a session, phases, samples of a message."""
+"""Letters that are kept: of a refusal, of a file's path."""
+PHASES, ROWS = 1_000, 20_000
+"""How many are taken: phases, samples of a message."""
+T = TypeVar("T")
+U = TypeVar("U")
 COUNTERS = ("active", "cache", "peak", "footprint")
 SHORTEST, LONGEST = 0.001, 60.0
 """Seconds between samples."""
@@ -59,9 +60,11 @@ class InitialLimit(NamedTuple):
     default: int | None
 
 
-class Facts(NamedTuple):
+class FactsMessage(NamedTuple):
+    """What the agent's device is, and the limits as it found them."""
+
     time: float | None
-    facts: Mapping[str, Any]
+    facts: Facts
     limits: Mapping[LimitName, InitialLimit]
 
 
@@ -77,10 +80,10 @@ class Bye(NamedTuple):
     """The program came to its end in order."""
 
 
-Message = Hello | Samples | Event | Facts | Phases | Refused | Bye
+Message = Hello | Samples | Event | FactsMessage | Phases | Refused | Bye
 
 
-def parse(message: Mapping[str, Any]) -> Message | None:
+def parse(message: Mapping[str, object]) -> Message | None:
     """One message of an agent; `None` for a kind that nobody here knows. Raises `ValueError`."""
     match message.get("type"):
         case "samples":
@@ -103,7 +106,7 @@ def parse(message: Mapping[str, Any]) -> Message | None:
     return None
 
 
-def hello(message: Mapping[str, Any]) -> Hello:
+def hello(message: Mapping[str, object]) -> Hello:
     """Raises `ValueError`."""
     argv, started = message.get("argv"), message.get("started")
     counters = message.get("counters")
@@ -112,7 +115,7 @@ def hello(message: Mapping[str, Any]) -> Hello:
     return Hello(
         protocol=_or(count, message.get("protocol"), protocol.PROTOCOL),
         pid=count(message.get("pid"), 0, 2**31),
-        argv=_words(argv),
+        argv=words(argv),
         started=_or(seconds, started, 0.0),
         now=seconds(message.get("now")),
         interval=min(LONGEST, max(SHORTEST, seconds(message.get("interval")))),
@@ -124,7 +127,7 @@ def hello(message: Mapping[str, Any]) -> Hello:
     )
 
 
-def disagreement(message: Mapping[str, Any]) -> str | None:
+def disagreement(message: Mapping[str, object]) -> str | None:
     """Why this viewer cannot talk to the agent that said this `hello`, in one sentence; `None` if it can."""
     theirs = message.get("protocol")
     if type(theirs) is int and protocol.OLDEST <= theirs <= protocol.PROTOCOL:
@@ -143,17 +146,12 @@ def disagreement(message: Mapping[str, Any]) -> str | None:
 # Single values
 
 
-def _or(read: Callable[[Any], Any], value: object, unknown: Any) -> Any:
+def _or(read: Callable[[object], T], value: object, unknown: U) -> T | U:
     """The value as `read` has it, or `unknown`."""
     try:
         return read(value)
     except ValueError:
         return unknown
-
-
-def _words(argv: object) -> tuple[str, ...]:
-    words = argv[:ARGUMENTS] if isinstance(argv, list) else []
-    return tuple(block(word[:ARGUMENT]) for word in words if isinstance(word, str))
 
 
 def _path(value: object) -> str | None:
@@ -163,7 +161,7 @@ def _path(value: object) -> str | None:
 # Samples
 
 
-def _samples(message: Mapping[str, Any]) -> Samples:
+def _samples(message: Mapping[str, object]) -> Samples:
     rows = message.get("rows")
     if not isinstance(rows, list) or len(rows) > ROWS:
         raise ValueError("samples must be a list of rows")
@@ -188,40 +186,14 @@ def _sample(row: object) -> Sample:
 
 # Facts
 
-_TEXTS = ("device", "backend", "architecture", "platform", "python", "mlx", "mlx_lm", "mlxtop", "model")
-_SIZES = ("memory", "working_set", "max_buffer", "system_memory", "cgroup_limit")
-UNNAMED = "—"
-"""A device or a backend that was not told."""
 
-
-def facts(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a session: see `mlx/device.py`. What is missing or wrong is `None`, or not there."""
-    found: dict[str, Any] = {"device": UNNAMED, "backend": UNNAMED}
-    for name, value in list(given.items())[:FACTS]:
-        if name in _TEXTS:
-            told = _or(lambda value: text(value, TEXT), value, None)
-        elif name in _SIZES:
-            told = _or(lambda value: count(value, 1, 2**63), value, None)
-        elif name == "pid":
-            told = _or(lambda value: count(value, 0, 2**31), value, None)
-        elif name == "argv":
-            told = list(_words(value))
-        else:
-            told = _scalar(value)
-        if told is not None or name not in found:
-            found[one_line(name[:NAME])] = told
-    if type(found.get("unified", True)) is not bool:
-        del found["unified"]
-    return found
-
-
-def _facts(message: Mapping[str, Any]) -> Facts:
+def _facts(message: Mapping[str, object]) -> FactsMessage:
     given, limits, time = message.get("facts"), message.get("limits"), message.get("time")
     if not isinstance(given, dict) or not isinstance(limits, dict):
         raise ValueError("facts and limits have names")
     found = {name: _found(limits[name]) for name in LIMIT_NAMES if limits.get(name) is not None}
     known = {name: limit for name, limit in found.items() if limit is not None}
-    return Facts(None if time is None else seconds(time), facts(given), known)
+    return FactsMessage(None if time is None else seconds(time), facts_from_json(given), known)
 
 
 def _found(given: object) -> InitialLimit | None:
@@ -234,22 +206,13 @@ def _found(given: object) -> InitialLimit | None:
     return None if value is None else InitialLimit(size(value), told, default)
 
 
-def _scalar(value: object) -> Any:
-    """A plain value of bounded size, or `None`."""
-    if isinstance(value, str):
-        return text(value, TEXT)
-    if type(value) is bool or (type(value) is int and -(2**63) <= value < 2**63):
-        return value
-    return value if type(value) is float and -LATEST <= value <= LATEST else None
-
-
 # Events
 
 TOLD = frozenset(KINDS.values()) - {"facts", "budget", "system", "end"}
 """What an agent may tell of. Budgets, the machine and facts are not its to tell as events."""
 
 
-def _event(message: Mapping[str, Any]) -> Event | None:
+def _event(message: Mapping[str, object]) -> Event | None:
     kind, answers = message.get("kind"), message.get("answers")
     data = from_json(kind, message.get("data")) if isinstance(kind, str) and kind in TOLD else None
     if data is None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from mlxtop.agent import boot
 from mlxtop.core.errors import MlxtopError, UsageError
@@ -98,7 +97,7 @@ class Program:
         return into
 
     def _start(self, screen: bool, into: int, first: Callable[[], None] | None) -> "subprocess.Popen[bytes]":
-        streams: dict[str, Any] = {}
+        streams: dict[str, int] = {}
         if into >= 0:
             streams = {
                 name: into for fd, name in ((1, "stdout"), (2, "stderr")) if not screen or os.isatty(fd)
@@ -110,13 +109,22 @@ class Program:
             streams["stdin"] = subprocess.PIPE
         # A session of its own lets it live on when our terminal closes; a group of its own gets the
         # terminal's Ctrl-C alone.
-        own: dict[str, Any] = {"start_new_session": True} if screen else {"process_group": 0}
+        group = None if screen else 0
         env = child_environment(self.run, self.log)
         if self.sockets is not None:
             env[environment.SOCKETS] = self.sockets
         if self._limits:
-            env[environment.LIMITS] = " ".join(f"{knob}={size}" for knob, size in self._limits.items())
-        return subprocess.Popen(self.argv, env=env, preexec_fn=first, **streams, **own)
+            env[environment.LIMITS] = " ".join(f"{name}={size}" for name, size in self._limits.items())
+        return subprocess.Popen(
+            self.argv,
+            env=env,
+            preexec_fn=first,
+            stdin=streams.get("stdin"),
+            stdout=streams.get("stdout"),
+            stderr=streams.get("stderr"),
+            start_new_session=screen,
+            process_group=group,
+        )
 
     # While it runs
 

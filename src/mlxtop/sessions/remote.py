@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from mlxtop.core.commands import (
     AddMark,
@@ -27,6 +26,7 @@ from mlxtop.core.events import (
     MarkAdded,
     PhaseChanged,
 )
+from mlxtop.core.facts import Facts
 from mlxtop.core.history import History
 from mlxtop.core.limits import LimitName
 from mlxtop.core.playhead import Playhead
@@ -37,7 +37,7 @@ from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import commands, protocol
-from mlxtop.sessions.messages import Bye, Facts, Hello, InitialLimit, Message, Phases, Samples
+from mlxtop.sessions.messages import Bye, FactsMessage, Hello, InitialLimit, Message, Phases, Samples
 from mlxtop.sessions.session import Capability, Publisher
 
 COST_WINDOW = 5.0
@@ -121,7 +121,7 @@ class RemoteSession(Publisher):
                     self._sample(sample)
             case Event():
                 self._record(message)
-            case Facts(at, facts, limits):
+            case FactsMessage(at, facts, limits):
                 # What was set since is told after it, though it happened before this comes here.
                 self._learn(self.now() if at is None else at, facts, limits)
             case Phases(names):
@@ -170,7 +170,7 @@ class RemoteSession(Publisher):
     def _record(self, event: Event) -> None:
         self.record(event, self.state, self.timeline)
 
-    def _learn(self, at: float, facts: Mapping[str, Any], limits: Mapping[LimitName, InitialLimit]) -> None:
+    def _learn(self, at: float, facts: Facts, limits: Mapping[LimitName, InitialLimit]) -> None:
         self._record(Event(at, FactsRead(facts)))
         for name, limit in limits.items():
             self.initial_limits.setdefault(name, limit.value)
@@ -236,7 +236,7 @@ class RemoteSession(Publisher):
             self.submit(SetLimit(name, value, "mlxtop"))
 
 
-def command(argv: Any) -> str:
+def command(argv: object) -> str:
     """A command line in few words on one line: the interpreter of a file, and paths, say nothing."""
     words = [str(word) for word in argv] if isinstance(argv, list) else []
     while len(words) > 1 and _is_python(words[0]):

@@ -12,6 +12,7 @@ from typing import Any
 from mlxtop.core.commands import SetInterval
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.events import CacheCleared, Event
+from mlxtop.core.facts import Facts
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.text import one_line
 from mlxtop.core.units import DEFAULT
@@ -39,7 +40,7 @@ class CommandExecutor:
         self._program: Program | None = None
         self._lock = threading.Lock()
         self._stopping = False
-        self.facts: dict[str, Any] = {}
+        self.facts = Facts()
 
     def open(self) -> None:
         """Nothing to make ready."""
@@ -77,7 +78,7 @@ class CommandExecutor:
             raise CellFailedError(_failed(program, output))
         if fleet.members():
             self._learn(fleet.members()[0])
-        elif not self.facts:
+        elif not self.facts.known:
             raise MlxtopError(f"{fleet.title} cannot be measured: {fleet.unseen()}.")
         values = {"seconds": seconds, **self._metric(output)}
         for session in fleet.members():
@@ -116,9 +117,9 @@ class CommandExecutor:
             ) from None
 
     def _learn(self, session: RemoteSession) -> None:
-        if not self.facts and session.state.facts:
+        if not self.facts.known and session.state.facts.known:
             default = session.state.limits["cache"].default
-            self.facts = {**session.state.facts, "cache_limit": default}
+            self.facts = session.state.facts._replace(cache_limit=default)
 
 
 class _Listener:

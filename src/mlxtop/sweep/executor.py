@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from mlxtop.core.commands import ClearCache, Collect, ResetPeak, SetLimit, StopWorkload
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.events import CacheCleared, ErrorRaised, Event, GenerationFinished, PeakReset, PhaseChanged
+from mlxtop.core.facts import Facts
 from mlxtop.core.sample import Sample
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.inference.options import Options
@@ -49,7 +50,7 @@ class Measured(NamedTuple):
 class Executor(Protocol):
     """Measures cells one by one. All but `stop` are called by one thread."""
 
-    facts: dict[str, Any]
+    facts: Facts
     """The device's, once something has run, with MLX's default `cache_limit` in bytes."""
 
     def open(self) -> None:
@@ -86,7 +87,7 @@ class ModelExecutor:
         self.session = LocalSession(self._options, interval)
         self.session.subscribe(self._watch.take)
         self._stopping = threading.Event()
-        self.facts: dict[str, Any] = {}
+        self.facts = Facts()
 
     def open(self) -> None:
         self.session.open()
@@ -97,7 +98,7 @@ class ModelExecutor:
         gc.collect()
         gc.freeze()
         limit = self.session.state.limits["cache"].default
-        self.facts = {**self.session.state.facts, "cache_limit": limit}
+        self.facts = self.session.state.facts._replace(cache_limit=limit)
 
     def shape(self, cell: Cell) -> Any:
         return cell.length, self._settings(self._plan.arms[cell.arm])

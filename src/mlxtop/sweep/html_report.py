@@ -1,7 +1,8 @@
 """A sweep as one HTML page that needs nothing else, in the look of a recording's report."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from mlxtop.core.facts import Facts
 from mlxtop.report.render import render
 from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.results import Summary
@@ -20,7 +21,7 @@ class Chart(NamedTuple):
     """Whether there is anything to draw."""
 
 
-def page(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> str:
+def page(summary: Summary, facts: Facts, readings: list[Measurement]) -> str:
     """The page. The whole sweep is in it as JSON, for its charts and for whoever wants to calculate."""
     advice = summary.recommendation
     head, *rows = full_grid(summary)

@@ -3,10 +3,11 @@
 import statistics
 from collections.abc import Sequence
 from math import inf, log, nan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mlxtop.core.facts import Facts
 from mlxtop.core.units import DEFAULT, format_size
 from mlxtop.sweep.interval import Array, Spread, spread
 from mlxtop.sweep.measurement import METRICS, Measurement, Metric
@@ -87,7 +88,7 @@ def speed(plan: Plan) -> Metric:
     return metric
 
 
-def summarize(plan: Plan, readings: Sequence[Measurement], facts: dict[str, Any]) -> Summary:
+def summarize(plan: Plan, readings: Sequence[Measurement], facts: Facts) -> Summary:
     """What `readings` say. `facts` are the device's, with MLX's default `cache_limit` in bytes if known."""
     usual = _usual(readings)
     failed = {(r.arm, r.length): r.error for r in readings if r.error is not None}
@@ -168,7 +169,7 @@ def _advice(
     plan: Plan,
     counted: dict[Cell, list[Measurement]],
     rows: list[Row],
-    facts: dict[str, Any],
+    facts: Facts,
     failed: set[tuple[int, int]],
     readings: Sequence[Measurement],
 ) -> tuple[Recommendation, bool]:
@@ -196,14 +197,14 @@ def _advice(
     return advice, bool(narrow(judge(table, plan.tolerance), plan.tolerance))
 
 
-def order(plan: Plan, rows: list[Row], facts: dict[str, Any]) -> list[int]:
+def order(plan: Plan, rows: list[Row], facts: Facts) -> list[int]:
     """The arms from the cheapest on: by their limit where only that is swept, else by peak total."""
     arms = range(len(plan.arms))
     if plan.names == ("cache-limit",):
 
         def limit(arm: int) -> float:
             value = plan.arms[arm][0]
-            return float(facts.get("cache_limit") or inf) if value == DEFAULT else float(value)
+            return float(facts.cache_limit or inf) if value == DEFAULT else float(value)
 
         return sorted(arms, key=limit)
     totals = {arm: _total(rows, arm) for arm in arms}
@@ -235,10 +236,10 @@ def _speed_word(plan: Plan) -> str:
     return words.get(plan.metric, "speed (by the metric)")
 
 
-def _notes(plan: Plan, rows: list[Row], usual: Usual | None, facts: dict[str, Any]) -> list[str]:
+def _notes(plan: Plan, rows: list[Row], usual: Usual | None, facts: Facts) -> list[str]:
     few = too_few(plan.rounds)
     notes = [] if few is None else [few]
-    limit = facts.get("cache_limit")
+    limit = facts.cache_limit
     if limit and any(DEFAULT in p.values for p in plan.parameters if p.name == "cache-limit"):
         notes.append(f"default is MLX's own cache limit, {format_size(limit)} here.")
     all_, out = sum(row.repeats for row in rows), sum(row.disturbed for row in rows)

@@ -4,9 +4,10 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from mlxtop.core.errors import MlxtopError, fatal
+from mlxtop.core.facts import Facts
 from mlxtop.sweep.executor import CellFailedError, Executor, Measured, Stopped
 from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.plan import Cell, Plan
@@ -42,12 +43,12 @@ class Sweep:
         plan: Plan,
         executor: Executor,
         changed: Callable[["Sweep"], None] = lambda _: None,
-        keep: Callable[[Summary, dict[str, Any], list[Measurement]], None] | None = None,
+        keep: Callable[[Summary, Facts, list[Measurement]], None] | None = None,
         stored: Stored | None = None,
     ) -> None:
         self.plan = plan
         self.readings: list[Measurement] = []
-        self.summary = summarize(plan, [], {})
+        self.summary = summarize(plan, [], Facts())
         self.progress = Progress("load")
         self.failure: MlxtopError | None = None
         self.began = time.monotonic()
@@ -86,7 +87,7 @@ class Sweep:
         self._executor.stop()
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """The device's; empty until something has run."""
         return self._executor.facts
 

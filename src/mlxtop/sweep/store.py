@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from mlxtop import __version__
 from mlxtop.core.errors import MlxtopError, UsageError
+from mlxtop.core.facts import UNNAMED, Facts
+from mlxtop.core.facts import from_json as facts_from_json
 from mlxtop.core.parsing import parse_json
 from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.plan import Plan
@@ -25,11 +27,11 @@ class Stored(NamedTuple):
     """What a file holds."""
 
     plan: Plan
-    facts: dict[str, Any]
+    facts: Facts
     readings: list[Measurement]
 
 
-def to_json(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> dict[str, Any]:
+def to_json(summary: Summary, facts: Facts, readings: list[Measurement]) -> dict[str, Any]:
     """All of a sweep: plan, every repeat, what they came to. Sizes in bytes, spans in seconds."""
     advice = summary.recommendation
     return {
@@ -37,7 +39,7 @@ def to_json(summary: Summary, facts: dict[str, Any], readings: list[Measurement]
         "format": FORMAT,
         "mlxtop": __version__,
         "plan": summary.plan.to_json(),
-        "facts": facts,
+        "facts": facts.to_json(),
         "advice": {
             "verdict": advice.verdict,
             "sentence": advice.sentence,
@@ -70,7 +72,7 @@ def to_json(summary: Summary, facts: dict[str, Any], readings: list[Measurement]
     }
 
 
-def text(summary: Summary, facts: dict[str, Any], readings: list[Measurement]) -> str:
+def text(summary: Summary, facts: Facts, readings: list[Measurement]) -> str:
     """What a sweep's file holds."""
     return json.dumps(to_json(summary, facts, readings), indent=1) + "\n"
 
@@ -95,7 +97,7 @@ def read(path: Path) -> Stored:
         plan = Plan.from_json(data["plan"])
         arms, lengths = len(plan.arms), len(plan.lengths)
         readings = [Measurement.from_json(r, arms, lengths) for r in data["readings"]]
-        facts = dict(data["facts"])
+        facts = facts_from_json(dict(data["facts"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SweepFileError(f"{path} is damaged: it holds no sweep that can be read.") from error
     return Stored(plan, facts, readings)
@@ -111,11 +113,11 @@ def check_plan(stored: Stored, plan: Plan, path: Path) -> None:
         )
 
 
-def check_device(stored: Stored, facts: dict[str, Any]) -> None:
+def check_device(stored: Stored, facts: Facts) -> None:
     """Raises `UsageError` when what is stored was measured on something else."""
     for name in ("device", "backend", "mlx"):
-        was, is_ = stored.facts.get(name), facts.get(name)
-        if was is not None and was != is_:
+        was, is_ = getattr(stored.facts, name), getattr(facts, name)
+        if was not in (None, UNNAMED) and was != is_:
             raise UsageError(
                 f"The sweep to resume was measured with {name} {was}, not {is_}; start anew without --resume."
             )

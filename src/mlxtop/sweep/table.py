@@ -3,8 +3,8 @@
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
 
+from mlxtop.core.facts import Facts
 from mlxtop.core.markdown import escape, table
 from mlxtop.core.text import cell
 from mlxtop.core.units import format_size
@@ -64,7 +64,7 @@ def interval(spread: Spread | None, metric: Metric) -> str:
     return f"({low}–{high})" if low != high else ""
 
 
-def markdown(summary: Summary, facts: dict[str, Any], chart: str = "") -> str:
+def markdown(summary: Summary, facts: Facts, chart: str = "") -> str:
     """The sweep as a section of a README: sentence, table with all intervals, chart, notes, machine."""
     lines = [escape(summary.recommendation.sentence), "", *table(full_grid(summary), left=(0,))]
     lines += ["", LEGEND.replace("   ", "; ") + "."]
@@ -81,14 +81,14 @@ def caption(summary: Summary, length: int) -> str:
     return f"{summary.speed.title} against peak total{after}"
 
 
-def machine(summary: Summary, facts: dict[str, Any]) -> str:
+def machine(summary: Summary, facts: Facts) -> str:
     """What was measured, on what, how often."""
     target = summary.plan.target
     parts = [target.name]
-    if facts:
-        memory = format_size(facts.get("memory"))
-        parts.append(f"{facts.get('device', '—')} ({facts.get('backend', '—')}, {memory})")
-        parts.append(f"mlx {facts.get('mlx', '—')}")
+    if facts.known:
+        memory = format_size(facts.memory)
+        parts.append(f"{facts.device} ({facts.backend}, {memory})")
+        parts.append(f"mlx {facts.mlx}")
     if isinstance(target, ModelTarget):
         parts.append(f"{target.max_tokens} tokens a generation")
     parts.append(f"{in_rounds(summary.rounds)}, seed {summary.plan.seed}")

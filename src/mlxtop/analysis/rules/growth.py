@@ -118,10 +118,12 @@ def _ceiling(
     now = context.now
     held = now.footprint if context.unified and now.footprint != UNKNOWN else now.total
     # MLX frees its cache before it exceeds the device's memory, but it does not know the budget.
-    device = context.fact("working_set") or context.fact("memory")
+    device = context.state.facts.working_set or context.state.facts.memory
     ceilings = [("budget of", context.budget, held), ("device's", device, now.active)]
     if not mlx:
-        system = context.fact("system_memory") or (context.fact("memory") if context.unified else None)
+        system = context.state.facts.system_memory or (
+            context.state.facts.memory if context.unified else None
+        )
         ceilings = [("budget of", context.budget, now.footprint), ("system's", system, now.footprint)]
     rooms = [(size - used, name, size) for name, size, used in ceilings if size and used != UNKNOWN]
     if not rooms:

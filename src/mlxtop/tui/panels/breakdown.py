@@ -50,7 +50,7 @@ class Breakdown(Panel[Frame]):
         title: list[Part] = [(" where it goes ", self.style("title"))]
         if frame.sample is None:
             return [self.row(title, width), self.row([(" waiting for MLX …", self.style("dim"))], width)]
-        parts = split(frame.sample, frame.state.facts.get("unified", True), frame.machine.device_used)
+        parts = split(frame.sample, frame.state.facts.unified, frame.machine.device_used)
         sizes = {name: max(0, size or 0) for name, size in parts.items()}
         whole = sum(sizes.values())
         bar = self._bar(sizes, whole, width - 16)

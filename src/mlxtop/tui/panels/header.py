@@ -46,8 +46,8 @@ class Header(Panel[Frame]):
     def _left(self, frame: Frame, room: int) -> list[Part]:
         facts, dim = frame.state.facts, self.style("dim")
         model = one_line(frame.session.title)
-        device = one_line(f"{facts.get('device', '—')} · {facts.get('backend', '—')}") if facts else "…"
-        ceiling = frame.size(facts.get("memory"))
+        device = one_line(f"{facts.device} · {facts.backend}") if facts.known else "…"
+        ceiling = frame.size(facts.memory)
         parts: list[Part] = [(" mlxtop ", self._title(frame.state.alarm))]
         room -= 8
         if room < 4:
@@ -64,7 +64,7 @@ class Header(Panel[Frame]):
         if room >= len(device) + 3:
             parts.append((f" · {device}", dim))
             room -= len(device) + 3
-        if facts and room >= len(ceiling) + 3:
+        if facts.known and room >= len(ceiling) + 3:
             parts.append((f" · {ceiling}", dim))
         return parts
 

@@ -67,10 +67,10 @@ class Limits(Panel[Frame]):
         """Where a limit came from, or what holds in its place, as far as there is room."""
         origin, facts = who(frame.state.limits[knob]), frame.state.facts
         if lower := held(frame, knob):
-            ways = (f"{lower}{origin}", lower.strip(), f"by {one_line(str(facts.get('backend')))}")
+            ways = (f"{lower}{origin}", lower.strip(), f"by {one_line(facts.backend)}")
             return next((way for way in ways if len(way) <= room), "")
-        if knob == "wired" and facts.get("no_wiring"):
-            origin = one_line(str(facts["no_wiring"]))
+        if knob == "wired" and facts.no_wiring:
+            origin = one_line(facts.no_wiring)
         if len(origin) > room:
             origin = origin.rpartition("/")[2]
         # A file and line say most at their end.
@@ -103,14 +103,14 @@ def ceilings(frame: Frame) -> list[Ceiling]:
         rows.append(("budget", frame.size(budget.bytes), one_line(budget.source), "budget"))
         note = "" if frame.reach is None else "reached" if frame.reach <= 0 else f"in {soon(frame.reach)}"
         rows.append(("headroom", frame.size(frame.headroom), note, alarm_colour(frame.state.alarm)))
-    limit = facts.get("cgroup_limit") or machine.cgroup_limit
+    limit = facts.cgroup_limit or machine.cgroup_limit
     if limit is not None:
         used = "" if machine.cgroup_used is None else f"{frame.size(machine.cgroup_used)} used"
         rows.append(("container", frame.size(limit), used, "dim"))
     in_use = "" if machine.device_used is None else f"{frame.size(machine.device_used)} used"
-    rows.append(("device", frame.size(facts.get("memory")), in_use, "dim"))
+    rows.append(("device", frame.size(facts.memory), in_use, "dim"))
     chosen = "" if machine.wired_limit is None else "iogpu.wired_limit_mb"
-    rows.append(("working set", frame.size(machine.wired_limit or facts.get("working_set")), chosen, "dim"))
+    rows.append(("working set", frame.size(machine.wired_limit or facts.working_set), chosen, "dim"))
     return rows
 
 

@@ -48,7 +48,7 @@ class RunStats(Panel[Frame]):
         cost = frame.session.agent_cost
         clears = frame.session.timeline.count(CacheCleared)
         return (
-            ("process", str(frame.state.facts.get("pid", "—"))),
+            ("process", str(frame.state.facts.pid)),
             ("agent", "—" if cost is None else f"{cost * 100:.2f}% of a core"),
             ("clears", f"{clears:,} of the cache"),
         )

@@ -301,7 +301,7 @@ class Dashboard(Screen[None], Background):
                 set_budget(self.session, ask, KEYBOARD)
                 self._look()
 
-        if self.session.state.facts:
+        if self.session.state.facts.known:
             self.app.push_screen(BudgetDialog(self.frame()), answered)
         else:
             self.notify("MLX is not loaded yet: what the device has is not known.", severity="warning")

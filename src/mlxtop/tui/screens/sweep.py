@@ -164,8 +164,8 @@ class SweepScreen(Screen[None]):
         left = Text(" mlxtop sweep ", self._style("title"))
         subject = one_line(sweep.plan.target.name)
         device = (
-            f" · {one_line(facts['device'])} · {facts['backend']} · {format_size(facts.get('memory'))}"
-            if facts
+            f" · {one_line(facts.device)} · {facts.backend} · {format_size(facts.memory)}"
+            if facts.known
             else ""
         )
         clock = format_clock((self._ended or time.monotonic()) - sweep.began)
