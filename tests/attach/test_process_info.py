@@ -106,7 +106,7 @@ def test_what_counts_as_mlx() -> None:
     assert not process_info._MLX.search("/home/mlx/core.py")
 
 
-@pytest.mark.parametrize(("uid", "told"), [(0, "not even root may"), (None, "attach as root")])
+@pytest.mark.parametrize(("uid", "told"), [(0, "start the program"), (None, "attach as root")])
 def test_root_is_not_told_to_be_root(monkeypatch: pytest.MonkeyPatch, uid: int | None, told: str) -> None:
     def denied(_: int) -> set[str]:
         raise PermissionError
@@ -116,7 +116,7 @@ def test_root_is_not_told_to_be_root(monkeypatch: pytest.MonkeyPatch, uid: int |
         process_info.psutil.Process, "uids", lambda _: SimpleNamespace(effective=uid or 12345, real=0)
     )
     monkeypatch.setattr(process_info.os, "geteuid", lambda: uid if uid is not None else 12345)
-    with pytest.raises(UsageError, match=f"does not let us look at process {os.getpid()}: .*{told}"):
+    with pytest.raises(UsageError, match=f"Could not inspect process {os.getpid()}: .*{told}"):
         process_info.read(os.getpid())
     with pytest.raises(UsageError, match=r"start the program with `mlxtop run`\.$"):
         process_info.read(os.getpid())

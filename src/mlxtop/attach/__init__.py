@@ -1,1 +1,1 @@
-"""How the agent gets into a program that already runs."""
+"""Loading the agent into a program that already runs."""

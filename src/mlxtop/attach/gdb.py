@@ -1,7 +1,6 @@
-"""Attaching by gdb, on Linux. What gdb does in the target is in `gdb_script.py`.
+"""Attaching with gdb, on Linux. What gdb does in the target is in `gdb_script.py`.
 
-gdb is a process of its own with a session of its own, so it finishes and lets the target go whatever becomes
-of mlxtop.
+gdb runs as a process in its own session, so it finishes and detaches even if mlxtop ends.
 """
 
 import os
@@ -13,24 +12,32 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from mlxtop.attach.debugger import Refusal, allowed, hidden, kept_out, read, status, still_lives
+from mlxtop.attach.debugger import (
+    Refusal,
+    check_alive,
+    check_allowed,
+    no_symbols,
+    not_permitted,
+    read,
+    status,
+)
 from mlxtop.core.errors import MlxtopError
 
 _INSIDE = Path(__file__).with_name("gdb_script.py")
 
 
 def missing() -> str:
-    """Why there is no gdb here, as a sentence, or nothing."""
-    return "" if shutil.which("gdb") else "There is no gdb here: install the package `gdb`."
+    """Returns why gdb cannot be used, as a sentence; empty if it can."""
+    return "" if shutil.which("gdb") else "gdb is not installed: install the package `gdb`."
 
 
-def plant(pid: int, source: str, end: float) -> None:
-    """Has process `pid` execute the Python text `source`, ASCII, in a new thread, at its next opportunity.
+def inject(pid: int, source: str, end: float) -> None:
+    """Makes process `pid` execute the Python code `source` (ASCII) in a new thread, as soon as it can.
 
-    `end` is a `time.monotonic()`: gdb begins nothing in the target after it.
-    Raises `Refusal` when nothing was done, another `MlxtopError` for the rest.
+    gdb starts nothing in the target after `end`, a time of `time.monotonic()`.
+    Raises `Refusal` if the target is unchanged, otherwise `MlxtopError`.
     """
-    allowed(pid)
+    check_allowed(pid)
     left = end - time.monotonic()
     environment = {
         **os.environ,
@@ -39,7 +46,7 @@ def plant(pid: int, source: str, end: float) -> None:
         "MLXTOP_UNTIL": str(time.time() + left),
         "LC_ALL": "C",
     }
-    # A file takes what gdb says even when nobody is left to read it; a pipe would not.
+    # A file, not a pipe: gdb can write to it even after mlxtop has ended.
     with tempfile.NamedTemporaryFile("w+") as output:
         command = ["gdb", "-nx", "-batch", "-x", str(_INSIDE)]
         gdb = subprocess.Popen(
@@ -50,19 +57,19 @@ def plant(pid: int, source: str, end: float) -> None:
             gdb.wait(left)
         except subprocess.TimeoutExpired:
             _give_up(pid, gdb, read(output))
-        _judge(pid, read(output))
+        _check_result(pid, read(output))
 
 
-def _give_up(pid: int, gdb: subprocess.Popen[bytes], said: str) -> NoReturn:
-    """gdb took too long. Raises the sentence for it; stops gdb where that is safe.
+def _give_up(pid: int, gdb: subprocess.Popen[bytes], output: str) -> NoReturn:
+    """Raises the error for a gdb that took too long, and stops gdb if that is safe.
 
-    Inside a call it is not: the target would go on in the middle of it. There gdb only waits for the target
-    to give up the GIL, and lets go of it by itself.
+    It is not safe during a call: the target would continue in the middle of it. gdb then waits for the
+    target to release the GIL, and detaches by itself.
     """
-    if "mlxtop: calling" in said:
+    if "mlxtop: calling" in output:
         raise MlxtopError(
-            f"Process {pid} is in one long call that lets no other Python run: gdb (process {gdb.pid}) "
-            "waits for it and then lets go; attach again when that is over."
+            f"Process {pid} has not reached a safe point yet: it is in one long call, and gdb (process "
+            f"{gdb.pid}) detaches when the call returns; attach again after that."
         )
     gdb.terminate()
     try:
@@ -70,35 +77,40 @@ def _give_up(pid: int, gdb: subprocess.Popen[bytes], said: str) -> NoReturn:
     except subprocess.TimeoutExpired:
         gdb.kill()
         gdb.wait()
-    # A tracer that is killed while it attaches can leave its stop behind. The target was not stopped before.
+    # A tracer that is killed while it attaches may leave the target stopped. It was running before.
     if status(str(pid)).get("State", "").startswith(("T", "t")):
         os.kill(pid, signal.SIGCONT)
     raise MlxtopError(
-        f"gdb took too long to look at process {pid}: try again, or start the program with `mlxtop run`."
+        f"Could not attach to process {pid}: gdb took too long; try again, or start the program with "
+        "`mlxtop run`."
     )
 
 
-def _judge(pid: int, said: str) -> None:
-    """Raises the sentence for what gdb reported, if it did not get the line in."""
-    words = [line.removeprefix("mlxtop: ") for line in said.splitlines() if line.startswith("mlxtop: ")]
+def _check_result(pid: int, output: str) -> None:
+    """Raises the error that gdb's output reports; nothing if the code was injected."""
+    words = [line.removeprefix("mlxtop: ") for line in output.splitlines() if line.startswith("mlxtop: ")]
     if "pending" in words or "started" in words:
         return
     why = next((word.removeprefix("failed ") for word in words if word.startswith("failed ")), "")
     called = "calling" in words
-    still_lives(pid, "gdb", why or "gdb broke off", called)
+    check_alive(pid, "gdb", why or "gdb ended early", called)
+    failed = f"Could not attach to process {pid}:"
     if "No such process" in why:
-        raise MlxtopError(f"Process {pid} ended before mlxtop had come in.")
+        raise MlxtopError(f"{failed} it has ended.")
     if "not permitted" in why:
-        raise kept_out(pid, "gdb")
-    if "Python scripting is not supported" in said or "Scripting in the" in said:
-        raise Refusal("This gdb was built without Python: install the full `gdb`, or use `mlxtop run`.")
+        raise not_permitted(pid, "gdb")
+    if "Python scripting is not supported" in output or "Scripting in the" in output:
+        raise Refusal(
+            f"{failed} this gdb was built without Python; install the full `gdb`, "
+            "or start the program with `mlxtop run`."
+        )
     if 'No symbol "Py' in why:
-        raise hidden(pid, "gdb")
+        raise no_symbols(pid, "gdb")
     if not called and "floating-point registers" in why:
         raise Refusal(
-            f"This gdb cannot call functions on this CPU, so nothing was done to process {pid}: "
-            "install gdb 14 or newer, or lldb, or start the program with `mlxtop run`."
+            f"{failed} this gdb cannot call functions on this CPU; install gdb 14 or newer, or lldb, "
+            "or start the program with `mlxtop run`."
         )
-    why = why or " ".join(said.split())[-200:] or "gdb said nothing"
+    why = why or " ".join(output.split())[-200:] or "gdb printed nothing"
     kind = MlxtopError if called else Refusal
-    raise kind(f"gdb could not get into process {pid}: {why}; start the program with `mlxtop run`.")
+    raise kind(f"{failed} gdb reported: {why}; start the program with `mlxtop run`.")

@@ -1,4 +1,4 @@
-"""Getting a file run inside a Python process that already runs."""
+"""Running a Python file inside a Python process that already runs."""
 
 import os
 import sys
@@ -12,40 +12,41 @@ import psutil
 
 from mlxtop.attach import gdb, lldb
 from mlxtop.attach.debugger import Refusal, lives
-from mlxtop.attach.process_info import python_of, way_in
+from mlxtop.attach.process_info import permission_hint, python_of
 from mlxtop.core.errors import MlxtopError
 
 _REMOTE_EXEC = 2.0
-"""Seconds a target has to come by on its own before a debugger is tried as well."""
+"""Seconds to wait for `sys.remote_exec` before a debugger is tried too."""
 
 
 class Way(NamedTuple):
-    """A way into a program that runs: `remote_exec`, `gdb` or `lldb`; and why it is not there, or nothing."""
+    """A way of attaching: `remote_exec`, `gdb` or `lldb`."""
 
     name: str
     missing: str
+    """Why it cannot be used, as a sentence; empty if it can."""
 
 
 def ways() -> tuple[Way, ...]:
-    """All ways there are, in the order in which they are tried."""
-    version = "" if hasattr(sys, "remote_exec") else "It comes with Python 3.14."
-    no_gdb = "gdb is not for macOS." if sys.platform == "darwin" else gdb.missing()
+    """Returns all ways of attaching, in the order in which they are tried."""
+    version = "" if hasattr(sys, "remote_exec") else "It needs Python 3.14 or newer."
+    no_gdb = "mlxtop does not use gdb on macOS." if sys.platform == "darwin" else gdb.missing()
     return Way("remote_exec", version), Way("gdb", no_gdb), Way("lldb", lldb.missing())
 
 
 def inject(
     pid: int, script: Path, wait: Callable[[], bool], timeout: float = 15.0, by: str | None = None
 ) -> None:
-    """Has the main interpreter of process `pid` run the Python file `script`; returns once `wait()` is true.
+    """Makes process `pid` run the Python file `script`; returns as soon as `wait()` is true.
 
-    The file runs in a thread of its own, with fresh globals; nothing is printed, and its exceptions are
-    swallowed. The target's user must be able to read it. `timeout` is in seconds.
-    Python 3.14 and newer: `sys.remote_exec` from the same version of Python. Otherwise, and when that does
-    not come through, a debugger; where one refuses with nothing done, the next.
+    The file runs in its own thread of the main interpreter, with new globals. Nothing is printed, and
+    exceptions are ignored. The target's user must be able to read it. `timeout` is in seconds.
+    With the same Python, 3.14 or newer, on both sides `sys.remote_exec` is used. Otherwise, or if that has
+    no effect, the debuggers are tried in turn, as long as they leave the target unchanged.
     `by` names the only `Way` to try.
 
-    Raises `MlxtopError`. After an error remove the file: a target that was busy may come to it later
-    still, and a file that is not there does no harm.
+    Raises `MlxtopError`. The caller should then remove the file: a busy target may still run it later, and
+    a missing file does no harm.
     """
     _check(pid)
     source = (
@@ -55,9 +56,9 @@ def inject(
         "except: pass\n"
     )
     end = time.monotonic() + timeout
-    there = [way for way in ways() if by in (None, way.name)]
-    debuggers = [way for way in there if way.name != "remote_exec" and not way.missing]
-    if len(debuggers) < len(there) and not there[0].missing and python_of(pid) == sys.version_info[:2]:
+    allowed = [way for way in ways() if by in (None, way.name)]
+    debuggers = [way for way in allowed if way.name != "remote_exec" and not way.missing]
+    if len(debuggers) < len(allowed) and not allowed[0].missing and python_of(pid) == sys.version_info[:2]:
         if _by_remote_exec(
             pid, source, script.parent, wait, min(end, time.monotonic() + _REMOTE_EXEC), bool(debuggers)
         ):
@@ -65,40 +66,40 @@ def inject(
         if not debuggers:
             raise MlxtopError(_busy(pid, timeout))
     if not debuggers:
-        raise MlxtopError(_no_debugger(there))
-    name = _plant(debuggers, pid, source, end)
+        raise MlxtopError(_no_debugger(allowed))
+    name = _by_debugger(debuggers, pid, source, end)
     _until(lambda: wait() or not lives(pid), end)
     if not wait():
         if not lives(pid):
-            raise MlxtopError(f"Process {pid} ended after {name} had been in it, before mlxtop had come in.")
+            raise MlxtopError(f"Could not attach to process {pid}: it ended after {name} had detached.")
         raise MlxtopError(_busy(pid, timeout))
 
 
-def _plant(debuggers: list[Way], pid: int, source: str, end: float) -> str:
-    """Leaves `source` in process `pid` by the first debugger that gets in: its name."""
+def _by_debugger(debuggers: list[Way], pid: int, source: str, end: float) -> str:
+    """Injects `source` into process `pid` with the first debugger that can. Returns the debugger's name."""
     *others, last = debuggers
     for way in others:
         try:
-            _PLANT[way.name](pid, source, end)
+            _INJECT[way.name](pid, source, end)
         except Refusal:
             if time.monotonic() > end:
                 raise
             continue
         return way.name
-    _PLANT[last.name](pid, source, end)
+    _INJECT[last.name](pid, source, end)
     return last.name
 
 
-_PLANT = {"gdb": lambda *what: gdb.plant(*what), "lldb": lambda *what: lldb.plant(*what)}
+_INJECT = {"gdb": lambda *what: gdb.inject(*what), "lldb": lambda *what: lldb.inject(*what)}
 
 
-def _no_debugger(there: list[Way]) -> str:
-    if len(there) == 1:
-        return there[0].missing or "Python lets in only the same version of Python: use gdb or lldb."
+def _no_debugger(allowed: list[Way]) -> str:
+    if len(allowed) == 1:
+        return allowed[0].missing or "It needs the same version of Python on both sides: use gdb or lldb."
     if sys.platform == "darwin":
-        return f"Attaching to this program needs lldb. {there[-1].missing}"
+        return f"Attaching to this program needs lldb. {allowed[-1].missing}"
     return (
-        "Attaching to this program needs gdb or lldb, and neither is here: install the package `gdb`, "
+        "Attaching to this program needs gdb or lldb, and neither is installed: install the package `gdb`, "
         "or start the program with `mlxtop run`."
     )
 
@@ -109,42 +110,45 @@ def _check(pid: int) -> None:
     except psutil.Error:
         status = psutil.STATUS_ZOMBIE
     if status == psutil.STATUS_ZOMBIE:
-        raise MlxtopError(f"Process {pid} has ended.")
+        raise MlxtopError(f"Could not attach to process {pid}: it has ended.")
     if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP):
         raise MlxtopError(
-            f"Process {pid} is stopped: let it go on (`kill -CONT {pid}` or `fg`), then attach again."
+            f"Could not attach to process {pid}: it is stopped; continue it (`kill -CONT {pid}` or `fg`), "
+            "then attach again."
         )
 
 
 def _by_remote_exec(
     pid: int, source: str, folder: Path, wait: Callable[[], bool], end: float, or_else: bool
 ) -> bool:
-    """Whether the target came by and ran `source`, by PEP 768. `or_else`: there is another way."""
+    """Returns whether the target ran `source` through PEP 768. `or_else`: another way can be tried."""
     launcher = (
         "try:\n import _thread, builtins, threading\n"
         f" _thread.start_new_thread(builtins.exec, ({source!a}, {{}}))\n"
         "except: pass\n"
     )
-    # Root's own folder for temporary files may be closed to the target's user.
+    # The target's user may have no access to root's folder for temporary files.
     handle, name = tempfile.mkstemp(prefix="mlxtop-", suffix=".py", dir=folder)
     path = Path(name)
     os.close(handle)
     path.write_text(launcher)
-    # The target may be another user's, if we are root.
+    # If we are root, the target may belong to another user.
     path.chmod(0o644)
     asked = False
     try:
         sys.remote_exec(pid, name)  # type: ignore[attr-defined, unused-ignore]
         asked = True
     except PermissionError:
-        # macOS needs root for it, and gives this for every other cause too; lldb may get in without.
+        # macOS requires root, and reports every other failure like this too. lldb may work without root.
         if sys.platform == "darwin" and or_else:
             return False
-        raise MlxtopError(f"The system does not let us into process {pid}: {way_in()}.") from None
+        raise MlxtopError(
+            f"Could not attach to process {pid}: the system does not permit it; {permission_hint()}."
+        ) from None
     except ProcessLookupError:
-        raise MlxtopError(f"Process {pid} has ended.") from None
+        raise MlxtopError(f"Could not attach to process {pid}: it has ended.") from None
     except (OSError, RuntimeError):
-        # Remote debugging is switched off there, or cannot be read: the debugger may still get in.
+        # Remote debugging is disabled or unreadable there. A debugger may still work.
         return False
     finally:
         if not asked:
@@ -152,7 +156,7 @@ def _by_remote_exec(
     if _until(wait, end):
         path.unlink()
         return True
-    # The target would complain about a file that is gone, so an empty one stays for it.
+    # The target would report a missing file, so an empty one remains.
     os.truncate(path, 0)
     return wait()
 
@@ -165,6 +169,6 @@ def _until(wait: Callable[[], bool], end: float) -> bool:
 
 def _busy(pid: int, timeout: float) -> str:
     return (
-        f"Process {pid} did not come back to Python within {timeout:g} s, "
-        "it is in one long call: attach again when that is over."
+        f"Process {pid} has not reached a safe point within {timeout:g} s: it is in one long call; "
+        "attach again when the call is over."
     )

@@ -1,6 +1,6 @@
-"""Another process, looked at without touching it: is it ours, is it Python, does it use MLX?
+"""Information on another process from outside: its user, its Python version, whether it uses MLX.
 
-Linux: /proc. macOS: what `lsof` lists as mapped text; written to its documented interface, never run.
+Linux: /proc. macOS: the mapped files that `lsof` lists; written from its documentation, never run on a Mac.
 """
 
 import os
@@ -27,12 +27,12 @@ _PYTHON = (
 
 
 _LSOF_WITHIN = 5.0
-"""Seconds. Over all processes of a user it takes about one."""
+"""Seconds to wait for lsof. For all processes of a user it takes about one."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A process mlxtop may attach to. `python` is (3, 11) and the like; `command` how it was started."""
+    """A process that mlxtop can attach to. `python` is its version, such as (3, 11)."""
 
     pid: int
     command: str
@@ -43,9 +43,9 @@ class Target:
 
 
 def read(pid: int) -> Target:
-    """What there is to know about process `pid` from outside. It is a Python with MLX, or an error says no.
+    """Returns information on process `pid`, a Python process with MLX.
 
-    Raises `UsageError`: no such process, another user's, not Python, or no MLX in it.
+    Raises `UsageError` if there is no such process, it belongs to another user, or it is not Python with MLX.
     """
     try:
         process = psutil.Process(pid)
@@ -57,11 +57,13 @@ def read(pid: int) -> Target:
             raise UsageError(f"Process {pid} belongs to {user}: attach as that user, or as root.")
         files = _mapped(pid)
     except TimeoutError as error:
-        raise UsageError(f"Process {pid} cannot be looked at: {error}; try again.") from error
+        raise UsageError(f"Could not inspect process {pid}: {error}; try again.") from error
     except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError, OverflowError, ValueError):
         raise UsageError(f"There is no process {pid}: `mlxtop ps` lists those that use MLX.") from None
     except (psutil.AccessDenied, PermissionError):
-        raise UsageError(f"The system does not let us look at process {pid}: {way_in()}.") from None
+        raise UsageError(
+            f"Could not inspect process {pid}: the system does not permit it; {permission_hint()}."
+        ) from None
     python, mlx = _python_in(files), any(map(_MLX.search, files))
     if python is None:
         raise UsageError(
@@ -75,18 +77,18 @@ def read(pid: int) -> Target:
     return Target(pid, command, user, uid, python, mlx)
 
 
-def way_in() -> str:
-    """What a person can do where the system keeps us out of a process. For root there is less."""
+def permission_hint() -> str:
+    """Returns what to do when the system denies access to a process. Root has fewer options."""
     if os.geteuid() == 0:
-        return "not even root may, so start the program with `mlxtop run`"
+        return "start the program with `mlxtop run`"
     return "attach as root, or start the program with `mlxtop run`"
 
 
 def everyone() -> list[int]:
-    """The processes of this user that have MLX mapped, our own too, by rising pid.
+    """Returns the pids of this user's processes that have MLX mapped, our own included, in rising order.
 
-    Those that vanish meanwhile or may not be read are left out. Measured: 4 ms for 75 processes. Raises
-    `OSError` where the system does not tell.
+    Processes that end meanwhile or cannot be read are left out. It takes 4 ms for 75 processes. Raises
+    `OSError` if the system cannot list them.
     """
     if sys.platform == "darwin":
         return sorted(
@@ -104,7 +106,7 @@ def everyone() -> list[int]:
 
 
 def sockets(pid: int) -> list[str]:
-    """The paths of the Unix sockets that process `pid` has open; none where the system does not tell."""
+    """Returns the paths of the Unix sockets that process `pid` has open; empty if they cannot be read."""
     try:
         found = psutil.Process(pid).net_connections("unix")
     except (psutil.Error, OSError, RuntimeError):
@@ -113,7 +115,7 @@ def sockets(pid: int) -> list[str]:
 
 
 def python_of(pid: int) -> tuple[int, int] | None:
-    """The version of the Python in process `pid`, `None` when there is none or it cannot be read."""
+    """Returns the Python version of process `pid`; `None` if it is not Python or cannot be read."""
     try:
         return _python_in(_mapped(pid))
     except OSError:
@@ -129,10 +131,10 @@ def _python_in(files: Iterable[str]) -> tuple[int, int] | None:
 
 
 def _mapped(pid: int) -> set[str]:
-    """The files whose code process `pid` has mapped. Raises `OSError` when it may not be read."""
+    """Returns the files that process `pid` has mapped. Raises `OSError` if they cannot be read."""
     if sys.platform == "darwin":
         return _listed("-p", str(pid)).get(pid, set())
-    # proc_pid_maps(5): five columns, then the path, which may hold spaces.
+    # proc_pid_maps(5): five columns, then the path, which may contain spaces.
     fields = (line.split(maxsplit=5) for line in _maps(pid).splitlines())
     return {field[5].removesuffix(" (deleted)") for field in fields if len(field) == 6}
 
@@ -142,10 +144,10 @@ def _maps(pid: int) -> str:
 
 
 def _listed(*which: str) -> dict[int, set[str]]:
-    """lsof(8): a line `p` and the pid, then a line `n` and the path for each file mapped as text.
+    """Returns the mapped files by pid, from lsof(8): a line `p…` with the pid, then lines `n…` with paths.
 
-    Raises `OSError` where it is not there, `TimeoutError` when it does not answer: a network drive that is
-    gone can hold it for minutes.
+    Raises `OSError` if lsof is missing, `TimeoutError` if it does not answer: an unreachable network drive
+    can block it for minutes.
     """
     command = ["lsof", "-w", "-a", "-F", "pn", "-d", "txt", *which]
     try:
