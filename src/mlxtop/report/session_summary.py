@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from math import inf
 from typing import NamedTuple
 
 from mlxtop.analysis.diagnosis import diagnose
@@ -14,9 +13,10 @@ from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.recording.export import chunks
-from mlxtop.recording.history import LAST_WORDS, RecordedHistory
 from mlxtop.recording.reader import Recording, SessionInfo
 from mlxtop.report.series import Runs, Series, series
+from mlxtop.sessions.replay import ReplaySession
+from mlxtop.sessions.replay import ended as replayed
 
 MOST_MARKS = 20
 """Marks that growth is shown between; of more, the first and the last."""
@@ -89,6 +89,8 @@ class SessionSummary:
     first: Sample | None
     last: Sample | None
     count: int
+    end: float
+    """The page's time of the last sample, or of what was told just after it: how it ended."""
     trace: Series
     runs: list[tuple[float, int]]
     stays: dict[int, PhaseStats]
@@ -106,13 +108,6 @@ class SessionSummary:
         return self.whole
 
     @property
-    def end(self) -> float:
-        """The page's time of the last sample, or of what was told just after it: how it ended."""
-        sampled = self.last.time if self.last else 0.0
-        told = self.events[-1].time if self.events else 0.0
-        return self.offset + max(sampled, min(told, sampled + LAST_WORDS))
-
-    @property
     def span(self) -> float:
         """Seconds from the first sample to the last."""
         return self.last.time - self.first.time if self.first and self.last else 0.0
@@ -122,22 +117,18 @@ def summarize(
     recording: Recording, about: SessionInfo, label: str, offset: float, sessions: int
 ) -> SessionSummary:
     """Reads a session once from end to end: some 2 µs a sample."""
-    timeline, state, events = Timeline(kept=None), State(facts=about.facts), []
-    for event in recording.events(about.id):
-        state.apply(event)
-        timeline.add(event)
-        events.append(event)
-    phases = recording.phases(about.id)
-    first, last = recording.first(about.id), recording.last(about.id)
+    replay = replayed(recording, about)
+    events, first, last = replay.events, replay.history.first, replay.history.end
     cut = series(recording, about, sessions)
     runs = Runs(cut.times, cut.width)
     stays = phase_stats(chunks(recording, about.id), runs)
     points = checkpoints(recording, about, events, first, last)
     between = [_stretch(a, b, events) for a, b in pairwise(points)]
     return SessionSummary(
-        about, label, offset, phases, events, timeline, state, first, last, recording.count(about.id), cut,
-        runs.close(), stays, _stretch(points[0], points[-1], events) if len(points) > 1 else None,
-        between if len(between) > 1 else [], _verdict(recording, about, timeline, state, phases),
+        about, label, offset, replay.phases, events, replay.timeline, replay.state, first, last,
+        replay.history.count, offset + replay.end, cut, runs.close(), stays,
+        _stretch(points[0], points[-1], events) if len(points) > 1 else None,
+        between if len(between) > 1 else [], _verdict(replay),
     )  # fmt: skip
 
 
@@ -214,12 +205,12 @@ def _leave(found: dict[int, PhaseStats], runs: Runs, phase: int, since: float, o
         runs.add(since, over, phase)
 
 
-def _verdict(
-    recording: Recording, about: SessionInfo, timeline: Timeline, state: State, phases: Sequence[str]
-) -> Diagnosis | None:
+def _verdict(replay: ReplaySession) -> Diagnosis | None:
     """What there is to say at the end of a session; `None` without a sample."""
-    history = RecordedHistory(recording, about, lambda: inf)
-    if history.end is None:
+    last, state = replay.history.end, replay.state
+    if last is None:
         return None
     budget = state.budget.bytes if state.budget else None
-    return diagnose(history, timeline, state, phases, history.end.time, about.steps_are, budget)
+    return diagnose(
+        replay.history, replay.timeline, state, replay.phases, last.time, replay.steps_are, budget
+    )

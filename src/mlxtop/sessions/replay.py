@@ -73,11 +73,12 @@ class ReplaySession(Publisher):
         self.begin = begin
         self._clock = Clock(playhead, begin)
         self.history = RecordedHistory(recording, about, self._clock)
-        self._events = recording.events(about.id)
+        self.events = recording.events(about.id)
+        """All of them, in order of time."""
         self._warning: str | None = None
         self._marks: list[Mark] = []
         """Those of the person who looks."""
-        self.timeline: Timeline = ReplayTimeline(self._events, self._clock)
+        self.timeline: Timeline = ReplayTimeline(self.events, self._clock)
         self._said = recording.transcript(about.id)
         self._transcript, self._lines = Transcript(), 0
         self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
@@ -89,18 +90,18 @@ class ReplaySession(Publisher):
     def end(self) -> float:
         """Seconds to the last sample, or to what was told just after it: how it ended."""
         sampled = self.history.end.time if self.history.end is not None else 0.0
-        told = self._events[-1].time if self._events else 0.0
+        told = self.events[-1].time if self.events else 0.0
         return max(sampled, min(told, sampled + LAST_WORDS))
 
     @property
     def state(self) -> State:
         """Where the session stood at the playhead: its events up to there, added up."""
-        end = bisect.bisect_right(self._events, self.now() + 1e-6, key=lambda event: event.time)
+        end = bisect.bisect_right(self.events, self.now() + 1e-6, key=lambda event: event.time)
         if end < self._applied:
             self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
         if end > self._applied:
             self._state.marks = self._state.marks[: self._recorded]
-            for event in self._events[self._applied : end]:
+            for event in self.events[self._applied : end]:
                 self._state.apply(event)
             self._recorded, self._applied = len(self._state.marks), end
         self._state.marks = [*self._state.marks[: self._recorded], *self._marks]
@@ -149,6 +150,13 @@ class ReplaySession(Publisher):
         self._marks.append(Mark(name, Snapshot(*read, event.time), sample.tokens))
         self.timeline.insert(event)
         self.publish(event)
+
+
+def ended(recording: Recording, about: SessionInfo) -> ReplaySession:
+    """A session as it was when all that is recorded of it had happened."""
+    playhead = Playhead(inf)
+    playhead.seek(inf)
+    return ReplaySession(recording, about, playhead, 0.0)
 
 
 class ReplayFleet:
