@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core.history import WIDTHS, History
-from mlxtop.core.resample import Level, Row, resample
+from mlxtop.core.history import History
+from mlxtop.core.resample import WIDTHS, Level, Row, resample
 from mlxtop.core.resample import merge as merge_rows
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.recording import recorder as module

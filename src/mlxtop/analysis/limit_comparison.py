@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from mlxtop.analysis.work import Against, Highs, Use, Work, against, used
 from mlxtop.core.events import Event, GenerationFinished, LimitChanged
-from mlxtop.core.history import WIDTHS
+from mlxtop.core.resample import WIDTHS
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.sample_store import Samples
 from mlxtop.core.timeline import D, Timeline

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from math import inf
 from threading import Lock
 
-from mlxtop.core.resample import Columns, Level, Row, merge, resample
+from mlxtop.core.resample import WIDTHS, Columns, Level, Row, close, fold, pick_level, resample
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 
 _N = len(GAUGES)
 
-# Widths of the levels above 0 in seconds, and how many buckets each keeps: 4 h, 40 h, 10 d, 100 d.
-# Every width divides the next, and `tui/charts/timeaxis.py` chooses columns that they divide.
-WIDTHS = (1.0, 10.0, 60.0, 600.0)
 BUCKETS = 14_400
+"""Buckets that each level above 0 keeps: 4 h, 40 h, 10 d, 100 d."""
 RAW_SECONDS = 900.0
 RAW_LEAST, RAW_MOST = 4_096, 120_000
 UNLIMITED_ROWS = 2**62
@@ -86,18 +84,9 @@ class History:
         """Adds `row` to the open bucket of `level`; a bucket that closes goes up one level."""
         if level == len(WIDTHS):
             return
-        rows, width = self._open[level], WIDTHS[level]
-        if rows and row.time // width != rows[0].time // width:
-            bucket = self._bucket(level)
-            rows.clear()
+        for bucket in fold(WIDTHS[level], self._open[level], [row]):
             self._levels[level].append(bucket)
             self._fold(level + 1, bucket)
-        rows.append(row)
-
-    def _bucket(self, level: int) -> Row:
-        """The open bucket of `level`, which is not empty."""
-        rows, width = self._open[level], WIDTHS[level]
-        return merge(rows[0].time // width * width, rows)
 
     def columns(
         self,
@@ -113,9 +102,9 @@ class History:
         `gauges` and `counters` name those wanted. What happened after `until` is left out.
         """
         with self._lock:
-            level = self._pick(start, width)
+            level = pick_level(width, lambda level: self._reaches(self._kept(level), start))
             # Where only coarser rows are left, each stands for all the columns it covers.
-            margin = max(2.5 * self._interval, width, WIDTHS[level] if level >= 0 else 0.0)
+            margin = max(2.5 * self._interval, width, WIDTHS[level - 1] if level else 0.0)
             rows = self._rows(level, start - margin, min(start + width * count, until + 1e-9))
         return resample(rows, start, width, count, hold=margin, gauges=gauges, counters=counters)
 
@@ -131,14 +120,8 @@ class History:
                 return None
             return Sample(raw.time[i], *(c[i] for c in raw.lo), *(c[i] for c in raw.last))
 
-    def _pick(self, start: float, width: float) -> int:
-        """The finest level that reaches back to `start` with at most ten rows a column; -1 is raw."""
-        if width < WIDTHS[0] and self._reaches(self._raw, start):
-            return -1
-        for level, kept in enumerate(self._levels[:-1]):
-            if width < WIDTHS[level + 1] and self._reaches(kept, start):
-                return level
-        return len(WIDTHS) - 1
+    def _kept(self, level: int) -> Level:
+        return self._levels[level - 1] if level else self._raw
 
     def _reaches(self, kept: Level, start: float) -> bool:
         """Whether nothing after `start` has been dropped from `kept`."""
@@ -148,15 +131,14 @@ class History:
 
     def _rows(self, level: int, start: float, end: float) -> Level:
         """Rows of `level` between two moments, with what is still open at this level and below it."""
-        kept = self._raw if level < 0 else self._levels[level]
-        rows = kept.slice(start, end)
+        rows = self._kept(level).slice(start, end)
         rows.cap = UNLIMITED_ROWS
-        if level < 0:
+        if level == 0:
             if self._recent and self._recent[0].time < end:
                 self._unfold(rows)
                 return rows.slice(start, end)
             return rows
-        pending = [self._bucket(k) for k in range(level, 0, -1) if self._open[k]]
+        pending = [close(WIDTHS[k], self._open[k]) for k in range(level - 1, 0, -1) if self._open[k]]
         if self._recent:
             _, *values = zip(*self._recent, strict=True)
             pending.append(self._reduce(values[:_N]))

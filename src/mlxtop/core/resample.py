@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN
@@ -19,6 +19,11 @@ class Columns(NamedTuple):
     lo: dict[str, list[int]]
     hi: dict[str, list[int]]
     last: dict[str, list[int]]
+
+
+# Widths of the levels above 0, in seconds. Every width divides the next, and `tui/charts/timeaxis.py` chooses
+# columns that they divide.
+WIDTHS = (1.0, 10.0, 60.0, 600.0)
 
 
 class Level:
@@ -70,6 +75,34 @@ def merge(time: float, rows: Sequence[Row]) -> Row:
     """One bucket for those of `rows`, which are in order."""
     lows, highs = zip(*(row.lo for row in rows), strict=True), zip(*(row.hi for row in rows), strict=True)
     return Row(time, tuple(map(min, lows)), tuple(map(max, highs)), rows[-1].last)
+
+
+def close(width: float, rows: Sequence[Row]) -> Row:
+    """The bucket of `width` seconds that holds `rows`, of which there is one at least."""
+    return merge(rows[0].time // width * width, rows)
+
+
+def fold(width: float, begun: list[Row], rows: Iterable[Row]) -> list[Row]:
+    """Takes `rows` into the bucket that is being filled, whose rows are in `begun`.
+
+    Returns the buckets that are over.
+    """
+    over = []
+    for row in rows:
+        if begun and row.time // width != begun[0].time // width:
+            over.append(close(width, begun))
+            begun.clear()
+        begun.append(row)
+    return over
+
+
+def pick_level(width: float, holds: Callable[[int], bool]) -> int:
+    """The finest level that `holds` what is asked for, with at most ten rows a column of `width` seconds.
+
+    Level 0 is the samples themselves. The coarsest is taken where no other will do.
+    """
+    finer = (level for level, widest in enumerate(WIDTHS) if width < widest and holds(level))
+    return next(finer, len(WIDTHS))
 
 
 def resample(

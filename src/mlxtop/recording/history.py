@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import inf
 
-from mlxtop.core.history import WIDTHS
-from mlxtop.core.resample import Columns, resample
+from mlxtop.core.resample import WIDTHS, Columns, pick_level, resample
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.recording.reader import Recording, SessionInfo
 
@@ -56,14 +55,9 @@ class RecordedHistory:
         until: float = inf,
     ) -> Columns:
         """See `History.columns`."""
-        level = self._pick(width, count)
+        few = width * count / self._interval <= MOST_RAW
+        level = pick_level(width, lambda level: level > 0 or few)
         hold = max(2.5 * self._interval, width, WIDTHS[level - 1] if level else 0.0)
         end = min(start + width * count, until + 1e-6)
         rows = self._recording.rows(self._id, level, start - hold, end)
         return resample(rows, start, width, count, hold=hold, gauges=gauges, counters=counters)
-
-    def _pick(self, width: float, count: int) -> int:
-        """The finest level with at most ten rows a column, or as many samples as can be looked at."""
-        if width < WIDTHS[0] and width * count / self._interval <= MOST_RAW:
-            return 0
-        return next((level for level in range(1, len(WIDTHS)) if width < WIDTHS[level]), len(WIDTHS))

@@ -15,9 +15,8 @@ from mlxtop.core.event_json import from_json
 from mlxtop.core.events import Event
 from mlxtop.core.facts import Facts
 from mlxtop.core.facts import from_json as facts_from_json
-from mlxtop.core.history import WIDTHS
 from mlxtop.core.parsing import parse_json
-from mlxtop.core.resample import Level, Row
+from mlxtop.core.resample import WIDTHS, Level, Row
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock

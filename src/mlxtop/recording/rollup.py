@@ -1,10 +1,8 @@
 """Samples as rows, and the extremes of rows in ever wider buckets."""
 
 from collections.abc import Iterable
-from itertools import chain, groupby
 
-from mlxtop.core.history import WIDTHS
-from mlxtop.core.resample import Row, merge
+from mlxtop.core.resample import WIDTHS, Row, close, fold
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 
 LEVELS = tuple(range(1, len(WIDTHS) + 1))
@@ -24,10 +22,9 @@ def roll(level: int, begun: Row | None, rows: Iterable[Row]) -> tuple[list[Row],
 
     `begun` is the one that was being filled before.
     """
-    width = WIDTHS[level - 1]
-    every = chain([begun] if begun else [], rows)
-    found = [merge(start, [*part]) for start, part in groupby(every, lambda row: row.time // width * width)]
-    return found[:-1], found[-1] if found else None
+    width, filled = WIDTHS[level - 1], [begun] if begun else []
+    over = fold(width, filled, rows)
+    return over, close(width, filled) if filled else None
 
 
 def plain(bucket: Row) -> list[int | None]:

@@ -17,8 +17,7 @@ from mlxtop.core.events import (
     MarkAdded,
     PeakReset,
 )
-from mlxtop.core.history import WIDTHS
-from mlxtop.core.resample import Level, resample
+from mlxtop.core.resample import WIDTHS, Level, resample
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN
 from mlxtop.core.units import UNLIMITED
 from mlxtop.recording.reader import Recording, SessionInfo

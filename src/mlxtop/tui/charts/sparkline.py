@@ -24,6 +24,12 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 _NICE = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 
+def eighths(values: Sequence[int], low: float, high: float, most: int) -> list[int]:
+    """How many eighths of a row each value fills: `most` at `high`, at least one for anything above `low`."""
+    each = most / (high - low)
+    return [0 if v <= low else int((v - low) * each + 0.5) or 1 for v in values]
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """The values at the bottom and the top of a chart."""
@@ -33,8 +39,7 @@ class Scale:
 
     def eighths(self, values: Sequence[int], rows: int) -> list[int]:
         """How many eighths of a row each value fills, at least one for anything above the bottom."""
-        low, each = self.low, rows * 8 / (self.high - self.low)
-        return [0 if v <= low else int((v - low) * each + 0.5) or 1 for v in values]
+        return eighths(values, self.low, self.high, rows * 8)
 
 
 NOTHING = Scale(0.0, 1.0)

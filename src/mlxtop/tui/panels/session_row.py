@@ -11,7 +11,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.text import one_line
-from mlxtop.tui.charts.sparkline import BLOCKS, EMPTY, nice, runs
+from mlxtop.tui.charts.sparkline import BLOCKS, EMPTY, eighths, nice, runs
 from mlxtop.tui.fleet_frame import FleetFrame, SessionRow
 from mlxtop.tui.panel import Panel, Part
 from mlxtop.tui.panels.header import phase_ink
@@ -123,12 +123,6 @@ def stack(rows: int, active: int, total: int) -> tuple[str, str]:
     return glyphs, codes
 
 
-def eighths(values: Sequence[int], top: float, rows: int) -> list[int]:
-    """How many eighths of a row each value fills. The uppermost eighth stays free between lanes."""
-    each = (rows * 8 - 1) / top
-    return [0 if v <= 0 else int(v * each + 0.5) or 1 for v in values]
-
-
 class FleetPanel(Panel[FleetFrame]):
     """A panel of the fleet's screen."""
 
@@ -220,7 +214,8 @@ class SessionPanel(FleetPanel):
         """Rows from top to bottom, each in runs of one style."""
         if not lane.totals:
             return [[] for _ in range(rows)]
-        active, total = eighths(lane.actives, top, rows), eighths(lane.totals, top, rows)
+        # The uppermost eighth stays free between lanes.
+        active, total = (eighths(sizes, 0, top, rows * 8 - 1) for sizes in (lane.actives, lane.totals))
         columns = [stack(rows, *pair) for pair in zip(active, total, strict=True)]
         glyphs = map("".join, zip(*(glyphs for glyphs, _ in columns), strict=True))
         codes = map("".join, zip(*(codes for _, codes in columns), strict=True))
