@@ -11,7 +11,8 @@ from mlxtop.__main__ import main
 from mlxtop.cli import dashboard, headless
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.options import BudgetOptions
-from mlxtop.core.budget import Action
+from mlxtop.core.budget import RunCommand
+from mlxtop.core.commands import AddMark
 from mlxtop.core.units import DEFAULT, UNLIMITED
 from mlxtop.inference.options import FOREVER, Options
 from mlxtop.system import machine
@@ -264,7 +265,7 @@ def test_the_version_is_the_packages(shell: Shell) -> None:
 def test_a_budget_and_what_to_do_when_it_is_reached(shell: Shell) -> None:
     shell("--budget", "4GiB", "--on-budget", "mark", "--on-budget", "exec:echo a, b")
     assert shell.run.ceiling == BudgetOptions(
-        4 * 2**30, (Action("mark"), Action("exec", command="echo a, b"))
+        4 * 2**30, (AddMark("budget", "budget"), RunCommand("echo a, b"))
     )
     shell()
     assert shell.run.ceiling == BudgetOptions()

@@ -5,14 +5,16 @@ from hypothesis import strategies as st
 from mlxtop.core.budget import (
     LEVELS,
     ROOM,
-    Action,
     Budget,
+    RunCommand,
+    StopProgram,
     level,
     parse_action,
     parse_budget,
     reach,
     resolve,
 )
+from mlxtop.core.commands import AddMark, ClearCache, SetLimit
 from mlxtop.core.errors import UsageError
 from mlxtop.core.events import BudgetChanged, Event
 from mlxtop.core.facts import Facts
@@ -106,12 +108,12 @@ def test_what_is_reached_takes_no_time_and_the_last_byte_does() -> None:
 @pytest.mark.parametrize(
     ("text", "action"),
     [
-        ("mark", Action("mark")),
-        ("clear", Action("clear")),
-        ("stop", Action("stop")),
-        ("limit:20M", Action("limit", size=20 * 2**20)),
-        ("limit:default", Action("limit", size="default")),
-        ("exec:notify-send a:b", Action("exec", command="notify-send a:b")),
+        ("mark", AddMark("budget", "budget")),
+        ("clear", ClearCache("budget")),
+        ("stop", StopProgram()),
+        ("limit:20M", SetLimit("cache", 20 * 2**20, "budget")),
+        ("limit:default", SetLimit("cache", "default", "budget")),
+        ("exec:notify-send a:b", RunCommand("notify-send a:b")),
     ],
 )
 def test_what_to_do(text, action) -> None:

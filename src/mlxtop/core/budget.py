@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, cast, get_args
 
+from mlxtop.core.commands import AddMark, ClearCache, SetLimit
 from mlxtop.core.errors import UsageError
 from mlxtop.core.facts import Facts
 from mlxtop.core.text import shortened
-from mlxtop.core.units import DEFAULT, UNLIMITED, Size, parse_size
+from mlxtop.core.units import DEFAULT, UNLIMITED, parse_size
 
 Against = Literal["footprint", "device", "cgroup"]
 """What a budget is compared with: what the system charges the process; the memory in use on a device that
@@ -115,23 +116,38 @@ def reach(points: Sequence[tuple[float, int]], ceiling: int) -> float | None:
 # What to do when it is reached
 
 
-class Action(NamedTuple):
-    """What is done when a budget is reached: one of the words, with a size or a shell command."""
+SOURCE = "budget"
+"""Who did what a budget asks for."""
 
-    word: Literal["mark", "clear", "limit", "stop", "exec"]
-    size: Size = 0
-    command: str = ""
+
+class StopProgram(NamedTuple):
+    """Ends the program."""
+
+
+class RunCommand(NamedTuple):
+    """Runs a shell command beside it."""
+
+    command: str
+
+
+Action = AddMark | ClearCache | SetLimit | StopProgram | RunCommand
+"""What is done when a budget is reached: a command to the session, or one of these two."""
 
 
 def parse_action(text: str) -> Action:
     """`mark`, `clear`, `limit:SIZE`, `stop` or `exec:CMD`. Raises `UsageError` when it is none of these."""
-    word, colon, rest = text.partition(":")
+    word, _, rest = text.partition(":")
     if word == "limit" and rest:
-        return Action("limit", size=parse_size(rest))
+        return SetLimit("cache", parse_size(rest), SOURCE)
     if word == "exec" and rest.strip():
-        return Action("exec", command=rest)
-    if word in ("mark", "clear", "stop") and not colon:
-        return Action(cast(Literal["mark", "clear", "stop"], word))
+        return RunCommand(rest)
+    match text:
+        case "mark":
+            return AddMark("budget", SOURCE)
+        case "clear":
+            return ClearCache(SOURCE)
+        case "stop":
+            return StopProgram()
     raise UsageError(
         f"'{shortened(text)}' is nothing to do: write mark, clear, limit:SIZE, stop or exec:COMMAND."
     )

@@ -8,8 +8,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from mlxtop.core.budget import Action, Budget, BudgetSpec, BudgetUsage, level, reach, resolve
-from mlxtop.core.commands import AddMark, ClearCache, RecordEvent, SetLimit
+from mlxtop.core.budget import (
+    Action,
+    Budget,
+    BudgetSpec,
+    BudgetUsage,
+    RunCommand,
+    StopProgram,
+    level,
+    reach,
+    resolve,
+)
+from mlxtop.core.commands import RecordEvent
 from mlxtop.core.errors import UsageError, fatal
 from mlxtop.core.events import BudgetChanged, BudgetRead, ErrorRaised, Event, SystemRead
 from mlxtop.core.machine import System
@@ -30,7 +40,6 @@ LEAST_SPAN = 10.0
 """Seconds of usage before a slope says anything."""
 DEAR_EVERY, DEAR_SHARE = 5.0, 3000
 """What is dear is read no more often than every so many seconds, nor than so many times what it takes."""
-SOURCE = "budget"
 Stop = Callable[[Session], None]
 
 
@@ -99,17 +108,14 @@ class BudgetMonitor(threading.Thread):
                     )
 
     def _act(self, session: Session, action: Action) -> None:
-        match action.word:
-            case "mark":
-                session.submit(AddMark("budget", SOURCE))
-            case "clear":
-                session.submit(ClearCache(SOURCE))
-            case "limit":
-                session.submit(SetLimit("cache", action.size, SOURCE))
-            case "stop" if self._stop_program is not None:
-                self._stop_program(session)
-            case "exec":
-                self._execute(session, action.command)
+        match action:
+            case StopProgram():
+                if self._stop_program is not None:
+                    self._stop_program(session)
+            case RunCommand(command):
+                self._execute(session, command)
+            case _:
+                session.submit(action)
 
     def _execute(self, session: Session, command: str) -> None:
         """Starts a shell command. What it prints goes where our errors go: standard output may be JSON."""
