@@ -329,7 +329,7 @@ def test_a_recording_that_failed_is_told_at_the_end_and_how_the_run_ended_is_in_
     assert [each.returncode for each in runs] == [143, 143]
     assert told[0] == ""
     assert re.fullmatch(
-        rf"mlxtop: Nothing is recorded since [\d:]+: .* \({paths[1]}\); \d+ samples are lost\..*\n", told[1]
+        rf"mlxtop: Recording stopped at [\d:]+: .* \({paths[1]}\); \d+ samples are lost\..*\n", told[1]
     )
     whole = Recording(paths[0])
     assert whole.events(1)[-1].describe() == "ended by SIGTERM"

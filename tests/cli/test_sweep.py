@@ -61,7 +61,7 @@ def test_what_is_compared_follows_the_knob() -> None:
         ({"prompt_tokens": "12,x"}, (), "--prompt-tokens 12,x"),
         ({"prompt_tokens": "0"}, (), "--prompt-tokens 0"),
         ({"prompt_tokens": "5,5"}, (), "different lengths"),
-        ({"random_weights": True}, (), "stands for a --model's own"),
+        ({"random_weights": True}, (), "--random-weights needs --model"),
         ({"random_weights": True}, ("ls",), "--random-weights is for a model"),
         ({"metric": "(x)"}, (), "for a command's output"),
         ({"lower_is_better": True}, (), "for a command's output"),

@@ -117,7 +117,7 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_nothing_was_lost(disk:
         (warning,) = session.warnings
         assert warning is not None
         assert warning == recorder.problem
-        assert warning.startswith("Nothing is recorded since ")
+        assert warning.startswith("Recording stopped at ")
         assert str(path) in warning
         assert disk.words in warning
         before = samples_of(path)
@@ -134,8 +134,8 @@ def test_a_full_disk_is_told_and_when_there_is_room_again_nothing_was_lost(disk:
     assert samples_of(path) == told
     said = session.log
     assert said[0] == warning
-    assert said[1].startswith("The recording goes on since ")
-    assert said[1].endswith(", nothing was lost.")
+    assert said[1].startswith("Recording resumed at ")
+    assert said[1].endswith("; nothing was lost.")
     assert recorder.failure is None
 
 
@@ -161,7 +161,7 @@ def test_of_a_long_time_without_room_the_end_is_kept_and_the_loss_is_counted(
     assert found[:hole] == told[:hole]
     assert found[hole:] == told[hole + lost :]
     assert len(found) - hole >= 200
-    assert session.log[1].endswith(f"; {lost:,} samples in between are lost.")
+    assert session.log[1].endswith(f"; {lost:,} samples were lost.")
     assert recorder.failure is not None
     assert f"; {lost:,} samples until " in recorder.failure
 
@@ -178,14 +178,16 @@ def test_a_session_that_ends_on_a_full_disk_leaves_what_there_was(disk: Disk) ->
     assert found == told[: len(found)]
     assert found
     assert recorder.failure is not None
-    assert recorder.failure.startswith("Nothing is recorded since ")
+    assert recorder.failure.startswith("Recording stopped at ")
     assert f"; {len(told) - len(found):,} samples are lost." in recorder.failure
 
 
 @pytest.mark.usefixtures("processes")
 def test_on_a_disk_that_is_full_from_the_start_nothing_is_begun(small: Disk) -> None:
     small.fill()
-    with pytest.raises(RecordingError, match=r"cannot be written: .*full; give --record another place\."):
+    with pytest.raises(
+        RecordingError, match=r"cannot be written: .*full; choose another path with --record\."
+    ):
         Recorder(small.folder / "run.mlxtop")
     assert [part.name for part in small.folder.iterdir()] == ["filler"]
 
@@ -242,7 +244,7 @@ def test_a_file_that_somebody_else_put_there_is_left_alone(tmp_path: Path) -> No
         theirs = [path, Path(f"{path}-wal")]  # -shm is memory that is shared, and still ours
         kept = [part.read_bytes() for part in theirs]
         told += put_until(put, samples, lambda: session.warnings)
-        assert "Nothing is recorded since" in str(session.warnings[-1])
+        assert "Recording stopped at" in str(session.warnings[-1])
         assert [part.read_bytes() for part in theirs] == kept
         for part in tmp_path.glob("run.mlxtop*"):
             part.unlink()
@@ -283,7 +285,7 @@ def test_a_folder_that_is_removed_is_told(tmp_path: Path) -> None:
         told = put_until(put, samples, lambda: begun(recorder))
         shutil.rmtree(folder)
         told += put_until(put, samples, lambda: session.warnings)
-        assert "Nothing is recorded since" in str(session.warnings[-1])
+        assert "Recording stopped at" in str(session.warnings[-1])
         folder.mkdir()
         told += put_until(put, samples, lambda: session.warnings[-1] is None)
     found = samples_of(folder / "run.mlxtop")

@@ -133,20 +133,20 @@ def test_the_one_they_are_made_of_is_read_whole(path: Path) -> None:
 def test_a_file_of_another_kind_is_no_recording(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "other"
     path.write_bytes(data)
-    assert f"{path} is no recording of mlxtop's." == refused(path)
+    assert f"{path} is not an mlxtop recording." == refused(path)
 
 
 def test_a_database_of_something_else_is_no_recording(tmp_path: Path) -> None:
     path = tmp_path / "cookies.sqlite"
     change(path, "CREATE TABLE session (a)", "INSERT INTO session VALUES (1)")
     before = path.read_bytes()
-    assert "is no recording of mlxtop's" in refused(path)
+    assert "is not an mlxtop recording" in refused(path)
     assert path.read_bytes() == before
 
 
 def test_a_pipe_is_no_recording_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert "is no recording of mlxtop's" in refused(tmp_path / "pipe")
+    assert "is not an mlxtop recording" in refused(tmp_path / "pipe")
 
 
 def test_a_recording_of_a_newer_mlxtop_is_said_to_be_one(path: Path) -> None:

@@ -232,7 +232,7 @@ def test_what_cannot_be_written_is_told_and_the_recorder_lives(path: Path, item:
         put(item)
         until(lambda: session.warnings or not recorder.is_alive())
         assert recorder.is_alive()
-        assert session.warnings[0].startswith("Nothing is recorded since ")
+        assert session.warnings[0].startswith("Recording stopped at ")
 
 
 def test_names_that_are_no_unicode_are_recorded_too(path: Path) -> None:
@@ -385,7 +385,7 @@ def test_a_recording_cut_off_by_a_kill_in_a_read_only_folder_says_what_to_do(
         (folder / f"{path.name}{end_of_name}").chmod(0o644)
     _open_way(folder / path.name)
     os.seteuid(NOBODY)
-    with pytest.raises(RecordingError, match=r"copy it and run\.mlxtop-wal to a folder") as error:
+    with pytest.raises(RecordingError, match=r"copy it and run\.mlxtop-wal to another one") as error:
         Recording(folder / path.name)
     assert "damaged" not in sentence(error)
     os.seteuid(0)
@@ -402,7 +402,7 @@ def _open_way(path: Path) -> None:
 def test_a_recorder_that_nothing_is_given_leaves_a_file_that_says_so(path: Path) -> None:
     with recording(path):
         pass
-    with pytest.raises(RecordingError, match="holds no session"):
+    with pytest.raises(RecordingError, match="contains no session"):
         Recording(path)
 
 
@@ -436,7 +436,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_sentence(tmp_path: Path, 
     (tmp_path / "file").touch()
     with pytest.raises(RecordingError, match="cannot be written") as error:
         Recorder(tmp_path / where)
-    assert "give --record another place" in sentence(error)
+    assert "choose another path with --record" in sentence(error)
 
 
 @root_only

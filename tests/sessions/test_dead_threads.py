@@ -176,7 +176,7 @@ def test_a_recorder_that_fails_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("mlxtop.recording.recorder.COMMIT_EVERY", 0.01)
     recorder.start()
     until(lambda: len(calls) > 3)
-    assert "Nothing is recorded" in str(recorder.problem)
+    assert "Recording stopped" in str(recorder.problem)
     recorder.stop()
     assert not recorder.is_alive()
     assert recorder.problem is None

@@ -1,1 +1,1 @@
-"""Running a model with mlx-lm, in the one thread that owns MLX."""
+"""Runs a model with mlx-lm, in the one thread that owns MLX."""

@@ -1,7 +1,7 @@
-"""A model from its `config.json` alone: mlx-lm's architecture, random weights, the configured quantization.
+"""Builds a model from its `config.json`: mlx-lm's architecture, random weights, the configured quantization.
 
-Its memory is the real model's; what it says is noise. All that mlxtop knows of how mlx-lm builds a model is
-here.
+It uses as much memory as the real model; its output is meaningless. Everything that depends on how mlx-lm
+builds a model is in this file.
 """
 
 import inspect
@@ -19,30 +19,30 @@ from mlxtop.inference import demo, random_weights, sizes
 from mlxtop.mlx import breakdown
 
 FILES = ["*.json", "*.jinja", "*.txt", "*.jsonl", "*.tiktoken", "tokenizer.model"]
-"""What of a Hub repository is fetched: what says how the model looks, and the tokenizer."""
+"""The files of a Hub repository that are downloaded: the architecture and the tokenizer."""
 INDEX = "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt")
 DTYPES = ("float16", "bfloat16", "float32")
 
 
 class ArchitectureError(MlxtopError):
-    """A model that cannot be built from its config, or not here."""
+    """The model cannot be built from its config."""
 
 
 def load(model: str, seed: int, budget: int | None = None) -> tuple[Any, Any]:
-    """A model and a tokenizer, as `mlx_lm.load` returns them lazily: no weight is computed yet.
+    """Returns a model and a tokenizer, like a lazy `mlx_lm.load`: no weight is computed yet.
 
-    `model` is a Hub repository or a directory. Raises what `plan` raises.
+    `model` is a Hub repository or a directory. Raises the errors of `plan`.
     """
     built, config, folder = plan(model, seed, budget)
     return built, _tokenizer(folder, vocabulary(config))
 
 
 def plan(model: str, seed: int, budget: int | None = None) -> tuple[Any, dict[str, Any], Path]:
-    """A model not computed yet, its config, and the directory that came from.
+    """Returns a model with no weight computed yet, its config, and the directory of the config.
 
-    Raises `ArchitectureError`, `SizeError` where the weights are more than `budget` (bytes) or than this
-    machine has room for, and what huggingface_hub raises.
+    Raises `ArchitectureError`, `SizeError` if the weights exceed `budget` (bytes) or this machine's memory,
+    and the errors of huggingface_hub.
     """
     folder = fetch(model)
     built, config = build(folder, seed)
@@ -51,8 +51,8 @@ def plan(model: str, seed: int, budget: int | None = None) -> tuple[Any, dict[st
 
 
 def fetch(model: str) -> Path:
-    """The directory with a model's config and tokenizer; of a Hub repository nothing else is downloaded."""
-    # mlx-lm's own name for it, which `hub.progress` listens to.
+    """Returns the directory with a model's config and tokenizer. Nothing else is downloaded from the Hub."""
+    # Called by mlx-lm's name for it, which `hub.progress` replaces.
     from mlx_lm import utils
 
     folder = Path(model)
@@ -60,9 +60,9 @@ def fetch(model: str) -> Path:
 
 
 def build(folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
-    """The model that the files in `folder` describe, and its config. No array is computed before it is used.
+    """Returns the model that the files in `folder` describe, and its config. Its arrays are lazy.
 
-    Raises `ArchitectureError`, or `SizeError`.
+    Raises `ArchitectureError` or `SizeError`.
     """
     from mlx_lm import utils
 
@@ -71,7 +71,7 @@ def build(folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
     names = _names(folder)
     try:
         classes = inspect.signature(utils.load_model).parameters["get_model_classes"].default
-        # A directory of its own: the weights that may lie beside the config are not looked at.
+        # In an empty directory, so that mlx-lm does not read weights beside the config.
         with TemporaryDirectory() as bare:
             (Path(bare) / "config.json").write_text(json.dumps(config), encoding="utf-8")
             model, config = utils.load_model(
@@ -83,14 +83,14 @@ def build(folder: Path, seed: int) -> tuple[Any, dict[str, Any]]:
     except MlxtopError:
         raise
     except Exception as error:
-        # Whatever a config can make a constructor stumble over.
+        # An invalid config can cause any exception in a constructor.
         raise ArchitectureError(_refusal(folder, config, utils, error)) from error
     random_weights.fill(model, dtype(config), seed)
     return model, config
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config in `folder`, as mlx-lm reads it. Raises `ArchitectureError`."""
+    """Returns the config in `folder`, as mlx-lm reads it. Raises `ArchitectureError`."""
     from mlx_lm import utils
 
     file = folder / "config.json"
@@ -98,7 +98,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = utils.load_config(folder)
     except FileNotFoundError as error:
         raise ArchitectureError(
-            f"{folder} has no config.json, which says what the model looks like."
+            f"{folder} has no config.json, which describes the model's architecture."
         ) from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
@@ -110,38 +110,38 @@ def read_config(folder: Path) -> dict[str, Any]:
     except AttributeError:
         config = None
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise ArchitectureError(f"{file} names no model_type, so no architecture is known for it.")
+        raise ArchitectureError(f"{file} has no model_type, so the architecture is unknown.")
     return config
 
 
 def look_up(config: dict[str, Any], name: str) -> Any:
-    """`name` in a config or in the part of it that is about text; `None` where neither has it."""
+    """Returns `name` from a config or from its `text_config`; `None` if neither has it."""
     value = config.get(name)
     text = config.get("text_config")
     return text.get(name) if value is None and isinstance(text, dict) else value
 
 
 def vocabulary(config: dict[str, Any]) -> int:
-    """How many tokens a model knows; a config that does not say gets those of one byte each."""
+    """Returns the size of the model's vocabulary; 256 (one token for each byte) if the config has none."""
     size = look_up(config, "vocab_size")
     return size if type(size) is int and size > 0 else demo.VOCABULARY
 
 
 def positions(config: dict[str, Any]) -> int | None:
-    """How many tokens a model was made for, `None` where its config does not say."""
+    """Returns the longest context the model was made for, in tokens; `None` if its config has none."""
     found = look_up(config, "max_position_embeddings")
     return found if type(found) is int and 0 < found <= sizes.LONGEST else None
 
 
 def dtype(config: dict[str, Any]) -> str:
-    """What the weights are kept in where they are not quantized; a config that does not say means float32."""
+    """Returns the type of weights that are not quantized; float32 if the config has none."""
     named = look_up(config, "dtype") or look_up(config, "torch_dtype")
     named = str(named).removeprefix("torch.")
     return named if named in DTYPES else "float32"
 
 
 def describe(config: dict[str, Any]) -> str:
-    """The model in a few words: `llama, 32 layers, 4 bits and bfloat16`."""
+    """Returns a short description: `llama, 32 layers, 4 bits and bfloat16`."""
     words, layers = [one_line(config["model_type"])], look_up(config, "num_hidden_layers")
     words += [f"{layers} layers"] if isinstance(layers, int) else []
     quantization = config.get("quantization")
@@ -149,16 +149,16 @@ def describe(config: dict[str, Any]) -> str:
     return ", ".join([*words, f"{bits} bits and {dtype(config)}" if bits else dtype(config)])
 
 
-# What mlx-lm is told
+# How mlx-lm is used
 
 
 def _without_weights(
     classes: tuple[Any, type], config: dict[str, Any], names: Collection[str]
 ) -> tuple[type, type]:
-    """The classes for `config`, so that `load_model` gets along without weights.
+    """Returns the classes for `config`, changed so that `load_model` works without weights.
 
-    `load_model` hands the weights to `sanitize`, between building the layers and quantizing them: there it
-    learns from the layers themselves what it otherwise learns from the weights' names.
+    `load_model` calls `sanitize` with the weights after it builds the layers and before it quantizes them.
+    There this class determines from the layers what mlx-lm otherwise reads from the weights' names.
     """
     model_class: Any
     model_class, args_class = classes
@@ -172,7 +172,7 @@ def _without_weights(
             if _tied(config, names):
                 weights = {name: array for name, array in weights.items() if "lm_head." not in name}
             if hasattr(model_class, "sanitize"):
-                # Some drop a layer here that the weights have no name for.
+                # Some models remove layers here for which there are no weights.
                 super().sanitize(weights)
             if quantization is not None:
                 _choose(self, quantization, names)
@@ -185,7 +185,7 @@ def _without_weights(
 
 
 def _quantization(config: dict[str, Any]) -> dict[str, Any] | None:
-    """MLX's quantization as the config has it. Raises `ArchitectureError` for one that is not MLX's."""
+    """Returns MLX's quantization from the config. Raises `ArchitectureError` for any other quantization."""
     own = config.get("quantization")
     if isinstance(own, dict) and {"group_size", "bits"} <= own.keys():
         return deepcopy(own)
@@ -194,15 +194,15 @@ def _quantization(config: dict[str, Any]) -> dict[str, Any] | None:
         return None
     method = str(other.get("quant_method", "an unknown method") if isinstance(other, dict) else other)
     raise ArchitectureError(
-        f"The weights are quantized by {one_line(method)}, and only MLX's own quantization has sizes known "
-        "from the config: name an MLX conversion of this model."
+        f"The weights are quantized by {one_line(method)}, and mlxtop can compute sizes only for MLX's own "
+        "quantization: use an MLX conversion of this model."
     )
 
 
 def _choose(model: Any, quantization: dict[str, Any], names: Collection[str]) -> None:
-    """Writes into `quantization` what becomes of each layer that it does not name.
+    """Adds to `quantization` an entry for each layer that it does not name.
 
-    The names in the checkpoint's index tell; without one, what `mlx_lm.convert` would do.
+    It follows the names in the checkpoint's index or, without one, the rules of `mlx_lm.convert`.
     """
     chosen = {key: quantization[key] for key in ("group_size", "bits", "mode") if key in quantization}
     wanted: Callable[[str, Any], bool | dict[str, Any]] = getattr(model, "quant_predicate", None) or (
@@ -222,7 +222,7 @@ def _choose(model: Any, quantization: dict[str, Any], names: Collection[str]) ->
 
 
 def _names(folder: Path) -> frozenset[str]:
-    """What the weights are called, from the checkpoint's index; none where there is no index."""
+    """Returns the names of the weights from the checkpoint's index; empty without an index."""
     try:
         index = parse_json((folder / INDEX).read_text(encoding="utf-8"))
         return frozenset(index["weight_map"])
@@ -231,7 +231,7 @@ def _names(folder: Path) -> frozenset[str]:
 
 
 def _tied(config: dict[str, Any], names: Collection[str]) -> bool:
-    """Whether the embedding serves as the last layer too, so that the weights have none."""
+    """Returns whether the embedding is also the last layer, which then has no weights."""
     if names:
         return not any("lm_head." in name for name in names)
     tied = look_up(config, "tie_word_embeddings")
@@ -239,7 +239,10 @@ def _tied(config: dict[str, Any], names: Collection[str]) -> bool:
 
 
 def _tokenizer(folder: Path, size: int) -> Any:
-    """The model's tokenizer, else one of a token a byte. No token ends a text: chance would soon draw it."""
+    """Returns the model's tokenizer, or one with a token for each byte.
+
+    It has no end-of-text token: with random weights that would soon be drawn by chance.
+    """
     if not any((folder / name).exists() for name in TOKENIZERS):
         return demo.tokenizer(size)
     from mlx_lm.utils import load_tokenizer
@@ -252,8 +255,8 @@ def _tokenizer(folder: Path, size: int) -> Any:
 def _refusal(folder: Path, config: dict[str, Any], utils: Any, error: Exception) -> str:
     kind, file = one_line(config["model_type"]), folder / "config.json"
     if "get_model_classes" not in inspect.signature(utils.load_model).parameters:
-        return "This mlx-lm builds models in a way mlxtop does not know: install mlx-lm 0.32."
+        return "mlxtop cannot build models with this version of mlx-lm: install mlx-lm 0.32."
     if "not supported" in str(error):
-        return f"mlx-lm has no architecture {kind}, which {file} names: update mlx-lm, or name another model."
+        return f"mlx-lm has no architecture {kind} ({file}): update mlx-lm, or choose another model."
     cause = one_line(" ".join(str(error).split()).rstrip("."))
-    return f"{file} does not describe a {kind} that mlx-lm can build: {type(error).__name__}: {cause}."
+    return f"mlx-lm cannot build a {kind} from {file}: {type(error).__name__}: {cause}."

@@ -1,4 +1,4 @@
-"""What else may be asked of the thread that owns MLX: see `core/commands.py` for the rest."""
+"""Commands that only the engine accepts. The others are in `core/commands.py`."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from mlxtop.inference.prompts import Prompt
 
 
 class Generate(NamedTuple):
-    """One generation under options of its own: of these, those that concern a generation count."""
+    """One generation with its own options. Options that do not concern a generation are ignored."""
 
     prompt: Prompt
     options: Options
 
 
 class Quit(NamedTuple):
-    """Tears everything down and ends the thread."""
+    """Frees everything and ends the engine's thread."""
 
 
 EngineCommand = Command | Generate | Quit

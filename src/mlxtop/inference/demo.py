@@ -1,4 +1,4 @@
-"""The demo model: a small Llama with random weights, made in memory, for a look without a download."""
+"""The demo model: a small Llama with random weights, created in memory, which needs no download."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ VOCABULARY = 256
 
 
 def load(seed: int) -> tuple[Any, Any]:
-    """A model and a tokenizer of one token a byte, as `mlx_lm.load` returns them. Weights are float32."""
+    """Returns a float32 model and a tokenizer with a token for each byte, like `mlx_lm.load`."""
     import mlx.core as mx
     from mlx_lm.models.llama import Model, ModelArgs
 
@@ -30,9 +30,9 @@ def load(seed: int) -> tuple[Any, Any]:
 
 
 def tokenizer(size: int = VOCABULARY) -> Any:
-    """A tokenizer of one token a byte, nothing merged, no token that ends a text.
+    """Returns a tokenizer with a token for each byte, no merges and no end-of-text token.
 
-    Of `size` tokens those beyond the bytes are never read, and written as their number: `<1234>`.
+    It has `size` tokens. Those beyond the bytes are never encoded, and decoded as `<1234>`.
     """
     from mlx_lm.tokenizer_utils import BPEStreamingDetokenizer, TokenizerWrapper
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -48,9 +48,9 @@ def tokenizer(size: int = VOCABULARY) -> Any:
 
 
 def murmur(prompt: list[int]) -> Callable[[Any, Any], Any]:
-    """A logits processor that keeps to the bytes of `prompt`, as often as they come in it.
+    """Returns a logits processor that draws the bytes of `prompt` with the frequencies they have in it.
 
-    Random weights would print bytes that are no text; this makes it murmur in the prompt's letters.
+    Random weights alone would produce bytes that are not text.
     """
     import mlx.core as mx
 

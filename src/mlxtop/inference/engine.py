@@ -1,8 +1,8 @@
-"""The thread that owns MLX: it imports, loads, generates, sets the limits and tears down.
+"""The thread that owns MLX: it imports MLX, loads the model, generates, sets limits and frees everything.
 
-Everything that touches MLX happens here, because MLX's streams belong to the thread that made them. What
-others ask for waits in an inbox and is carried out at the next safe point: between two tokens, between two
-chunks of a prompt, while loading between two weights, or at once when idle.
+All calls of MLX happen here, because an MLX stream belongs to the thread that created it. Commands wait in a
+queue and are executed at the next safe point: between two tokens, between two chunks of a prompt, between
+two weights while loading, or at once when idle.
 """
 
 import queue
@@ -37,12 +37,12 @@ from mlxtop.system import self_usage
 
 Write = Callable[[Literal["prompt", "reply", "log"], str], None]
 
-# How often, in seconds, the KV cache is measured and loading reports how far it is.
+# Seconds between measurements of the KV cache, and between progress reports while loading.
 MEASURE_EVERY = 0.1
 
 
 class Counters:
-    """What the sampler reads while the engine writes: single integers, never torn."""
+    """Numbers that the engine writes and the sampler reads. Each is one integer, so no lock is needed."""
 
     __slots__ = ("decode", "kv", "steps", "tokens", "weights")
 
@@ -55,13 +55,15 @@ class Counters:
 
 
 class _Interrupted(Exception):
-    """A safe point found a reason to leave what is being done."""
+    """A command that was executed at a safe point ends the present work."""
 
 
 class Engine(threading.Thread):
-    """Runs `options` from load to teardown. `emit(data, answers)` hears of all that happens, on this
-    thread; `write(who, text)` gets each prompt, what the model says, and that a conversation was forgotten.
-    Commands come in by `submit`, from any thread."""
+    """Runs `options` from loading to the end.
+
+    `emit(data, answers)` is called with every event, on this thread. `write(source, text)` is called with
+    each prompt, each part of a reply, and log messages. `submit` takes commands from any thread.
+    """
 
     def __init__(self, options: Options, emit: Emit, write: Write) -> None:
         super().__init__(name=self_usage.ENGINE, daemon=True)
@@ -74,9 +76,10 @@ class Engine(threading.Thread):
         self._ready = threading.Event()
         self._running = True
         self._quit = False
-        self._said: Generate | None = None
+        self._requested: Generate | None = None
+        """The generation that a command asked for, until it begins."""
         self._typed: str | None = None
-        """The last prompt that was typed, until the output shows it."""
+        """The last typed prompt, until the output shows it."""
         self._source = prompts(options)
         self._conversation: list[Any] | None = None
         self._remembered = 0
@@ -86,20 +89,20 @@ class Engine(threading.Thread):
         self._measured = 0.0
         self._at_work = False
         self._at_rest: list[tuple[SetLimit, int | None]] = []
-        """Limits that are set when the present generation is over."""
+        """Limits to set after the present generation."""
         self._mx: Any = None
         self._controller: AllocatorController | None = None
 
     def submit(self, command: EngineCommand, id_: int | None = None) -> None:
-        """Asks for `command`; returns at once. The events that answer it carry its number."""
+        """Queues `command` and returns at once. The events that answer it carry `id_`."""
         self._inbox.put((command, id_))
 
     def wait_ready(self, timeout: float | None = None) -> bool:
-        """Waits until MLX is imported and its limits are known (or that failed)."""
+        """Waits until MLX is imported and its limits are known, or that failed. False after `timeout` s."""
         return self._ready.wait(timeout)
 
     def run(self) -> None:
-        """Whatever ends this thread, other than `Quit`, is in `failure`, and reported."""
+        """Runs until `Quit`. Any other end is reported and stored in `failure`."""
         for stage in (self._begin, self._live, self._end):
             try:
                 stage()
@@ -111,10 +114,10 @@ class Engine(threading.Thread):
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is not None:
-            # What came first is the cause.
+            # The first failure is the cause.
             return
         self.failure = fatal("The thread that runs MLX", error)
-        # Whoever listens may be what failed.
+        # The failure may be in a listener.
         with suppress(BaseException):
             self._emit(ErrorRaised(str(self.failure), "engine"))
             self._emit(PhaseChanged("failed"))
@@ -131,7 +134,7 @@ class Engine(threading.Thread):
             self._controller.set_limit(name, size, "flag")
 
     def _live(self) -> None:
-        """From loading to `Quit`."""
+        """Loads and generates until `Quit`."""
         with suppress(_Interrupted):
             while not self._over() and not self._attempt("load", self._load):
                 self._pause("failed")
@@ -141,7 +144,7 @@ class Engine(threading.Thread):
         return self._quit or self.failure is not None
 
     def _end(self) -> None:
-        """Leaves MLX as a process needs it to end without a crash: no work queued, no stream of ours."""
+        """Finishes MLX's work and removes its streams: a process that ends with either may crash."""
         self._conversation = self._model = self._tokenizer = None
         if self._controller is not None:
             self._controller.remove()
@@ -157,14 +160,14 @@ class Engine(threading.Thread):
         self._materialize()
 
     def _materialize(self) -> None:
-        """Evaluates the weights one by one, so that loading shows how far it is and can be left."""
-        total, done, told = breakdown.weights(self._model), 0, 0.0
+        """Evaluates the weights one by one, so that loading reports progress and can be ended."""
+        total, done, reported = breakdown.weights(self._model), 0, 0.0
         for array in breakdown.arrays(self._model):
             self._mx.eval(array)
             done += array.nbytes
-            if (now := time.monotonic()) - told >= MEASURE_EVERY:
+            if (now := time.monotonic()) - reported >= MEASURE_EVERY:
                 self._emit(ProgressMade("load", done, total))
-                told = now
+                reported = now
             self._safe_point(loading=True)
         self.counters.weights = total
         self._emit(ProgressMade("load", total, total))
@@ -175,32 +178,32 @@ class Engine(threading.Thread):
 
     def _work(self) -> None:
         while not self._over():
-            wanted = self._next()
-            if wanted is not None:
+            following = self._next()
+            if following is not None:
                 self._at_work = True
-                self._attempt("generation", partial(self._generate, wanted.prompt, wanted.options))
+                self._attempt("generation", partial(self._generate, following.prompt, following.options))
                 self._at_work = False
                 while self._at_rest:
                     self._allocator.execute(*self._at_rest.pop(0))
 
     def _next(self) -> Generate | None:
-        """What is generated next: what somebody asked for, else what the workload wants; waits while there is
-        nothing."""
-        if self._said is not None:
-            said, self._said = self._said, None
-            return said
+        """Returns the next generation: a requested one, else the workload's. Without one it waits for a
+        command and returns `None`."""
+        if self._requested is not None:
+            requested, self._requested = self._requested, None
+            return requested
         if self._running:
             prompt = next(self._source, None)
             if prompt is not None:
                 return Generate(prompt, self.options)
-            # Started again, the workload begins anew.
+            # If it is started again, the workload begins from the start.
             self._source, self._running = prompts(self.options), False
             self._emit(WorkloadDone())
         self._pause("idle")
         return None
 
     def _attempt(self, what: str, act: Callable[[], None]) -> bool:
-        """Runs `act`; a failure is told with its cause and ends only what was tried."""
+        """Runs `act`. A failure is reported and ends only `act`; the result is then False."""
         try:
             act()
         except _Interrupted:
@@ -209,7 +212,7 @@ class Engine(threading.Thread):
             message = explain(what, self.options, error)
         else:
             return True
-        # Out of the handler, so that the traceback no longer keeps the arrays of what failed.
+        # Outside the handler, so that the traceback no longer references arrays.
         self._running, self._conversation, self.counters.kv = False, None, UNKNOWN
         if self._typed is not None:
             self._write("prompt", self._typed)
@@ -247,7 +250,7 @@ class Engine(threading.Thread):
             if run.tokens:
                 self._emit(run.summary())
             if not prompt.chat:
-                # A KV cache that is no longer needed is free memory, not a reading.
+                # The KV cache is no longer used.
                 self.counters.kv = 0
 
     def _prefilled(self, cache: list[Any], done: int, total: int) -> None:
@@ -274,16 +277,16 @@ class Engine(threading.Thread):
     # Safe points
 
     def _pause(self, phase: str) -> None:
-        """Waits with nothing to do until a command gives a reason to go on."""
+        """Waits until a command ends the pause."""
         self._emit(PhaseChanged(phase))
         while True:
             if self._execute(*self._inbox.get()):
                 return
 
     def _safe_point(self, loading: bool = False) -> None:
-        """Carries out what was asked meanwhile; raises `_Interrupted` when that ends the present work.
+        """Executes the waiting commands. Raises `_Interrupted` if one of them ends the present work.
 
-        Only quitting ends loading.
+        Only `Quit` ends loading.
         """
         interrupted = False
         while True:
@@ -296,25 +299,25 @@ class Engine(threading.Thread):
 
     @property
     def _allocator(self) -> AllocatorController:
-        assert self._controller is not None, "nothing is carried out before MLX is loaded"
+        assert self._controller is not None, "no command is executed before MLX is loaded"
         return self._controller
 
     def _execute(self, command: EngineCommand, id_: int | None) -> bool:
-        """Carries out one command; True when the present work, or the present rest, ends with it."""
+        """Executes one command. Returns whether it ends the present work or pause."""
         match command:
             case SetLimit(name="wired") if self._at_work:
-                # Not under work that is queued; and mlx-lm would put back what it found after us.
+                # Not while work is queued. Also, mlx-lm would restore the old limit after the generation.
                 self._at_rest.append((command, id_))
             case ForgetConversation():
-                told = "no conversation to forget" if self._conversation is None else "conversation forgotten"
+                known = self._conversation is not None
                 self._conversation = None
                 self.counters.kv = 0
-                self._write("log", told)
+                self._write("log", "conversation forgotten" if known else "no conversation to forget")
             case SubmitPrompt(text):
-                self._take_prompt(text)
+                self._set_prompt(text)
                 return True
             case Generate():
-                self._said = command
+                self._requested = command
                 return True
             case StartWorkload():
                 if not self._running:
@@ -330,11 +333,11 @@ class Engine(threading.Thread):
                 self._allocator.execute(command, id_)
         return False
 
-    def _take_prompt(self, text: str) -> None:
-        """A typed prompt is next; `loop` goes on with it, `ramp` and `chat` take it once."""
+    def _set_prompt(self, text: str) -> None:
+        """Makes a typed prompt the next one. `loop` repeats it; `ramp` and `chat` use it once."""
         self._typed = text
         if self.options.workload == "loop":
             self.options = replace(self.options, prompt=text)
             self._source, self._running = prompts(self.options), True
         else:
-            self._said = Generate(Prompt(text, chat=self.options.workload == "chat"), self.options)
+            self._requested = Generate(Prompt(text, chat=self.options.workload == "chat"), self.options)

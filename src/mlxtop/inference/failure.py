@@ -1,9 +1,9 @@
-"""What went wrong, as one sentence for a person."""
+"""Error messages for failures of loading and generating."""
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.inference.options import Options
 
-# By name, because huggingface_hub and the HTTP library under it have moved these classes before.
+# By name, because huggingface_hub and its HTTP library have moved these classes before.
 OFFLINE = (
     "LocalEntryNotFoundError",
     "OfflineModeIsEnabled",
@@ -14,7 +14,7 @@ OFFLINE = (
 
 
 def explain(what: str, options: Options, error: Exception) -> str:
-    """One sentence: what failed, on what, and why. What to do is up to whoever shows it."""
+    """Returns one sentence: what failed and why."""
     if isinstance(error, MlxtopError):
         return str(error)
     cause = (" ".join(str(error).split()) or type(error).__name__).rstrip(".?!")

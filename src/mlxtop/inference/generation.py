@@ -1,4 +1,4 @@
-"""One generation by mlx-lm: what goes into it, and what it comes to."""
+"""One generation by mlx-lm: its input and its results."""
 
 from collections.abc import Callable, Generator
 from typing import Any
@@ -12,14 +12,14 @@ Progress = Callable[[int, int], None]
 
 
 class Generation:
-    """A generation while it goes on. Times are monotonic seconds."""
+    """A generation in progress. Times are monotonic seconds."""
 
     def __init__(self, prompt_tokens: int, context: int, most: int, began: float) -> None:
         self.prompt_tokens = prompt_tokens
         self.context = context
         """Tokens in the KV cache before the prompt."""
         self.most = most
-        """Tokens it may come to."""
+        """The most tokens it generates."""
         self.began = began
         self.tokens = 0
         self.last = began
@@ -31,13 +31,13 @@ class Generation:
         self.ttft, self.prompt_tps = now - self.began, prompt_tps
 
     def summary(self) -> GenerationFinished:
-        """What it came to."""
+        """Returns the event with its results."""
         seconds = self.last - self.began - self.ttft
         return GenerationFinished(
             tokens=self.tokens,
             prompt_tokens=self.prompt_tokens,
             ttft=self.ttft,
-            # The first token belongs to the prompt: its time is ttft.
+            # The time of the first token is ttft.
             tps=(self.tokens - 1) / seconds if seconds > 0 else 0.0,
             prompt_tps=self.prompt_tps,
             reason=self.reason,
@@ -46,7 +46,7 @@ class Generation:
 
 
 def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """The prompt's tokens, at least one: models take no less."""
+    """Returns the prompt's tokens, at least one, because models need one."""
     if prompt.chat and tokenizer.has_chat_template:
         messages = [{"role": "user", "content": prompt.text}]
         return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True))
@@ -54,24 +54,24 @@ def encode(tokenizer: Any, prompt: Prompt) -> list[int]:
 
 
 def kv_cache(model: Any, most: int | None) -> list[Any]:
-    """The KV cache of each layer; with `most`, none keeps more tokens than that.
+    """Returns the KV cache of each layer, with at most `most` tokens if given.
 
-    mlx-lm itself asks only models that leave their caches to it, which Llama, Gemma and others do not:
-    https://github.com/ml-explore/mlx-lm/pull/126. Caches with a window of their own stay as they are.
+    mlx-lm applies `most` only to models without their own `make_cache`; Llama, Gemma and others have one:
+    https://github.com/ml-explore/mlx-lm/pull/126. Caches with their own window are not changed.
     """
     from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
 
     made = make_prompt_cache(model, most)
     if most is None:
         return list(made)
-    # The first four tokens stay, as where mlx-lm makes them.
+    # The first four tokens are kept, as in mlx-lm.
     return [RotatingKVCache(max_size=most, keep=4) if type(each) is KVCache else each for each in made]
 
 
 def stream(
     model: Any, tokenizer: Any, tokens: list[int], cache: list[Any], options: Options, progress: Progress
 ) -> Generator[Any, None, None]:
-    """mlx-lm's replies, one a token. `progress(done, total)` hears of each step of the prompt."""
+    """Yields mlx-lm's response for each token. `progress(done, total)` is called after each prompt step."""
     from mlx_lm import stream_generate
 
     replies: Generator[Any, None, None] = stream_generate(
@@ -91,7 +91,7 @@ def stream(
 
 
 def _sampling(tokens: list[int], options: Options) -> dict[str, Any]:
-    """Greedy as mlx-lm's own default; the demo, which has nothing to say, draws by chance."""
+    """Returns the sampler's arguments: greedy, which is mlx-lm's default; for the demo random."""
     if options.model is not None:
         return {}
     from mlx_lm.sample_utils import make_sampler

@@ -1,4 +1,4 @@
-"""How far a download from the Hub is, told while mlx-lm does it."""
+"""The progress of mlx-lm's downloads from the Hub."""
 
 import io
 import threading
@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-Tell = Callable[[int, int], None]
+Report = Callable[[int, int], None]
 
 
 @contextmanager
-def progress(tell: Tell, check: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Within the block, `tell(done, total)` hears of mlx-lm's downloads, in bytes, on the threads that fetch.
-    `check(folder)` is called with what was downloaded, and may refuse it.
+def progress(report: Report, check: Callable[[str], None] | None = None) -> Iterator[None]:
+    """In the block, `report(done, total)` is called during mlx-lm's downloads, in bytes, on their threads.
 
-    mlx-lm has no hook for it; huggingface_hub takes a class of progress bars, and this is one that tells.
+    `check(folder)` is called with the downloaded folder and may raise an error. mlx-lm has no hook for this,
+    but huggingface_hub accepts a class of progress bars.
     """
     from mlx_lm import utils
     from tqdm import tqdm
@@ -26,10 +26,10 @@ def progress(tell: Tell, check: Callable[[str], None] | None = None) -> Iterator
 
         def display(self, *_: Any, **__: Any) -> bool:
             if self._bytes and self.total and self.n:
-                tell(int(self.n), int(self.total))
+                report(int(self.n), int(self.total))
             return True
 
-    # Its own is one for several processes, whose semaphore Python 3.14 misses loudly when we leave.
+    # tqdm's default lock has a semaphore, about which Python 3.14 warns at exit.
     Bar.set_lock(threading.RLock())
     download = utils.snapshot_download
 

@@ -1,4 +1,4 @@
-"""A model and its tokenizer by what the options name: the demo, a checkpoint, or an architecture alone."""
+"""Loads the model and tokenizer that the options name: the demo, a checkpoint, or random weights."""
 
 import gc
 import threading
@@ -15,8 +15,10 @@ from mlxtop.mlx.controller import Emit
 
 
 def load(options: Options, emit: Emit) -> tuple[Any, Any]:
-    """The model, its weights not yet evaluated, and the tokenizer. A download is a phase of its own, with its
-    progress. Raises whatever mlx-lm, the Hub or MLX raise."""
+    """Returns the model, its weights not evaluated yet, and the tokenizer.
+
+    A download is reported as a phase with its progress. Raises any error of mlx-lm, the Hub or MLX.
+    """
     _prepare()
     if options.model is None:
         model, tokenizer = demo.load(options.seed)
@@ -29,16 +31,18 @@ def load(options: Options, emit: Emit) -> tuple[Any, Any]:
 
 @cache
 def _prepare() -> None:
-    """Imports mlx-lm, once. What is there by now stays until the end, and the collector is told so: each time
-    it looked through all of it, nothing else ran for 65 ms. Before there is a model: a census finds it by the
-    collector's own list."""
-    import mlx_lm  # noqa: F401 - for the collector to know
+    """Imports mlx-lm once, and excludes everything imported so far from garbage collection.
+
+    A full collection would stop all threads for 65 ms each time. It is done before the model is loaded,
+    because a census finds arrays through the collector's list of objects.
+    """
+    import mlx_lm  # noqa: F401 - so that `gc.freeze` includes it
 
     gc.freeze()
 
 
 def _check(folder: str) -> None:
-    """Raises `SizeError` for a checkpoint whose config cannot be; one that cannot be read mlx-lm tells of."""
+    """Raises `SizeError` for a checkpoint with impossible sizes. mlx-lm reports a config it cannot read."""
     with suppress(architecture.ArchitectureError):
         sizes.check_config(architecture.read_config(Path(folder)), Path(folder) / "config.json")
 
@@ -49,7 +53,7 @@ def _fetch(name: str, options: Options, emit: Emit) -> tuple[Any, Any]:
     downloading = threading.Event()
 
     def downloaded(done: int, total: int) -> None:
-        """Some bytes came from the Hub. Called by the threads that fetch them."""
+        """Reports progress. Called by the downloading threads."""
         if not downloading.is_set():
             downloading.set()
             emit(PhaseChanged("download"))
@@ -62,7 +66,7 @@ def _fetch(name: str, options: Options, emit: Emit) -> tuple[Any, Any]:
             if Path(name).is_dir():
                 _check(name)
             model, tokenizer = load_checkpoint(name, adapter_path=options.adapter_path, lazy=True)[:2]
-            # Its arrays are in its files still: how large they are stands in the files' heads.
+            # The arrays are not read yet, but their sizes are known from the files' headers.
             sizes.check_weights(name, breakdown.weights(model), options.budget, made=False)
     if downloading.is_set():
         emit(PhaseChanged("load"))

@@ -1,4 +1,4 @@
-"""What a run is asked to do."""
+"""The options of a run."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -10,12 +10,12 @@ from mlxtop.core.units import Size
 Workload = Literal["chat", "loop", "ramp"]
 FOREVER = -1
 KV_BITS: Final = (2, 3, 4, 6, 8)
-"""What MLX quantizes to."""
+"""The bits to which MLX can quantize a KV cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One run. Sizes are bytes or `DEFAULT`; `None` leaves the choice to mlx-lm or to the workload."""
+    """The options of one run. Sizes are bytes or `DEFAULT`; `None` is mlx-lm's or the workload's default."""
 
     model: str | None = None
     """A Hub repository or a local directory; `None` is the demo model."""
@@ -30,21 +30,21 @@ class Options:
     prefill_step_size: int = 2048
     adapter_path: str | None = None
     random_weights: bool = False
-    """The model's architecture with weights of no meaning, which need no download."""
+    """Whether the model gets random weights, which need no download."""
     budget: int | None = None
-    """Bytes that a model's weights must not be more than."""
+    """The most bytes of weights."""
     to_the_end: bool = False
-    """Every generation is `max_tokens` long: a token that ends a text ends nothing."""
+    """Whether every generation has `max_tokens` tokens; end-of-text tokens are then ignored."""
     seed: int = 0
 
     @property
     def name(self) -> str:
-        """What to call the model on a screen."""
+        """The model's name on the screen."""
         return self.model if self.model is not None else "demo"
 
 
 def check_kv_cache(max_kv_size: object, kv_bits: object) -> None:
-    """Raises `UsageError` where both are wanted."""
+    """Raises `UsageError` if both are given."""
     if max_kv_size and kv_bits:
         raise UsageError(
             "max-kv-size and kv-bits exclude each other: mlx-lm cannot quantize a rotating KV cache."
@@ -52,6 +52,6 @@ def check_kv_cache(max_kv_size: object, kv_bits: object) -> None:
 
 
 def check_weights(model: str | None, adapter_path: str | None, random_weights: bool) -> None:
-    """Raises `UsageError` where random weights have no model to stand for, or adapters to be under."""
+    """Raises `UsageError` for random weights without a model or with adapters."""
     if random_weights and (adapter_path or not model):
-        raise UsageError("--random-weights stands for a --model's own, and takes no --adapter-path.")
+        raise UsageError("--random-weights needs --model and excludes --adapter-path.")

@@ -1,4 +1,4 @@
-"""The three workloads: which prompt comes next."""
+"""The prompts of the three workloads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ TEXT = (
     "size, and most of the time one comes. When every request has another length, the sizes never match: "
     "each prompt leaves its own buffers behind, and the cache grows to its limit. "
 )
-"""What the demo reads when nobody gave it a prompt."""
+"""The default prompt."""
 
 RAMP = tuple(range(64, 961, 128))
-"""Prompt lengths of one walk, in tokens. Each walk adds one to all of them, so that no length comes twice
-within 64 walks: MLX's cache grows with distinct shapes, not with the number of requests."""
+"""Prompt lengths of one pass, in tokens. Each pass adds one to all of them, so no length repeats within 64
+passes: MLX's cache grows with distinct shapes, not with the number of requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What to generate from. `length` cuts or repeats the text's tokens to that many; `None` keeps them.
+    """A prompt. Its tokens are cut or repeated to `length`; `None` keeps them.
 
-    `chat` means one turn of a conversation: the chat template applies and the KV cache is kept.
+    `chat`: it is a turn of a conversation; the chat template applies, and the KV cache is kept.
     """
 
     text: str
@@ -30,14 +30,14 @@ class Prompt:
     chat: bool = False
 
     def fit(self, tokens: list[int]) -> list[int]:
-        """`tokens`, repeated and cut to `length`."""
+        """Returns `tokens`, repeated and cut to `length`."""
         if self.length is None or not tokens:
             return tokens
         return list(islice(cycle(tokens), self.length))
 
 
 def prompts(options: Options) -> Iterator[Prompt]:
-    """The prompts that `options` asks for, in order; `chat` without a prompt has none of its own."""
+    """Yields the prompts of a run in order. `chat` yields only the prompt of the options, if there is one."""
     text = options.prompt if options.prompt is not None else TEXT
     times = count() if options.repeat == FOREVER else range(options.repeat)
     match options.workload:

@@ -1,16 +1,16 @@
-"""Random weights of a model's own sizes: each array is made when evaluated, and nothing large beside it."""
+"""Random weights with a model's sizes. Each array is created when evaluated, with little extra memory."""
 
 import math
 from typing import Any
 
 SMALL = 2**22
-"""Elements up to which an array keeps what its layer begins with: norms must be ones, states must decay."""
+"""Arrays of up to this many elements keep their initial values: norms must be ones, states must decay."""
 BLOCK = 256
-"""Rows of a large array that are drawn; the rest repeat them. Memory is the same, and it takes no time."""
+"""Random rows of a large array; the other rows repeat them. It saves time and needs the same memory."""
 
 
 def fill(model: Any, dtype: str, seed: int) -> None:
-    """Gives `model`, an `nn.Module` not evaluated yet, weights: in `dtype`, where they are not packed."""
+    """Sets random weights in `model`, an unevaluated `nn.Module`. Those not quantized are in `dtype`."""
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
@@ -20,7 +20,7 @@ def fill(model: Any, dtype: str, seed: int) -> None:
     flat: Any = tree_flatten(model.parameters())
     made: dict[int, Any] = {}
     for name, array in flat:
-        # An array under two names stays one.
+        # An array with two names stays one array.
         if id(array) not in made:
             path, _, leaf = name.rpartition(".")
             kind = getattr(mx, dtype) if cast(name) else mx.float32
@@ -44,23 +44,23 @@ def _plain(array: Any, dtype: Any) -> Any:
 
 
 def _packed(module: Any, leaf: str, array: Any, dtype: Any) -> Any:
-    """Quantized weights that come to the spread a layer of this width begins with."""
+    """Returns a part of quantized weights. Their spread is that of a new layer of this width."""
     import mlx.core as mx
 
     mode = getattr(module, "mode", "affine")
     spread = (module["scales"].shape[-1] * module.group_size) ** -0.5
     if leaf == "weight":
-        # The top bit of an 8-bit float's exponent stays 0: all ones would be no number.
+        # The top bit of an 8-bit float's exponent is 0: an exponent of all ones would be NaN.
         mask = 0xBFBF if mode == "mxfp8" else 0xFFFF
         block = (BLOCK, 2 * array.shape[-1])
-        # MLX draws integers by way of float32, which has no 32 bits to give.
+        # MLX draws integers through float32, which has fewer than 32 random bits.
         halves = mx.random.randint(0, 2**16, block, mx.uint16) & mx.array(mask, mx.uint16)
         return _repeat(halves.view(mx.uint32), array.shape)
     if mode == "affine":
         scale = spread * math.sqrt(12) / 2**module.bits
         middle = -scale * (2**module.bits - 1) / 2
         return mx.full(array.shape, scale if leaf == "scales" else middle, dtype)
-    # A scale is a byte: only an exponent of 2, or an 8-bit float whose exponent ends at -6.
+    # A scale is one byte: an exponent of 2, or an 8-bit float with an exponent from -6 on.
     power = round(math.log2(spread / 3))
     return mx.full(array.shape, (max(power, -6) + 7) << 3 if mode == "nvfp4" else power + 127, mx.uint8)
 
@@ -68,5 +68,5 @@ def _packed(module: Any, leaf: str, array: Any, dtype: Any) -> Any:
 def _repeat(block: Any, shape: tuple[int, ...]) -> Any:
     import mlx.core as mx
 
-    # Taken, not broadcast: a repetition that stayed a view would hold no memory.
+    # `take`, not a broadcast: a view would need no memory.
     return mx.take(block, mx.arange(math.prod(shape[:-1])) % BLOCK, axis=0).reshape(shape)

@@ -1,7 +1,7 @@
-"""How large a model is, before any of its weights is computed: refused where it is more than there is.
+"""Checks a model's size before its weights are computed, and refuses one that exceeds the memory.
 
-mlx-lm builds a model as Python objects whose arrays know their shapes and are computed later. A config whose
-numbers cannot be is refused before that, for each layer takes 100 KB and a millisecond even without weights.
+mlx-lm builds a model as Python objects with lazy arrays of known shapes. A config with impossible numbers is
+refused before that, because each layer takes 100 KB and a millisecond even without weights.
 """
 
 import re
@@ -15,9 +15,9 @@ from mlxtop.core.units import format_size
 from mlxtop.mlx import device
 
 POSITIVE = ("num_hidden_layers", "hidden_size", "vocab_size")
-"""What a config may leave out, but not have wrong."""
+"""Fields that a config may omit, but that must be positive."""
 LONGEST = 2**31 - 1
-"""The largest dimension of an array of MLX's."""
+"""The largest dimension of an MLX array."""
 MOST_LAYERS, MOST_EXPERTS = 1_000, 10_000
 MOST_PARTS = 200_000
 """Layers times experts."""
@@ -27,11 +27,11 @@ _DEEPEST = 8
 
 
 class SizeError(MlxtopError):
-    """A model whose sizes cannot be, or are more than there is."""
+    """A model's sizes are impossible or exceed the memory."""
 
 
 def check_config(config: Mapping[str, Any], file: Path) -> None:
-    """Raises `SizeError` for a config whose numbers cannot be those of a model."""
+    """Raises `SizeError` for a config with impossible numbers."""
     text = config.get("text_config")
     about = text if isinstance(text, dict) else config
     for name in POSITIVE:
@@ -43,12 +43,12 @@ def check_config(config: Mapping[str, Any], file: Path) -> None:
     experts = _highest(config, _EXPERTS, MOST_EXPERTS, file)
     if layers * experts > MOST_PARTS:
         raise SizeError(
-            f"{file} asks for {layers:,} layers of {experts:,} experts: no model of mlx-lm has so many."
+            f"{file} has {layers:,} layers of {experts:,} experts: no model of mlx-lm has that many."
         )
 
 
 def _highest(config: Mapping[str, Any], names: re.Pattern[str], most: int, file: Path) -> int:
-    """The highest of the counts of these names. Raises `SizeError` for one that cannot be."""
+    """Returns the highest count in fields that match `names`. Raises `SizeError` for an impossible one."""
     highest = 1
     for part in _parts(config):
         for name, value in part.items():
@@ -61,7 +61,7 @@ def _highest(config: Mapping[str, Any], names: re.Pattern[str], most: int, file:
 
 
 def _parts(config: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """A config and the configs in it."""
+    """Yields a config and all configs nested in it."""
     yield config
     for value in config.values():
         if isinstance(value, dict) and depth < _DEEPEST:
@@ -69,19 +69,21 @@ def _parts(config: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, A
 
 
 def check_weights(name: str, weights: int, budget: int | None, made: bool) -> None:
-    """Raises `SizeError` when so many bytes of weights are more than was named, or than this machine has.
+    """Raises `SizeError` if `weights` bytes exceed `budget` or this machine's memory.
 
-    `made`: they are random weights, which must find free memory. A checkpoint may push others out.
+    `made`: they are random weights, which need free memory. A checkpoint's may displace other data.
     """
     facts = device.facts(packages=False)
     most, what = device.ceiling(facts if made else facts._replace(working_set=None))
     said = f"The weights of {name} are {format_size(weights)}, more than"
     if budget is not None and weights > budget:
         raise SizeError(
-            f"{said} the budget of {format_size(budget)}: take fewer bits, a smaller model or another budget."
+            f"{said} the budget of {format_size(budget)}: use fewer bits, a smaller model or another budget."
         )
     if weights > most:
-        raise SizeError(f"{said} {what}, {format_size(most)}: take fewer bits or a larger machine.")
+        raise SizeError(f"{said} {what}, {format_size(most)}: use fewer bits or a larger machine.")
     free = device.room(facts)
     if made and weights > free:
-        raise SizeError(f"{said} the {format_size(free)} of memory that are free now: free some first.")
+        raise SizeError(
+            f"{said} the {format_size(free)} of memory that are free now: free more memory first."
+        )

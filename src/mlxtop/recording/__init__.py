@@ -1,1 +1,1 @@
-"""A session kept in a file: written while it runs, read at any zoom. The file's form is in `schema.py`."""
+"""Recordings: sessions in a file, written while they run, read at any zoom. `schema.py` has the format."""

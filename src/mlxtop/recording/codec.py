@@ -1,7 +1,7 @@
-"""Columns of integers, packed: differences in the fewest bytes that hold them, then zlib. Little-endian.
+"""Packs columns of integers: differences of the smallest sufficient type, then zlib. Little-endian.
 
-A column is a typecode of `array` (b, h, i or q), its first value in 8 bytes, and the differences; those
-of the widest type wrap around, so that any two values of 64 bits may follow each other.
+A column is a typecode of `array` (b, h, i or q), the first value in 8 bytes, and the differences. Those of
+type q wrap around, so any 64-bit value can follow any other.
 """
 
 import struct
@@ -14,15 +14,15 @@ from operator import sub
 _HEAD = struct.Struct("<cq")
 _CODES = (("b", 2**7), ("h", 2**15), ("i", 2**31))
 MOST_ROWS = 1_000_000
-"""More than any block that is written holds."""
+"""The most rows accepted for a block. Written blocks have fewer."""
 
 
 class DamagedError(Exception):
-    """Bytes that `pack` never made."""
+    """The bytes are not the output of `pack`."""
 
 
 def pack(columns: Sequence[Sequence[int]]) -> bytes:
-    """Columns of equal length, at least one row."""
+    """Packs columns of equal length, with at least one row."""
     parts = []
     for column in columns:
         steps = list(map(sub, column[1:], column))
@@ -35,7 +35,7 @@ def pack(columns: Sequence[Sequence[int]]) -> bytes:
 
 
 def unpack(data: bytes, count: int, rows: int) -> list["array[int]"]:
-    """`count` columns of `rows` integers. Raises `DamagedError`."""
+    """Returns `count` columns of `rows` integers. Raises `DamagedError`."""
     if not 1 <= rows <= MOST_ROWS:
         raise DamagedError(f"a block of {rows} rows")
     try:
@@ -49,26 +49,26 @@ def _unpack(data: bytes, count: int, rows: int) -> list["array[int]"]:
     inflate = zlib.decompressobj()
     flat = inflate.decompress(data, most + 1)
     if not inflate.eof:
-        raise DamagedError("cut short, or longer than it says")
+        raise DamagedError("it is truncated, or longer than declared")
     columns, at = [], 0
     for _ in range(count):
         code, first = _HEAD.unpack_from(flat, at)
         steps = array(code.decode("ascii"))
         if steps.typecode not in "bhiq":
-            raise DamagedError("an unknown type")
+            raise DamagedError("its type is unknown")
         at += _HEAD.size
         end = at + steps.itemsize * (rows - 1)
         if end > len(flat):
-            raise DamagedError("cut short")
+            raise DamagedError("it is truncated")
         steps.frombytes(flat[at:end])
         add = (lambda a, b: _wrap(a + b)) if steps.typecode == "q" else None
         columns.append(array("q", accumulate(steps, add, initial=first)))
         at = end
     if at != len(flat):
-        raise DamagedError("longer than it says")
+        raise DamagedError("it is longer than declared")
     return columns
 
 
 def _wrap(number: int) -> int:
-    """A number in 64 bits with a sign."""
+    """Returns a number wrapped to 64 bits with a sign."""
     return (number + 2**63) % 2**64 - 2**63

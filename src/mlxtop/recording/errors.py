@@ -1,4 +1,4 @@
-"""What can be wrong with a recording, each in one sentence."""
+"""The error of recordings."""
 
 from mlxtop.core.errors import MlxtopError
 

@@ -1,4 +1,4 @@
-"""A recording as rows for other tools: CSV, JSON lines, Parquet. Memory does not grow with its length."""
+"""Exports a recording as CSV, JSON lines or Parquet. Memory use does not depend on its length."""
 
 import csv
 import json
@@ -24,13 +24,13 @@ HEADER = (
     "session", "time_seconds", "unix_seconds", "phase", *(f"{name}_bytes" for name in SIZES),
     "tokens", "steps", "decode_seconds",
 )  # fmt: skip
-"""`time_seconds` since the session began; `unix_seconds` is the same moment on every session's clock."""
+"""`time_seconds` is since the session began; `unix_seconds` is comparable between sessions."""
 
 
 def chunks(recording: Recording, session: int) -> Iterator[Level]:
-    """All samples of a session in order, column by column, some `CHUNK_ROWS` at a time.
+    """Yields all samples of a session in order, as columns of about `CHUNK_ROWS` rows.
 
-    Columns cost a quarter of what `Recording.samples` does.
+    This takes a quarter of the time of `Recording.samples`.
     """
     first, last = recording.first(session), recording.last(session)
     if first is None or last is None:
@@ -41,12 +41,12 @@ def chunks(recording: Recording, session: int) -> Iterator[Level]:
         start += span
         if found.time:
             yield found
-        # Rates differ, and change; a session may have slept for days.
+        # Sampling rates differ and change, and the machine may have slept for days.
         span = span * 2 if len(found.time) < CHUNK_ROWS else max(FIRST_CHUNK, span / 2)
 
 
 def labels(sessions: Sequence[SessionInfo]) -> dict[int, str]:
-    """What tells each session from the others in a few letters; a second `rank 0` is `rank 0 (2)`."""
+    """Returns a short unique label for each session, by id. A second `rank 0` becomes `rank 0 (2)`."""
     found: dict[int, str] = {}
     for about in sessions:
         label = base = about.label or about.title or str(about.id)
@@ -59,11 +59,11 @@ def labels(sessions: Sequence[SessionInfo]) -> dict[int, str]:
 
 
 def write_csv(recording: Recording, out: IO[str]) -> None:
-    """One row a sample under `HEADER`; a number nobody knows is an empty field, and no text a formula."""
+    """Writes `HEADER` and one row for each sample. An unknown number is an empty field."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
     for about, name in _each(recording):
-        # A phase and a label may be any text: a spreadsheet must not run them.
+        # Phases and labels may be any text. A spreadsheet must not read one as a formula.
         names, label = list(map(cell, recording.phases(about.id))), cell(name)
         for chunk in chunks(recording, about.id):
             table = _table(chunk)
@@ -83,23 +83,23 @@ def write_csv(recording: Recording, out: IO[str]) -> None:
 
 
 def write_jsonl(recording: Recording, out: IO[str]) -> None:
-    """Lines as `mlxtop --json` prints them, each with its session's label: `session`, then `sample` and
-    `event` in order of time."""
+    """Writes lines in the format of `mlxtop --json`, each with its session's label: a `session` line, then
+    `sample` and `event` lines in order of time."""
     for about, label in _each(recording):
         out.write(_json(_session_line(about, label)) + "\n")
         out.writelines(f"{line}\n" for _, line in _lines(recording, about, label))
 
 
 def write_parquet(recording: Recording, out: BinaryIO) -> None:
-    """The columns of `HEADER`, null where nobody knows; the sessions' facts are in the file's metadata.
+    """Writes the columns of `HEADER`, null where unknown. The file's metadata has the sessions' facts.
 
-    Raises `MlxtopError` when pyarrow is not installed.
+    Raises `MlxtopError` if pyarrow is not installed.
     """
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise MlxtopError("Parquet is written by pyarrow: pip install 'mlxtop[parquet]'.") from error
+        raise MlxtopError("Parquet needs pyarrow: pip install 'mlxtop[parquet]'.") from error
 
     word = pa.dictionary(pa.int32(), pa.string())
     types = {"session": word, "phase": word}
@@ -136,7 +136,7 @@ def _table(chunk: Level) -> dict[str, "array[int]"]:
 
 
 def _known(column: "array[int]", nothing: Any) -> Sequence[Any]:
-    """The column, with `nothing` where nobody knows the number."""
+    """Returns the column with unknown numbers replaced by `nothing`."""
     if UNKNOWN not in column:
         return column
     return [nothing if value == UNKNOWN else value for value in column]
@@ -168,14 +168,14 @@ def _session_line(about: SessionInfo, label: str) -> dict[str, Any]:
 
 
 def _lines(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:
-    """Samples and events in order of time, each with its moment."""
+    """Yields the time and the line of each sample and event, in order of time."""
     events = ((event.time, _json(_event_line(event, label))) for event in recording.events(about.id))
     return merge(events, _samples(recording, about, label), key=itemgetter(0))
 
 
 def _event_line(event: Event, label: str) -> dict[str, Any]:
-    said = to_json(event.data)
-    return {"type": "event", "session": label, "time": round(event.time, 6), "kind": event.kind, **said}
+    fields = to_json(event.data)
+    return {"type": "event", "session": label, "time": round(event.time, 6), "kind": event.kind, **fields}
 
 
 def _samples(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:
@@ -197,4 +197,4 @@ def _json(data: Any) -> str:
 
 
 WRITERS: dict[str, Callable[[Recording, IO[str]], None]] = {"csv": write_csv, "jsonl": write_jsonl}
-"""Those that write text."""
+"""The writers of text formats."""

@@ -1,4 +1,4 @@
-"""The samples of a recording, asked like a live session's."""
+"""The samples of a recorded session, with the interface of a live session's history."""
 
 from collections.abc import Callable, Sequence
 from math import inf
@@ -8,15 +8,14 @@ from mlxtop.core.sample import COUNTERS, GAUGES, Sample
 from mlxtop.recording.reader import Recording, SessionInfo
 
 MOST_RAW = 40_000
-"""Samples that are looked at for one picture; beyond that, buckets of a second are."""
+"""The most samples read for one chart. Beyond that, buckets of a second are read."""
 
 LAST_WORDS = 10.0
-"""Seconds: what is told so long after the last sample is still on the time axis."""
+"""Seconds. Events up to this long after the last sample are still on the time axis."""
 
 
 class RecordedHistory:
-    """The samples of one recorded session, as `core.history.History` gives them, up to `now()`: where the
-    playhead stands, or the end."""
+    """The samples of one recorded session up to `now()` (the playhead or the end), like `core.history`."""
 
     def __init__(self, recording: Recording, about: SessionInfo, now: Callable[[], float]) -> None:
         self._recording = recording
@@ -30,7 +29,7 @@ class RecordedHistory:
 
     @property
     def count(self) -> int:
-        """All samples, those after `now()` too."""
+        """The number of samples, including those after `now()`."""
         return self._recording.count(self._id)
 
     @property

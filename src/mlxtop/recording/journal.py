@@ -1,7 +1,7 @@
-"""The write-ahead log of a recording whose writer was killed: whether commits in it are lost.
+"""Finds lost commits in the write-ahead log of a recording whose writer was killed.
 
-SQLite takes such a log up to the first frame whose checksum is wrong, and says nothing of those behind it.
-The form of the file is in https://www.sqlite.org/fileformat2.html, sections 4.1 and 4.2.
+SQLite reads such a log up to the first frame with a wrong checksum and ignores later ones without an error.
+The format is in https://www.sqlite.org/fileformat2.html, sections 4.1 and 4.2.
 """
 
 import struct
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 LARGEST = 2**26
-"""Bytes; a log is emptied into the database long before."""
+"""Bytes. SQLite moves a log into the database long before it is this large."""
 HEADER = struct.Struct(">IIII8sII")
 FRAME = struct.Struct(">II8sII")
 MAGIC = 0x377F0682
-"""One more where checksums are made of big-endian words."""
+"""The magic number. It is one higher if checksums use big-endian words."""
 
 
 class _Sum(NamedTuple):
@@ -35,7 +35,7 @@ class _Sum(NamedTuple):
 
 
 def loses_commits(database: Path) -> bool:
-    """Whether the log beside `database` holds commits behind one that cannot be read."""
+    """Returns whether the log beside `database` has commits after a frame that cannot be read."""
     with suppress(OSError, struct.error):
         wal = database.with_name(f"{database.name}-wal")
         if HEADER.size < wal.stat().st_size <= LARGEST and wal.is_file():
@@ -44,21 +44,21 @@ def loses_commits(database: Path) -> bool:
 
 
 def _loses(data: bytes) -> bool:
-    magic, _, page, _, salt, *told = HEADER.unpack_from(data)
+    magic, _, page, _, salt, *stored = HEADER.unpack_from(data)
     big = magic == MAGIC + 1
     found = _Sum().over(data[:24], big)
-    if magic & ~1 != MAGIC or found != tuple(told):
+    if magic & ~1 != MAGIC or found != tuple(stored):
         return True
     good = True
     for at in range(HEADER.size, len(data) - FRAME.size - page + 1, FRAME.size + page):
-        _, commits, of, *told = FRAME.unpack_from(data, at)
+        _, commits, of, *stored = FRAME.unpack_from(data, at)
         if of != salt:
-            # Of an earlier turn: the log is written again from its beginning.
+            # From an earlier cycle: the log is overwritten from its beginning.
             return False
         begin = at + FRAME.size
         found = found.over(data[at : at + 8], big).over(data[begin : begin + page], big)
         if not good and commits:
             return True
-        # The last frame alone may be half written, by a writer that is at it.
-        good = good and found == tuple(told)
+        # Only the last frame may be incomplete, while a writer is writing it.
+        good = good and found == tuple(stored)
     return False

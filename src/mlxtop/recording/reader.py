@@ -1,4 +1,4 @@
-"""Reads a recording, also while it is being written: any stretch of it, at the level that fits."""
+"""Reads a recording, also while it is written: any time range, at any level of detail."""
 
 import sqlite3
 import stat
@@ -31,10 +31,11 @@ BUCKET_COLUMNS = 1 + 2 * len(GAUGES) + len(COUNTERS)
 BLOCKS_KEPT = 64
 UNBOUNDED = 2**62
 HOLES_TOLD = 5
+"""The most gaps that a message names."""
 
 
 class SessionInfo(NamedTuple):
-    """What a recording says of one session; see `schema.py`."""
+    """The description of one session in a recording; see `schema.py`."""
 
     id: int
     started: float
@@ -54,22 +55,22 @@ EVENT, TEXT = "session, time, kind, data", "session, time, who, text"
 
 
 class Gap(NamedTuple):
-    """Samples of a session that are in the file no more: from after `start` to before `end`, in seconds."""
+    """Lost samples of a session: those after `start` and before `end`, in seconds."""
 
     session: int
     start: float
     end: float
-    """Infinite where nobody knows how far it went."""
+    """Infinite if unknown."""
 
     def describe(self) -> str:
-        """When it is, in a few words."""
+        """Returns the time range in words."""
         if not isfinite(self.end):
             return f"after {format_clock(self.start)}"
         return f"between {format_clock(self.start)} and {format_clock(self.end)}"
 
 
 class TranscriptLine(NamedTuple):
-    """A line that was recorded as text."""
+    """A recorded line of text: a prompt, a reply or output."""
 
     time: float
     who: str
@@ -77,19 +78,19 @@ class TranscriptLine(NamedTuple):
 
 
 class Recording:
-    """A recording at `path`, open for reading. Raises `RecordingError` for a file that is none.
+    """The recording at `path`, open for reading. Raises `RecordingError` if it is not a recording.
 
-    What is damaged is passed over and counted in `damaged`; `check` says which samples are missing. Used by
-    one thread.
+    Damaged parts are skipped and counted in `damaged`; `check` finds out which samples are missing. To be
+    used by one thread.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
         self.holes: list[Gap] = []
-        """What `check` found to be missing."""
+        """The gaps that `check` found."""
         self.broken: frozenset[tuple[Any, ...]] = frozenset()
-        """Sessions and levels whose blocks are not all there."""
+        """Pairs of session and level with missing blocks."""
         self._spoiled: set[tuple[Any, ...]] = set()
         self._blocks: OrderedDict[tuple[int, int, float], Level] = OrderedDict()
         self._database, self._version = _open(path)
@@ -106,11 +107,9 @@ class Recording:
         if problem is not None and not self.sessions:
             raise _damaged(path, problem) from problem
         if not self.sessions and loses_commits(path):
-            raise RecordingError(
-                f"{path} cannot be read: {path.name}-wal, which holds all of it, is damaged."
-            )
+            raise RecordingError(f"{path} cannot be read: its data is in {path.name}-wal, which is damaged.")
         if not self.sessions:
-            raise RecordingError(f"{path} holds no session: mlxtop was stopped before anything happened.")
+            raise RecordingError(f"{path} contains no session: mlxtop was stopped before it recorded one.")
 
     def close(self) -> None:
         self._database.close()
@@ -118,19 +117,19 @@ class Recording:
     # Samples
 
     def count(self, session: int) -> int:
-        """How many samples there are."""
+        """Returns the number of samples."""
         return _number(self._table.count(session), int)
 
     def first(self, session: int) -> Sample | None:
         return next(self.samples(session), None)
 
     def last(self, session: int) -> Sample | None:
-        """The last sample."""
+        """Returns the last sample."""
         return self.at(session, float("inf"))
 
     def at(self, session: int, time: float) -> Sample | None:
-        """The last sample at or before `time`."""
-        # A float of the file is a rounded one: a hair later still counts.
+        """Returns the last sample at or before `time`, in seconds since the session began."""
+        # Times in the file are rounded to microseconds.
         time += 5e-7
         for row in self._table.blocks_before(session, time):
             block = self._block(session, 0, row)
@@ -140,14 +139,14 @@ class Recording:
         return None
 
     def samples(self, session: int, start: float = 0.0, end: float = float("inf")) -> Iterator[Sample]:
-        """All samples from `start` to `end`, in order."""
+        """Yields all samples from `start` up to `end`, in order."""
         for block in self._level(session, 0, start, end):
             for i, time in enumerate(block.time):
                 if start <= time < end:
                     yield _sample(block, i)
 
     def rows(self, session: int, level: int, start: float, end: float) -> Level:
-        """The samples (level 0) or buckets from `start` to `end`, with what no block holds yet."""
+        """Returns the samples (level 0) or buckets from `start` to `end`, also those not yet in a block."""
         with self._at_one_moment():
             return self._rows(session, level, start, end)
 
@@ -160,7 +159,7 @@ class Recording:
         for block in self._level(session, level, start, end):
             _extend(found, block.slice(start, end))
         if (session, level) in self.broken and level > 0:
-            # What is lost here may be there in full below.
+            # Buckets that are lost at this level can be computed from the level below.
             found = Level(UNBOUNDED)
             self._complete(found, session, level, start, end, None)
         elif level > 0:
@@ -170,7 +169,7 @@ class Recording:
     def _complete(
         self, found: Level, session: int, level: int, start: float, end: float, last: float | None
     ) -> None:
-        """The buckets after `last`, which no block holds, are made of the rows of the level below."""
+        """Computes the buckets after `last`, which are in no block yet, from the level below."""
         width = WIDTHS[level - 1]
         begin = start // width * width
         if isinstance(last, float):
@@ -189,7 +188,7 @@ class Recording:
                 yield block
 
     def _block(self, session: int, level: int, row: BlockRow) -> Level | None:
-        # A block may have been merged with others since it was read: its length tells.
+        # The block may have been merged with others since it was read. Its length shows that.
         key = session, level, row.start
         kept = self._blocks.get(key)
         if kept is not None and len(kept.time) == row.rows:
@@ -197,7 +196,7 @@ class Recording:
             return kept
         try:
             if not row.is_whole(session, level):
-                raise codec.DamagedError("another checksum")
+                raise codec.DamagedError("its checksum is wrong")
             columns = codec.unpack(row.data, BUCKET_COLUMNS if level else SAMPLE_COLUMNS, row.rows)
         except (codec.DamagedError, TypeError):
             self._spoil("block", *key)
@@ -219,7 +218,7 @@ class Recording:
                 self.broken |= {what[at + 1 : at + 3]}
 
     def check(self) -> None:
-        """Looks at all blocks of samples and notes in `holes` which are missing. Reads the file once."""
+        """Checks all blocks of samples and stores the missing ones in `holes`. Reads the file once."""
         with self._at_one_moment():
             until = {line[0]: line[-1] for line in self._table.by_id("session", SESSION)}
             if self._version >= 2:
@@ -269,23 +268,23 @@ class Recording:
         return True
 
     def damage(self) -> str | None:
-        """What cannot be read of it, once it was checked, in a few words; `None` when it is whole."""
+        """Returns what cannot be read, in words; `None` if the file is undamaged. Call `check` first."""
         if not self.holes and not self.damaged:
             return None
         several = len(self.sessions) > 1
         names = {about.id: f" of {one_line(about.label)}" if several else "" for about in self.sessions}
-        told = [f"samples{names[hole.session]} {hole.describe()}" for hole in self.holes[:HOLES_TOLD]]
-        if len(self.holes) > len(told):
-            told.append(f"{len(self.holes) - len(told)} more stretches")
+        lost = [f"samples{names[hole.session]} {hole.describe()}" for hole in self.holes[:HOLES_TOLD]]
+        if len(self.holes) > len(lost):
+            lost.append(f"samples in {len(self.holes) - len(lost)} more gaps")
         for table, word in (("event", "events"), ("text", "lines of text")):
             count = sum(table in what[:2] for what in self._spoiled)
-            told += [f"{word} in {count} places"] if count else []
-        if not told:
-            return f"{self.damaged} parts cannot be read, none of them samples or events"
-        return f"{', '.join(told)} are lost; the rest was read"
+            lost += [f"{word} in {count} places"] if count else []
+        if not lost:
+            return f"{self.damaged} parts cannot be read, but no samples or events are lost"
+        return f"{', '.join(lost)} are lost; the rest was read"
 
     def damage_sentence(self) -> str | None:
-        """The same as a sentence that names the file."""
+        """Returns `damage` as a sentence that names the file."""
         damage = self.damage()
         return f"{self.path} is damaged: {damage}." if damage else None
 
@@ -297,7 +296,7 @@ class Recording:
         ]
 
     def events(self, session: int) -> list[Event]:
-        """All events in order of time; one that makes no sense is passed over."""
+        """Returns all valid events in order of time."""
         found = []
         lines = [line for line in self._table.by_id("event", EVENT) if line[1] == session]
         lines.sort(key=_when)
@@ -311,7 +310,7 @@ class Recording:
         return found
 
     def transcript(self, session: int) -> list[TranscriptLine]:
-        """What was recorded as text."""
+        """Returns the recorded lines of text."""
         return [
             TranscriptLine(_number(time, float), str(who), str(text))
             for _, of, time, who, text in self._table.by_id("text", TEXT)
@@ -320,7 +319,7 @@ class Recording:
 
     @contextmanager
     def _at_one_moment(self) -> Iterator[None]:
-        """What is asked meanwhile is answered from one state of the file, whatever is written beside it."""
+        """Within the block all queries see the same state of the file, even while it is written."""
         if self._database.in_transaction:
             yield
             return
@@ -333,16 +332,16 @@ class Recording:
 
 def _open(path: Path) -> tuple[sqlite3.Connection, int]:
     try:
-        # Nobody waits for a pipe.
+        # Opening a pipe would block.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise RecordingError(f"{path} is no recording of mlxtop's.")
+            raise RecordingError(f"{path} is not an mlxtop recording.")
         path.open("rb").close()
     except FileNotFoundError as error:
         raise RecordingError(f"There is no recording {path}.") from error
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror}.") from error
     try:
-        # Read only; a recording whose writer was killed still brings its -wal file to be read.
+        # Read only. If the writer was killed, SQLite reads the -wal file too.
         database = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0, isolation_level=None
         )
@@ -350,14 +349,14 @@ def _open(path: Path) -> tuple[sqlite3.Connection, int]:
         (version,) = database.execute("PRAGMA user_version").fetchone()
     except (sqlite3.Error, OSError) as error:
         if "not a database" in str(error):
-            raise RecordingError(f"{path} is no recording of mlxtop's.") from error
+            raise RecordingError(f"{path} is not an mlxtop recording.") from error
         if "unable to open" in str(error):
-            # Its writer was killed: SQLite then wants to make a file beside it.
-            why = f"{path} cannot be read where it is: copy it and {path.name}-wal to a folder you may write."
+            # Its writer was killed: SQLite then has to create a file beside it.
+            why = f"{path} cannot be read in a read-only folder: copy it and {path.name}-wal to another one."
             raise RecordingError(why) from error
         raise _damaged(path, error) from error
     if application != schema.APPLICATION:
-        raise RecordingError(f"{path} is no recording of mlxtop's.")
+        raise RecordingError(f"{path} is not an mlxtop recording.")
     if version > schema.VERSION:
         raise RecordingError(f"{path} was made by a newer mlxtop: upgrade mlxtop to read it.")
     try:
@@ -368,46 +367,46 @@ def _open(path: Path) -> tuple[sqlite3.Connection, int]:
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
-    # SQLite may quote a table's whole definition.
+    # SQLite may quote the whole definition of a table, with line breaks.
     why = one_line(" ".join(str(error).split()))
     return RecordingError(f"{path} is damaged and cannot be read ({why}).")
 
 
 def _about(line: tuple[Any, ...]) -> SessionInfo:
-    """Raises `ValueError` or `TypeError` for what is no session."""
+    """Returns a session's description from its row. Raises `ValueError` or `TypeError` if it is invalid."""
     about = SessionInfo(*line)
     command = parse_json(about.command)  # type: ignore[arg-type]  # JSON still
     facts = facts_from_json(_mapping(parse_json(about.facts)))  # type: ignore[arg-type]
     texts = (about.title, about.label, about.steps_are, about.footprint_kind)
     if not isinstance(command, list) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("a session that is none")
+        raise ValueError("a session's fields have wrong types")
     if _finite(about.interval) <= 0 or not isfinite(about.started):
-        raise ValueError("a session at no time")
+        raise ValueError("a session's times are invalid")
     return about._replace(command=command, facts=facts)
 
 
 def _event(time: Any, kind: Any, data: Any) -> Event:
-    """Raises `ValueError` or `TypeError` for what is no event."""
+    """Returns an event from its row. Raises `ValueError` or `TypeError` if it is invalid."""
     found = from_json(kind, parse_json(data))
     if found is None:
-        raise ValueError("an event of no known kind")
+        raise ValueError("an event's kind is unknown")
     return Event(_finite(time), found)
 
 
 def _when(line: tuple[Any, ...]) -> float:
-    """The time of an event's line, for sorting."""
+    """Returns the time of an event's row, for sorting."""
     return line[2] if isinstance(line[2], float) else float("inf")
 
 
 def _mapping(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise ValueError("no object")
+        raise ValueError("not a JSON object")
     return data
 
 
 def _finite(time: Any) -> float:
     if not isfinite(time):
-        raise ValueError("no time")
+        raise ValueError("not a finite number")
     return float(time)
 
 
@@ -415,7 +414,7 @@ N = TypeVar("N", int, float)
 
 
 def _number(value: Any, kind: type[N]) -> N:
-    """What a column should hold; 0 where it holds something else, for SQLite keeps anything anywhere."""
+    """Returns `value` as a number, or 0 if it is none: SQLite allows any type in any column."""
     try:
         return kind(value)
     except (TypeError, ValueError, OverflowError):

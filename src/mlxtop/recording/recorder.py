@@ -1,4 +1,4 @@
-"""Writes sessions to a file while they run, on a thread of its own: whatever happens to it, they go on."""
+"""Writes sessions to a file while they run, on its own thread. Its failures do not affect the sessions."""
 
 import errno
 import json
@@ -28,20 +28,21 @@ from mlxtop.recording.rollup import LEVELS, PLAIN, plain, roll, row
 from mlxtop.system import self_usage
 
 COMMIT_EVERY = 0.4
-"""Seconds between commits. A kill loses no more than that and what an agent gathers before it sends."""
+"""Seconds between commits. A kill loses at most this much, and what an agent has not sent yet."""
 MERGE_ROWS = 6_000
 MERGE_SECONDS = 60.0
-"""Blocks of one commit become one block after so many rows or seconds."""
+"""The blocks of single commits are merged after this many rows or seconds."""
 LEVEL_ROWS = 60
 """Buckets of a level in one block."""
 RETRY_EVERY = 5.0
+"""Seconds between attempts while the file cannot be written."""
 KEPT_SECONDS = 600.0
-"""While the file cannot be written, so much is kept in memory."""
+"""Seconds of samples kept in memory while the file cannot be written."""
 Item = Event | Sample
 
 
 class Source(Protocol):
-    """What a session must have to be recorded; see `sessions.session.Session`."""
+    """The part of `sessions.session.Session` that the recorder needs."""
 
     title: str
     interval: float
@@ -58,27 +59,27 @@ class Source(Protocol):
     def now(self) -> float: ...
 
     def submit(self, command: Command) -> int:
-        """Takes the warning when something is wrong with the recording."""
+        """Takes the warning that the recording has a problem."""
 
 
 @dataclass
 class _Written:
-    """How far a session is in the file. A commit that fails leaves it as it was."""
+    """How much of a session is in the file. A failed commit leaves it unchanged."""
 
     phases: int = 0
     text: int = 0
     until: float | None = None
     """The time of the last sample."""
     after: float | None = None
-    """The time of the last sample before those of the blocks that are yet to be merged."""
+    """The time of the last sample before the blocks that are not merged yet."""
     samples: list[Sample] = field(default_factory=list)
-    """Those of the blocks that are yet to be merged into one."""
+    """The samples of the blocks that are not merged yet."""
     begun: dict[int, Row] = field(default_factory=dict)
-    """The bucket of each level that is still being filled."""
+    """The unfinished bucket of each level."""
     buckets: dict[int, list[Row]] = field(default_factory=dict)
-    """Those of each level that wait until there is a block of them."""
+    """The finished buckets of each level that are not in a block yet."""
     ends: dict[int, float] = field(default_factory=dict)
-    """The last bucket of each level that is in a block."""
+    """The time of the last bucket of each level that is in a block."""
 
     def copy(self) -> "_Written":
         buckets = {level: list(rows) for level, rows in self.buckets.items()}
@@ -88,7 +89,7 @@ class _Written:
 
 
 class _Track:
-    """One session on its way into the file."""
+    """One recorded session, and what is not written of it yet."""
 
     def __init__(self, number: int, session: Source, about: dict[str, Any]) -> None:
         self.number = number
@@ -96,36 +97,36 @@ class _Track:
         self.about = about
         self.written = _Written()
         self.waiting: deque[Item] = deque()
-        """What has come and is not committed yet."""
+        """Items that are not committed yet."""
         self.begun = False
-        """Whether it is in the file."""
+        """Whether the session is in the file."""
         self.over = False
-        """Whether the program's own end has been told."""
+        """Whether the session's end was reported."""
 
-    def take(self, item: Item) -> None:
+    def add(self, item: Item) -> None:
         self.waiting.append(item)
         if isinstance(item, Event) and isinstance(item.data, PhaseChanged):
             self.over = item.data.phase == "ended"
 
     def end(self, cause: str) -> None:
         if not self.over:
-            self.take(Event(self.session.now(), SessionEnded(cause)))
+            self.add(Event(self.session.now(), SessionEnded(cause)))
 
 
 class Recorder(threading.Thread):
-    """Records into `path`. `add` a session, and give its sink what happens; `stop` at the end.
+    """Records sessions to `path`. `add` a session, send its samples and events to the result, then `stop`.
 
-    Prompts, replies and output are kept only with `text`. Raises `RecordingError` when `path` cannot be
-    begun.
+    Prompts, replies and output are recorded only with `text`. Raises `RecordingError` if `path` cannot be
+    created.
     """
 
     def __init__(self, path: Path, text: bool = False) -> None:
         super().__init__(name="mlxtop-recorder", daemon=True)
         self.path = path
         self.problem: str | None = None
-        """Why nothing is being recorded, and since when; `None` while all is well."""
+        """Why and since when nothing is recorded; `None` if there is no problem."""
         self.size = 0
-        """Bytes of the file."""
+        """The size of the file in bytes."""
         self._text = text
         self._tracks: list[_Track] = []
         self._inbox: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
@@ -134,20 +135,20 @@ class Recorder(threading.Thread):
         self._lost = 0
         self._cause = ""
         self._gaps: list[str] = []
-        """What is missing for good, a sentence each."""
+        """Losses that are final, one sentence each."""
         try:
             self._database = self._open()
         except FileExistsError as error:
-            why = f"{path} exists already: give --record another name, or remove it first."
+            why = f"{path} exists already: choose another name with --record, or remove it first."
             raise RecordingError(why) from error
         except (OSError, sqlite3.Error) as error:
-            why = f"{path} cannot be written: {_cause(error)}; give --record another place."
+            why = f"{path} cannot be written: {_cause(error)}; choose another path with --record."
             raise RecordingError(why) from error
 
     def add(self, session: Source, command: list[str], **about: Any) -> Callable[[Item], None]:
-        """Begins to record `session`; what it returns takes its samples and events, from any thread.
+        """Begins to record `session`. Returns a function that takes its samples and events, on any thread.
 
-        `about`: started, and where there are several: pid, rank, label.
+        `about` has `started` (seconds since the epoch) and, with several sessions, `pid`, `rank` and `label`.
         """
         number = len(self._tracks) + 1
         self._tracks.append(_Track(number, session, {"command": command, **about}))
@@ -155,8 +156,7 @@ class Recorder(threading.Thread):
         return lambda item: put((number, item))
 
     def stop(self, timeout: float = 5.0, cause: str = "") -> None:
-        """Writes what is left, and waits for that. `cause`: why the recording ends, of sessions that have not
-        ended themselves."""
+        """Writes what is left, for up to `timeout` seconds. `cause`: why sessions that still run end here."""
         self._cause = cause
         self._stopping.set()
         if self.is_alive():
@@ -164,9 +164,9 @@ class Recorder(threading.Thread):
 
     @property
     def failure(self) -> str | None:
-        """What the recording lacks, in one sentence, once it was stopped; `None` when it is whole."""
+        """What is wrong with the stopped recording, as text; `None` if it is complete."""
         if self.is_alive():
-            return f"The recording {self.path} is not finished: the disk does not answer."
+            return f"The recording {self.path} is incomplete: the disk does not respond."
         parts = list(self._gaps)
         if self.problem is not None:
             lost = self._lost + sum(
@@ -176,7 +176,7 @@ class Recorder(threading.Thread):
         wal = _parts(self.path)[1]
         with suppress(OSError):
             if wal.stat().st_size:
-                parts.append(f"The recording {self.path} is in two files: keep {wal.name} beside it.")
+                parts.append(f"The recording {self.path} has a second file: keep {wal.name} beside it.")
         return " ".join(parts) or None
 
     # On the recorder's thread
@@ -189,7 +189,7 @@ class Recorder(threading.Thread):
                 if time.monotonic() >= self._retry_at:
                     self._commit()
             except Exception as error:
-                # Were it to end here, what comes in would pile up, and nobody would know.
+                # If this thread ended, items would pile up without a warning.
                 self._fail(error)
         try:
             self._collect()
@@ -202,7 +202,7 @@ class Recorder(threading.Thread):
             self._fail(error)
 
     def _open(self) -> sqlite3.Connection:
-        # Made by us first, so that nobody else's file is ever opened, and only its owner may read it.
+        # Created here first: no existing file is ever opened, and only the owner can read it.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
             self._inode = self.path.stat().st_ino
@@ -218,7 +218,7 @@ class Recorder(threading.Thread):
         return database
 
     def _close(self) -> None:
-        """Leaves one plain file; where somebody reads it just now, or it was moved, as far as that goes."""
+        """Closes the database. It leaves a single file, unless the file is being read or was moved."""
         with suppress(sqlite3.Error):
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if self._in_place():
@@ -232,7 +232,7 @@ class Recorder(threading.Thread):
         except (FileNotFoundError, NotADirectoryError):
             return False
         except PermissionError:
-            # Nobody can tell; what is open is written on.
+            # Unknown, so the open file is used further.
             return True
 
     def _collect(self) -> None:
@@ -242,8 +242,8 @@ class Recorder(threading.Thread):
             except queue.Empty:
                 return
             track = self._tracks[number - 1]
-            track.take(item)
-            # While all is well a second's worth waits, or what a program brings along from before.
+            track.add(item)
+            # Normally about a second of items waits, or the backlog of an attached program.
             most = round(KEPT_SECONDS / max(track.session.interval, 1e-3))
             if self.problem is not None and len(track.waiting) > most:
                 self._lose(track.waiting.popleft())
@@ -252,7 +252,7 @@ class Recorder(threading.Thread):
         self._lost += isinstance(item, Sample)
 
     def _commit(self, last: bool = False) -> None:
-        # Another session may join meanwhile.
+        # Another session may be added meanwhile.
         tracks = list(self._tracks)
         count = [len(track.waiting) for track in tracks]
         try:
@@ -264,7 +264,7 @@ class Recorder(threading.Thread):
             self._fail(error)
             return
         except Exception as error:
-            # Something came that no file can hold: it must not stand in the way of what comes after it.
+            # An item that cannot be stored must not block later ones.
             self._fail(error)
             for track, items in zip(tracks, count, strict=True):
                 for _ in range(items):
@@ -279,13 +279,12 @@ class Recorder(threading.Thread):
         self._recover()
 
     def _read_size(self) -> None:
-        # What is committed stays committed where the file cannot be looked at.
+        # An unknown size is no reason to fail: the data is committed.
         with suppress(OSError):
             self.size = sum(part.stat().st_size for part in _parts(self.path) if part.exists())
 
     def _keep_first(self, tracks: Sequence[_Track]) -> None:
-        """What says which sessions there are goes into the database itself: of a log that is damaged all is
-        lost from there on."""
+        """Moves new sessions from the log into the database. A damaged log loses all after the damage."""
         if all(track.begun for track in tracks):
             return
         with suppress(sqlite3.Error):
@@ -294,7 +293,7 @@ class Recorder(threading.Thread):
             track.begun = True
 
     def _look_after_file(self) -> None:
-        """A file that was moved or removed under us would be written on, unseen: a new one is begun."""
+        """Starts a new file if the present one was moved or removed."""
         if self._in_place():
             return
         self._close()
@@ -303,9 +302,9 @@ class Recorder(threading.Thread):
         for part in _parts(self.path)[1:]:
             part.unlink(missing_ok=True)
         database = self._open()
-        gone = f"The recording {self.path} was removed at {_clock()}: it begins anew there."
+        gone = f"The recording {self.path} was removed at {_clock()}; a new one starts there."
         self._gaps.append(gone)
-        self._tell(gone)
+        self._warn(gone)
         self._database = database
         for track in self._tracks:
             track.written = _Written()
@@ -315,24 +314,24 @@ class Recorder(threading.Thread):
             self._database.rollback()
         self._retry_at = time.monotonic() + RETRY_EVERY
         if self.problem is None:
-            self.problem = f"Nothing is recorded since {_clock()}: {_cause(error)} ({self.path})."
-            self._tell(self.problem)
+            self.problem = f"Recording stopped at {_clock()}: {_cause(error)} ({self.path})."
+            self._warn(self.problem)
 
     def _recover(self) -> None:
         if self.problem is not None:
-            lost = f"; {self._lost:,} samples in between are lost" if self._lost else ", nothing was lost"
+            lost = f"{self._lost:,} samples were lost" if self._lost else "nothing was lost"
             if self._lost:
                 gap = f"{self._lost:,} samples until {_clock()} are lost"
                 self._gaps.append(f"{self.problem.removesuffix('.')}; {gap}.")
             self.problem, self._lost = None, 0
-            self._tell(None)
-            self._log(f"The recording goes on since {_clock()}{lost}.")
+            self._warn(None)
+            self._log(f"Recording resumed at {_clock()}; {lost}.")
 
     def _log(self, message: str) -> None:
         for track in self._tracks:
             track.session.transcript.write("log", message)
 
-    def _tell(self, message: str | None) -> None:
+    def _warn(self, message: str | None) -> None:
         if message is not None:
             self._log(message)
         for track in self._tracks:
@@ -341,7 +340,7 @@ class Recorder(threading.Thread):
     # Into the tables
 
     def _write(self, track: _Track, last: bool) -> _Written:
-        """Writes what waits; returns how far that brings the session, once it is committed."""
+        """Writes the waiting items. Returns the session's new state, which is valid after the commit."""
         session, number, written = track.session, track.number, track.written.copy()
         for name in session.phases[written.phases :]:
             self._insert("phase", number, written.phases, name)
@@ -369,7 +368,7 @@ class Recorder(threading.Thread):
         )  # fmt: skip
 
     def _write_samples(self, number: int, written: _Written, samples: list[Sample]) -> None:
-        """One block for what came since the last commit; every so often one for all since the last merge."""
+        """Writes the new samples as one block, or merges all blocks since the last merge into one."""
         first = (written.samples or samples)[0].time
         if not written.samples:
             written.after = written.until
@@ -383,7 +382,7 @@ class Recorder(threading.Thread):
         self._insert_block(number, 0, times, list(zip(*samples, strict=True))[1:], after)
 
     def _roll_up(self, number: int, written: _Written, samples: list[Sample], last: bool) -> None:
-        """Buckets that are over wait until there is a block of them; at the end all are written."""
+        """Adds samples to the buckets and writes full blocks of finished buckets; at the end all buckets."""
         rows = [row(sample) for sample in samples]
         for level in LEVELS:
             rows, begun = roll(level, written.begun.pop(level, None), rows)
@@ -406,7 +405,7 @@ class Recorder(threading.Thread):
                 waiting.clear()
 
     def _write_seconds(self, number: int, buckets: list[Row]) -> None:
-        """Plain rows for other tools. They have no checksum: nothing here reads them."""
+        """Writes plain rows for other tools. They have no checksum, because mlxtop does not read them."""
         columns = ("session", "time", *PLAIN)
         self._database.executemany(
             f"INSERT OR REPLACE INTO samples ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
@@ -414,7 +413,7 @@ class Recorder(threading.Thread):
         )
 
     def _write_text(self, track: _Track, written: _Written, last: bool) -> None:
-        # The last line may still grow; it is written when the next one begins.
+        # The last line may still grow. It is written when the next one begins.
         lines = track.session.transcript.since(written.text)
         if lines and lines[0].number > written.text:
             gone = f"… {lines[0].number - written.text:,} lines left out: they came too fast to be recorded …"
@@ -431,16 +430,16 @@ class Recorder(threading.Thread):
         self._insert("block", number, level, start, end, len(times), data, after, or_replace=True)
 
     def _insert(self, table: str, *values: Any, or_replace: bool = False) -> None:
-        holes = ", ".join("?" * (len(values) + 1))
+        parameters = ", ".join("?" * (len(values) + 1))
         verb = "INSERT OR REPLACE" if or_replace else "INSERT"
-        able = [_unicode(value) if isinstance(value, str) else value for value in values]
-        # A number that SQLite gives the row is none of ours.
-        crc = schema.checksum(able[1:] if able[0] is None else able)
-        self._database.execute(f"{verb} INTO {table} VALUES ({holes})", [*able, crc])
+        valid = [_unicode(value) if isinstance(value, str) else value for value in values]
+        # An id that SQLite assigns is not part of the checksum.
+        crc = schema.checksum(valid[1:] if valid[0] is None else valid)
+        self._database.execute(f"{verb} INTO {table} VALUES ({parameters})", [*valid, crc])
 
 
 def _parts(path: Path) -> list[Path]:
-    """The files that SQLite makes of one."""
+    """Returns the files that SQLite uses for the database at `path`."""
     return [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
 
 
@@ -449,7 +448,7 @@ def _json(data: Any) -> str:
 
 
 def _unicode(text: str) -> str:
-    """Bytes of a name that are no UTF-8 come as surrogates, which no database takes."""
+    """Escapes surrogates, which stand for bytes of a name that are not UTF-8. SQLite rejects them."""
     return text.encode(errors="backslashreplace").decode()
 
 

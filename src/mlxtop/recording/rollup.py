@@ -1,4 +1,4 @@
-"""Samples as rows, and the extremes of rows in ever wider buckets."""
+"""Aggregates samples into buckets of increasing width."""
 
 from collections.abc import Iterable
 
@@ -12,15 +12,15 @@ PLAIN = (*GAUGES, "tokens", "phase", "weights", "kv")
 
 
 def row(sample: Sample) -> Row:
-    """A sample as a bucket of its own."""
+    """Returns a sample as a bucket."""
     gauges = sample.gauges
     return Row(sample.time, gauges, gauges, sample.counters)
 
 
 def roll(level: int, begun: Row | None, rows: Iterable[Row]) -> tuple[list[Row], Row | None]:
-    """Rows in order of time → the buckets of `level` that are over, and the one that is still being filled.
+    """Returns the finished buckets of `level`, and the unfinished one, from rows in order of time.
 
-    `begun` is the one that was being filled before.
+    `begun` is the unfinished bucket of the previous call.
     """
     width, filled = WIDTHS[level - 1], [begun] if begun else []
     over = fold(width, filled, rows)
@@ -28,6 +28,6 @@ def roll(level: int, begun: Row | None, rows: Iterable[Row]) -> tuple[list[Row],
 
 
 def plain(bucket: Row) -> list[int | None]:
-    """The values of `PLAIN`: the highest of a gauge, the last of a counter, `None` where it is not known."""
+    """Returns the values of `PLAIN`: a gauge's maximum, a counter's last value; `None` where unknown."""
     found = dict(zip((*GAUGES, *COUNTERS), (*bucket.hi, *bucket.last), strict=True))
     return [None if found[name] == UNKNOWN else found[name] for name in PLAIN]

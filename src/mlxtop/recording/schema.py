@@ -1,22 +1,22 @@
-"""The form of a recording: a SQLite database in WAL mode, which any SQLite tool can open.
+"""The format of a recording: a SQLite database in WAL mode, which any SQLite tool can open.
 
     about    name, value: `mlxtop` (version that wrote it), `created` (seconds since the epoch)
-    session  one row for each process: who it was, when its clock began, device and versions (`facts`, JSON);
+    session  one row for each process: its title, when its clock started, device and versions (`facts`, JSON);
              `until`: the time of its last sample
-    phase    the names of a session's phases; a sample's phase is a number into them
-    event    what happened: see `core/event_json.py`; `data` is JSON
+    phase    the names of a session's phases; a sample's phase is an index into them
+    event    see `core/event_json.py`; `data` is JSON
     block    samples (level 0) and their extremes in buckets of 1, 10, 60 and 600 s (levels 1 to 4), packed
-             by `codec.py`: at level 0 the columns are those of `core.sample.Sample`, above it the bucket's
-             begin, the lowest and the highest of each gauge, and the last of each counter. `after`:
-             the time of the row before the first, which tells when a block is missing
-    text     prompts, replies and output, only where the person asked for them
-    samples  for other tools: one plain row for each second that is over, made of the buckets of level 1. The
-             highest of each gauge, and the last of tokens, phase, weights and KV; NULL where a number is not
-             known. mlxtop does not read it, and a recording without it is whole
+             by `codec.py`: at level 0 the columns are those of `core.sample.Sample`; above it the start of
+             the bucket, the minimum and the maximum of each gauge, and the last value of each counter.
+             `after`: the time of the row before the first one, which shows whether a block is missing
+    text     prompts, replies and output, only if requested
+    samples  for other tools: one plain row for each finished second, from the buckets of level 1. The
+             maximum of each gauge, and the last tokens, phase, weights and KV; NULL if unknown. mlxtop does
+             not read it, and a recording without it is complete
 
-Every row but those of `samples` ends in `crc`, the `checksum` of its other values. Times are seconds since
-the session began; sizes are bytes. `PRAGMA application_id` is 'mlxt', `PRAGMA user_version` the number of
-this form: 1 had neither `until`, nor `after`, nor `crc`, and is read as ever.
+Every row except those of `samples` ends with `crc`, the `checksum` of its other values. Times are seconds
+since the session began; sizes are bytes. `PRAGMA application_id` is 'mlxt', `PRAGMA user_version` the version
+of this format. Version 1 had no `until`, `after` and `crc`, and can still be read.
 """
 
 import sqlite3
@@ -53,7 +53,7 @@ CREATE TABLE text (
     who TEXT NOT NULL, text TEXT NOT NULL, crc INTEGER
 );
 """
-"""Those that mlxtop reads."""
+"""The tables that mlxtop reads."""
 SAMPLES = """
 CREATE TABLE samples (
     session INTEGER NOT NULL, time REAL NOT NULL, active INTEGER, cache INTEGER, peak INTEGER, total INTEGER,
@@ -64,16 +64,16 @@ CREATE TABLE samples (
 
 
 def create(database: sqlite3.Connection) -> None:
-    """Makes an empty recording of an empty file."""
+    """Creates the tables of a recording in an empty database."""
     database.execute("PRAGMA journal_mode = WAL")
-    # A kill loses nothing that was committed; only a power cut may lose the last commits.
+    # Commits survive a kill of the process. Only a power failure may lose the last ones.
     database.execute("PRAGMA synchronous = NORMAL")
     numbers = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
     database.executescript(f"BEGIN; {numbers} {TABLES} {SAMPLES} COMMIT;")
 
 
 def checksum(values: Sequence[Any]) -> int:
-    """The CRC-32 of a row's values as SQLite gives them back."""
+    """Returns the CRC-32 of a row's values, as SQLite returns them."""
     crc = 0
     for value in values:
         crc = zlib.crc32(value if isinstance(value, bytes) else repr(value).encode(), crc)
@@ -81,7 +81,7 @@ def checksum(values: Sequence[Any]) -> int:
 
 
 def check(database: sqlite3.Connection, version: int) -> None:
-    """Raises `ValueError` unless `TABLES` are there: a view in their place might never end."""
+    """Raises `ValueError` if the tables are not those of `TABLES`. A view instead of one might not end."""
     with closing(sqlite3.connect(":memory:")) as model:
         model.executescript(TABLES)
         expected = _columns(model)
@@ -92,7 +92,7 @@ def check(database: sqlite3.Connection, version: int) -> None:
     found = _columns(database)
     wrong = [name for name, columns in expected.items() if found.get(name) != columns]
     if wrong:
-        raise ValueError(f"no table {wrong[0]} as it should be")
+        raise ValueError(f"the table {wrong[0]} is missing or has other columns")
 
 
 def _columns(database: sqlite3.Connection) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
-"""The rows of a recording's tables, as many as a damaged file still gives.
+"""Reads the rows of a recording's tables, as many as a damaged file allows.
 
-Where a page of the file cannot be read, SQLite ends a query with an error. The rows behind such a page are
-found by asking for later and later ones.
+SQLite ends a query with an error at a page that cannot be read. The rows after it are found by querying for
+larger and larger keys.
 """
 
 import sqlite3
@@ -14,15 +14,15 @@ from mlxtop.recording import schema
 
 UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR)
 BACK = 600.0
-"""Seconds before a moment in which a block that holds it is looked for in a damaged file."""
+"""Seconds. In a damaged file, the block that contains a moment is searched this far before it."""
 LATEST = 1e10
-"""Seconds: no session lasts longer."""
+"""Seconds. No session is longer."""
 LARGEST = 2**62
 BEGIN = float("-inf")
 
 
 class BlockRow(NamedTuple):
-    """A block as it is in the file; see `schema.py`. `crc` is `None` in a file of the first form."""
+    """A row of the table `block`; see `schema.py`. `crc` is `None` in a file of version 1."""
 
     start: float
     end: float
@@ -32,13 +32,15 @@ class BlockRow(NamedTuple):
     crc: int | None
 
     def is_whole(self, session: int, level: int) -> bool:
-        """Whether it is what was written, as far as that can be known."""
+        """Returns whether the checksum is right or missing."""
         return self.crc is None or self.crc == schema.checksum((session, level, *self[:-1]))
 
 
 class Table:
-    """Asks `database`, of the form `version`. `spoil` is told of what is damaged; `refuse` makes the error of
-    anything else that goes wrong."""
+    """Queries `database`, a recording of format `version`.
+
+    `spoil` is called for each damaged part. `refuse` turns any other SQLite error into the one to raise.
+    """
 
     def __init__(
         self,
@@ -53,21 +55,21 @@ class Table:
         self._refuse = refuse
 
     def begin(self) -> None:
-        """From here on all is answered from one state of the file."""
+        """Begins a transaction: queries see one state of the file until `end`."""
         try:
             self._database.execute("BEGIN")
         except sqlite3.Error as error:
             raise self._refuse(error) from error
 
     def end(self) -> None:
-        # Nothing was written; and a damaged file lets nobody commit that.
+        # Nothing was written, and COMMIT fails in a damaged file.
         with suppress(sqlite3.Error):
             self._database.execute("ROLLBACK")
 
     # All rows of a table
 
     def all(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of a small table, in its key's order, up to where it cannot be read."""
+        """Yields the rows of a small table in order of its key, up to the first that cannot be read."""
         try:
             for *row, crc in self._database.execute(
                 f"SELECT {self._named(columns)}, {self._crc} FROM {table}"
@@ -76,11 +78,13 @@ class Table:
                     self._spoil(table, *row)
                 yield tuple(row)
         except sqlite3.Error as error:
-            self._pass_over(error, table)
+            self._skip(error, table)
 
     def by_id(self, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of a table that is kept by `id`, each with that before the columns. Those whose checksum
-        is wrong or that are missing are counted as damaged; a session comes all the same."""
+        """Yields the rows of a table with the key `id`: the id, then `columns`.
+
+        Missing rows and rows with a wrong checksum count as damaged. The latter are skipped, except sessions.
+        """
         query = f"SELECT id, {self._named(columns)}, {self._crc} FROM {table} WHERE id >= ? ORDER BY id"
         last, at = 0, -LARGEST
         while True:
@@ -88,7 +92,7 @@ class Table:
                 for *row, crc in self._database.execute(query, (at,)):
                     number = row[0]
                     if number < at:
-                        # Pages are in each other's place: what was read would be read again.
+                        # Pages are swapped. Without this check, rows would be read twice.
                         self._spoil(table, "out of order", number)
                         continue
                     if not self._old and 0 <= last < number - 1:
@@ -102,7 +106,7 @@ class Table:
                     yield tuple(row)
                 return
             except sqlite3.Error as error:
-                self._pass_over(error, table, "after", last)
+                self._skip(error, table, "after", last)
                 found = self._beyond(lambda id_: self._one(query, ceil(id_)), max(at, 0), LARGEST, 1, 1)
                 if found is None or found[0] <= at:
                     return
@@ -111,7 +115,7 @@ class Table:
     # Blocks
 
     def blocks(self, session: int, level: int, start: float, end: float) -> Iterator[BlockRow]:
-        """The blocks with rows from `start` to `end`, in order."""
+        """Yields the blocks with rows from `start` to `end`, in order."""
         query = self._blocks("start >= ? AND end >= ? AND start < ? ORDER BY start")
         at, last = self._begin(session, level, start), BEGIN
         while True:
@@ -120,27 +124,27 @@ class Table:
                     block = BlockRow(*row)
                     if isinstance(block.start, float):
                         if block.start <= last:
-                            # Pages are in each other's place: what was read would be read again.
+                            # Pages are swapped. Without this check, blocks would be read twice.
                             self._spoil("block", session, level, "out of order", block.start)
                             continue
                         at = last = block.start
                     yield block
                 return
             except sqlite3.Error as error:
-                self._pass_over(error, "block", session, level, at)
+                self._skip(error, "block", session, level, at)
                 found = self._next(session, level, max(at, 0.0))
                 if found is None or not at < found.start < end:
                     return
                 at = found.start
 
     def blocks_before(self, session: int, time: float) -> Iterator[BlockRow]:
-        """The blocks of samples that may hold the last one up to `time`, the later one first."""
+        """Yields the blocks that may contain the last sample up to `time`, the later one first."""
         try:
             query = self._blocks("start <= ? ORDER BY start DESC LIMIT 2")
             yield from map(BlockRow._make, self._database.execute(query, (session, 0, time)))
             return
         except sqlite3.Error as error:
-            self._pass_over(error, "block", session, 0, time)
+            self._skip(error, "block", session, 0, time)
         for start in (min(time, self._last(session)) - BACK, BEGIN):
             found = list(self.blocks(session, 0, start, time))
             if found:
@@ -148,28 +152,28 @@ class Table:
                 return
 
     def count(self, session: int) -> Any:
-        """How many samples the blocks say that they have."""
+        """Returns the number of samples that the blocks declare."""
         query = "SELECT sum(rows) FROM block WHERE session = ? AND level = 0"
         try:
             (found,) = self._database.execute(query, (session,)).fetchone()
         except sqlite3.Error as error:
-            self._pass_over(error, "block", session, 0)
+            self._skip(error, "block", session, 0)
             found = sum(b.rows for b in self.blocks(session, 0, BEGIN, float("inf")) if type(b.rows) is int)
         return found
 
     def last_end(self, session: int, level: int) -> Any:
-        """The latest `end` of the blocks of a level; `None` where there is none."""
+        """Returns the largest `end` of the blocks of a level; `None` without blocks."""
         query = "SELECT max(end) FROM block WHERE session = ? AND level = ?"
         try:
             (last,) = self._database.execute(query, (session, level)).fetchone()
         except sqlite3.Error as error:
-            self._pass_over(error, "block", session, level)
+            self._skip(error, "block", session, level)
             ends = [block.end for block in self.blocks(session, level, BEGIN, float("inf"))]
             last = max(ends, default=None)
         return last
 
     def _begin(self, session: int, level: int, start: float) -> float:
-        """The beginning of the block that holds `start`."""
+        """Returns the start of the block that contains `start`."""
         query = "SELECT max(start) FROM block WHERE session = ? AND level = ? AND start <= ?"
         with suppress(sqlite3.Error):
             (found,) = self._database.execute(query, (session, level, start)).fetchone()
@@ -177,7 +181,7 @@ class Table:
         return BEGIN
 
     def _next(self, session: int, level: int, at: float) -> BlockRow | None:
-        """The first block after `at` that can be read."""
+        """Returns the first readable block after `at`."""
         query = self._blocks("start >= ? ORDER BY start LIMIT 1")
         found = self._beyond(lambda time: self._one(query, session, level, time), at, LATEST, 1e-6, 1.0)
         return None if found is None else BlockRow._make(found)
@@ -186,10 +190,10 @@ class Table:
         last = self.last_end(session, 0)
         return last if isinstance(last, float) else 0.0
 
-    # Behind what cannot be read
+    # After an unreadable page
 
     def _one(self, query: str, *values: Any) -> tuple[Any, ...] | None:
-        """The first row; raises `sqlite3.Error` where that cannot be read."""
+        """Returns the first row. Raises `sqlite3.Error` if it cannot be read."""
         row: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
         return row
 
@@ -201,7 +205,10 @@ class Table:
         step: float,
         least: float,
     ) -> tuple[Any, ...] | None:
-        """The first row after `at` that `ask` can read, to within `least`; `None` where none follows."""
+        """Returns the first row after `at` that `ask` can read, to within `least`; `None` without one.
+
+        It doubles the step from `at` until `ask` succeeds, then bisects.
+        """
         low, high, found = at, at + step, None
         while high <= most:
             try:
@@ -221,8 +228,8 @@ class Table:
             high, found = middle, row or found
         return found
 
-    def _pass_over(self, error: sqlite3.Error, *what: Any) -> None:
-        """Notes what cannot be read; whatever else is wrong is raised."""
+    def _skip(self, error: sqlite3.Error, *what: Any) -> None:
+        """Reports an unreadable part as damaged. Raises any other error."""
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in UNREADABLE:
             raise self._refuse(error) from error
         self._spoil("unreadable", *what)
