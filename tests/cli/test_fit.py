@@ -127,8 +127,8 @@ def test_a_repository_is_asked_for_its_config_only(model: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--context", "4096,x"), 2, "'x' is no context length: write 4k,32768."),
-        (("--context", "0"), 2, "'0' is no context length"),
+        (("--context", "4096,x"), 2, "'x' is not a context length; an example is 4k,32768."),
+        (("--context", "0"), 2, "'0' is not a context length"),
         (("--kv-bits", "8", "--max-kv-size", "64"), 2, "exclude each other"),
         (("--kv-bits", "5"), 2, "'5' is not one of"),
         (("--budget", "16GB Mac"), 2, "has no public number"),

@@ -279,7 +279,7 @@ def test_the_summary_has_the_form_of_the_guide_to_the_byte() -> None:
 def test_steps_of_a_program_say_what_their_rate_is_of() -> None:
     told = describe({**SUMMARY, "steps_are": "evals"})
     assert "Evals:    512 in 14.2s from start to end\n" in told
-    assert told.endswith("Evals/s:  41.2 while at work, from one to the next")
+    assert told.endswith("Evals/s:  41.2 while working (idle time excluded)")
 
 
 def test_how_the_machine_stood_is_told_where_it_is_known() -> None:

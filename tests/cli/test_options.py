@@ -172,14 +172,14 @@ WRONG = {
     "--cache-limit lots": "is not a size",
     "--cache-limit=-1": "is not a size",
     "--wired-limit unlimited": "--wired-limit cannot be unlimited",
-    "--repeat 0": "neither a count from 1 nor forever",
-    "--repeat often": "neither a count from 1 nor forever",
+    "--repeat 0": "neither a whole number from 1 nor forever",
+    "--repeat often": "neither a whole number from 1 nor forever",
     "--max-tokens 0": "--max-tokens",
     "--interval 0": "--interval",
     "--interval nan": "--interval",
     "--kv-bits 5": "--kv-bits",
     "--workload sprint": "--workload",
-    "--prompt a --prompt-file -": "exclude each other",
+    "--prompt a --prompt-file -": "not both",
     "--prompt-file /no/such/file": "No such file",
     "--headless --workload chat": "give a --prompt",
     "--max-kv-size 8 --kv-bits 4": "exclude each other",
@@ -206,7 +206,7 @@ def test_what_cannot_be_asked_for_ends_in_exit_code_2_and_says_why(shell: Shell,
 def test_a_prompt_without_end_is_refused(shell: Shell) -> None:
     code, _, err = shell.ends("--prompt-file", "/dev/zero")
     assert code == 2
-    assert "/dev/zero is too long for a prompt: it has more than 16.0 MiB." in err
+    assert "/dev/zero is too long for a prompt: more than 16.0 MiB." in err
 
 
 def test_a_prompt_that_is_no_text_is_refused(shell: Shell, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_prompt_that_is_no_text_is_refused(shell: Shell, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("command", "when"), [("attach", "now, at the program's next"), ("run", "when the program imports MLX")]
+    ("command", "when"), [("attach", "at the program's next"), ("run", "when the program imports MLX")]
 )
 def test_help_says_when_a_limit_is_set(shell: Shell, command: str, when: str) -> None:
     _, out, _ = shell.ends(command, "--help")

@@ -41,7 +41,7 @@ def test_what_is_no_page_of_ours_is_not_written_over_unless_it_is_named(path: Pa
     page.write_text("<h1>my notes</h1>")
     code, told = refused(str(path))
     assert code == 2
-    assert "name the page with -o" in told
+    assert "choose another file with -o" in told
     assert page.read_text() == "<h1>my notes</h1>"
     done = mlxtop("report", str(path), "-o", str(page))
     assert (done.returncode, done.stdout.strip()) == (0, str(page))

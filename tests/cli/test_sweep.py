@@ -63,15 +63,15 @@ def test_what_is_compared_follows_the_knob() -> None:
         ({"prompt_tokens": "5,5"}, (), "different lengths"),
         ({"random_weights": True}, (), "--random-weights needs --model"),
         ({"random_weights": True}, ("ls",), "--random-weights is for a model"),
-        ({"metric": "(x)"}, (), "for a command's output"),
-        ({"lower_is_better": True}, (), "for a command's output"),
+        ({"metric": "(x)"}, (), "need a command after --"),
+        ({"lower_is_better": True}, (), "need a command after --"),
         ({"model": "m"}, ("ls",), "--model is for a model"),
         ({"prompt_tokens": "5"}, ("ls",), "--prompt-tokens is for a model"),
-        ({"knobs": ("kv-bits=4,8",)}, ("ls",), "only the cache limit"),
-        ({"metric": "("}, ("ls",), "no regular expression"),
+        ({"knobs": ("kv-bits=4,8",)}, ("ls",), "Only the cache limit"),
+        ({"metric": "("}, ("ls",), "not a valid regular expression"),
         ({"metric": "x"}, ("ls",), "one group"),
         ({"metric": "(x)(y)"}, ("ls",), "one group"),
-        ({"lower_is_better": True}, ("ls",), "is about a --metric"),
+        ({"lower_is_better": True}, ("ls",), "needs --metric"),
     ],
 )
 def test_what_cannot_be_asked_for(values: dict[str, object], command: tuple[str, ...], word: str) -> None:
@@ -83,7 +83,7 @@ def test_what_cannot_be_asked_for(values: dict[str, object], command: tuple[str,
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("stray",), "mlxtop: sweep takes no argument stray; a command to measure stands after --."),
+        (("stray",), "mlxtop: sweep takes no argument stray. Put -- before a command to measure."),
         (
             ("--json", "-", "--csv", "-"),
             "Only one of --json, --csv, --markdown and --html can be standard output.",
@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_read_is_told_before_a_terminal_is_missed() -> Non
 def test_help_shows_how() -> None:
     text = mlxtop("sweep", "--help").stdout
     assert "--prompt-tokens" in text
-    assert "A recommendation takes 5." in " ".join(text.split())
+    assert "A recommendation needs 5." in " ".join(text.split())
     assert "mlxtop sweep --resume s.json" in text
 
 
@@ -124,8 +124,8 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     done = mlxtop("sweep", *SMALL, "--repeats", "3", *outs, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("mlxtop: --repeats 3 is too few for a recommendation: that takes 5 ")
-    assert "mlxtop: warms up: 0 B, prompt 16" in done.stderr
-    assert re.search(r"^mlxtop: 18 of 18: .* left at most$", done.stderr, re.MULTILINE)
+    assert "mlxtop: warming up: 0 B, prompt 16" in done.stderr
+    assert re.search(r"^mlxtop: 18 of 18: .*, at most .* left$", done.stderr, re.MULTILINE)
     assert "tokens/s against peak total, prompt of 48 tokens" in done.stdout
     assert "Cannot tell yet: " in done.stdout
     assert "\x1b" not in done.stdout
@@ -179,7 +179,7 @@ def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None
     assert "Cannot tell yet: 0 undisturbed rounds of the 5 it takes." in out
     before = json.loads(path.read_text())["readings"]
     assert 3 <= len(before) <= 4
-    told = f"mlxtop: interrupted after {len(before)} of 240 cells; mlxtop sweep --resume {path} goes on."
+    told = f"mlxtop: interrupted after {len(before)} of 240 measurements. Continue with: mlxtop sweep --resume {path}"
     assert err.splitlines()[-1] == told
     done = mlxtop("sweep", "--repeats", "1", "--headless", "--resume", str(path), timeout=120)
     assert done.returncode == 0
@@ -225,13 +225,13 @@ def test_resume_with_another_target_is_another_sweep() -> None:
 
 def test_what_was_interrupted_is_told() -> None:
     sweep = Sweep(of := plan(), Bench(of, [70.0, 90.0, 100.0, 100.0]))
-    assert interrupted(sweep, None) == "interrupted before the first cell was measured."
+    assert interrupted(sweep, None) == "interrupted before the first measurement."
     sweep.readings = readings(of, [70.0, 90.0, 100.0, 100.0])
     sweep.progress = Progress("stopped", None, 48, 80)
     assert interrupted(sweep, None) == (
-        "interrupted after 48 of 80 cells; nothing was kept to go on with: that takes --json FILE."
+        "interrupted after 48 of 80 measurements. It cannot be continued: that needs --json FILE."
     )
-    assert interrupted(sweep, Path("a b.json")).endswith("; mlxtop sweep --resume 'a b.json' goes on.")
+    assert interrupted(sweep, Path("a b.json")).endswith(". Continue with: mlxtop sweep --resume 'a b.json'")
 
 
 @pytest.mark.usefixtures("processes")
@@ -245,5 +245,7 @@ def test_a_model_that_is_not_there_ends_in_one_sentence() -> None:
 def test_a_command_without_mlx_is_none() -> None:
     done = mlxtop("sweep", "--headless", "--", sys.executable, "-c", "print(1)")
     assert done.returncode == 1
-    assert "python -c print(1) cannot be measured: mlxtop saw no MLX in it." in done.stderr
+    assert (
+        "python -c print(1) cannot be measured: it did not use MLX as far as mlxtop could see." in done.stderr
+    )
     assert done.stdout == ""

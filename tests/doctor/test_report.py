@@ -25,7 +25,7 @@ def test_a_healthy_machine() -> None:
     for name in ("backend", "cache limit", "memory limit", "active", "cache", "peak"):
         assert found["MLX", name].verdict is Verdict.OK, found["MLX", name]
     assert (
-        "set to 16.0 MiB and back" in found["MLX", "cache limit"].value
+        "set to 16.0 MiB and restored" in found["MLX", "cache limit"].value
         or "CPU" not in found["MLX", "backend"].value
     )
     for section in ("Versions", "Machine", "Timer", "Sockets", "Attaching", "Terminal"):

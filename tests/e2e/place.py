@@ -140,7 +140,7 @@ def leave(screen: Screen, choice: str) -> int:
     """Presses `q`, chooses how to leave, and returns mlxtop's exit code. The terminal must be as it was."""
     screen.press("q")
     # The first choice is chosen to begin with.
-    dialog = screen.value(rf"│ +((?:(?:Stop|Leave|Put) [^\n]*\n[^\n]*│ +)*){choice}(?s:.*)Enter chooses")
+    dialog = screen.value(rf"│ +((?:(?:Stop|Leave|Restore) [^\n]*\n[^\n]*│ +)*){choice}(?s:.*)Enter selects")
     screen.press(*["down"] * dialog[1].count("\n"), "enter")
     code = screen.exit()
     assert screen.left() == []

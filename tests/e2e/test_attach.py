@@ -75,7 +75,7 @@ def test_a_plain_program_takes_an_agent_in_by_a_debugger(place: Place, debugger:
     screen.value(r" cache +7\.0 MiB (the )?program\b")
     screen.press("[")
     screen.value(r" cache +2\.0 MiB keyboard")
-    assert leave(screen, "Put back the cache limit to 7.0 MiB") == 0
+    assert leave(screen, "Restore the cache limit to 7.0 MiB") == 0
     assert alive(pid)
     # The agent stays: the next one needs no debugger.
     assert place.ps()[pid]["watched"] == "ready"
@@ -105,7 +105,7 @@ def test_root_attaches_to_another_users_program(place: Place, debugger: None) ->
     running(screen)
     screen.press("[")
     screen.value(r" cache +20\.0 MiB keyboard")
-    assert leave(screen, "Put back the cache limit to 32.0 MiB") == 0
+    assert leave(screen, "Restore the cache limit to 32.0 MiB") == 0
     assert alive(pid)
     assert not list(Path("/tmp").glob(f"mlxtop-{pid}-*"))
     assert [path.stat().st_uid for path in theirs.glob(f"mlxtop-{nobody}/{pid}.sock")] == [nobody]
@@ -148,10 +148,11 @@ def test_left_running_and_attached_to_again(place: Place) -> None:
     first.press("[")
     first.value(r" cache +20\.0 MiB keyboard")
     last = int(first.value(r"(?s).*step (\d+)")[1])
-    assert leave(first, "Leave it running as it is") == 0
+    assert leave(first, "Leave it running with its present limits") == 0
     assert alive(pid)
     told = re.fullmatch(
-        rf"mlxtop: \S+program\.py goes on \(mlxtop attach {pid}\); its output goes to (\S+)\r\n", after(first)
+        rf"mlxtop: \S+program\.py is still running with its output in (\S+)\. Watch it with: mlxtop attach {pid}\r\n",
+        after(first),
     )
     assert told is not None, after(first)
     assert [str(log) for log in place.logs()] == [told[1]]
@@ -172,7 +173,7 @@ def test_left_running_and_attached_to_again(place: Place) -> None:
     # As it was found is as it was left: it is what another change goes back to.
     second.press("[")
     second.value(r" cache +2\.0 MiB keyboard")
-    assert leave(second, "Put back the cache limit to 20.0 MiB") == 0
+    assert leave(second, "Restore the cache limit to 20.0 MiB") == 0
     third = place.screen("attach", str(pid))
     third.value(r" cache +20\.0 MiB mlxtop")
     os.kill(pid, signal.SIGTERM)
@@ -188,7 +189,7 @@ def test_the_limits_are_put_back_when_the_program_is_left_running(place: Place) 
     pid = place.only(first.process.pid)
     first.press("[", "[")
     first.value(r" cache +2\.0 MiB keyboard")
-    assert leave(first, "Leave it running and put back the cache limit to 32.0 MiB") == 0
+    assert leave(first, "Leave it running and restore the cache limit to 32.0 MiB") == 0
     second = place.screen("attach", str(pid))
     second.value(r" cache +32\.0 MiB mlxtop")
 
@@ -201,7 +202,7 @@ def test_a_second_viewer_is_told_in_one_sentence(place: Place, ready: int) -> No
     assert second.left() == []
     words = " ".join(second.text().split())
     assert words == (
-        f"mlxtop: Process {ready} is already watched by mlxtop (process {first.process.pid}): leave that one first, or look on with mlxtop top."
+        f"mlxtop: Process {ready} is already watched by mlxtop (process {first.process.pid}): quit that one first, or use mlxtop top."
     )
     # The first one does not notice.
     first.press("[")
@@ -249,7 +250,7 @@ def test_the_picture_stays_when_the_program_is_killed(place: Place) -> None:
     screen.value(r"^ active +4\.0 MiB ")
     os.kill(pid, signal.SIGKILL)
     gone(pid)
-    screen.wait_for(f"process {pid} ended without a word: it was killed, or ended by os._exit")
+    screen.wait_for(f"process {pid} ended without notice: it was killed, or it called os._exit")
     screen.wait_for("● ended")
     screen.value(r"^ active +4\.0 MiB ")
     # A wish that comes too late harms nobody.
@@ -277,7 +278,7 @@ def test_a_viewer_that_is_killed_leaves_the_program_to_the_next(place: Place, re
 def test_limits_of_the_command_line_are_set_and_put_back(place: Place, ready: int) -> None:
     screen = place.screen("attach", "--cache-limit", "5M", str(ready))
     screen.value(r" cache +5\.0 MiB flag")
-    assert leave(screen, "Put back the cache limit to 32.0 MiB") == 0
+    assert leave(screen, "Restore the cache limit to 32.0 MiB") == 0
     again = place.screen("attach", str(ready))
     again.value(r" cache +32\.0 MiB mlxtop")
 
@@ -293,7 +294,7 @@ def test_several_are_attached_to_side_by_side(place: Place, ready: int) -> None:
     screen.wait_for("other.py")
     screen.press("[")
     screen.value(r" cache +20\.0 MiB keyboard")
-    assert leave(screen, "Put back the cache limit to 32.0 MiB") == 0
+    assert leave(screen, "Restore the cache limit to 32.0 MiB") == 0
     assert {place.ps()[pid]["watched"] for pid in (ready, other)} == {"ready"}
 
 
@@ -350,7 +351,7 @@ def test_a_program_on_another_host_is_attached_to_by_ssh(place: Place, host: lis
         screen.value(r"^ active +4\.0 MiB ")
         screen.press("[")
         screen.value(r" cache +20\.0 MiB keyboard")
-        assert leave(screen, "Put back the cache limit to 32.0 MiB") == 0
+        assert leave(screen, "Restore the cache limit to 32.0 MiB") == 0
         tunnel.terminate()
     again = place.screen("attach", str(pid))
     again.value(r" cache +32\.0 MiB mlxtop")

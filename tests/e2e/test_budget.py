@@ -55,7 +55,7 @@ def test_a_program_outgrows_its_budget_on_the_screen(place: Place) -> None:
     assert alive(int(found["PID"]))
     # A higher one by the key: the alarm is over, and nothing jumps back.
     screen.press("b")
-    screen.wait_for("Budget, now 400.0 MiB; footprint")
+    screen.wait_for("Budget (now 400.0 MiB; footprint")
     screen.type("64G\r")
     screen.value(r" budget +64\.00 GiB keyboard")
     screen.value(r" headroom +63\.\d\d GiB")

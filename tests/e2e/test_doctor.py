@@ -27,7 +27,7 @@ def test_without_a_terminal_keys_cannot_be_tried() -> None:
     )
     assert ended.returncode == 0
     keys = ended.stdout.partition("\nKeys\n")[2]
-    assert " ".join(keys.split()) == "missing keys — There is no terminal to draw on: start mlxtop in one."
+    assert " ".join(keys.split()) == "missing keys — No terminal to draw on: start mlxtop in one."
     assert "\x1b" not in ended.stdout + ended.stderr
 
 

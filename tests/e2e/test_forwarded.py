@@ -67,7 +67,7 @@ def test_a_forwarded_socket_may_say_anything(spawn: Spawn, tmp_path: Path) -> No
             screen = spawn(
                 "attach", tmp_path / "s", "--budget", "1M", "--on-budget", "stop", columns=120, rows=40
             )
-            screen.wait_for("cannot be stopped from here")
+            screen.wait_for("Could not stop the program")
             screen.wait_for("— · —")
             screen.wait_for("evil")
             for key in ("w", "b", "escape", "m", "escape", "d", "escape", "?", "escape"):
@@ -103,7 +103,7 @@ def test_a_screen_that_fails_says_so(spawn: Spawn, tmp_path: Path) -> None:
         screen = spawn(command=(sys.executable, "-c", CRASH, "attach", tmp_path / "s"), columns=120, rows=40)
         assert screen.exit() == 1
     assert b"a fault of the screen's own" in screen.raw
-    assert "mlxtop: the screen failed; please report this." in screen.text()
+    assert "mlxtop: the screen crashed. Please report this." in screen.text()
 
 
 def test_a_refusal_is_text(tmp_path: Path) -> None:

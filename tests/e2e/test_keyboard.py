@@ -57,7 +57,7 @@ def test_a_keyboard_that_fails_ends_it_with_a_sentence(spawn: Spawn, command: li
     screen.send("X")
     assert screen.exit() == 1
     assert screen.left() == []
-    assert "mlxtop: the keyboard cannot be read any more: no more keys." in screen.text()
+    assert "mlxtop: Could not read the keyboard: no more keys." in screen.text()
 
 
 def test_a_terminal_that_goes_while_hang_ups_are_ignored(spawn: Spawn) -> None:

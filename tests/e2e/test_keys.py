@@ -108,15 +108,15 @@ def test_limit_down_is_seen_in_every_place(demo: Screen, measured: Measured) -> 
 
 
 def test_limit_back_to_the_default(demo: Screen) -> None:
-    with dialog(demo, "l", "cache limit, now"):
-        default = demo.value(rf"MLX's default ({SIZE}):")[1]
+    with dialog(demo, "l", "cache limit (now"):
+        default = demo.value(rf"MLX's default ({SIZE})\):")[1]
         demo.press("escape")
     demo.press("d")
     demo.value(rf" cache +{re.escape(default)} +(?:by )?keyboard")
 
 
 def test_an_exact_limit(demo: Screen) -> None:
-    with dialog(demo, "l", "cache limit, now"):
+    with dialog(demo, "l", "cache limit (now"):
         demo.type("plenty\r")
         # The whole sentence, however many rows it takes.
         demo.wait_for("'plenty' is not a size: write 0, 20M, 1.5GiB, 500MB,")
@@ -125,16 +125,16 @@ def test_an_exact_limit(demo: Screen) -> None:
         demo.wait_for(lambda text: text.count("plenty") == 1, why="an empty line")
         demo.type("5M\r")
     demo.value(r" cache +5\.0 MiB +(?:by )?keyboard")
-    with dialog(demo, "l", "Enter sets it"):
+    with dialog(demo, "l", "Enter sets the limit"):
         demo.press("tab")
-        demo.wait_for("memory limit, now")
+        demo.wait_for("memory limit (now")
         demo.press("tab")
-        demo.wait_for("wired limit, now")
+        demo.wait_for("wired limit (now")
         demo.press("shift+tab")
-        demo.wait_for("memory limit, now")
+        demo.wait_for("memory limit (now")
         demo.type("7GiB\r")
     demo.value(r" memory +7\.00 GiB +(?:by )?keyboard")
-    with dialog(demo, "l", "cache limit, now"):
+    with dialog(demo, "l", "cache limit (now"):
         demo.press("escape")
 
 
@@ -261,14 +261,14 @@ def test_help_lists_every_key(demo: Screen) -> None:
     demo.press("?")
     for line in (
         "Cache limit one step down",
-        "Clear MLX's cache", "Reset MLX's peak", "Mark this moment", "Choose an earlier mark", "Hold the picture",
-        "More time per column", "Type the next prompt", "Stop generating", "Save a screenshot", "Dark or light",
-        "MiB and GiB", "All commands by name", "Quit",
+        "Clear MLX's cache", "Reset MLX's peak", "Set a mark now", "Choose a mark", "Pause the display",
+        "More time per column", "Type the next prompt", "Stop generating", "Save a screenshot", "Switch between dark",
+        "Switch between MiB", "Find a command by name", "Quit",
     ):  # fmt: skip
         demo.wait_for(line)
     demo.press("end")
     demo.wait_for("before and after")
-    demo.wait_for("what MLX holds")
+    demo.wait_for("all memory that MLX holds")
     demo.press("?")
     demo.wait_for(alone)
 

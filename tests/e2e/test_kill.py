@@ -86,5 +86,5 @@ def test_a_kill_loses_at_most_a_second_in_every_mode_and_other_signals_are_told(
         screens[name].signal(number)
         assert screens[name].exit() == 128 + number
         last = recordings[name].events(1)[-1]
-        assert last.describe() == f"mlxtop was ended by {number.name}, the program goes on"
+        assert last.describe() == f"mlxtop was ended by {number.name}, the program is still running"
         recordings[name].close()

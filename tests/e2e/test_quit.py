@@ -120,7 +120,7 @@ def test_control_c_while_typing(enter: Callable[[str], Screen]) -> None:
 def test_control_c_in_a_dialog(enter: Callable[[str], Screen]) -> None:
     screen = enter("idle")
     screen.press("l")
-    screen.wait_for("cache limit, now")
+    screen.wait_for("cache limit (now")
     screen.type("q")
     screen.value(r"│ +q +│")
     screen.press("ctrl+c")

@@ -140,7 +140,7 @@ def test_a_rank_that_dies_is_told(place: Place) -> None:
 def test_ranks_left_running_go_on(place: Place) -> None:
     screen = launch(place, 2)
     assert leave(screen, "Leave it running") == 0
-    pid = re.search(r"goes on \(mlxtop attach (\d+)\)", after(screen))
+    pid = re.search(r"Watch it with: mlxtop attach (\d+)", after(screen))
     ranks = [row for row in place.ps().values() if row["active"]]
     assert len(ranks) == 2
     assert {row["watched"] for row in ranks} == {"ready"}

@@ -114,11 +114,11 @@ def test_a_traceback_of_the_programs_is_in_the_pane(place: Place) -> None:
 
 def test_a_program_that_never_uses_mlx_is_run_all_the_same(place: Place) -> None:
     screen = place.run(place.script("import sys\nprint('hello', sys.stdin.readline())\n"))
-    screen.wait_for("it has not used MLX yet")
+    screen.wait_for("has not used MLX yet")
     screen.press("i")
     screen.type("you\r")
     screen.wait_for("hello you")
-    screen.wait_for("ended with exit code 0; mlxtop saw no MLX in it")
+    screen.wait_for("ended with exit code 0; it did not use MLX as far as mlxtop could see")
     screen.press("q")
     assert screen.exit() == 0
     assert screen.left() == []
@@ -155,7 +155,7 @@ def test_a_program_that_is_not_there_is_told_in_one_sentence(place: Place) -> No
     for screen in (place.run("no-such-program"), place.screen("run", "--headless", "no-such-program")):
         assert screen.exit() == 127
         assert screen.left() == []
-        assert screen.text().strip().startswith("mlxtop: no-such-program: there is no such program;")
+        assert screen.text().strip().startswith("mlxtop: Could not find the program no-such-program:")
         assert b"\x1b[?1049h" not in screen.raw
 
 
@@ -163,7 +163,7 @@ def test_a_program_that_may_not_be_run_is_told_in_one_sentence(place: Place) -> 
     script = place.script("print(1)\n", "script")
     screen = place.run(script)
     assert screen.exit() == 126
-    assert screen.text().strip() == f"mlxtop: {script} cannot be run: Permission denied."
+    assert screen.text().strip() == f"mlxtop: Could not run {script}: Permission denied."
 
 
 FORKS = """\

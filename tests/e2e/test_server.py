@@ -119,8 +119,8 @@ def test_a_server_left_running_answers_on_with_its_limits_put_back(place: Place,
     with serving(place, checkpoint) as (screen, asking, pid):
         screen.press("[", "[", "[")
         screen.value(r" cache +0 B keyboard")
-        assert leave(screen, "Leave it running and put back the cache limit to 32.0 MiB") == 0
-        assert re.search(rf"goes on \(mlxtop attach {pid}\); its output goes to \S+\.log", after(screen))
+        assert leave(screen, "Leave it running and restore the cache limit to 32.0 MiB") == 0
+        assert re.search(rf"with its output in \S+\.log\. Watch it with: mlxtop attach {pid}", after(screen))
         asking.more()
         assert until(lambda: place.ps()[pid]["cache"] > 0)
         assert place.ps()[pid]["watched"] == "ready"

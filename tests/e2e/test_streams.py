@@ -55,4 +55,4 @@ def test_without_any_terminal() -> None:
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.strip() == "mlxtop: There is no terminal to draw on: start mlxtop in one."
+    assert done.stderr.strip() == "mlxtop: No terminal to draw on: start mlxtop in one."

@@ -26,7 +26,7 @@ def test_a_sweep_from_the_first_frame_to_the_report(spawn: Spawn, tmp_path: Path
     screen.wait_for("mlxtop sweep demo")
     screen.value(r"● 1\.0 MiB, prompt \d+")
     screen.value(r"tokens/s against peak total, prompt 16 +.*tokens/s against peak total, prompt 48")
-    screen.value(r"36/36  done|\d+/36  done: the numbers are good enough", within=60)
+    screen.value(r"36/36  done|\d+/36  done: the results are precise enough", within=60)
     screen.value(r" default +48 +[\d.,]+  \([\d.,]+–[\d.,]+\)")
     screen.value(r"(Cannot tell|Take |No measurable)")
     assert screen.overruns == []

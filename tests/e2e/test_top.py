@@ -91,7 +91,7 @@ def test_a_program_without_an_agent_is_listed_as_such(place: Place) -> None:
     screen.wait_for("MLX without mlxtop's agent")
     shown(screen, pid, rf" [\d.]+ MiB +.*program\.py +mlxtop attach {pid} ")
     screen.press("enter")
-    screen.wait_for(f"Process {pid} has no agent: mlxtop attach {pid}")
+    screen.wait_for(f"Process {pid} has no agent. Run: mlxtop attach {pid}")
     screen.press("q")
     assert screen.exit() == 0
     assert alive(pid)

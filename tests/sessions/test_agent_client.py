@@ -110,8 +110,12 @@ def test_ranks_come_by_number_and_others_after_them(start: Start, open_fleet: Ca
 
 ENDS = {
     "process {pid} ended": lambda subject: subject.end(),
-    "process {pid} ended without a word: it was killed, or ended by os._exit": lambda subject: subject.kill(),
-    "the agent in process {pid} is gone; the program itself goes on": lambda subject: subject.say("break"),
+    "process {pid} ended without notice: it was killed, or it called os._exit": lambda subject: (
+        subject.kill()
+    ),
+    "the agent in process {pid} has ended; the program is still running": lambda subject: subject.say(
+        "break"
+    ),
 }
 
 
@@ -144,7 +148,7 @@ def test_an_agent_that_breaks_is_gone_and_the_program_is_not(
     watched = member(open_fleet(all_agents()))
     subject.say()
     until(lambda: watched.ended)
-    assert watched.ended == f"the agent in process {subject.pid} is gone; the program itself goes on"
+    assert watched.ended == f"the agent in process {subject.pid} has ended; the program is still running"
     (broke,) = [e for e in watched.timeline.between(ErrorRaised, 0, 1e9) if e.data.phase == "agent"]
     assert "a bug of ours" in broke.describe()
 
@@ -158,7 +162,7 @@ def test_a_killed_program_is_never_said_to_go_on(start: Start, open_fleet: Calla
         watched = member(fleet, n)
         os.kill(subject.pid, signal.SIGKILL)
         until(lambda watched=watched: watched.ended)
-        assert "ended without a word" in str(watched.ended)
+        assert "ended without notice" in str(watched.ended)
 
 
 def test_a_zombie_has_ended(start: Start, open_fleet: Callable[..., Any]) -> None:
@@ -167,7 +171,7 @@ def test_a_zombie_has_ended(start: Start, open_fleet: Callable[..., Any]) -> Non
     os.kill(subject.pid, signal.SIGKILL)
     # Nobody has waited for it.
     until(lambda: watched.ended)
-    assert "ended without a word" in str(watched.ended)
+    assert "ended without notice" in str(watched.ended)
 
 
 def test_a_socket_that_was_left_behind_is_removed(start: Start, open_fleet: Callable[..., Any]) -> None:
@@ -224,7 +228,7 @@ def test_a_second_viewer_is_refused(start: Start, open_fleet: Callable[..., Any]
     second = open_fleet(all_agents())
     until(lambda: second.problem)
     assert second.problem == (
-        f"Process {subject.pid} is already watched by mlxtop (process {os.getpid()}): leave that one first, or look on with mlxtop top."
+        f"Process {subject.pid} is already watched by mlxtop (process {os.getpid()}): quit that one first, or use mlxtop top."
     )
     assert second.members() == ()
     member(first).submit(AddMark("still mine", "keyboard"))
@@ -353,7 +357,7 @@ def test_an_agent_that_speaks_nonsense_is_left_and_not_tried_again(
         joined: list[RemoteSession] = []
         fleet = open_fleet(all_agents(joined=joined.append))
         until(lambda: joined and joined[0].ended)
-        assert str(joined[0].ended).startswith("its agent sent what mlxtop does not understand")
+        assert str(joined[0].ended).startswith("its agent sent an invalid message")
         # It looks around again, and does not come back to this one.
         look_twice(fleet)
         assert len(joined) == 1
@@ -445,11 +449,11 @@ def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
         guard = BudgetMonitor(lambda: [liar], 1, [parse_action("stop")], terminate)
         for _ in range(3):
             guard.check()
-        assert "cannot be stopped from here" in str(liar.state.error)
+        assert "Could not stop the program" in str(liar.state.error)
         assert liar.state.system is None
         assert "MLXTOP_PID" not in environment(liar)
         assert "secret" not in "".join(line.text for line in liar.transcript.since(0))
-        assert fleet.how_it_ended(liar) == "the connection to its agent ended"
+        assert fleet.how_it_ended(liar) == "the connection to the agent was closed"
         assert subject.process.poll() is None
     real = member(open_fleet(all_agents()))
     assert (real.pid, real.process) == (subject.pid, subject.pid)
@@ -506,7 +510,7 @@ def test_attach_by_process_id(start: Start, open_fleet: Callable[..., Any]) -> N
     fleet = open_fleet(attach([str(subject.pid)]))
     assert fleet.everyone[0].pid == subject.pid
     with pytest.raises(
-        MlxtopError, match=r"is already watched by mlxtop \(process \d+\): leave that one first"
+        MlxtopError, match=r"is already watched by mlxtop \(process \d+\): quit that one first"
     ):
         attach([str(subject.pid)])
     fleet.stop()
@@ -552,11 +556,14 @@ def test_attach_to_what_is_none(start: Start) -> None:
 
 def test_attach_to_somebody_who_is_no_agent(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlxtop.sessions.attach.ANSWER_WITHIN", 0.5)
-    with false_agent() as path, pytest.raises(MlxtopError, match="does not answer: is it mlxtop's"):
+    with (
+        false_agent() as path,
+        pytest.raises(MlxtopError, match=r"No answer from .*: it may not be an mlxtop agent"),
+    ):
         attach([path])
     file = start.home / "file"
     file.touch()
-    with pytest.raises(MlxtopError, match="does not answer"):
+    with pytest.raises(MlxtopError, match="it may not be an mlxtop agent"):
         attach([str(file)])
 
 
@@ -589,7 +596,7 @@ child.communicate(); sys.exit(3)
     pids = {m.pid for m in fleet.members()}
     assert program.pid in pids
     assert other.pid not in pids
-    assert fleet.status().endswith(f"runs (process {program.pid})")
+    assert fleet.status().endswith(f"is running (process {program.pid})")
     until(lambda: "hello" in [line.text for line in fleet.transcript.since(0)])
     (tmp_path / "end").touch()
     assert program.wait(20)
@@ -607,19 +614,17 @@ def test_a_run_that_never_used_mlx(start: Start, tmp_path: Path, open_fleet: Cal
     assert program.wait(20)
     until(lambda: len(fleet.transcript.since(0)) == 3)
     assert [line.text for line in fleet.transcript.since(0)][:2] == ["out", "err"]
-    assert fleet.status().endswith(
-        "ended with exit code 4; no Python that mlxtop can watch was started in it"
-    )
+    assert fleet.status().endswith("ended with exit code 4; it started no Python that mlxtop can watch")
 
 
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        ("pass", "mlxtop saw no MLX in it"),
-        ("import mlx.core, time; time.sleep(1)", "it imported MLX and allocated nothing"),
+        ("pass", "it did not use MLX as far as mlxtop could see"),
+        ("import mlx.core, time; time.sleep(1)", "it imported MLX but allocated no memory with it"),
         (
             "import mlx.core, os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-            "it imported MLX and was killed before mlxtop could look",
+            "it imported MLX and was killed before mlxtop could connect",
         ),
     ],
 )
@@ -657,13 +662,13 @@ def test_a_program_nobody_can_watch_is_told_of(
     fleet = open_fleet(RunFleet(program))
     assert program.wait(20)
     fleet.settle(PATIENCE)
-    assert "no folder for sockets that only this user may enter" in fleet.status()
+    assert "it found no private folder for its sockets" in fleet.status()
 
 
 def test_an_agent_that_could_not_start_is_told_of(start: Start, open_fleet: Callable[..., Any]) -> None:
     program = Program(["sleep", "30"], False)
     fleet = open_fleet(RunFleet(program))
-    assert fleet.status().endswith("it has not used MLX yet")
+    assert fleet.status().endswith("has not used MLX yet")
     code = "from mlxtop.agent import boot; boot._leave_message(OSError('no room'))"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "MLXTOP": program.run}, check=True)
     until(lambda: fleet.problem)

@@ -76,12 +76,12 @@ def test_a_signal_without_a_name(run: Callable[..., Program]) -> None:
 
 def test_while_it_runs(run: Callable[..., Program]) -> None:
     program = run("sleep", "60")
-    assert (program.code, program.exit_code, program.how()) == (None, 0, "it runs")
+    assert (program.code, program.exit_code, program.how()) == (None, 0, "is running")
     assert not program.wait(0.05)
 
 
 def test_a_command_that_is_not_there(run: Callable[..., Program], logs: Path) -> None:
-    with pytest.raises(CannotStartError, match="no-such-thing: there is no such program") as caught:
+    with pytest.raises(CannotStartError, match="Could not find the program no-such-thing") as caught:
         run("no-such-thing", screen=True)
     assert caught.value.exit_code == 127
     # The log that nobody asked for is not left behind.
@@ -95,14 +95,14 @@ def test_a_command_that_cannot_be_run(run: Callable[..., Program], tmp_path: Pat
         path.mkdir()
     else:
         path.write_text("text")
-    with pytest.raises(CannotStartError, match="thing cannot be run: Permission denied") as caught:
+    with pytest.raises(CannotStartError, match=r"Could not run .*thing: Permission denied") as caught:
         run(str(path))
     assert caught.value.exit_code == 126
 
 
 def test_a_log_that_cannot_be_written(run: Callable[..., Program], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"cannot be written: .*; choose another with --log"):
+    with pytest.raises(UsageError, match=r"Could not write the log .*: .*\. Choose another with --log"):
         run("true", log=tmp_path / "file" / "log")
 
 

@@ -122,7 +122,7 @@ def test_how_to_leave(snap_compare, session):
         await pilot.press("q")
         await idle(pilot)
 
-    app = MlxtopApp(session, ask=lambda: ("python train.py runs (process 4242).", choices))
+    app = MlxtopApp(session, ask=lambda: ("python train.py is running (process 4242).", choices))
     assert snap_compare(app, terminal_size=SMALL, run_before=act)
 
 

@@ -1,4 +1,4 @@
-"""`mlxtop attach`: watch a program that already runs."""
+"""`mlxtop attach`: watch a running program."""
 
 import os
 import signal
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 Try:
   mlxtop attach 4242
   mlxtop attach 4242 4243                side by side
-  mlxtop attach /tmp/rank1.sock          an agent's socket, forwarded from another host by ssh -L
+  mlxtop attach /tmp/rank1.sock          an agent's socket on another host, forwarded by ssh -L
 """
 )
-@watch_options("now, at the program's next safe point")
+@watch_options("at the program's next safe point")
 @click.argument("which", metavar="PID|SOCKET...", type=NAME, nargs=-1, required=True)
 def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
-    """Watch programs that already run, by process id or by their agents' sockets.
+    """Watch running programs, by process id or by the path of their agent's socket.
 
-    A program that mlxtop run started, or that calls mlxtop.watch(), has an agent already. In any other Python
-    program that has imported MLX, a debugger (gdb, lldb) starts one, or Python itself from version 3.14 on.
+    A program that was started with mlxtop run, or that calls mlxtop.watch(), already has an agent. In any
+    other Python program that has imported MLX, mlxtop starts an agent with gdb or lldb, or with Python's own
+    remote debugging from Python 3.14 on.
     """
     from mlxtop.sessions import attach as session
     from mlxtop.sessions.budget_monitor import BudgetMonitor
@@ -67,30 +68,30 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
 
 
 def terminate(session: "Session") -> None:
-    """Asks an attached program to end. A program on another host is out of our reach."""
+    """Sends SIGTERM to an attached program. On another host this is not possible: its session says so."""
     if session.process is not None:
         with suppress(OSError):
             os.kill(session.process, signal.SIGTERM)
     else:
-        why = "The program is not known to run on this machine and cannot be stopped from here."
+        why = "Could not stop the program: it may not run on this machine."
         session.submit(RecordEvent(ErrorRaised(why, "budget")))
 
 
 def question(sessions: "Sequence[RemoteSession]") -> "tuple[str, Sequence[Choice]] | None":
-    """What to ask before leaving: only whether limits that were changed here go back."""
+    """The question before leaving and its answers; `None` when no limits were changed."""
     from mlxtop.tui.screens.dialogs import Choice
 
     back = altered(sessions)
     if not back:
         return None
-    return "Limits were changed from here.", (
-        Choice("restore", f"Put back the {back}"),
-        Choice("keep", "Leave the limits as they are"),
+    return "You changed limits in this session.", (
+        Choice("restore", f"Restore the {back}"),
+        Choice("keep", "Keep the limits as they are"),
     )
 
 
 def altered(sessions: "Sequence[RemoteSession]") -> str:
-    """Which limits would be put back, in a few words."""
+    """The limits that would be restored, as text; empty when there are none."""
     live = (session for session in sessions if session.ended is None)
     found = [
         f"{name} limit to {format_size(size)}" for s in live for name, size in s.changed_limits().items()

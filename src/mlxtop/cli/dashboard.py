@@ -1,4 +1,4 @@
-"""The dashboard over a model that runs in this process."""
+"""The dashboard of a model that runs in this process."""
 
 import sys
 from typing import NoReturn
@@ -15,11 +15,11 @@ from mlxtop.tui.terminal import check, terminal
 
 CLOSE_WITHIN = 0.5
 LOOK_EVERY = 0.25
-"""Seconds between two looks at whether the run can go on."""
+"""Seconds between two checks whether a thread of the run has failed."""
 
 
 def run_dashboard(run: RunOptions) -> NoReturn:
-    """Shows the dashboard until it is left, and ends the process with its exit code."""
+    """Shows the dashboard until it is closed, then ends the process with the exit code."""
     check()
     recording = recorder(run.record, run.record_text)
     session = LocalSession(run.options, run.interval)
@@ -37,7 +37,7 @@ def run_dashboard(run: RunOptions) -> NoReturn:
         app.set_interval(LOOK_EVERY, leave_the_dead)
 
     def leave_the_dead() -> None:
-        """Nothing more can come of a run whose own threads failed."""
+        """Closes the dashboard when a thread of the run has failed: no more data will come."""
         if session.failure is not None:
             app.exit()
 
@@ -48,7 +48,7 @@ def run_dashboard(run: RunOptions) -> NoReturn:
     guard.stop()
     code = app.return_code or 0
     if app.crashed:
-        # What the screen's own failure printed went where all output goes while it is up.
+        # While the screen is up all output goes to the transcript, the traceback too.
         logged = [line.text for line in session.transcript.since(0) if line.who == "log"]
         print("\n".join(logged), file=sys.stderr)
     if session.failure is not None:

@@ -1,4 +1,4 @@
-"""`mlxtop doctor`: tries what mlxtop needs, and writes a report for a bug report."""
+"""`mlxtop doctor`: test what mlxtop needs, and print the results for a bug report."""
 
 import json
 import signal
@@ -15,19 +15,21 @@ from mlxtop.doctor.finding import Finding
 
 @click.command(epilog="Try: mlxtop doctor > doctor.txt")
 @click.argument("pid", metavar="[PID]", type=COUNT, required=False)
-@click.option("--keys", "press_keys", is_flag=True, help="Press each of mlxtop's keys, to see which arrive.")
+@click.option(
+    "--keys", "press_keys", is_flag=True, help="Test which of mlxtop's keys reach it in this terminal."
+)
 @options.JSON("One array.")
 @click.pass_context
 def doctor(ctx: click.Context, pid: int | None, press_keys: bool, as_json: bool) -> None:
     """Test what mlxtop needs on this machine: MLX, limits, sockets, debuggers, terminal, timer.
 
-    Each line is ok, missing (with what to do) or wrong (please report it). The tests run in processes of
-    their own. With a PID it also attaches to that program, as mlxtop attach does.
-    The exit code is 1 if anything is wrong, else 0.
+    Each line is ok, missing (with advice) or wrong (please report it). The tests run in separate processes.
+    With PID it also attaches to that program, as mlxtop attach does.
+    The exit code is 1 if anything is wrong, otherwise 0.
     """
     from mlxtop.doctor import report
 
-    # What was started is ended too.
+    # Exits in order, so that test processes are ended too.
     catch(lambda number, _: sys.exit(128 + number), (signal.SIGTERM, signal.SIGHUP))
     found: list[Finding] = []
 

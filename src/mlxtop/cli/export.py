@@ -1,4 +1,4 @@
-"""`mlxtop export`: a recording for other tools."""
+"""`mlxtop export`: convert a recording for other tools."""
 
 import io
 import os
@@ -24,22 +24,22 @@ STANDARD_OUTPUT = Path("-")
 @click.argument("file", type=FILE)
 @click.option(
     "--format", "form", type=click.Choice(("csv", "jsonl", "parquet")), required=True,
-    help="csv and parquet: one row a sample; jsonl: what mlxtop --json prints, events too.",
+    help="csv and parquet have one row per sample; jsonl has samples and events, like mlxtop --json.",
 )  # fmt: skip
-@options.OUTPUT("- is standard output, which parquet does not go to.", default=STANDARD_OUTPUT)
+@options.OUTPUT("- is standard output (not for parquet).", default=STANDARD_OUTPUT)
 def export(file: Path, form: str, out: Path) -> int:
-    """Write a recording as CSV, JSON lines or Parquet. Sizes are bytes, times seconds."""
+    """Write a recording as CSV, JSON lines or Parquet. Sizes are in bytes, times in seconds."""
     from mlxtop.core.files import cannot_write
     from mlxtop.recording.reader import Recording
 
     if form == "parquet" and out == STANDARD_OUTPUT:
-        raise UsageError("parquet goes to a file only: add -o OUT.parquet.")
+        raise UsageError("Parquet cannot be written to standard output: add -o OUT.parquet.")
     spare(file, out)
     recording = Recording(file)
     try:
         _write(recording, form, out)
     except BrokenPipeError:
-        # Nobody reads any more: what is left in the buffer must not complain at exit either.
+        # The reader closed the pipe. The rest of the buffer must not raise at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return BROKEN_PIPE
     except OSError as error:
@@ -71,11 +71,11 @@ def _write(recording: "Recording", form: str, out: Path) -> None:
 def spare(file: Path, out: Path) -> None:
     """Raises `UsageError` when `out` is the recording itself."""
     if out.exists() and file.exists() and out.samefile(file):
-        raise UsageError(f"{out} is the recording itself: give -o another name.")
+        raise UsageError(f"{out} is the recording itself: choose another file with -o.")
 
 
 def tell_damage(recording: "Recording") -> None:
-    """Says on standard error what of a recording could not be read, where that is so."""
+    """Prints on standard error which part of a recording could not be read, if any."""
     from mlxtop.cli.hard_exit import tell
 
     damage = recording.damage_sentence()

@@ -1,4 +1,4 @@
-"""`mlxtop fit`: does a model fit, with how long a context?"""
+"""`mlxtop fit`: does a model fit, and with which context lengths?"""
 
 import json
 import sys
@@ -34,17 +34,17 @@ Try:
   mlxtop fit --model PATH --context 128k --within 60          most of it extrapolated
   mlxtop fit --model PATH --json | jq '.contexts[] | [.context, .verdict]'
 \b
-Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usage, 130 Ctrl-C.
+Exit codes: 0 every context fits, 1 one does not fit or is uncertain, 2 wrong usage, 130 Ctrl-C.
 """
 )
 @options.MODEL(required=True)
-@options.BUDGET("[default: what this device recommends or has]")
+@options.BUDGET("[default: the memory of this machine or its GPU]")
 @click.option(
     "--context",
     "lengths",
     type=ContextsParam(),
     metavar="N,N…",
-    help="Context lengths in tokens: 4096,32768 or 4k,32k. [default: some up to what the model was made for]",
+    help="Context lengths in tokens: 4096,32768 or 4k,32k. [default: several, up to the model's maximum]",
 )
 @options.KV_BITS()
 @options.MAX_KV_SIZE()
@@ -57,7 +57,7 @@ Exit codes: 0 every context fits, 1 one does not or cannot be told, 2 wrong usag
     default=300,
     show_default=True,
     metavar="SECONDS",
-    help="Time for the weights and all contexts; what is not run by then is extrapolated.",
+    help="Time limit for the measurement; contexts that do not finish in time are extrapolated.",
 )
 @options.SEED()
 @options.JSON("One object.")
@@ -72,12 +72,12 @@ def fit(
     markdown: Path | None,
     **values: Any,
 ) -> int:
-    """Measure whether a model fits here, and with how long a context.
+    """Measure whether a model fits on this machine, and with which context lengths.
 
-    Builds the model from its config with random weights in the configured quantization, reads each context
-    with mlx-lm's prefill and decodes a few tokens. From the Hub it fetches config and tokenizer only. A
-    context that takes longer than --within, or more memory than is free, is extrapolated from the part that
-    ran, with its error.
+    Builds the model from its config with random weights in the configured quantization. For each context it
+    runs mlx-lm's prefill and decodes a few tokens. From the Hub it downloads only the config and the
+    tokenizer. A context that would take longer than --within, or more memory than is free, is extrapolated
+    from the part that was measured. The result states the error.
     """
     from mlxtop.cli.fit_text import WIDTH, text
     from mlxtop.fit.measure import Settings
@@ -167,7 +167,7 @@ def _budget(ask: BudgetSpec | None, facts: Facts) -> Budget:
 
 
 class _Progress:
-    """How far it is, on standard error: one line that changes on a terminal, else a line a stage."""
+    """Progress on standard error: one changing line on a terminal, otherwise a line per stage."""
 
     def __init__(self) -> None:
         self._alive = sys.stderr.isatty()

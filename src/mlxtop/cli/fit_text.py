@@ -10,7 +10,7 @@ WIDTH = 80
 
 
 def text(answer: Answer, width: int | None = WIDTH) -> str:
-    """The table with its notes and the sentence; without a `width` no line is wrapped."""
+    """The table with its notes and the conclusion. Without `width` no line is wrapped."""
     about, notes, sentence = (
         _wrapped(part, width) for part in (answer.about(), answer.notes(), [answer.sentence()])
     )

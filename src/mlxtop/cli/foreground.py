@@ -9,24 +9,27 @@ from contextlib import contextmanager, suppress
 from mlxtop.sessions.program import Program
 
 LOOK_EVERY = 1.0
-"""Seconds between looks at a program even if no signal says that it changed."""
+"""Seconds between two checks of a program when no signal has arrived."""
 
 
 class Foreground:
-    """The place in the terminal's foreground, so that Ctrl-C reaches the program alone.
+    """Puts the program in the terminal's foreground, so that only the program gets Ctrl-C.
 
-    Where there is no terminal, or it is not ours to give, nothing is lent.
+    Does nothing without a terminal, or when mlxtop itself is not in the foreground.
     """
 
     def __init__(self) -> None:
         self._tty = _terminal()
 
     def take(self) -> None:
-        """Called in the child before its first line: it must not read before the terminal is its own."""
+        """Moves the calling process to the foreground.
+
+        The child calls it before it runs the program: a background process may not read the terminal.
+        """
         _give(self._tty, os.getpgrp())
 
     def wait(self, program: Program) -> None:
-        """Waits until `program` has ended. When it is stopped (Ctrl-Z) so are we, and with us it goes on."""
+        """Waits until `program` has ended. When it is stopped (Ctrl-Z), mlxtop stops too."""
         with _signals() as arrived:
             while program.code is None:
                 if program.stopped():
@@ -36,7 +39,7 @@ class Foreground:
                         os.read(arrived, 4096)
 
     def back(self) -> None:
-        """Has the terminal again."""
+        """Moves mlxtop back to the foreground."""
         _give(self._tty, os.getpgrp())
 
     def _stop_with_it(self, program: Program) -> None:
@@ -48,9 +51,9 @@ class Foreground:
 
 @contextmanager
 def _signals() -> Iterator[int]:
-    """A descriptor that is readable once a signal came, a child's change too. On the main thread only.
+    """A file descriptor that becomes readable when a signal arrives, SIGCHLD included. Main thread only.
 
-    The kernel's own wait for a stop without taking the end (`waitid`) is not in macOS's Python before 3.13.
+    `waitid`, which waits for a stop without reaping, is not in macOS's Python before 3.13.
     """
     arrived, into = os.pipe()
     os.set_blocking(arrived, False)
@@ -67,7 +70,7 @@ def _signals() -> Iterator[int]:
 
 
 def _terminal() -> int | None:
-    """The terminal, if we are in its foreground."""
+    """A descriptor of the terminal; `None` if mlxtop is not in its foreground."""
     try:
         tty = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""The last act of a command that ran MLX."""
+"""How commands end: what they print last, and an exit that does not wait for MLX."""
 
 import os
 from collections import deque
@@ -17,10 +17,10 @@ from mlxtop.core.text import block, plain
 
 
 def hard_exit(code: int) -> NoReturn:
-    """Ends the process at once.
+    """Flushes the standard streams and ends the process at once with exit code `code`.
 
-    MLX may be in the middle of a step that nothing can end, and even when it is not, an interpreter that
-    tears down gigabytes of a GPU's memory takes seconds that the system needs none of.
+    A step of MLX cannot be interrupted, and freeing gigabytes of GPU memory in order takes seconds. The
+    system frees it faster.
     """
     try:
         flush()
@@ -34,18 +34,18 @@ def hard_exit(code: int) -> NoReturn:
 
 
 def tell_last(app: "MlxtopApp") -> None:
-    """Says why the screen is gone, where it did not go as asked. To be called once the terminal is back."""
+    """Prints why the screen was closed, if no person closed it. Call it once the terminal is restored."""
     if app.last_word is not None:
         tell(app.last_word)
 
 
 def tell(sentence: str) -> None:
-    """Says something of ours on standard error, where there is one. Names in it may be foreign text."""
+    """Prints a message of mlxtop's on standard error. Control characters in it are removed."""
     show(f"mlxtop: {sentence}\n")
 
 
 class Printed:
-    """What was printed while a screen was up: it tells what the screen's own failure was."""
+    """Keeps what was printed while a screen was up, to print it if the screen crashes."""
 
     def __init__(self, write: Callable[[str], None] | None = None) -> None:
         self._write = write
@@ -57,13 +57,13 @@ class Printed:
             self._write(line)
 
     def tell(self, crashed: bool) -> None:
-        """After a crash, says that there was one, and what was printed."""
+        """After a crash, prints what was kept and says that the screen crashed."""
         if crashed:
             show("\n".join([*map(plain, self._lines), ""]))
-            tell("the screen failed; please report this.")
+            tell("the screen crashed. Please report this.")
 
 
 def show(text: str) -> None:
-    """Prints lines on standard error, with nothing in them that a terminal would obey."""
+    """Prints lines on standard error. Control characters are removed."""
     with suppress(OSError, ValueError):
         click.echo(block(text), nl=False, err=True)

@@ -1,4 +1,4 @@
-"""A run without a screen: a summary at the end, or one JSON object a line while it goes."""
+"""A run without a screen: prints a summary at the end, or JSON lines while it runs."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ from mlxtop.sessions.session import Listener, Session
 BROKEN_PIPE = 128 + signal.SIGPIPE
 CLOSE_WITHIN = 0.8
 LOOK_EVERY = 0.25
-"""Seconds of silence after which the run's own threads are looked after."""
+"""Seconds without an event after which the run's threads are checked."""
 
 
 class _Ended(Exception):
@@ -58,7 +58,6 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
         lines.put(_Ended(128 + number, cause(128 + number)))
 
     catch(interrupt)
-    # Python would only notice a closed pipe as an exception in whatever print comes next; so do we.
     code, ended = 0, "the workload was done"
 
     def stop(session: Session) -> None:
@@ -91,12 +90,12 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
         if as_json:
             _print_json({"type": "summary", "code": code, **summary})
         elif session.state.error is None or any(mark.name == "loaded" for mark in session.state.marks):
-            # Of a load that failed there is nothing to sum up.
+            # After a failed load there is nothing to summarize.
             click.echo(block(describe(summary)))
         sys.stdout.flush()
     except BrokenPipeError:
-        code, ended = BROKEN_PIPE, "ended because nobody read its output any more"
-        # Nobody reads standard output any more: what is left to say goes to standard error.
+        code, ended = BROKEN_PIPE, "ended because its output was closed"
+        # Standard output is closed: the summary goes to standard error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         with contextlib.suppress(OSError):
             show(describe(summarize(session)) + "\n")
@@ -109,7 +108,7 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
 
 
 def _put(lines: "queue.SimpleQueue[Line]") -> Listener:
-    """What is told goes into `lines`; events that only say how things stand now are told as progress only."""
+    """A listener that puts samples and events into `lines`, except events that are not part of the stream."""
 
     def put(item: Event | Sample) -> None:
         if not isinstance(item, Event) or type(item.data) in KINDS:
@@ -119,7 +118,7 @@ def _put(lines: "queue.SimpleQueue[Line]") -> Listener:
 
 
 def _next(lines: "queue.SimpleQueue[Line]", session: LocalSession) -> "Line":
-    """What happens next; where whoever should say so is dead, that."""
+    """The next item. When a thread of the run has failed, an event with its error."""
     while True:
         with contextlib.suppress(queue.Empty):
             item = lines.get(timeout=LOOK_EVERY)
@@ -130,7 +129,7 @@ def _next(lines: "queue.SimpleQueue[Line]", session: LocalSession) -> "Line":
 
 
 def _is_last(event: Event) -> bool:
-    """Whether the run is over: done, or failed. A limit that MLX refuses ends nothing, nor does a budget."""
+    """Whether the run is over: finished or failed. An error about a limit or a budget does not end it."""
     return isinstance(event.data, WorkloadDone) or (
         isinstance(event.data, ErrorRaised) and event.data.phase not in ("limit", "budget")
     )
@@ -154,7 +153,7 @@ def _session_line(session: LocalSession, run: RunOptions) -> dict[str, Any]:
 
 
 def _line(item: Event | Sample, session: LocalSession) -> dict[str, Any]:
-    """One sample or event as the stream tells it; a number nobody knows is null."""
+    """One sample or event as a line of the stream. A number that is not known is null."""
     if isinstance(item, Event):
         return {"type": "event", "time": round(item.time, 6), "kind": item.kind, **to_json(item.data)}
     sample = {name: None if value == UNKNOWN else value for name, value in item._asdict().items()}

@@ -1,4 +1,4 @@
-"""`mlxtop info`: the device, the versions, the limits and the counters, once."""
+"""`mlxtop info`: device, versions, limits and counters, printed once."""
 
 import json
 import os
@@ -46,7 +46,7 @@ UNTOLD = ("argv", "pid", "cgroup_limit")
 
 
 def collect() -> dict[str, Any]:
-    """Everything `info` tells; sizes in bytes. Raises `NoBackendError`."""
+    """Everything that `info` prints, sizes in bytes. Raises `NoBackendError` where MLX cannot run."""
     from mlxtop.mlx import allocator, device
     from mlxtop.mlx.hooks import AllocatorHooks
     from mlxtop.system import footprint, machine
@@ -66,7 +66,7 @@ def collect() -> dict[str, Any]:
 
 
 def describe(found: dict[str, Any]) -> str:
-    """The same for a person: a name and a value a line."""
+    """The result of `collect` as text, one name and value per line."""
     from mlxtop.tui.tables import aligned
 
     rows = [
@@ -78,17 +78,17 @@ def describe(found: dict[str, Any]) -> str:
     rows += [(name.replace("_", " "), _size(found[name])) for name in _SIZES if found[name] is not None]
     rows += [(f"{name} limit", _limit(found, name)) for name in LIMIT_NAMES]
     if found["cache_ceiling"] is not None:
-        # Whatever its limit: above it MLX reclaims.
+        # Above this MLX frees cached buffers, whatever the cache limit.
         rows.append(("cache at most", _size(found["cache_ceiling"])))
     rows += [(name, _size(size)) for name, size in found["counters"].items()]
     rows.append((found["footprint"]["kind"], _size(found["footprint"]["bytes"])))
-    # What this machine does not have takes no row.
+    # A reading that this machine does not have takes no row.
     rows += [(_SYSTEM[name], _reading(value)) for name, value in found["system"].items() if value is not None]
     return "\n".join(aligned(rows, left=(0, 1)))
 
 
 def _reading(value: str | float | int) -> str:
-    """A word, a share, or bytes."""
+    """A word, a share or a size, as text."""
     if isinstance(value, str):
         return value
     return f"{value:.0%}" if isinstance(value, float) else _size(value)

@@ -27,7 +27,7 @@ class _Group(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        # Commands are imported when they are asked for: the dashboard must not wait for them.
+        # Commands are imported when they are used: the dashboard must not wait for them.
         if name not in COMMANDS:
             return None
         return cast(click.Command, getattr(import_module(f"mlxtop.cli.{name}"), name))
@@ -65,7 +65,7 @@ Try:
 )
 @model_options()
 @options.HEADLESS("A summary is printed at the end.")
-@options.JSON("No screen: one object a line.")
+@options.JSON("Runs without a screen and prints one object per line.")
 @click.version_option(__version__, prog_name="mlxtop")
 @click.pass_context
 def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""The options of a model that mlxtop runs itself, and what they come to."""
+"""The options for a model that mlxtop runs itself."""
 
 import sys
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from mlxtop.core.units import UNLIMITED, format_size
 from mlxtop.inference.options import FOREVER, Options, Workload, check_kv_cache, check_weights
 
 PROMPT_MOST = 2**24
-"""Bytes or letters: more than any model's context."""
+"""The longest prompt in bytes, or in characters from a file: more than any model's context."""
 
 DEMO_TOKENS, MODEL_TOKENS = 96, 256
 
 
 def model_options() -> Callable[[FC], FC]:
-    """The options every run of a model takes; `parse_run` makes sense of them."""
+    """The options for running a model. `parse_run` reads their values."""
     return options.group(
         options.MODEL("[default: the demo model]"),
         options.RANDOM_WEIGHTS(),
@@ -38,12 +38,12 @@ def model_options() -> Callable[[FC], FC]:
             "--repeat",
             type=RepeatParam(),
             metavar="N|forever",
-            help="Generations (loop) or walks (ramp). [default: forever, headless 1]",
+            help="Number of generations (loop) or passes (ramp). [default: forever, headless 1]",
         ),
         click.option(
             "--workload",
             type=click.Choice(["chat", "loop", "ramp"]),
-            help="chat waits for prompts, loop repeats one, ramp walks through distinct lengths. "
+            help="chat waits for prompts, loop repeats one prompt, ramp uses prompts of different lengths. "
             "[default: ramp for the demo, else chat]",
         ),
         options.INTERVAL(type=SecondsParam(0.001, 60)),
@@ -62,29 +62,29 @@ def model_options() -> Callable[[FC], FC]:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the run options came to."""
+    """The values of the run options."""
 
     options: Options
     interval: float
     took_stdin: bool
-    """Whether the prompt came from standard input, which then is no keyboard."""
+    """Whether the prompt was read from standard input. Keys are then read from the terminal."""
     ceiling: BudgetOptions = field(default_factory=BudgetOptions)
     record: Path | None = None
     record_text: bool = False
 
 
 def parse_run(values: dict[str, Any], headless: bool) -> RunOptions:
-    """Run options as click read them → what to run. Raises `UsageError`."""
+    """The run options from click's values. Raises `UsageError` for a combination that cannot work."""
     check_weights(values["model"], values["adapter_path"], values["random_weights"])
     check_kv_cache(values["max_kv_size"], values["kv_bits"])
     prompt, took_stdin = _prompt(values["prompt"], values["prompt_file"])
     model, repeat = values["model"], values["repeat"]
     workload = values["workload"] or _workload(model, prompt, repeat, headless)
     if headless and workload == "chat" and prompt is None:
-        raise UsageError("chat waits for typed prompts, which --headless has no place for: give a --prompt.")
+        raise UsageError("The chat workload needs typed prompts; with --headless, give a --prompt.")
     limits = given_limits(values)
     if limits.get("wired") == UNLIMITED:
-        raise UsageError("--wired-limit cannot be unlimited: the system must keep some memory; name a size.")
+        raise UsageError("--wired-limit cannot be unlimited: the system needs some memory. Give a size.")
     options = Options(
         model=model,
         prompt=prompt,
@@ -112,16 +112,16 @@ def parse_run(values: dict[str, Any], headless: bool) -> RunOptions:
 
 def _prompt(text: str | None, file: Any) -> tuple[str | None, bool]:
     if text is not None and file is not None:
-        raise UsageError("--prompt and --prompt-file exclude each other: give one.")
+        raise UsageError("Use either --prompt or --prompt-file, not both.")
     took_stdin = text == "-" or (file is not None and file.name == "<stdin>")
     if not took_stdin and file is None:
         return text, False
     name = "standard input" if took_stdin else file.name
     try:
-        # As bytes: how standard input would decode itself depends on the locale.
+        # As bytes: the encoding of standard input depends on the locale.
         found = (sys.stdin.buffer if took_stdin else file).read(PROMPT_MOST + 1)
         if len(found) > PROMPT_MOST:
-            raise UsageError(f"{name} is too long for a prompt: it has more than {format_size(PROMPT_MOST)}.")
+            raise UsageError(f"{name} is too long for a prompt: more than {format_size(PROMPT_MOST)}.")
         return (found.decode() if took_stdin else cast(str, found)), took_stdin
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}.") from error

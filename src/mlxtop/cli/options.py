@@ -1,4 +1,4 @@
-"""The options of the commands, each that several take declared once; and what a watched program's come to."""
+"""Options that several commands share, and functions that turn their values into settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +25,11 @@ FC = TypeVar("FC", bound=Callable[..., Any] | click.Command)
 
 
 class Option:
-    """An option. Called, it is given to a command, with a `note` of that command's after its help, and with
-    other attributes (a default, say) where that command has its own."""
+    """An option that several commands share.
+
+    Calling it returns a decorator for a command. `note` is added to the help text; `own` replaces attributes,
+    for example the default.
+    """
 
     def __init__(self, *names: str, help: str, **attributes: Any) -> None:
         self._names, self._help, self._attributes = names, help, attributes
@@ -42,12 +45,16 @@ MODEL = Option(
 RANDOM_WEIGHTS = Option(
     "--random-weights",
     is_flag=True,
-    help="Build the model from its config with random weights: its memory and speed without its download.",
+    help="Build the model from its config with random weights: memory and speed are measured without "
+    "downloading the weights.",
 )
 ADAPTER_PATH = Option("--adapter-path", type=kinds.NAME, metavar="PATH", help="LoRA adapters to load on top.")
 MAX_TOKENS = Option("--max-tokens", type=kinds.COUNT, metavar="N", help="Tokens per generation.")
 MAX_KV_SIZE = Option(
-    "--max-kv-size", type=kinds.COUNT, metavar="N", help="Longest KV cache in tokens; older ones are dropped."
+    "--max-kv-size",
+    type=kinds.COUNT,
+    metavar="N",
+    help="Maximum size of the KV cache in tokens; older tokens are dropped.",
 )
 KV_BITS = Option(
     "--kv-bits",
@@ -61,11 +68,9 @@ PREFILL_STEP_SIZE = Option(
     default=2048,
     show_default=True,
     metavar="N",
-    help="Tokens of a prompt per step.",
+    help="Prompt tokens per prefill step.",
 )
-SEED = Option(
-    "--seed", type=kinds.SEED, default=0, show_default=True, metavar="N", help="Seed of everything random."
-)
+SEED = Option("--seed", type=kinds.SEED, default=0, show_default=True, metavar="N", help="Random seed.")
 
 CACHE_LIMIT = Option(
     "--cache-limit",
@@ -78,42 +83,43 @@ WIRED_LIMIT = Option(
     "--wired-limit",
     type=kinds.SIZE,
     metavar="SIZE",
-    help="MLX's wired limit. It works on Metal from macOS 15 on; mlx-lm sets its own for each generation.",
+    help="MLX's wired limit (Metal on macOS 15 or later). mlx-lm sets its own for each generation.",
 )
 
 BUDGET = Option(
     "--budget",
     type=kinds.BudgetParam(),
     metavar="SIZE|cgroup|device",
-    help="A ceiling for the footprint: a size; cgroup, the container's limit; or device, the working set "
-    "Metal recommends here, on CUDA the GPU's memory. There are no presets like '16GB Mac': Apple publishes "
-    "no rule for them.",
+    help="Maximum footprint: a size, cgroup (the container's limit) or device (Metal's recommended working "
+    "set; on CUDA the GPU's memory).",
 )
 ON_BUDGET = Option(
     "--on-budget",
     type=kinds.ActionParam(),
     multiple=True,
     metavar="ACTION",
-    help="What to do each time the budget is reached: mark, clear (the cache), limit:SIZE (of the cache), "
-    "stop, or exec:COMMAND, which finds MLXTOP_USED, MLXTOP_BUDGET, MLXTOP_PID and more in its environment. "
-    "Repeatable.",
+    help="Action each time the budget is reached: mark, clear (the cache), limit:SIZE (set the cache limit), "
+    "stop, or exec:COMMAND (run it with MLXTOP_USED, MLXTOP_BUDGET, MLXTOP_PID and more in its environment). "
+    "Can be given several times.",
 )
 INTERVAL = Option(
     "--interval", default=0.1, show_default=True, metavar="SECONDS", help="Seconds between samples."
 )
 RECORD = Option(
-    "--record", type=kinds.FILE, metavar="FILE", help="Record the session in FILE, for mlxtop replay."
+    "--record", type=kinds.FILE, metavar="FILE", help="Record the session to FILE; mlxtop replay opens it."
 )
-RECORD_TEXT = Option("--record-text", is_flag=True, help="Record prompts, replies and output too.")
+RECORD_TEXT = Option("--record-text", is_flag=True, help="Also record prompts, replies and output.")
 
-HEADLESS = Option("--headless", is_flag=True, help="No screen.")
-JSON = Option("--json", "as_json", is_flag=True, help="Print JSON; sizes are bytes.")
-MARKDOWN = Option("--markdown", type=kinds.FILE, metavar="OUT", help="Write the result as Markdown, too.")
-OUTPUT = Option("-o", "--output", "out", type=kinds.FILE, metavar="OUT", help="Where to write.")
+HEADLESS = Option("--headless", is_flag=True, help="Run without a screen.")
+JSON = Option("--json", "as_json", is_flag=True, help="Print JSON, sizes in bytes.")
+MARKDOWN = Option(
+    "--markdown", type=kinds.FILE, metavar="OUT", help="Also write the result to OUT as Markdown."
+)
+OUTPUT = Option("-o", "--output", "out", type=kinds.FILE, metavar="OUT", help="Output file.")
 
 
 def group(*given: Callable[[FC], FC]) -> Callable[[FC], FC]:
-    """Gives a command several options, in this order in its help."""
+    """Returns a decorator that adds several options to a command. Its help lists them in this order."""
 
     def give(command: FC) -> FC:
         for option in reversed(given):
@@ -124,40 +130,43 @@ def group(*given: Callable[[FC], FC]) -> Callable[[FC], FC]:
 
 
 def budget_options() -> Callable[[FC], FC]:
-    """`--budget` and `--on-budget`; `parse_ceiling` makes sense of them."""
+    """`--budget` and `--on-budget`. `parse_ceiling` reads their values."""
     return group(BUDGET("An alarm is shown at 80, 95 and 100 %."), ON_BUDGET())
 
 
 def record_options() -> Callable[[FC], FC]:
-    """`--record` and `--record-text`; `record.recorder` makes sense of them."""
+    """`--record` and `--record-text`. `record.recorder` reads their values."""
     return group(RECORD(), RECORD_TEXT())
 
 
 def watch_options(when: str) -> Callable[[FC], FC]:
-    """The options of watching another program; `on_join` makes sense of them. Limits are set `when`."""
+    """The options for watching another program. `on_join` reads their values.
+
+    `when` says in the help when limits are set.
+    """
     note = f"It is set {when}."
     return group(
         INTERVAL(type=kinds.SecondsParam(0.01, 60)),
         budget_options(),
         CACHE_LIMIT(note),
         MEMORY_LIMIT(note),
-        WIRED_LIMIT(f"{note} It cannot be set in a program that runs already."),
+        WIRED_LIMIT("It can only be set when the program imports MLX."),
         record_options(),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetOptions:
-    """What `--budget` and `--on-budget` came to."""
+    """The values of `--budget` and `--on-budget`."""
 
     ask: BudgetSpec | None = None
     actions: tuple[Action, ...] = ()
 
 
 def parse_ceiling(values: dict[str, Any], here: bool = True) -> BudgetOptions:
-    """The budget options as click read them. `here`: the program will be in our own container.
+    """The budget options from click's values. `here`: the program will run in the same container as mlxtop.
 
-    Raises `UsageError` for what can be told to be impossible before anything runs.
+    Raises `UsageError` for a combination that cannot work.
     """
     ask, actions = values["budget"], values["on_budget"]
     if actions and ask in (None, "none"):
@@ -168,12 +177,12 @@ def parse_ceiling(values: dict[str, Any], here: bool = True) -> BudgetOptions:
 
 
 def given_limits(values: dict[str, Any]) -> dict[LimitName, Size]:
-    """The limits that were given."""
+    """The limits given on the command line."""
     return {name: size for name in LIMIT_NAMES if (size := values[f"{name}_limit"]) is not None}
 
 
 def on_join(values: dict[str, Any], recording: "Recorder | None" = None) -> "Callable[[RemoteSession], None]":
-    """Watch options as click read them → what is done with each session that joins."""
+    """Returns a function to call with each new session. It applies the watch options in click's `values`."""
     limits = given_limits(values)
 
     def joined(session: "RemoteSession") -> None:

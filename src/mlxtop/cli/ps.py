@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlxtop.sessions.messages import Hello
 
 ANSWER_WITHIN = 1.0
-"""Seconds that an agent has to say who it is."""
+"""Seconds to wait for an agent's first message."""
 HEADS = ("pid", "active", "cache", "footprint", "watched", "command")
 
 
@@ -34,12 +34,14 @@ def ps(as_json: bool) -> None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         click.echo("\n".join(line[:width] for line in describe(found)))
     else:
-        click.echo("No program here uses MLX. Start one with mlxtop run -- COMMAND.", err=True)
+        click.echo("No program on this machine uses MLX. Start one with mlxtop run -- COMMAND.", err=True)
 
 
 def collect() -> list[dict[str, Any]]:
-    """A row for each process; a size nobody knows is `None`. `watched` is `yes` by a viewer, `ready` with an
-    agent and no viewer, `no` without an agent."""
+    """A row for each process. Sizes are bytes, `None` where not known.
+
+    `watched` is `yes` with a viewer, `ready` with an agent and no viewer, `no` without an agent.
+    """
     from mlxtop.ipc import sockets
     from mlxtop.sessions.agent_client import all_addresses, remove_stale
     from mlxtop.sessions.remote import command
@@ -65,7 +67,7 @@ def collect() -> list[dict[str, Any]]:
         without_agent = unattached_processes()
     except OSError as error:
         without_agent = ()
-        click.echo(f"mlxtop: programs without an agent are not listed: {error}.", err=True)
+        click.echo(f"mlxtop: Could not list programs without an agent: {error}.", err=True)
     rows += [
         {
             "pid": stranger.pid,
@@ -81,7 +83,7 @@ def collect() -> list[dict[str, Any]]:
 
 
 def _ask(path: str) -> "Hello | None":
-    """What the agent at `path` says of itself, `None` when nobody answers in time."""
+    """The first message of the agent at `path`; `None` when none comes in time."""
     from mlxtop.ipc import protocol
     from mlxtop.sessions.messages import hello
 
@@ -90,7 +92,7 @@ def _ask(path: str) -> "Hello | None":
         sock.settimeout(ANSWER_WITHIN)
         sock.connect(path)
         while b"\n" not in text and len(text) <= protocol.LONGEST_LINE:
-            # One that sends a letter a second is not waited for any longer either.
+            # The limit holds for the whole answer, also for one that comes byte by byte.
             sock.settimeout(max(0.001, end - time.monotonic()))
             more = sock.recv(2**16)
             if not more:
@@ -101,7 +103,7 @@ def _ask(path: str) -> "Hello | None":
 
 
 def describe(rows: list[dict[str, Any]]) -> list[str]:
-    """The same as the lines of a table."""
+    """The rows of `collect` as the lines of a table."""
     from mlxtop.tui.tables import aligned
 
     return aligned([HEADS, *map(_cells, rows)], left=(HEADS.index("command"),))

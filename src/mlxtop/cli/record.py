@@ -1,4 +1,4 @@
-"""`--record FILE`: what every command that shows a live session can keep."""
+"""`--record FILE`: recording for every command that shows a live session."""
 
 import signal
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def recorder(file: Path | None, text: bool) -> "Recorder | None":
-    """What the options came to. Raises `RecordingError` when the file cannot be begun."""
+    """A started recorder; `None` without a file. Raises `RecordingError` when the file cannot be created."""
     if file is None:
         return None
     from mlxtop.recording.recorder import Recorder
@@ -30,13 +30,13 @@ def record_local(recorder: "Recorder", session: "LocalSession") -> None:
 
 
 def record_member(recorder: "Recorder", session: "RemoteSession") -> None:
-    """Records one of the programs under watch."""
+    """Records one of the watched programs."""
     about = {"pid": session.pid if session.pid > 0 else None, "rank": session.rank, "label": session.label}
     session.subscribe(recorder.add(session, session.command, started=session.started, **about))
 
 
 def end_recording(recorder: "Recorder | None", cause: str) -> None:
-    """Ends a recording, `cause` its last word, and tells what it lacks, whatever the exit code."""
+    """Ends a recording with the reason `cause`, and prints an error if it is incomplete."""
     if recorder is None:
         return
     recorder.stop(cause=cause)
@@ -45,9 +45,9 @@ def end_recording(recorder: "Recorder | None", cause: str) -> None:
 
 
 def cause(code: int, goes_on: bool = False) -> str:
-    """Why a recording ends, by the exit code of what was watching; `goes_on`: the program does."""
+    """Why a recording ends, from mlxtop's exit code. `goes_on`: the program keeps running."""
     if code - 128 in list(signal.Signals):
         text = f"{'mlxtop was ' if goes_on else ''}ended by {signal.Signals(code - 128).name}"
     else:
-        text = "mlxtop was left" if code == 0 else "mlxtop failed"
-    return text + (", the program goes on" if goes_on else "")
+        text = "mlxtop was closed" if code == 0 else "mlxtop failed"
+    return text + (", the program is still running" if goes_on else "")

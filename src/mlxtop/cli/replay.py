@@ -1,4 +1,4 @@
-"""`mlxtop replay`: the dashboard over a recording."""
+"""`mlxtop replay`: show a recording in the dashboard."""
 
 import os
 from pathlib import Path
@@ -13,9 +13,10 @@ from mlxtop.cli.values import FILE
 @click.command(epilog="Try: mlxtop replay overnight.mlxtop")
 @click.argument("file", type=FILE)
 def replay(file: Path) -> NoReturn:
-    """Show a recording: play and pause with space, go through it with the arrow keys.
+    """Show a recording. Space plays and pauses, the arrow keys move through time.
 
-    It opens at its end. Marks and deltas work between any two moments; nothing is written to the file.
+    The view starts at the end of the recording. Marks and deltas work between any two moments. The file is
+    not changed.
     """
     from mlxtop.sessions.replay import ReplayFleet
     from mlxtop.tui.app import MlxtopApp

@@ -1,4 +1,4 @@
-"""`mlxtop report`: a recording as one page, to be attached to a bug report."""
+"""`mlxtop report`: a recording as one HTML page, for example for a bug report."""
 
 import sys
 from pathlib import Path
@@ -13,12 +13,12 @@ from mlxtop.core.text import one_line
 
 @click.command(epilog="Try: mlxtop report overnight.mlxtop && open overnight.html")
 @click.argument("file", type=FILE)
-@options.OUTPUT("[default: beside FILE, with its name]", metavar="OUT.html")
+@options.OUTPUT("[default: FILE with the suffix .html]", metavar="OUT.html")
 def report(file: Path, out: Path | None) -> None:
     """Write a recording as one HTML page that needs no other file, and print its path.
 
-    The page has the timeline, verdict, growth, limits, events, machine and versions. It contains the command
-    line, and no prompts, replies or output.
+    The page shows the timeline, verdict, growth, limits, events, machine and versions. It contains the
+    program's command line, but no prompts, replies or output.
     """
     from mlxtop.cli.export import spare, tell_damage
     from mlxtop.cli.hard_exit import tell
@@ -30,18 +30,18 @@ def report(file: Path, out: Path | None) -> None:
     target = out or file.with_suffix(".html")
     spare(file, target)
     if out is None and not _ours(target):
-        raise UsageError(f"{target} is no report of mlxtop's: name the page with -o.")
+        raise UsageError(f"{target} exists and is not an mlxtop report: choose another file with -o.")
     recording.check()
     text = page(recording)
     recording.close()
     put(target, text, tell)
     tell_damage(recording)
-    # A path for a script is as it is; a terminal obeys nothing in it.
+    # A script gets the exact path; on a terminal control characters are removed.
     click.echo(one_line(str(target)) if sys.stdout.isatty() else target)
 
 
 def _ours(target: Path) -> bool:
-    """Whether there is nothing at `target`, or a page that mlxtop wrote."""
+    """Whether `target` does not exist, or is a page that mlxtop wrote."""
     from mlxtop.report.render import SIGN
 
     if not target.exists():

@@ -1,4 +1,4 @@
-"""`mlxtop run`: any program, watched from its first line."""
+"""`mlxtop run`: start a program and watch it."""
 
 import contextlib
 import os
@@ -42,15 +42,15 @@ Try:
     "--log",
     type=FILE,
     metavar="FILE",
-    help="Keep the program's output in FILE.",
+    help="Write the program's output to FILE.",
 )
-@options.HEADLESS("The terminal is the program's; a summary is printed at the end.")
+@options.HEADLESS("The program uses the terminal; a summary is printed at the end.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: Any) -> None:
     """Start a program and watch its MLX memory.
 
-    The program does not change. Child processes that import MLX become sessions of their own. The program
-    keeps its standard input, and mlxtop exits with its exit code.
+    The program needs no changes. Each child process that imports MLX is shown as a session of its own. The
+    program keeps its standard input, and mlxtop exits with the program's exit code.
     """
     from mlxtop.tui.terminal import check
 
@@ -81,7 +81,7 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
 
 
 def guarded(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
-    """A guard of all processes of a program; to stop one is to stop the program, which takes a while."""
+    """A monitor of the budgets of all processes of a program. Its stop action stops the whole program."""
 
     def stop(_session: Session) -> None:
         threading.Thread(target=fleet.program.stop, name="mlxtop-stop", daemon=True).start()
@@ -90,7 +90,7 @@ def guarded(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
 
 
 def run_screen(fleet: RunFleet, guard: BudgetMonitor) -> int:
-    """Shows the program until the screen is left, and asks what becomes of it. Returns its exit code."""
+    """Shows the program until the screen is closed. Returns the exit code for mlxtop."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.dialogs import Choice
     from mlxtop.tui.terminal import terminal
@@ -104,16 +104,16 @@ def run_screen(fleet: RunFleet, guard: BudgetMonitor) -> int:
         back = altered(fleet.members())
         choices = [Choice("stop", "Stop the program")]
         if back:
-            choices.append(Choice("restore", f"Leave it running and put back the {back}"))
-        choices.append(Choice("keep", "Leave it running" + (" as it is" if back else "")))
-        return f"{fleet.title} runs (process {program.pid}).", choices
+            choices.append(Choice("restore", f"Leave it running and restore the {back}"))
+        choices.append(Choice("keep", "Leave it running" + (" with its present limits" if back else "")))
+        return f"{fleet.title} is running (process {program.pid}).", choices
 
     def signalled(number: int) -> None:
         if number == signal.SIGHUP:
-            # Our terminal is gone; the program has a session of its own, and goes on.
+            # mlxtop's terminal is gone. The program has a session of its own and keeps running.
             app.exit(None, 128 + number)
             return
-        # A second one is meant for us: the program may not care for signals.
+        # A second signal ends mlxtop: the program may ignore signals.
         if signals or program.code is not None:
             app.exit(None, 128 + number)
         signals.append(number)
@@ -132,7 +132,7 @@ def run_screen(fleet: RunFleet, guard: BudgetMonitor) -> int:
 
 
 def end(app: Any, fleet: RunFleet) -> int:
-    """Carries out what was chosen; returns the program's exit code."""
+    """Does what the person chose. Returns the program's exit code, or the screen's while the program runs."""
     program = fleet.program
     if app.crashed and fleet.transcript is not None:
         print("\n".join(line.text for line in fleet.transcript.since(0)), file=sys.stderr)
@@ -143,9 +143,9 @@ def end(app: Any, fleet: RunFleet) -> int:
     if app.answer == "stop":
         program.stop()
     if program.code is None:
-        kept = f"; its output goes to {program.log}" if program.log else ""
+        output = f" with its output in {program.log}" if program.log else ""
         with contextlib.suppress(OSError):
-            tell(f"{fleet.title} goes on (mlxtop attach {program.pid}){kept}")
+            tell(f"{fleet.title} is still running{output}. Watch it with: mlxtop attach {program.pid}")
         return int(app.return_code or 0)
     with contextlib.suppress(OSError):
         tell(f"{fleet.title} {program.how()}")
@@ -154,7 +154,10 @@ def end(app: Any, fleet: RunFleet) -> int:
 
 
 def run_headless(fleet: RunFleet, guard: BudgetMonitor, place: Foreground) -> int:
-    """Leaves the terminal to the program, forwards signals, and prints a summary of each session."""
+    """Leaves the terminal to the program, forwards signals and prints a summary of each session.
+
+    Returns the program's exit code.
+    """
     program = fleet.program
     catch(lambda number, _frame: program.signal(number), FORWARDED)
     fleet.start()
@@ -168,7 +171,7 @@ def run_headless(fleet: RunFleet, guard: BudgetMonitor, place: Foreground) -> in
 
 
 def report(fleet: RunFleet) -> str:
-    """What the run came to, a summary for each process that used MLX."""
+    """The summary of each process that used MLX, as text."""
     from mlxtop.cli.summary import describe, summarize
 
     parts = [fleet.problem] if fleet.problem else []

@@ -1,15 +1,15 @@
-"""Signals: one that was ignored when mlxtop was started stays ignored, as `nohup` and shells mean it."""
+"""Signal handlers. A signal that was ignored when mlxtop started stays ignored, as `nohup` expects."""
 
 import signal
 from collections.abc import Callable, Iterable
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks a command to end."""
+"""The signals that ask a command to end."""
 
 
 def catch(handler: Callable[[int, FrameType | None], object], numbers: Iterable[int] = ENDING) -> None:
-    """Has `handler` called for each of `numbers` that is not ignored."""
+    """Installs `handler` for each of `numbers` that is not ignored."""
     for number in heeded(numbers):
         signal.signal(number, handler)
 

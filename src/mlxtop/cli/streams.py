@@ -1,4 +1,4 @@
-"""Standard input, output and error of mlxtop itself: closed ones, full ones, and what is said of them."""
+"""mlxtop's standard streams: handles closed streams and failed writes."""
 
 import errno
 import io
@@ -14,10 +14,9 @@ _closed: set[int] = set()
 
 
 def open_closed() -> None:
-    """Puts `/dev/null` in the place of closed standard streams, or a socket would get their number.
+    """Opens `/dev/null` in place of closed standard streams, so that no socket gets their numbers.
 
-    It is open for reading only: what is written there fails, as it would with a closed stream. Call it before
-    anything is opened.
+    It is opened for reading only: writing fails, as with a closed stream. Call it before anything is opened.
     """
     for fd in (0, 1, 2):
         try:
@@ -35,22 +34,22 @@ def open_closed() -> None:
 
 
 def close_again(given: Iterable[int] = ()) -> None:
-    """In a child: closes what was closed when mlxtop was started, but for what the child was `given`."""
+    """In a child: closes the streams that were closed when mlxtop started, except those in `given`."""
     for fd in _closed.difference(given):
         os.close(fd)
 
 
 def flush() -> None:
-    """Writes out what is still held. Raises `OutputError`."""
+    """Flushes standard output and error. Raises `OutputError` when that fails."""
     sys.stdout.flush()
     sys.stderr.flush()
 
 
 class _Raw(io.FileIO):
-    """A standard stream that fails once, in a sentence, and then takes everything and drops it.
+    """A standard stream that raises `OutputError` at its first failed write and then drops all output.
 
-    Python flushes once more when it ends, and would end with code 120. `what` is `None` for standard error,
-    whose failure nobody can be told of.
+    Python flushes once more at exit; an error there would change the exit code to 120. `what` is the stream's
+    name, `None` for standard error, whose errors cannot be shown.
     """
 
     def __init__(self, fd: int, what: str | None) -> None:
@@ -83,7 +82,7 @@ def _is_over(stream: TextIO, fd: int) -> bool:
 
 
 def _stream(fd: int, old: TextIO | None, what: str | None) -> TextIO:
-    """A text stream over `fd` that behaves as `old` did; `old` itself where that is over something else."""
+    """A text stream over `fd` with the settings of `old`; `old` itself if it does not write to `fd`."""
     if old is not None and not _is_over(old, fd):
         return old
     if old is not None:

@@ -1,4 +1,4 @@
-"""What a run came to, as figures and as text."""
+"""The summary of a run, as numbers and as text."""
 
 import statistics
 from math import inf
@@ -11,15 +11,15 @@ from mlxtop.core.units import format_size, format_span
 from mlxtop.sessions.session import Session
 
 BEGINS = ("loaded", "start")
-"""The marks that a run's growth is measured from, if the run has them."""
+"""The marks that growth is measured from, if the run has them."""
 
 
 def summarize(session: Session) -> dict[str, Any]:
-    """What the run came to. Sizes in bytes, spans in seconds; `None` where nothing was measured."""
+    """The summary of a run. Sizes in bytes, times in seconds; `None` where nothing was measured."""
     latest, marks = session.history.latest, session.state.marks
     generations = [event.data for event in session.timeline.between(GenerationFinished, 0, inf)]
     end = latest and Snapshot(latest.active, latest.cache, latest.peak, latest.time)
-    # The program may have set marks of its own meanwhile.
+    # The program may have set other marks since.
     start = next((mark.snapshot for mark in reversed(marks) if mark.name in BEGINS), end)
     limits = session.state.limits
     ttft = [g.ttft for g in generations]
@@ -42,7 +42,7 @@ def summarize(session: Session) -> dict[str, Any]:
 
 
 def _machine(session: Session) -> dict[str, Any] | None:
-    """The worst of the machine's numbers over the run, and all of them at its start and its end."""
+    """The machine's worst readings over the run, and its readings at the start and at the end."""
     readings = [event.data.system for event in session.timeline.between(SystemRead, 0, inf)]
     now = session.state.system
     found = course(readings if now is None else [*readings, now])
@@ -59,7 +59,7 @@ def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """The summary in the form of mlx-swift's guide, and the speed."""
+    """The summary as text, in the format of mlx-swift's guide, with the speed."""
     limits = [
         f"{name.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['source']}".rstrip()
         for name, limit in summary["limits"].items()
@@ -97,7 +97,7 @@ def _speed(summary: dict[str, Any]) -> str:
         steps = summary["steps_are"]
         word = steps.capitalize()
         count = f"{summary['tokens']:,} in {span} from start to end"
-        return f"{word}:    {count}\n{word}/s:  {rate} while at work, from one to the next"
+        return f"{word}:    {count}\n{word}/s:  {rate} while working (idle time excluded)"
     return (
         f"Generations:         {summary['generations']} ({summary['tokens']} tokens in {span})\n"
         f"Tokens/s:            {rate}\n"

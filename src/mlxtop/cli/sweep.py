@@ -1,4 +1,4 @@
-"""`mlxtop sweep`: which value of a parameter, for this model, on this machine."""
+"""`mlxtop sweep`: find the best value of a parameter for a model on this machine."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 LIMITS = "0,2M,20M,100M,256M,1G,default"
 DEMO = ((128, 512), 64)
 MODEL = ((128, 2048), 128)
-"""Prompt lengths and tokens of a generation."""
+"""Prompt lengths in tokens, and tokens per generation."""
 ROUNDS = 10
 WEIGHTS = ("model", "adapter_path", "random_weights")
 """The options that name a model."""
 
 
 class _Command(click.Command):
-    """A command whose arguments after `--` are another command's."""
+    """A command that remembers whether `--` was given: what follows it is the command to measure."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["mlxtop.dashes"] = "--" in args
@@ -56,12 +56,13 @@ Try:
     "knobs",
     multiple=True,
     metavar="NAME=V,V,…",
-    help="Compare values of cache-limit, kv-bits, max-kv-size or prefill-step-size; given twice, all pairs.",
+    help="Compare values of cache-limit, kv-bits, max-kv-size or prefill-step-size. Given twice, all "
+    "combinations are measured.",
 )
 @click.option(
     "--prompt-tokens",
     metavar="N,…",
-    help="Prompt lengths; the choice must hold for all. [default: 128,2048, demo 128,512]",
+    help="Prompt lengths in tokens; the recommendation is for all of them. [default: 128,2048, demo 128,512]",
 )
 @options.MAX_TOKENS("[default: 128, demo 64]", type=CountParam(2))
 @click.option(
@@ -70,14 +71,14 @@ Try:
     default=ROUNDS,
     show_default=True,
     metavar="N",
-    help="The most repeats of each cell; fewer when the numbers are good enough. A recommendation takes 5.",
+    help="Maximum repeats of each value; fewer once the results are precise. A recommendation needs 5.",
 )
 @click.option(
     "--tolerance",
     default="2%",
     show_default=True,
     metavar="PERCENT",
-    help="The loss of speed you do not mind.",
+    help="Acceptable loss of speed.",
 )
 @options.ADAPTER_PATH()
 @options.RANDOM_WEIGHTS()
@@ -85,24 +86,25 @@ Try:
 @click.option(
     "--metric",
     metavar="REGEX",
-    help="With a COMMAND: its speed is the group of the last match in its output. [default: its wall time]",
+    help="With COMMAND: compare the number that REGEX's group finds in the output; the last match counts. "
+    "[default: wall time]",
 )
-@click.option("--lower-is-better", is_flag=True, help="With --metric: less of it is better.")
+@click.option("--lower-is-better", is_flag=True, help="With --metric: lower values are better.")
 @click.option(
     "--json",
     type=FILE,
     metavar="OUT",
-    help="Write everything, every repeat too, to OUT after every cell; - is standard output, at the end.",
+    help="Write all results to OUT after every measurement; - writes them to standard output at the end.",
 )
-@click.option("--csv", type=FILE, metavar="OUT", help="Write every repeat, one a line.")
-@options.MARKDOWN("It has the sentence, the table and the chart.")
-@click.option("--html", type=FILE, metavar="OUT", help="Write the same as one page that needs nothing else.")
+@click.option("--csv", type=FILE, metavar="OUT", help="Write every repeat to OUT as CSV.")
+@options.MARKDOWN("It has the recommendation, the table and the chart.")
+@click.option("--html", type=FILE, metavar="OUT", help="Also write the result to OUT as one HTML page.")
 @click.option(
     "--resume",
     type=FILE,
     metavar="FILE",
-    help="Go on with the sweep in FILE, a --json, under its own options; --repeats and --tolerance may be "
-    "others. It is written on unless --json names another.",
+    help="Continue the sweep that --json wrote to FILE, with its options; --repeats and --tolerance may "
+    "differ. FILE is updated unless --json names another file.",
 )
 @options.HEADLESS("Progress goes to standard error, the result to standard output.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -110,12 +112,12 @@ Try:
 def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> None:
     """Measure what a cache limit, or another parameter, costs in speed and saves in memory.
 
-    Runs a model with each value, interleaved in random order, until the differences are known to the
-    tolerance. Then names the smallest limit that loses no more than the tolerance. With a COMMAND it runs
-    that program again for each value; its cache limit is set when it imports MLX.
+    Runs a model with each value, in random order, until the differences are known within the tolerance. Then
+    recommends the smallest value that loses no more speed than the tolerance. With COMMAND it runs that
+    program once per measurement; the cache limit is set when the program imports MLX.
     """
     if command and not ctx.meta["mlxtop.dashes"]:
-        raise UsageError(f"sweep takes no argument {command[0]}; a command to measure stands after --.")
+        raise UsageError(f"sweep takes no argument {command[0]}. Put -- before a command to measure.")
     from mlxtop.mlx import backend
 
     outs = _outs(values)
@@ -141,7 +143,7 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
 
 
 def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
-    """The options as click read them → what to measure. Raises `UsageError`."""
+    """The plan from click's values. Raises `UsageError`."""
     from mlxtop.sweep.plan import Plan, check_parameters, parse_parameter
 
     texts = list(values["knobs"])
@@ -151,7 +153,7 @@ def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
     check_parameters(parameters)
     if command and {parameter.name for parameter in parameters} != {"cache-limit"}:
         raise UsageError(
-            "Of a command only the cache limit can be swept: its other parameters are its own options."
+            "Only the cache limit of a command can be swept. Set other parameters with the command's options."
         )
     target = _command(values, command) if command else _model(values)
     return Plan(target, parameters, values["repeats"], _tolerance(values["tolerance"]), values["seed"])
@@ -161,7 +163,7 @@ def _model(values: dict[str, Any]) -> "ModelTarget":
     from mlxtop.sweep.target import ModelTarget
 
     if values["metric"] is not None or values["lower_is_better"]:
-        raise UsageError("--metric and --lower-is-better are for a command's output: give one after --.")
+        raise UsageError("--metric and --lower-is-better need a command after --.")
     model, adapter_path, random_weights = (values[name] for name in WEIGHTS)
     check_weights(model, adapter_path, random_weights)
     lengths, tokens = MODEL if model else DEMO
@@ -181,11 +183,11 @@ def _command(values: dict[str, Any], command: Sequence[str]) -> "CommandTarget":
     for name in (*WEIGHTS, "prompt_tokens", "max_tokens"):
         if values[name] not in (None, False):
             raise UsageError(
-                f"--{name.replace('_', '-')} is for a model; a command takes its own options after --."
+                f"--{name.replace('_', '-')} is for a model. Give a command its own options after --."
             )
     pattern, lower_is_better = values["metric"], values["lower_is_better"]
     if pattern is None and lower_is_better:
-        raise UsageError("--lower-is-better is about a --metric; of wall time less is better anyway.")
+        raise UsageError("--lower-is-better needs --metric. For wall time lower is always better.")
     if pattern is not None:
         _check_pattern(pattern)
     return CommandTarget(tuple(command), pattern, lower_is_better)
@@ -197,11 +199,11 @@ FIELDS = {
     "tolerance": ("tolerance",),
     "seed": ("seed",),
 }
-"""The fields of a plan, and the options that decide them."""
+"""The fields of a plan, and the options that set them."""
 
 
 def resumed(stored: "Plan", values: dict[str, Any], given: Collection[str], command: Sequence[str]) -> "Plan":
-    """The plan of a sweep that goes on: what is not `given` is as `stored`. Raises `UsageError`."""
+    """The plan of a resumed sweep: options not in `given` keep their `stored` values. Raises `UsageError`."""
     from mlxtop.sweep.target import CommandTarget
 
     old, was = stored.target, {}
@@ -220,7 +222,7 @@ def resumed(stored: "Plan", values: dict[str, Any], given: Collection[str], comm
 
 
 def _resumed_target(old: "Target", asked: "Target", given: Collection[str]) -> "Target":
-    """`asked`, with the prompts and answers of `old` where both are models and no others are given."""
+    """`asked`, with the lengths of `old` for prompts and answers that were not given. Applies to models."""
     from mlxtop.sweep.target import ModelTarget
 
     if not isinstance(old, ModelTarget) or not isinstance(asked, ModelTarget):
@@ -233,23 +235,23 @@ def _resumed_target(old: "Target", asked: "Target", given: Collection[str]) -> "
 
 
 def _check_pattern(pattern: str) -> None:
-    """Raises `UsageError` for what finds no number."""
+    """Raises `UsageError` unless `pattern` is a regular expression with one group."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
-        raise UsageError(f"--metric is no regular expression: {error}.") from error
+        raise UsageError(f"--metric is not a valid regular expression: {error}.") from error
     if groups != 1:
-        raise UsageError(f"--metric must have one group, the number; this one has {groups}.")
+        raise UsageError(f"--metric must have exactly one group, for the number; it has {groups}.")
 
 
 def _tolerance(text: str) -> float:
-    """`2%`, `2` and `0.5 %`: percent."""
+    """The share for `2%`, `2` or `0.5 %`; 0.02 for the first two."""
     try:
         share = float(text.strip().removesuffix("%")) / 100
     except ValueError:
         share = 0.0
     if not 0.0005 <= share <= 0.5:
-        raise UsageError(f"--tolerance {shortened(text)} is not a loss in percent between 0.05 and 50.")
+        raise UsageError(f"--tolerance {shortened(text)} is not a percentage from 0.05 to 50.")
     return share
 
 
@@ -258,7 +260,7 @@ def _lengths(text: str) -> tuple[int, ...]:
     lengths = tuple(n for word in words if 0 < (n := whole(word) or 0) < 10**8)
     if len(lengths) < len(words) or len(set(lengths)) < len(lengths):
         raise UsageError(
-            f"--prompt-tokens {shortened(text)} is no list of different lengths from 1, such as 128,2048."
+            f"--prompt-tokens {shortened(text)} is not a list of different lengths, such as 128,2048."
         )
     return lengths
 

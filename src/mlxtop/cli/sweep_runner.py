@@ -1,4 +1,4 @@
-"""How `mlxtop sweep` runs: with a screen or without, and what it leaves behind."""
+"""Runs `mlxtop sweep` with or without a screen, and writes its results."""
 
 import json
 import os
@@ -40,7 +40,7 @@ LEAVE_WITHIN = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where the result goes; `-` is standard output, which then gets nothing else."""
+    """The output files. `-` is standard output; the summary is then not printed there."""
 
     json: Path | None
     csv: Path | None
@@ -52,7 +52,7 @@ class Outputs:
         return STDOUT in (self.json, self.csv, self.markdown, self.html)
 
     def keep(self, summary: Summary, facts: Facts, readings: list[Measurement]) -> None:
-        """After every cell: the file that --resume takes. A device or a FIFO is written once, at the end."""
+        """Writes the file for --resume, after every cell. A device or a FIFO is written only at the end."""
         if self._kept is not None:
             put(self._kept, store.text(summary, facts, readings))
 
@@ -63,7 +63,7 @@ class Outputs:
         return self.json if again else None
 
     def end(self, sweep: Sweep) -> None:
-        """Writes everything that was asked for. Raises `OutputError`."""
+        """Writes all outputs. Raises `OutputError`."""
         summary, facts = sweep.summary, sweep.facts
         if self.csv is not None:
             _put(self.csv, table.comma_separated(summary, sweep.readings))
@@ -85,7 +85,7 @@ def _put(out: Path, text: str) -> None:
 
 
 def executor(plan: Plan) -> Executor:
-    """What measures the plan's target."""
+    """The executor for the plan's target."""
     match plan.target:
         case ModelTarget() as target:
             return ModelExecutor(plan, target)
@@ -94,7 +94,7 @@ def executor(plan: Plan) -> Executor:
 
 
 def run_headless(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
-    """Measures, tells how far it is, and prints the result."""
+    """Measures, prints progress on standard error and the result on standard output."""
     told: list[Any] = [None]
 
     def changed(sweep: Sweep) -> None:
@@ -122,23 +122,23 @@ def run_headless(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoRetur
 
 
 def progress_line(sweep: Sweep) -> str | None:
-    """One line on what is done next."""
+    """One line about what is measured next; `None` when there is nothing to say."""
     progress, plan = sweep.progress, sweep.plan
     if progress.stage == "load":
-        return f"loads {plan.target.name}" if isinstance(plan.target, ModelTarget) else None
+        return f"loading {plan.target.name}" if isinstance(plan.target, ModelTarget) else None
     if progress.cell is None:
         return None
     what, tokens = plan.label(progress.cell.arm), plan.lengths[progress.cell.length]
     if tokens is not None:
         what += f", prompt {tokens}"
     if progress.stage == "warm-up":
-        return f"warms up: {what}"
-    left = "" if progress.left is None else f", {format_span(round(progress.left))} left at most"
+        return f"warming up: {what}"
+    left = "" if progress.left is None else f", at most {format_span(round(progress.left))} left"
     return f"{progress.done + 1} of {progress.total}: {what}{left}"
 
 
 def run_screen(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
-    """Measures under a screen; when that is left, prints the result."""
+    """Measures with a screen. Prints the result when the screen is closed."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.sweep import SweepScreen
     from mlxtop.tui.terminal import terminal
@@ -186,12 +186,12 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
 
 
 def interrupted(sweep: Sweep, kept: Path | None) -> str:
-    """How far a sweep came that did not come to its end, and how it goes on. `kept` is its --json file."""
+    """How far an unfinished sweep got, and how to continue it. `kept` is its --json file."""
     progress = sweep.progress
     if not sweep.readings:
-        return "interrupted before the first cell was measured."
-    line = f"interrupted after {progress.done} of {progress.total} cells; "
+        return "interrupted before the first measurement."
+    line = f"interrupted after {progress.done} of {progress.total} measurements."
     if kept is None:
-        return line + "nothing was kept to go on with: that takes --json FILE."
+        return f"{line} It cannot be continued: that needs --json FILE."
     name = "FILE" if kept == STDOUT else shlex.quote(str(kept))
-    return f"{line}mlxtop sweep --resume {name} goes on."
+    return f"{line} Continue with: mlxtop sweep --resume {name}"

@@ -1,4 +1,4 @@
-"""What a sweep came to, as text."""
+"""The result of a sweep, as text."""
 
 import shutil
 import sys
@@ -11,11 +11,11 @@ from mlxtop.tui.sweep_table import lines
 
 CHART_COLUMNS, CHART_ROWS = 96, 20
 WIDE = 160
-"""Columns of a table that goes to no terminal."""
+"""Columns of a table that is not printed on a terminal."""
 
 
 def report(sweep: Sweep) -> str:
-    """Charts, table, sentence and notes."""
+    """Charts, table, recommendation and notes."""
     summary = sweep.summary
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
     parts = [charts(summary, min(width, CHART_COLUMNS)), table(summary, width)]
@@ -25,7 +25,7 @@ def report(sweep: Sweep) -> str:
 
 
 def table(summary: Summary, width: int) -> str:
-    """The table, a paragraph for each prompt length, with the legend of its marks."""
+    """The table with its legend, one paragraph per prompt length."""
     head, *rows = lines(summary, width)
     out, last = [head], 0
     for row, line in zip(summary.rows, rows, strict=True):
@@ -37,7 +37,7 @@ def table(summary: Summary, width: int) -> str:
 
 
 def charts(summary: Summary, width: int = CHART_COLUMNS) -> str:
-    """A chart for each prompt length, one under the other."""
+    """The charts, one per prompt length, one below the other."""
     found = []
     for i in range(len(summary.plan.lengths)):
         drawn = scatter(summary, i, width, CHART_ROWS)

@@ -1,4 +1,4 @@
-"""`mlxtop top`: everything on this machine that uses MLX, live."""
+"""`mlxtop top`: all MLX programs on this machine, live."""
 
 import os
 from typing import NoReturn
@@ -10,7 +10,7 @@ from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
 
 @click.command(epilog="Try: mlxtop top, then Enter on a program")
 def top() -> NoReturn:
-    """Show all MLX programs on this machine side by side; Enter opens one."""
+    """Show all MLX programs on this machine side by side. Enter opens one."""
     from mlxtop.ipc import sockets
     from mlxtop.sessions.top_fleet import TopFleet
     from mlxtop.tui.app import MlxtopApp

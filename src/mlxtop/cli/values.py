@@ -1,4 +1,4 @@
-"""How the command line's own kinds of value are read. Every option is of one of these kinds or a choice."""
+"""The types of option values: how text is converted and checked."""
 
 import math
 import os
@@ -15,9 +15,9 @@ from mlxtop.core.units import Size, parse_size
 from mlxtop.inference.options import FOREVER
 
 MOST = 2**31 - 1
-"""The largest count: a token's position in MLX has 32 bits."""
+"""The largest count: MLX stores a token's position in 32 bits."""
 LONGEST = 10 * 365 * 86_400.0
-"""Seconds: the longest time that can be asked for."""
+"""Seconds: the longest time that is accepted."""
 
 
 class CountParam(click.ParamType[int]):
@@ -39,7 +39,7 @@ class CountParam(click.ParamType[int]):
 
 
 class SecondsParam(click.ParamType[float]):
-    """A time from `least` to `most` seconds: finite, and a number."""
+    """A time from `least` to `most` seconds. NaN and infinity are refused."""
 
     name = "seconds"
 
@@ -60,7 +60,7 @@ class SecondsParam(click.ParamType[float]):
 
 
 class FileParam(click.ParamType[Path]):
-    """A path that names something: an empty one is not the current directory. `folder`: it may be one."""
+    """A path that is not empty. With `folder` it may be a directory."""
 
     name = "path"
 
@@ -70,20 +70,20 @@ class FileParam(click.ParamType[Path]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         text = os.fspath(value)
         if not text.strip() or "\0" in text:
-            return self.fail("the path is empty: name a file.", param, ctx)
+            return self.fail("the path is empty.", param, ctx)
         if not self.folder and Path(text).is_dir():
-            return self.fail(f"'{text}' is a directory: name a file.", param, ctx)
+            return self.fail(f"'{text}' is a directory, not a file.", param, ctx)
         return Path(text)
 
 
 class NameParam(click.ParamType[str]):
-    """A name or a path that is handed on as it is, and is not empty."""
+    """A name or a path that is not empty. It is passed on unchanged."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
-        return text if text.strip() else self.fail("it is empty: name one, or leave it out.", param, ctx)
+        return text if text.strip() else self.fail("the value is empty.", param, ctx)
 
 
 class SizeParam(click.ParamType[Size]):
@@ -108,7 +108,9 @@ class RepeatParam(click.ParamType[int]):
             return FOREVER
         number = whole(str(value))
         if number is None or not 0 < number <= MOST:
-            return self.fail(f"'{shortened(value)}' is neither a count from 1 nor forever.", param, ctx)
+            return self.fail(
+                f"'{shortened(value)}' is neither a whole number from 1 nor forever.", param, ctx
+            )
         return number
 
 
@@ -153,7 +155,7 @@ class ContextsParam(click.ParamType[tuple[int, ...]]):
             number = whole(word.strip().removesuffix("k")) or 0
             length = number * (1024 if word.strip().endswith("k") else 1)
             if not 0 < length <= 2**30:
-                self.fail(f"'{shortened(word)}' is no context length: write 4k,32768.", param, ctx)
+                self.fail(f"'{shortened(word)}' is not a context length; an example is 4k,32768.", param, ctx)
             lengths.append(length)
         return tuple(lengths)
 

@@ -1,1 +1,1 @@
-"""`mlxtop doctor`: what this machine, its MLX and its terminal give mlxtop, each tried once."""
+"""`mlxtop doctor`: tests of this machine, its MLX and its terminal."""

@@ -1,7 +1,7 @@
-"""MLX's counters and limits and the system's footprint, each tried: what they should do, what they did.
+"""Tests MLX's counters and limits, and the system's footprint.
 
-This sets limits and allocates a quarter of a gibibyte. It runs in a process of its own (`isolated.py`), where
-no other work is at stake and a crash of MLX is a finding.
+Sets limits and allocates 256 MiB. It runs in a separate process (`isolated.py`), so that a crash of MLX is
+only a finding.
 """
 
 import gc
@@ -17,26 +17,26 @@ from mlxtop.system import footprint
 
 MIB = 2**20
 ARRAY = 4 * MIB
-"""Bytes of the array that the counters are tried with."""
+"""Bytes of the array for the test of the counters."""
 LARGE = 256 * MIB
-"""Bytes that are given back while the footprint is watched: far more than anything else moves it."""
+"""Bytes that are freed in the test of the footprint: far more than other changes of it."""
 TRAILS = 6.0
-"""Seconds to wait for the footprint after a clear: Metal was seen to trail by four (ml-explore/mlx#3896)."""
+"""Seconds to wait for the footprint after a clear. Metal can be four seconds late (ml-explore/mlx#3896)."""
 
 
 def check(section: Section) -> Iterator[Finding]:
-    """All of it. Raises `NoBackendError` where MLX cannot run."""
+    """All tests of MLX. Raises `NoBackendError` where MLX cannot run."""
     mx: Any = backend.load()
     facts = device.facts(packages=False)
     yield section.ok("backend", f"{backend.name()} ({facts.device}), mlx {mx.__version__}")
-    # The limits first: the other checks set one themselves.
+    # The limits first: the other tests change one.
     yield from _limits(section)
     yield from _counters(section, mx)
     yield from _footprint(section, mx)
 
 
 def _counters(section: Section, mx: Any) -> Iterator[Finding]:
-    """An array is made, freed and cleared away; each counter has to follow."""
+    """Creates an array, frees it and clears the cache. Each counter has to follow."""
     hooks.apply({"cache": UNLIMITED})
     mx.clear_cache()
     mx.reset_peak_memory()
@@ -72,33 +72,33 @@ def _made(mx: Any, size: int) -> Any:
 def _limits(section: Section) -> Iterator[Finding]:
     watch = hooks.AllocatorHooks(lambda _: None)
     found = watch.read_limits()
-    for knob in LIMIT_NAMES:
-        yield _limit(section, watch, knob, found.get(knob))
+    for limit in LIMIT_NAMES:
+        yield _limit(section, watch, limit, found.get(limit))
 
 
-def _limit(section: Section, watch: hooks.AllocatorHooks, knob: LimitName, before: int | None) -> Finding:
-    """Sets a limit to half of what it is, reads it, and sets it back."""
-    name = f"{knob} limit"
+def _limit(section: Section, watch: hooks.AllocatorHooks, limit: LimitName, before: int | None) -> Finding:
+    """Sets a limit to half of its value, reads it, and restores it."""
+    name = f"{limit} limit"
     if before is None:
-        return section.missing(name, "—", "This MLX does not tell it: a newer one does.")
-    if knob == "wired" and backend.name() != "Metal":
+        return section.missing(name, "—", "This version of MLX cannot report it. Install a newer one.")
+    if limit == "wired" and backend.name() != "Metal":
         return section.ok(name, "only Metal has one")
     half = before // 2 if before else 16 * MIB
-    watch.set(knob, half, "doctor")
-    seen = watch.read_limits().get(knob)
-    watch.set(knob, before, "doctor")
-    back = watch.read_limits().get(knob)
-    value = f"{format_size(before)}, set to {format_size(half)} and back"
+    watch.set(limit, half, "doctor")
+    seen = watch.read_limits().get(limit)
+    watch.set(limit, before, "doctor")
+    back = watch.read_limits().get(limit)
+    value = f"{format_size(before)}, set to {format_size(half)} and restored"
     if (seen, back) == (half, before):
         return section.ok(name, value)
-    return section.wrong(name, f"{value}: it answered {format_size(seen)} and {format_size(back)}")
+    return section.wrong(name, f"{value}, but MLX reported {format_size(seen)} and {format_size(back)}")
 
 
 def _footprint(section: Section, mx: Any) -> Iterator[Finding]:
-    """Gives cached buffers back, and watches what the system charges follow."""
+    """Clears the cache and waits until the footprint follows."""
     name, read = footprint.KIND, footprint.reader()
     if read() is None:
-        yield section.missing(name, "—", "The system does not tell what it charges a process.")
+        yield section.missing(name, "—", "The system does not report the footprint of a process.")
         return
     hooks.apply({"cache": UNLIMITED})
     array = _made(mx, LARGE)
@@ -107,14 +107,14 @@ def _footprint(section: Section, mx: Any) -> Iterator[Finding]:
     before = read() or 0
     mx.clear_cache()
     began = time.monotonic()
-    patience = 0.0 if backend.name() == "CUDA" else TRAILS
-    while (now := read() or 0) > before - LARGE * 9 // 10 and time.monotonic() - began < patience:
+    most = 0.0 if backend.name() == "CUDA" else TRAILS
+    while (now := read() or 0) > before - LARGE * 9 // 10 and time.monotonic() - began < most:
         time.sleep(0.005)
     trailed = time.monotonic() - began
     value = f"{format_size(before)}, after a clear of {format_size(LARGE)} {format_size(now)}"
     if now <= before - LARGE * 9 // 10:
         yield section.ok(name, f"{value}, {trailed * 1000:.0f} ms later")
     elif backend.name() == "CUDA":
-        yield section.ok(name, f"{value}: a GPU's own memory is not in it")
+        yield section.ok(name, f"{value}: it does not include the GPU's memory")
     else:
-        yield section.wrong(name, f"{value}, still after {trailed:.0f} s")
+        yield section.wrong(name, f"{value}, unchanged after {trailed:.0f} s")

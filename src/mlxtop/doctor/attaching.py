@@ -1,4 +1,4 @@
-"""Each way into a program that already runs, tried on a program of our own."""
+"""Tests each way to attach to a running program, on a program of our own."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ _SCRIPT = "open({proof!r}, 'w').close()\n"
 
 
 def check(section: Section) -> Iterator[Finding]:
-    """Starts a program for each way that is here, gets a script run in it, and looks whether it lives on."""
+    """For each available way: starts a program, runs a script in it, and checks that it keeps running."""
     for way in ways():
         if way.missing:
             yield section.missing(way.name, "—", way.missing)
@@ -50,13 +50,13 @@ def _try(section: Section, way: Way) -> Finding:
                 way.name, f"{ended} {refusal}".strip(), "Do not use it here; please report this."
             )
     if refusal:
-        return section.missing(way.name, "refused; the program goes on", refusal)
-    return section.ok(way.name, f"got in after {took:.2f} s; the program goes on")
+        return section.missing(way.name, "refused; the program keeps running", refusal)
+    return section.ok(way.name, f"attached after {took:.2f} s; the program keeps running")
 
 
 @contextmanager
 def _program() -> Iterator["subprocess.Popen[str]"]:
-    """A Python that sleeps, for a minute at most."""
+    """A Python program that sleeps, for at most a minute."""
     program = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""What a check found, and how a check that fails becomes a finding."""
+"""The result of a test, and how an exception becomes a result."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from mlxtop.core.text import one_line
 
 
 class Verdict(StrEnum):
-    """`MISSING`: not here, `advice` says what to do. `WRONG`: here, but it does not do what it should."""
+    """`MISSING`: not available; `advice` says what to do. `WRONG`: available, but it does not work."""
 
     OK = "ok"
     MISSING = "missing"
@@ -19,7 +19,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. `value` is what was read, without control characters; `advice` what to do."""
+    """One line of the report. `value` is the result, without control characters; `advice` says what to do."""
 
     section: str
     name: str
@@ -45,15 +45,15 @@ class Section:
     title: str
 
     def ok(self, name: str, value: object) -> Finding:
-        """It is there and does what it should."""
+        """It works."""
         return self._finding(name, Verdict.OK, value, "")
 
     def missing(self, name: str, value: object, advice: str) -> Finding:
-        """It is not here; `advice` is a sentence."""
+        """It is not available. `advice` is a sentence."""
         return self._finding(name, Verdict.MISSING, value, advice)
 
     def wrong(self, name: str, value: object, advice: str = "") -> Finding:
-        """It is here and does something else than its documentation says."""
+        """It is available but does not work as documented."""
         return self._finding(name, Verdict.WRONG, value, advice)
 
     def known(self, name: str, value: object | None, advice: str) -> Finding:
@@ -68,7 +68,7 @@ Check = Callable[[Section], Iterable[Finding]]
 
 
 def run(title: str, check: Check) -> Iterator[Finding]:
-    """The findings of `check`; one that raises ends in a finding that says so."""
+    """The findings of `check`. An exception becomes a finding."""
     section = Section(title)
     try:
         yield from check(section)

@@ -1,6 +1,6 @@
-"""The checks of MLX in a process of their own: there a crash or a hang of MLX is a finding.
+"""Runs the tests of MLX in a separate process, so that a crash or a hang of MLX is only a finding.
 
-`python -m mlxtop.doctor.isolated` writes a JSON object a finding on standard output.
+`python -m mlxtop.doctor.isolated` writes one JSON object per finding to standard output.
 """
 
 import json
@@ -14,11 +14,11 @@ from mlxtop.doctor.finding import Finding, Section, run
 
 TITLE = "MLX"
 WITHIN = 60.0
-"""Seconds: MLX is imported, and the footprint is waited for."""
+"""Seconds for the whole process."""
 
 
 def check(section: Section) -> Iterator[Finding]:
-    """What the process found, and how it ended if not by itself."""
+    """The findings of the process, and how it ended if it failed."""
     command = [sys.executable, "-m", "mlxtop.doctor.isolated"]
     try:
         done = subprocess.run(

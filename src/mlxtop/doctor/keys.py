@@ -1,4 +1,4 @@
-"""Which of mlxtop's keys arrive in this terminal: a person presses each, and sees which one did."""
+"""Tests which of mlxtop's keys arrive in this terminal: a person presses each."""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ END = "ctrl+c"
 
 
 def keys() -> dict[str, str]:
-    """Every key that a screen binds, and how it is written on the screen."""
+    """Every key that a screen binds, and how it is shown on the screen."""
     found: dict[str, str] = {}
     for owner in (MlxtopApp, Dashboard, Replay):
         for binding in owner.BINDINGS:
@@ -33,7 +33,7 @@ def keys() -> dict[str, str]:
 
 
 def check(section: Section) -> Iterator[Finding]:
-    """Shows the keys until Ctrl-C. Those that nobody pressed cannot be told from those that never arrive."""
+    """Shows the keys until Ctrl-C. A key that was not pressed counts as one that did not arrive."""
     try:
         # The report may go to a file or a pipe meanwhile.
         with terminal(lambda _: None, not os.isatty(0)):
@@ -46,14 +46,14 @@ def check(section: Section) -> Iterator[Finding]:
         yield section.missing(
             "keys",
             f"did not arrive, or were not pressed: {' '.join(absent)}",
-            "See the keys of your terminal.",
+            "Check the key bindings of your terminal.",
         )
     else:
         yield section.ok("keys", "all arrived")
 
 
 class KeyCheck(App[frozenset[str]], inherit_bindings=False):
-    """Lists the keys; each turns green when it arrives. Ctrl-C ends it with those that did."""
+    """Lists the keys. Each turns green when it arrives. Ctrl-C returns those that did."""
 
     ENABLE_COMMAND_PALETTE = False
     CSS = "Screen { padding: 1 2; }"
@@ -64,7 +64,7 @@ class KeyCheck(App[frozenset[str]], inherit_bindings=False):
         self._arrived: set[str] = set()
 
     def compose(self) -> ComposeResult:
-        yield Static("Press each of these keys once. Those that turn green arrive. Ctrl-C ends the test.\n")
+        yield Static("Press each of these keys once. A key that arrives turns green. Ctrl-C ends the test.\n")
         yield Static(id="keys")
 
     def on_mount(self) -> None:

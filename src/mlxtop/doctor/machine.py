@@ -1,4 +1,4 @@
-"""What the machine says of its memory: the readings that the dashboard shows beside MLX's."""
+"""Tests the machine's readings of memory that the dashboard shows."""
 
 import os
 import sys
@@ -14,14 +14,12 @@ def check(section: Section) -> Iterator[Finding]:
     """Each reading once, for this process."""
     system = machine.reader(os.getpid(), unified=True)(True)
     charged = footprint.reader()()
-    yield section.known(footprint.KIND, _size(charged), "The system does not tell what it charges a process.")
+    yield section.known(footprint.KIND, _size(charged), "The system does not report a process's footprint.")
     if sys.platform == "linux":
-        yield section.known(
-            "PSS", _size(system.pss), "The kernel gives no smaps_rollup: RSS is shown instead."
-        )
+        yield section.known("PSS", _size(system.pss), "The kernel has no smaps_rollup. RSS is shown instead.")
         yield section.ok("cgroup limit", _size(system.cgroup_limit) or "none")
-    yield section.known("swap", _swap(system), "The system does not tell its swap.")
-    yield section.known("pressure", system.pressure, "The system does not tell its memory pressure.")
+    yield section.known("swap", _swap(system), "The system does not report its swap.")
+    yield section.known("pressure", system.pressure, "The system does not report its memory pressure.")
     if sys.platform == "linux":
         yield _gpu(section)
     else:
@@ -43,7 +41,7 @@ def _mac(section: Section, system: System) -> Iterator[Finding]:
         ("GPU use", busy, "IOAccelerator's PerformanceStatistics"),
         ("thermal pressure", system.thermal, "com.apple.system.thermalpressurelevel"),
     ):
-        yield section.known(name, value, f"{source} does not tell it: the screen shows a dash.")
+        yield section.known(name, value, f"{source} does not report it. The screen shows a dash.")
 
 
 def _gpu(section: Section) -> Finding:

@@ -1,4 +1,4 @@
-"""A program that already runs: what it is, whether an agent is in it or can be, and what that one tells."""
+"""Tests attaching to a running program, and what its agent reports."""
 
 import time
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from mlxtop.sessions.attach import attach
 from mlxtop.sessions.remote import RemoteSession
 
 WITHIN = 5.0
-"""Seconds for the agent's first sample, and for the limits, which are asked for at the next safe point."""
+"""Seconds to wait for the agent's first sample and for the limits, which are read at a safe point."""
 
 
 def checking(pid: int) -> Check:
-    """The check of process `pid`. It attaches as `mlxtop attach` does, and the agent stays in the program."""
+    """The check of process `pid`. It attaches like `mlxtop attach`; the agent stays in the program."""
 
     def check(section: Section) -> Iterator[Finding]:
         found = process_info.read(pid)
         yield section.ok("command", found.command)
         yield section.ok("user", found.user)
         python = ".".join(map(str, found.python)) if found.python else None
-        yield section.known("Python", python, "Its version cannot be read from outside.")
+        yield section.known("Python", python, "mlxtop could not read its version.")
         began = time.monotonic()
         fleet = attach([str(pid)])
         try:
@@ -46,12 +46,12 @@ def _told(section: Section, session: RemoteSession) -> Iterator[Finding]:
     yield section.ok("MLX", f"{facts.mlx} on {facts.backend}")
     for name in ("active", "cache", "peak", "footprint"):
         size = getattr(latest, name)
-        yield section.known(name, format_size(size) if size >= 0 else None, "The agent cannot read it there.")
-    for knob in LIMIT_NAMES:
-        limit = session.state.limits.get(knob)
+        yield section.known(name, format_size(size) if size >= 0 else None, "The agent cannot read it.")
+    for name in LIMIT_NAMES:
+        limit = session.state.limits.get(name)
         size = limit.value if limit is not None else None
-        advice = "It is known once the program has come by a safe point, if MLX tells it."
-        yield section.known(f"{knob} limit", None if size is None else format_size(size), advice)
+        advice = "The program has not reached a safe point yet, or its MLX does not report the limit."
+        yield section.known(f"{name} limit", None if size is None else format_size(size), advice)
 
 
 def _is_known(session: RemoteSession, began: float) -> bool:

@@ -1,4 +1,4 @@
-"""The report: which checks there are, in their order, and how their findings are written."""
+"""The report: all checks in their order, and their findings as text."""
 
 from collections.abc import Iterable, Iterator
 
@@ -17,8 +17,10 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def examine(pid: int | None, press_keys: bool) -> Iterator[Finding]:
-    """The findings of every check, each as soon as it is there; of process `pid` last. `press_keys`: a person
-    presses each key."""
+    """The findings of every check, each as soon as it is known; those of process `pid` come last.
+
+    With `press_keys` a person is asked to press each key.
+    """
     checks = list(CHECKS)
     if press_keys:
         from mlxtop.doctor import keys
@@ -33,7 +35,7 @@ def examine(pid: int | None, press_keys: bool) -> Iterator[Finding]:
 
 
 def lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """The report for a person: a heading a section, a line a finding, and what to do below it."""
+    """The lines of the report: a heading per section, a line per finding, and its advice below it."""
     section = ""
     for finding in findings:
         if finding.section != section:
@@ -47,5 +49,5 @@ def lines(findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def is_healthy(findings: Iterable[Finding]) -> bool:
-    """Whether nothing is wrong. What is only missing may be missing on purpose."""
+    """Whether no finding is wrong. A missing one is not a fault."""
     return all(finding.verdict is not Verdict.WRONG for finding in findings)

@@ -1,4 +1,4 @@
-"""The folder in which agents and viewers meet: is it safe, is its path short enough, who answers there."""
+"""Tests the folder for the sockets of agents: its permissions, the length of its path, and a connection."""
 
 import os
 import socket
@@ -11,11 +11,11 @@ from mlxtop.ipc import sockets
 
 
 def check(section: Section) -> Iterator[Finding]:
-    """Opens a socket there, connects to it, and asks who is at the other end."""
+    """Opens a socket in the folder, connects to it, and checks the user at the other end."""
     try:
         folder = sockets.folder()
     except OSError as error:
-        yield section.missing("folder", "—", f"{error}: point TMPDIR at a folder that only you may write to.")
+        yield section.missing("folder", "—", f"{error}. Set TMPDIR to a folder that only you can write to.")
         return
     yield section.ok("folder", folder)
     path = f"{folder}/doctor-{os.getpid()}.test"
@@ -40,4 +40,4 @@ def check(section: Section) -> Iterator[Finding]:
     if uid == os.getuid():
         yield section.ok("peer", f"user {uid}")
     else:
-        yield section.wrong("peer", f"user {uid}, and it is user {os.getuid()}")
+        yield section.wrong("peer", f"reported as user {uid}, but it is user {os.getuid()}")

@@ -1,4 +1,4 @@
-"""How well this machine keeps a sampling interval of a millisecond while it is at rest."""
+"""Tests how well this machine keeps a sampling interval of one millisecond."""
 
 import time
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from mlxtop.mlx.sampler import Sampler
 
 INTERVAL, SECONDS = 0.001, 1.0
 ENOUGH = 0.95
-"""The share of ticks on time below which short intervals cannot be relied upon here."""
+"""The share of ticks on time that short intervals need."""
 
 
 def check(section: Section) -> Iterator[Finding]:
-    """The share of ticks that came in their own millisecond, over a second, and the longest gap."""
+    """The share of ticks on time during one second, and the longest gap."""
     times: list[float] = []
     sampler = Sampler(INTERVAL, times.append)
     sampler.start()
@@ -29,5 +29,5 @@ def check(section: Section) -> Iterator[Finding]:
         yield section.ok("1 ms", value)
     else:
         yield section.missing(
-            "1 ms", value, "The machine is busy: use a longer --interval, or try again at rest."
+            "1 ms", value, "The machine is busy: use a longer --interval, or try again when it is idle."
         )

@@ -1,4 +1,4 @@
-"""What is installed, and on what it runs."""
+"""The installed versions, and the system."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ PACKAGES = ("mlx", "mlx-lm", "textual", "plotext", "psutil")
 
 
 def check(section: Section) -> Iterator[Finding]:
-    """Versions of mlxtop, Python, the system and the packages. Imports none of them."""
+    """The versions of mlxtop, Python, the system and the packages. Does not import the packages."""
     yield section.ok("mlxtop", __version__)
     yield section.ok("Python", f"{platform.python_implementation()} {platform.python_version()}")
     yield section.ok("system", _system())

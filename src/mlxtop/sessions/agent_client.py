@@ -1,4 +1,4 @@
-"""All agents that concern one screen: found, connected to, read and written by one thread."""
+"""The client for agents: one thread that finds them, connects to them, and reads and writes messages."""
 
 import os
 import selectors
@@ -24,17 +24,17 @@ from mlxtop.system import footprint, self_usage
 from mlxtop.system.processes import is_alive
 
 LOOK_EVERY = 0.2
-"""Seconds between looks for output and for what has ended."""
+"""Seconds between two polls for output and ended programs."""
 FIND_EVERY = 0.4
-"""Seconds between looks for new agents where there is one already: reading directories is most of what this
-thread does."""
+"""Seconds between two searches for new agents once there is one: reading directories is most of this thread's
+work."""
 GATHER = 0.02
-"""Seconds between two readings: what many agents say is taken in at one go."""
+"""Seconds to wait after a read, so that the messages of many agents are read together."""
 OUTBOX_MOST = 2**20
 
 
 class Connection:
-    """One connection to an agent: its bytes, and the session they make once it has said who it is."""
+    """One connection to an agent: its buffers, and its session once the agent has sent its hello."""
 
     def __init__(self, address: Address, sock: socket.socket) -> None:
         self.address = address
@@ -46,7 +46,10 @@ class Connection:
         self._lock = threading.Lock()
 
     def read(self) -> list[dict[str, object]] | None:
-        """The messages that have come; `None` at the end. Raises `ValueError` for what is no message."""
+        """The messages received since the last call; `None` when the connection is closed.
+
+        Raises `ValueError` for anything that is not a message.
+        """
         try:
             data = self.socket.recv(2**18)
         except BlockingIOError:
@@ -66,27 +69,27 @@ class Connection:
 
     @property
     def waits(self) -> bool:
-        """Whether something is to be sent."""
+        """Whether there are bytes to send."""
         return bool(self._outbox)
 
     def put(self, data: bytes) -> None:
-        """Adds to what is to be sent; to one that reads nothing, no more than so much."""
+        """Queues `data` for sending. Drops it when more than `OUTBOX_MOST` bytes would wait."""
         with self._lock:
             if len(self._outbox) + len(data) <= OUTBOX_MOST:
                 self._outbox += data
 
     def flush(self) -> None:
-        """Sends what can be sent without waiting."""
+        """Sends as much as possible without waiting."""
         with self._lock, suppress(OSError):
             while self._outbox:
                 del self._outbox[: self.socket.send(self._outbox)]
 
 
 class AgentClient(threading.Thread):
-    """Connects to every agent that `find` names, and keeps a session of each. See `sessions.session.Fleet`.
+    """Connects to every agent that `find` returns and keeps a session for each. See `sessions.session.Fleet`.
 
-    `role` is `control`, or `observe` where nothing in the programs is to change. `joined(session)` is called
-    for each new session, on the fleet's thread. Sessions share `transcript` where given.
+    With the role `observe` no commands are sent to the programs. `joined(session)` is called for each new
+    session, on the fleet's thread. Sessions share `transcript` if it is given.
     """
 
     def __init__(
@@ -102,9 +105,9 @@ class AgentClient(threading.Thread):
         self.transcript = transcript
         self.send_input: Callable[[str], None] | None = None
         self.problem: str | None = None
-        """Why an agent could not be watched, in one sentence."""
+        """Why an agent could not be watched, in one sentence; `None` without a problem."""
         self.changed = threading.Event()
-        """Set whenever a member came or ended."""
+        """Set when a member is added or ends."""
         self._find = find
         self._role: Role = role
         self._joined = joined
@@ -121,7 +124,7 @@ class AgentClient(threading.Thread):
     # For the screen
 
     def members(self) -> tuple[RemoteSession, ...]:
-        # A process that imports MLX and never makes an array is no member: `mlx.launch` is one.
+        # A process that imports MLX but never creates an array, such as `mlx.launch`, is not shown.
         return tuple(m for m in self._members if m.state.run_peak > 0)
 
     def unattached(self) -> tuple[UnattachedProcess, ...]:
@@ -133,7 +136,7 @@ class AgentClient(threading.Thread):
     # Life
 
     def stop(self, timeout: float = 0.5) -> None:
-        """Sends what is left to be sent, closes all connections and ends the thread."""
+        """Sends what is queued, closes all connections and ends the thread, within `timeout` seconds."""
         self._stopping = True
         self._nudge()
         if self.is_alive():
@@ -148,7 +151,7 @@ class AgentClient(threading.Thread):
         try:
             self._serve()
         except Exception as error:
-            # A picture that stands still must not look like a program that does.
+            # Without this a frozen display would look like an idle program.
             self.problem = str(fatal("Watching", error))
             with suppress(Exception):
                 for member in self._members:
@@ -189,13 +192,13 @@ class AgentClient(threading.Thread):
         for link in self._links.values():
             link.socket.close()
         self._selector.close()
-        # A session may still nudge us.
+        # A session may still call `_nudge`.
         pipe, self._wake_read, self._wake_write = (self._wake_read, self._wake_write), -1, -1
         for fd in pipe:
             os.close(fd)
 
     def settle(self, timeout: float = 1.0) -> None:
-        """Waits until all that the program's agents said has come in, then stops."""
+        """Waits until all agents have ended, `timeout` seconds at most, then stops. No message is lost."""
         end = time.monotonic() + timeout
         while time.monotonic() < end and any(m.ended is None for m in self._members):
             self.changed.clear()
@@ -203,12 +206,12 @@ class AgentClient(threading.Thread):
         self.stop()
 
     def poll(self) -> None:
-        """Called on the fleet's thread every `LOOK_EVERY` seconds: what else there is to look after."""
+        """Does a subclass's periodic work. Called on the fleet's thread every `LOOK_EVERY` seconds."""
 
     # Connections
 
     def find_agents(self) -> None:
-        """Connects to agents that have come."""
+        """Connects to new agents."""
         for address in self._find():
             if address.path not in self._links:
                 self._connect(address)
@@ -219,7 +222,7 @@ class AgentClient(threading.Thread):
         try:
             sock.connect(address.path)
         except ConnectionRefusedError:
-            # Nobody listens there any more.
+            # No process listens there any more.
             sock.close()
             remove_stale(address)
             return
@@ -237,9 +240,9 @@ class AgentClient(threading.Thread):
             for message in messages or ():
                 self._handle_message(link, message)
         except Exception as error:
-            # Whatever it was, it came from this agent: the others go on.
+            # The error is about this agent: the others are kept.
             why = one_line(shortened(f"{type(error).__name__}: {error}", 120))
-            self._disconnect(link, f"its agent sent what mlxtop does not understand ({why})")
+            self._disconnect(link, f"its agent sent an invalid message ({why})")
             return
         if messages is None:
             self._disconnect(link, None)
@@ -271,8 +274,8 @@ class AgentClient(threading.Thread):
         if self._role == "control" and hello.watched is not None:
             watcher = f"mlxtop (process {hello.watched})"
             link.refused = self.problem = (
-                f"Process {hello.pid} is already watched by {watcher}: leave that one first, "
-                "or look on with mlxtop top."
+                f"Process {hello.pid} is already watched by {watcher}: "
+                "quit that one first, or use mlxtop top."
             )
             self.changed.set()
             return
@@ -285,7 +288,7 @@ class AgentClient(threading.Thread):
         self.changed.set()
 
     def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
-        """A session for the agent that said `hello`; `process` is it if it is one of this machine."""
+        """A session for the agent that sent `hello`. `process` is its process id if it is on this machine."""
         return RemoteSession(
             hello,
             send,
@@ -296,7 +299,7 @@ class AgentClient(threading.Thread):
         )
 
     def _number_uniquely(self, session: RemoteSession) -> None:
-        """Gives a session another number where one that runs has it: on two machines they may be the same."""
+        """Gives a session another number if a running one has the same: two machines may use the same ids."""
         taken = {member.pid for member in self._members}
         if not any(member.ended is None and member.pid == session.pid for member in self._members):
             return
@@ -312,23 +315,23 @@ class AgentClient(threading.Thread):
         if link.session is not None and link.session.ended is None:
             link.session.end(why or self.how_it_ended(link.session))
         if not (why or link.refused):
-            # The same process may open another after an exec; one that speaks nonsense gets no second try.
+            # The process may open a new socket after an exec. After an invalid message it is not tried again.
             self._links.pop(link.address.path, None)
         self.changed.set()
 
     def how_it_ended(self, session: RemoteSession) -> str:
-        """What is known of the end of a process that is not our child."""
+        """How a process that is not mlxtop's child ended, as far as known, in a few words."""
         if session.bye:
             return f"process {session.pid} ended"
         if session.process is None:
-            return "the connection to its agent ended"
+            return "the connection to the agent was closed"
         if is_alive(session.pid):
-            return f"the agent in process {session.pid} is gone; the program itself goes on"
-        return f"process {session.pid} ended without a word: it was killed, or ended by os._exit"
+            return f"the agent in process {session.pid} has ended; the program is still running"
+        return f"process {session.pid} ended without notice: it was killed, or it called os._exit"
 
 
 def remove_stale(address: Address) -> None:
-    """Removes a socket that no process listens on."""
+    """Removes an agent's socket file if its process has ended."""
     if not is_alive(address.pid) or address.pid == os.getpid():
         with suppress(OSError):
             Path(address.path).unlink()
@@ -340,7 +343,7 @@ def all_addresses() -> Iterable[Address]:
 
 
 def _name(link: Connection) -> str:
-    """What to call an agent that was not heard of yet."""
+    """A name for an agent that has not sent its hello."""
     return f"Process {link.address.pid}" if link.address.pid else one_line(link.address.path)
 
 

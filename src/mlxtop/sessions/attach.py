@@ -1,4 +1,4 @@
-"""Getting hold of a program that already runs: through its agent, or by putting one into it."""
+"""Attaches to a running program: connects to its agent, or starts an agent in it first."""
 
 import os
 import tempfile
@@ -22,7 +22,7 @@ from mlxtop.sessions.tail import Tail
 
 ANSWER_WITHIN = 5.0
 OUTPUT_BACK = 2**14
-"""Bytes of a program's earlier output that are shown."""
+"""Bytes of a program's earlier output to show."""
 
 SCRIPT = """\
 import sys
@@ -35,12 +35,12 @@ finally:
 sockets.handed = {sockets!r}
 boot.start(late=True)
 """
-"""What is run in a program that has no agent: it finds this very mlxtop, whatever its environment holds, and
-opens its socket where this mlxtop looks."""
+"""The script to run in a program without an agent. It imports this installation of mlxtop, whatever the
+program's environment has, and opens its socket in this mlxtop's folder."""
 
 
 class AttachFleet(AgentClient):
-    """The sessions of the agents at `addresses`, with a program's output where `mlxtop run` left a log."""
+    """The sessions of the agents at `addresses`, with the program's output if `mlxtop run` logged it."""
 
     def __init__(
         self, addresses: Sequence[Address], joined: Callable[[RemoteSession], None] | None = None
@@ -49,10 +49,10 @@ class AttachFleet(AgentClient):
         super().__init__("attached", self._next, joined=joined)
         self._tails: dict[RemoteSession, Tail] = {}
         self.everyone: tuple[RemoteSession, ...] = ()
-        """All sessions, also of programs that have not made an array yet."""
+        """All sessions, including those of programs that have not created an array yet."""
 
     def _next(self) -> list[Address]:
-        # Each is tried once: the program that was attached to, and no other that may come after it.
+        # Each address is tried once: later another program may have it.
         found, self._waiting = self._waiting, []
         return found
 
@@ -71,9 +71,10 @@ class AttachFleet(AgentClient):
 
 
 def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None = None) -> AttachFleet:
-    """A fleet of the processes `which`, or of the agents at sockets' paths. It is connected on return.
+    """A connected fleet for `which`: process ids and paths of agents' sockets.
 
-    Raises `MlxtopError`, one sentence each, when one of them cannot be watched.
+    `joined` is called with each new session, on the fleet's thread. Raises `MlxtopError` when one of them
+    cannot be watched.
     """
     addresses = [
         _socket(name) if (pid := whole(name)) is None else _process(pid) for name in dict.fromkeys(which)
@@ -85,7 +86,9 @@ def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None 
         if time.monotonic() > end:
             fleet.stop()
             silent = ", ".join(address.path for address in addresses)
-            raise MlxtopError(f"The agent at {silent} does not answer: is it mlxtop's?")
+            raise MlxtopError(
+                f"No answer from {silent} in {ANSWER_WITHIN:g} s: it may not be an mlxtop agent."
+            )
         fleet.changed.wait(0.05)
     if fleet.problem:
         fleet.stop()
@@ -94,7 +97,7 @@ def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None 
 
 
 def check(which: Sequence[str]) -> None:
-    """Raises `UsageError` when one of `which` is nothing to watch. Nothing is done to any of them yet."""
+    """Raises `UsageError` when one of `which` cannot be attached to. Changes nothing in the programs."""
     for name in which:
         if (pid := whole(name)) is None:
             _socket(name)
@@ -103,7 +106,7 @@ def check(which: Sequence[str]) -> None:
 
 
 def _socket(path: str) -> Address:
-    # As `os` has it: a name that is too long is none, too.
+    # `os.path.exists` is also false for a name that is too long.
     if not os.path.exists(path):  # noqa: PTH110
         raise UsageError(
             f"{shortened(path, 200)} is neither a process id nor an agent's socket: mlxtop ps lists both."
@@ -112,14 +115,14 @@ def _socket(path: str) -> Address:
 
 
 def _find_agent(pid: int) -> tuple[Address | None, int | None]:
-    """The agent that process `pid` has, and the process's user if that is another than ours."""
+    """The agent's address in process `pid`, `None` without one, and the process's user if it is not ours."""
     if pid == os.getpid():
         raise UsageError("mlxtop cannot attach to itself: start a model with mlxtop --model instead.")
     found = _find(pid)
     if found is not None:
         return found, None
     uid = process_info.read(pid).uid
-    # Root may come to everyone's programs; their agents live with their users.
+    # Root may attach to every user's programs. Their agents' sockets are in those users' folders.
     other = uid if uid != os.getuid() else None
     return _find(pid, other), other
 
@@ -131,19 +134,21 @@ def _process(pid: int) -> Address:
         try:
             inject(pid, script, lambda: _find(pid, other) is not None)
         finally:
-            # A target that was too busy and comes to it later finds nothing, which does no harm.
+            # If a busy program runs the script only now, it finds no file. That is harmless.
             script.unlink(missing_ok=True)
         found = _find(pid, other)
     if found is None:
-        raise MlxtopError(f"Process {pid} took no agent in; start it with mlxtop run.")
+        raise MlxtopError(
+            f"Could not attach to process {pid}: no agent started in it. Start it with mlxtop run instead."
+        )
     return found
 
 
 def _find(pid: int, uid: int | None = None) -> Address | None:
-    """The socket of process `pid`, of ours or of user `uid`, where somebody still listens.
+    """The listening agent socket of process `pid`, which belongs to us or to user `uid`; `None` without one.
 
-    It is in a folder known to both, or where that process has it: its environment may name other folders
-    than ours, and root's are never a user's.
+    Looks in the folders that mlxtop knows, then among the process's open sockets: its environment may name
+    another folder.
     """
     for address in sockets.addresses(uid=uid):
         if address.pid == pid and sockets.listens(address):
@@ -154,8 +159,8 @@ def _find(pid: int, uid: int | None = None) -> Address | None:
 
 
 def _script(pid: int, uid: int | None) -> Path:
-    """The file that process `pid` is to run; where another user is to read it, in a place open to all."""
-    # Another user's agent chooses a folder of that user's, which is read off the process.
+    """Writes the script for process `pid`. For another user `uid` it is in a folder that all can read."""
+    # Another user's agent chooses its own folder. It is found through the process's open sockets.
     folder = sockets.folder() if uid is None else ""
     text = SCRIPT.format(folder=str(Path(boot.__file__).parents[2]), sockets=folder)
     if uid is None:

@@ -1,4 +1,4 @@
-"""Watches sessions against their budgets: tells of alarms, and acts when a budget is reached."""
+"""Compares sessions with their budgets: records alarms, and runs actions when a budget is reached."""
 
 import os
 import subprocess
@@ -31,23 +31,23 @@ from mlxtop.system import machine, self_usage
 LOOK_EVERY = 0.25
 SYSTEM_EVERY = 2.0
 TELL_EVERY = 10.0
-"""Seconds between readings of the machine that are recorded; sooner when its pressure or its heat changes."""
+"""Seconds between two recorded readings of the machine. A change of pressure or heat is recorded at once."""
 WINDOW = 180.0
-"""Seconds of usage that the slope is taken from."""
+"""Seconds of usage from which the slope is computed."""
 POINTS = 45
-"""Usage is kept this often in a window: all pairs of so many points take 0.1 ms."""
+"""Number of usage points in a window: the slope of so many takes 0.1 ms."""
 LEAST_SPAN = 10.0
-"""Seconds of usage before a slope says anything."""
+"""Seconds of usage that a slope needs."""
 DEAR_EVERY, DEAR_SHARE = 5.0, 3000
-"""What is dear is read no more often than every so many seconds, nor than so many times what it takes."""
+"""A costly reading is taken at most every so many seconds, and at most every so many times its duration."""
 Stop = Callable[[Session], None]
 
 
 class BudgetMonitor(threading.Thread):
-    """Looks at `sessions()` four times a second.
+    """Checks `sessions()` four times a second.
 
-    `ask` is the budget every session begins with. `actions` are carried out once each time a budget is
-    reached (100 %); `stop(session)` is how a session's program is stopped, and must not wait.
+    `ask` is the first budget of every session. `actions` run once each time a budget is reached (100 %).
+    `stop(session)` stops a session's program; it must not wait.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class BudgetMonitor(threading.Thread):
         actions: Sequence[Action] = (),
         stop: Stop | None = None,
     ) -> None:
-        super().__init__(name="mlxtop-guard", daemon=True)
+        super().__init__(name="mlxtop-budget", daemon=True)
         self._sessions = sessions
         self._ask = ask
         self._actions = tuple(actions)
@@ -76,7 +76,7 @@ class BudgetMonitor(threading.Thread):
                 self._tell(error)
 
     def _tell(self, error: Exception) -> None:
-        """A budget that is not watched is told of, once."""
+        """Records in each session, once, that its budget is not watched."""
         why, self._failure = self._failure, str(fatal("Watching the budget", error))
         if why is None:
             with suppress(Exception):
@@ -84,13 +84,13 @@ class BudgetMonitor(threading.Thread):
                     session.submit(RecordEvent(ErrorRaised(self._failure, "budget")))
 
     def stop(self) -> None:
-        """Ends the thread. Commands that were started go on."""
+        """Ends the thread. Commands that were started keep running."""
         self._over.set()
         if self.is_alive() and threading.current_thread() is not self:
             self.join(1.0)
 
     def check(self) -> None:
-        """Looks once at every session."""
+        """Checks every session once."""
         sessions = list(self._sessions())
         for session in sessions:
             watch = self._watches.get(session)
@@ -104,7 +104,7 @@ class BudgetMonitor(threading.Thread):
                 self._running.remove((session, process))
                 if process.returncode:
                     session.transcript.write(
-                        "log", f"--on-budget: {process.args!r} ended with {process.returncode}"
+                        "log", f"--on-budget: {process.args!r} ended with exit code {process.returncode}"
                     )
 
     def _act(self, session: Session, action: Action) -> None:
@@ -118,7 +118,7 @@ class BudgetMonitor(threading.Thread):
                 session.submit(action)
 
     def _execute(self, session: Session, command: str) -> None:
-        """Starts a shell command. What it prints goes where our errors go: standard output may be JSON."""
+        """Starts a shell command. Its output goes to standard error: standard output may be JSON."""
         try:
             process = subprocess.Popen(
                 command,
@@ -130,7 +130,7 @@ class BudgetMonitor(threading.Thread):
                 start_new_session=True,
             )
         except OSError as error:
-            session.transcript.write("log", f"--on-budget: {command!r} cannot be run: {error.strerror}")
+            session.transcript.write("log", f"--on-budget: could not run {command!r}: {error.strerror}")
             return
         self._running.append((session, process))
 
@@ -151,7 +151,7 @@ class _WatchedSession:
         self._due = self._dear_due = self._pss_at = 0.0
 
     def check(self, several: bool = False) -> bool:
-        """Brings the session's standing up to date; whether its budget has just been reached."""
+        """Updates the session's usage. Returns whether its budget has just been reached."""
         state = self._session.state
         if not state.facts.known:
             return False
@@ -172,7 +172,7 @@ class _WatchedSession:
 
     def _look_at_system(self) -> None:
         now = time.monotonic()
-        # A recording tells of its own machine, and of another time.
+        # A recording has its own machine and another time.
         if now < self._due or self._session.playhead is not None:
             return
         self._due = now + SYSTEM_EVERY
@@ -193,7 +193,7 @@ class _WatchedSession:
         self._tell_of(found, now)
 
     def _tell_of(self, found: System, now: float) -> None:
-        """Has the session's stream know the machine's numbers: seldom, for they are many."""
+        """Records the machine's numbers in the session: seldom, because there are many."""
         told = found._replace(pss_age=0.0)
         turned = (told.pressure, told.thermal) != (self._told.pressure, self._told.thermal)
         if told != self._told and (turned or now - self._told_at >= TELL_EVERY):
@@ -214,7 +214,7 @@ class _WatchedSession:
             changed = BudgetChanged(budget, self._level, was, used)
             self._session.submit(RecordEvent(changed))
             if self._level > was:
-                # It stays readable when the alarm is over, and where several programs share a screen.
+                # The transcript keeps it after the alarm, and when several programs share a screen.
                 text = Event(0.0, changed).describe()
                 label = f"{getattr(self._session, 'label', '')}: " if several else ""
                 self._session.transcript.write("log", f"{label}{text}")
@@ -222,7 +222,7 @@ class _WatchedSession:
 
 
 def usage(session: Session) -> int | None:
-    """Bytes of what the session's budget is compared with, `None` where that is not known."""
+    """Bytes of what the session's budget is compared with; `None` if not known."""
     state, sample = session.state, session.history.latest
     against = state.budget.against if state.budget is not None else "footprint"
     if against == "device":
@@ -233,7 +233,7 @@ def usage(session: Session) -> int | None:
 
 
 def set_budget(session: Session, ask: BudgetSpec, source: str) -> None:
-    """Gives a session another budget. What there is no ceiling for is told as an error of the session's."""
+    """Sets a session's budget. If `ask` cannot be resolved, records an error in the session."""
     try:
         budget = resolve(ask, session.state.facts, source)
     except UsageError as error:
@@ -243,7 +243,7 @@ def set_budget(session: Session, ask: BudgetSpec, source: str) -> None:
 
 
 def environment(session: Session) -> dict[str, str]:
-    """What a command learns of the session, in variables: sizes in bytes."""
+    """The environment variables about the session for a command. Sizes are bytes."""
     state = session.state
     budget, standing, sample = state.budget, state.budget_usage, session.history.latest
     found: dict[str, Size | str | None] = {

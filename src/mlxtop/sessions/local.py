@@ -1,4 +1,4 @@
-"""The session of a model that runs in this very process."""
+"""The session of a model that runs in this process."""
 
 import os
 import threading
@@ -47,9 +47,9 @@ from mlxtop.system import footprint, self_usage
 
 
 class LocalSession(Publisher):
-    """Runs `options` and watches itself do it. See `sessions.session.Session` for what a screen sees.
+    """Runs the workload in `options` and samples its memory. See `sessions.session.Session`.
 
-    `interval` is the seconds between samples.
+    `interval` is in seconds.
     """
 
     footprint_kind = footprint.KIND
@@ -72,7 +72,7 @@ class LocalSession(Publisher):
         self.started = time.time()
         """Seconds since the epoch when the session's clock stood at 0."""
         self.done = threading.Event()
-        """Set when the workload has nothing left to do, or failed."""
+        """Set when the workload has finished or failed."""
         self._origin = time.monotonic()
         self._phase = 0
         self._read: Callable[[], tuple[int, int, int]] = lambda: (0, 0, 0)
@@ -86,7 +86,7 @@ class LocalSession(Publisher):
     # Life
 
     def open(self) -> None:
-        """Starts the engine, and the sampler as soon as MLX is there to be read. Returns at once."""
+        """Starts the engine, and the sampler once MLX is loaded. Returns at once."""
         self._footprint = footprint.Recent()
         self.own_memory = footprint.reader()()
         self._unlisten = api.listen(self._on_api_call)
@@ -112,28 +112,28 @@ class LocalSession(Publisher):
             self._sampler.start()
 
     def _fail(self, error: BaseException) -> None:
-        """No more samples: a picture that stands still while the model works would lie."""
+        """Records that sampling has failed: the display does not change any more while the model works."""
         self._failure = fatal("Sampling", error)
-        # Whoever listens may be what failed.
+        # A listener may be what failed.
         with suppress(BaseException):
             self._emit(ErrorRaised(str(self._failure), "sampling"))
 
     def finish(self) -> None:
-        """Takes the last sample; none follow it."""
+        """Takes the last sample and ends sampling."""
         if self._sampler is not None and not self._finished:
             self._finished = True
             self._sampler.stop()
             self._tick(time.monotonic())
 
     def close(self, timeout: float) -> bool:
-        """Ends the run within `timeout` seconds; False when MLX is still at work then.
+        """Ends the run. Returns False if MLX is still working after `timeout` seconds.
 
-        After a False only `os._exit` ends the process without waiting for MLX.
+        In that case only `os._exit` ends the process without waiting for MLX.
         """
         self._unlisten()
         self._unlisten = lambda: None
         with self._lock:
-            # Held by whoever is about to start the sampler: it starts before this, or never.
+            # `_sample` holds the lock, too: it starts the sampler before this, or not at all.
             self._closed = True
         self.finish()
         self._engine.submit(Quit())
@@ -144,7 +144,7 @@ class LocalSession(Publisher):
 
     @property
     def failure(self) -> MlxtopError | None:
-        """Why the run is over before its end: the thread that owns MLX, or the one that samples, failed."""
+        """The error that ended the thread that owns MLX or the sampler; `None` without one."""
         return self._engine.failure or self._failure
 
     # What happens
@@ -158,7 +158,7 @@ class LocalSession(Publisher):
                 self._phase = self._phase_index(data.phase)
             self.record(Event(self.now(), data, answers), self.state, self.timeline)
         if isinstance(data, ErrorRaised):
-            # The status row may be too short for the whole sentence.
+            # The status row may cut the sentence.
             self.transcript.write("log", data.message)
         if isinstance(data, WorkloadDone | ErrorRaised):
             self.done.set()
@@ -192,7 +192,7 @@ class LocalSession(Publisher):
         self._emit(TicksMissed(ticks))
 
     def _on_api_call(self, kind: str, name: str, _now: Snapshot) -> None:
-        """The program in this process said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
+        """Records a call of `mlxtop.mark` or `mlxtop.phase` in this process."""
         if kind == "mark":
             self._mark(name, "program", None)
         else:
@@ -222,10 +222,10 @@ class LocalSession(Publisher):
         return id_
 
     def _mark(self, name: str, source: str, answers: int | None) -> None:
-        """Marks this moment. Before MLX is there to be read, nothing can be marked."""
+        """Sets a mark at this moment. Does nothing before MLX is loaded."""
         if self.history.latest is not None:
             self._emit(MarkAdded(name, source, *self._read(), tokens=self._engine.counters.tokens), answers)
 
     def generate(self, prompt: Prompt, options: Options) -> None:
-        """Has the model generate once under options of its own, next after what runs now."""
+        """Generates once with its own `options`, after the present generation."""
         self._engine.submit(Generate(prompt, options))

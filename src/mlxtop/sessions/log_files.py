@@ -1,4 +1,4 @@
-"""The files that take the output of programs under `mlxtop run`: opened, and removed when they are old."""
+"""The log files for the output of programs under `mlxtop run`: creates them, and removes old ones."""
 
 import fcntl
 import os
@@ -11,17 +11,17 @@ from pathlib import Path
 import platformdirs
 
 KEPT = 50
-"""Logs of programs that were left running which are kept, the newest."""
+"""Number of logs that are kept, the newest ones."""
 DAYS = 30
-"""Days after which one is removed."""
+"""Days after which a log is removed."""
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 def new(run: str) -> tuple[Path, int]:
-    """A log for the run of that name, and a descriptor to write it with. Removes old logs.
+    """Creates a log for the run `run`. Returns its path and a descriptor for writing. Removes old logs.
 
-    Where the user's folder for logs cannot be written, it is in the folder for temporary files. Raises
-    `OSError` when that cannot be written either.
+    If the user's log folder cannot be written, the log is in the folder for temporary files. Raises `OSError`
+    if that cannot be written either.
     """
     folder = Path(platformdirs.user_log_path("mlxtop"))
     name = time.strftime(f"%Y%m%d-%H%M%S-{run}.log")
@@ -33,7 +33,7 @@ def new(run: str) -> tuple[Path, int]:
         handle, temporary = tempfile.mkstemp(prefix="mlxtop-", suffix=f"-{name}")
         os.close(handle)
         path, into = Path(temporary), os.open(temporary, _FLAGS)
-    # The program inherits the lock with the descriptor: it lasts as long as anybody can write there.
+    # The program inherits the lock with the descriptor: it lasts as long as a process can write the log.
     fcntl.flock(into, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return path, into
 
@@ -54,7 +54,7 @@ def _unwanted(logs: list[Path], oldest: float) -> Iterable[Path]:
 
 
 def _remove_unused(path: Path) -> None:
-    """Removes a log unless a program still has it. Raises `OSError` if one has."""
+    """Removes a log. Raises `OSError` if a program still writes it."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

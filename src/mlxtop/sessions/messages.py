@@ -1,7 +1,7 @@
-"""What agents say, checked once where it comes in. Behind a forwarded socket may be anybody.
+"""The messages of agents, checked once on arrival. A forwarded socket may lead to any program.
 
 A message becomes a value of one of these types, or `ValueError` is raised. All text in them is safe to show,
-all numbers are within bounds, all collections are short. What a fact lacks or lies about is not known.
+all numbers are within bounds, all collections are short. A fact that is missing or invalid is not known.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +18,9 @@ from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.ipc import protocol
 
 TEXT, PATH = 200, 4_096
-"""Letters that are kept: of a refusal, of a file's path."""
+"""Longest text of a refusal and longest path of a file, in characters."""
 PHASES, ROWS = 1_000, 20_000
-"""How many are taken: phases, samples of a message."""
+"""Most phases, and most samples of a message."""
 T = TypeVar("T")
 U = TypeVar("U")
 COUNTERS = ("active", "cache", "peak", "footprint")
@@ -29,7 +29,7 @@ SHORTEST, LONGEST = 0.001, 60.0
 
 
 class Hello(NamedTuple):
-    """An agent says who it is. None of it is known to be true."""
+    """The first message of an agent, about itself and its program. None of it is verified."""
 
     protocol: int
     pid: int
@@ -39,21 +39,21 @@ class Hello(NamedTuple):
     interval: float
     rank: int | None
     watched: int | None
-    """The process of a viewer that has control."""
+    """The process id of the viewer that has control; `None` without one."""
     log: str | None
     footprint: str
     counters: Mapping[str, int]
-    """Bytes by name, those that are known."""
+    """Bytes by name, of the counters that are known."""
 
 
 class Samples(NamedTuple):
     cpu: float
     rows: tuple[Sample, ...]
-    """Their phases are numbers that may have no name."""
+    """A sample's phase is a number; it may have no name."""
 
 
 class InitialLimit(NamedTuple):
-    """A limit as it stood when the agent came."""
+    """A limit when the agent started."""
 
     value: int
     source: str
@@ -77,14 +77,14 @@ class Refused(NamedTuple):
 
 
 class Bye(NamedTuple):
-    """The program came to its end in order."""
+    """The program ended normally."""
 
 
 Message = Hello | Samples | Event | FactsMessage | Phases | Refused | Bye
 
 
 def parse(message: Mapping[str, object]) -> Message | None:
-    """One message of an agent; `None` for a kind that nobody here knows. Raises `ValueError`."""
+    """One message of an agent; `None` for an unknown kind. Raises `ValueError` for an invalid message."""
     match message.get("type"):
         case "samples":
             return _samples(message)
@@ -107,7 +107,7 @@ def parse(message: Mapping[str, object]) -> Message | None:
 
 
 def hello(message: Mapping[str, object]) -> Hello:
-    """Raises `ValueError`."""
+    """The first message of an agent. Raises `ValueError` for an invalid one."""
     argv, started = message.get("argv"), message.get("started")
     counters = message.get("counters")
     counters = counters if isinstance(counters, dict) else {}
@@ -128,7 +128,7 @@ def hello(message: Mapping[str, object]) -> Hello:
 
 
 def disagreement(message: Mapping[str, object]) -> str | None:
-    """Why this viewer cannot talk to the agent that said this `hello`, in one sentence; `None` if it can."""
+    """Why this viewer cannot work with the agent that sent this hello, in one sentence; `None` if it can."""
     theirs = message.get("protocol")
     if type(theirs) is int and protocol.OLDEST <= theirs <= protocol.PROTOCOL:
         return None
@@ -147,7 +147,7 @@ def disagreement(message: Mapping[str, object]) -> str | None:
 
 
 def _or(read: Callable[[object], T], value: object, unknown: U) -> T | U:
-    """The value as `read` has it, or `unknown`."""
+    """`read(value)`, or `unknown` if that raises `ValueError`."""
     try:
         return read(value)
     except ValueError:
@@ -197,7 +197,7 @@ def _facts(message: Mapping[str, object]) -> FactsMessage:
 
 
 def _found(given: object) -> InitialLimit | None:
-    """A limit; `None` where the agent does not know it."""
+    """A limit; `None` if the agent does not know it."""
     if not isinstance(given, list) or len(given) != 3:
         raise ValueError("a limit is a value, who set it, and MLX's default")
     value, source, default = given
@@ -209,7 +209,7 @@ def _found(given: object) -> InitialLimit | None:
 # Events
 
 TOLD = frozenset(KINDS.values()) - {"facts", "budget", "system", "end"}
-"""What an agent may tell of. Budgets, the machine and facts are not its to tell as events."""
+"""The events that an agent may send. Budgets, the machine and facts do not come as its events."""
 
 
 def _event(message: Mapping[str, object]) -> Event | None:

@@ -1,4 +1,4 @@
-"""Who is at the other end of a socket, by the kernel's word. What an agent says of itself may be a lie."""
+"""Asks the kernel which process is at the other end of a socket. An agent's own statement may be false."""
 
 import os
 import socket
@@ -11,9 +11,9 @@ _SOL_LOCAL, _LOCAL_PEERPID = 0, 2  # <sys/un.h> of macOS
 
 
 def process(sock: socket.socket, claimed: int) -> int | None:
-    """`claimed` where that process of this machine opened the socket, and may be signalled and read by us.
+    """`claimed` if that process of this machine opened the socket and we may signal it.
 
-    `None` otherwise: behind a socket that ssh forwards is ssh, whatever number the agent names.
+    `None` otherwise, for example for a socket that ssh forwards: its other end is ssh.
     Linux: SO_PEERCRED, unix(7). macOS: LOCAL_PEERPID; never run there.
     """
     try:

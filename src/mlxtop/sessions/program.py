@@ -1,4 +1,4 @@
-"""The program that `mlxtop run` starts: its environment, its output, its end."""
+"""The program that `mlxtop run` starts: environment, output, signals and exit code."""
 
 import os
 import secrets
@@ -20,14 +20,14 @@ from mlxtop.sessions import log_files
 from mlxtop.sessions.tail import Tail
 
 PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-"""How a program is stopped: a signal, and seconds to wait before the next."""
+"""How a program is stopped: signals, each with the seconds to wait before the next."""
 
 LOG_MOST = 2**28
-"""Bytes of a log that nobody asked for, at most: to be watched must not fill a program's disk."""
+"""Largest size in bytes of a log without --log: watching must not fill the disk."""
 
 
 class CannotStartError(MlxtopError):
-    """The command could not be run. The exit codes are those of a shell."""
+    """The command could not be run. `exit_code` is that of a shell: 126 or 127."""
 
     def __init__(self, sentence: str, exit_code: int) -> None:
         super().__init__(sentence)
@@ -35,13 +35,12 @@ class CannotStartError(MlxtopError):
 
 
 class Program:
-    """A child process that lets agents in.
+    """A child process whose Python processes start agents.
 
-    With `screen` its output goes to `log` wherever ours is a terminal, because the terminal is the
-    screen's; to a file, so that it goes on whatever becomes of us. With `limits` (bytes) it starts with
-    those. One that is not `spoken_to` finds nothing to read. `first` is called in the child before the
-    command. Raises `MlxtopError` when the command cannot be started, `UsageError` when the log cannot be
-    written.
+    With `screen`, output that would go to the terminal goes to `log` instead; a file lasts when mlxtop ends.
+    `limits` are set in bytes when it imports MLX. Without `spoken_to` its standard input is empty. `first` is
+    called in the child before the command. Raises `CannotStartError` when the command cannot be started,
+    `UsageError` when the log cannot be written.
     """
 
     def __init__(
@@ -56,16 +55,16 @@ class Program:
         self.argv = list(argv)
         self._limits = limits or {}
         self._spoken_to = spoken_to
-        # Held again by a handler of signals that comes in between.
+        # Re-entrant: a signal handler may take it again.
         self._waiting = threading.RLock()
         self.run = secrets.token_hex(4)
-        """Tells the agents of this run from all others."""
+        """The name of this run, which its agents share."""
         self.sockets = _sockets()
-        """The folder in which its agents open their sockets; `None` where none is safe to use."""
+        """The folder for its agents' sockets; `None` if none is safe to use."""
         self.log: Path | None = None
         self._kept = log is not None
         self.output: Tail | None = None
-        """What it prints, where that goes to a log that can be read as it grows."""
+        """Its output, if that goes to a log that can be followed."""
         into = -1
         if screen or log is not None:
             into = self._open_log(log)
@@ -91,7 +90,7 @@ class Program:
                 self.output = Tail(path, most=LOG_MOST if log is None else None)
         except OSError as error:
             raise UsageError(
-                f"The log {path or ''} cannot be written: {error.strerror}; choose another with --log."
+                f"Could not write the log {path or ''}: {error.strerror}. Choose another with --log."
             ) from error
         self.log = path.absolute()
         return into
@@ -105,10 +104,10 @@ class Program:
         if not self._spoken_to:
             streams["stdin"] = subprocess.DEVNULL
         elif screen and os.isatty(0):
-            # The keyboard is the screen's: lines are typed through it.
+            # The screen has the keyboard: lines are typed into the program through it.
             streams["stdin"] = subprocess.PIPE
-        # A session of its own lets it live on when our terminal closes; a group of its own gets the
-        # terminal's Ctrl-C alone.
+        # With a session of its own it survives when our terminal closes. With a group of its own it alone
+        # gets the terminal's Ctrl-C.
         group = None if screen else 0
         env = child_environment(self.run, self.log)
         if self.sockets is not None:
@@ -135,9 +134,9 @@ class Program:
             return self._process.poll()
 
     def stopped(self) -> bool:
-        """Whether it was stopped (Ctrl-Z) since this was last asked.
+        """Whether it was stopped (Ctrl-Z) since the last call.
 
-        No other thread may be in a `wait` without a time-out.
+        No other thread may be in a `wait` without a timeout.
         """
         with self._waiting:
             if self._process.returncode is None:
@@ -150,12 +149,12 @@ class Program:
 
     @property
     def exit_code(self) -> int:
-        """Its exit code as a shell tells it: 128 and more for a signal; 0 while it runs."""
+        """Its exit code as in a shell: 128 plus the signal's number for a signal; 0 while it runs."""
         code = self.code or 0
         return 128 - code if code < 0 else code
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for its end; whether it came."""
+        """Waits `timeout` seconds for its end, or without limit. Returns whether it has ended."""
         if timeout is None:
             self._process.wait()
             return True
@@ -172,7 +171,7 @@ class Program:
         """How it ended, in a few words."""
         code = self.code
         if code is None:
-            return "it runs"
+            return "is running"
         if code >= 0:
             return f"ended with exit code {code}"
         name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
@@ -180,7 +179,7 @@ class Program:
         return f"was killed by {name}{hint}"
 
     def send_input(self, text: str) -> None:
-        """Types a line into its standard input, if that is ours to give."""
+        """Writes a line to its standard input, if mlxtop has it."""
         stdin = self._process.stdin
         if stdin is not None:
             with suppress(OSError, ValueError):
@@ -189,7 +188,7 @@ class Program:
 
     @property
     def listens(self) -> bool:
-        """Whether `say` reaches it."""
+        """Whether `send_input` reaches it."""
         return self._process.stdin is not None
 
     def signal(self, number: int) -> None:
@@ -199,21 +198,21 @@ class Program:
                 os.killpg(self.pid, number)
 
     def stop(self) -> None:
-        """Ends it, gently first, and waits for that."""
+        """Ends it with the signals of `PATIENCE`, and waits for its end."""
         for number, seconds in PATIENCE:
             self.signal(number)
             if self.wait(seconds):
                 return
 
     def forget_log(self) -> None:
-        """Removes the log if nobody asked to keep it."""
+        """Removes the log, unless --log was given."""
         if self.log is not None and not self._kept:
             with suppress(OSError):
                 self.log.unlink()
 
 
 def child_environment(run: str, log: Path | None) -> dict[str, str]:
-    """Our environment, with what lets agents into the program and its children."""
+    """Our environment, with the variables that start agents in the program and its children."""
     env = dict(os.environ)
     env[environment.RUN] = run
     if log is not None:
@@ -233,6 +232,6 @@ def _sockets() -> str | None:
 def _cannot_start(name: str, error: OSError) -> CannotStartError:
     if isinstance(error, FileNotFoundError):
         return CannotStartError(
-            f"{name}: there is no such program; give its path, or activate its environment.", 127
+            f"Could not find the program {name}: give its path, or activate its environment.", 127
         )
-    return CannotStartError(f"{name} cannot be run: {error.strerror}.", 126)
+    return CannotStartError(f"Could not run {name}: {error.strerror}.", 126)

@@ -1,4 +1,4 @@
-"""The session of a program that mlxtop did not write: what its agent tells, and what it is asked for."""
+"""The session of a watched program: receives its agent's messages, and sends commands to it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -42,9 +42,9 @@ from mlxtop.sessions.session import Capability, Publisher
 
 COST_WINDOW = 5.0
 MOST_A_SECOND = 5_000
-"""Samples of a second that are kept."""
+"""Samples that are kept of one second."""
 SHORT = 200
-"""Letters of a command that are kept."""
+"""Characters that are kept of a command line."""
 
 CAPABILITIES: frozenset[Capability] = frozenset(
     (SetLimit, ClearCache, ResetPeak, Collect, TakeCensus, AddMark, SetInterval, SetControl, RecordEvent)
@@ -52,9 +52,9 @@ CAPABILITIES: frozenset[Capability] = frozenset(
 
 
 class RemoteSession(Publisher):
-    """A member of a fleet: fed with an agent's messages by `handle_message`; its commands leave by `send`.
+    """A member of a fleet. `handle_message` takes its agent's messages; `send` sends bytes to the agent.
 
-    See `sessions.session.Member` for what a screen sees. What comes in was checked by `sessions.messages`.
+    See `sessions.session.Member`. Messages are checked by `sessions.messages` before.
     """
 
     steps_are = "evals"
@@ -72,7 +72,7 @@ class RemoteSession(Publisher):
     ) -> None:
         super().__init__()
         self.pid = hello.pid
-        """The process's number by its own word: it tells members apart, and is good for nothing else."""
+        """The process id that the agent states. It only distinguishes members."""
         self.process = process
         self.rank = hello.rank
         self.started = hello.started
@@ -82,9 +82,9 @@ class RemoteSession(Publisher):
         self.title = command(self.command)
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
         self.watched = hello.watched
-        """The process that watched it before us."""
+        """The process id of the viewer that had control before; `None` without one."""
         self.log = hello.log if process is not None else None
-        """Where the program's output goes: a path of this machine."""
+        """The file with the program's output; `None` if it is not on this machine."""
         self.footprint_kind = hello.footprint
         self.history = History(self.interval)
         self.timeline = Timeline()
@@ -94,16 +94,16 @@ class RemoteSession(Publisher):
         self.own_memory = own_memory
         self.ended: str | None = None
         self.controls = controls
-        """Whether commands reach the program; one viewer at a time controls it."""
+        """Whether this viewer has control. One viewer at a time has it; its commands are carried out."""
         self._lent = not controls
-        """Whether control is taken for as long as the session is open in full, and then given back."""
+        """Whether control is taken only while the session's dashboard is open."""
         self.bye = False
-        """Whether the program came to its end in order."""
+        """Whether the program ended normally."""
         self.agent_cost: float | None = None
         self._cost_then = (0.0, 0.0)
         self._second, self._in_second = -1, 0
         self.initial_limits: dict[LimitName, int] = {}
-        """The limits as they were when we came."""
+        """The limits in bytes when this viewer connected."""
         self.capabilities: frozenset[Capability] = CAPABILITIES | ({SubmitPrompt} if send_input else set())
         self._send_input = send_input
         self._send = send
@@ -113,7 +113,7 @@ class RemoteSession(Publisher):
     # What comes in
 
     def handle_message(self, message: Message) -> None:
-        """One message of the agent's. Raises `ValueError` when it does not go with those before it."""
+        """Takes one message of the agent. Raises `ValueError` when it contradicts earlier ones."""
         match message:
             case Samples(cpu, rows):
                 self._cost(cpu)
@@ -122,7 +122,7 @@ class RemoteSession(Publisher):
             case Event():
                 self._record(message)
             case FactsMessage(at, facts, limits):
-                # What was set since is told after it, though it happened before this comes here.
+                # A limit set since then is reported after this message.
                 self._learn(self.now() if at is None else at, facts, limits)
             case Phases(names):
                 if len(names) < len(self.phases):
@@ -137,7 +137,7 @@ class RemoteSession(Publisher):
         latest = self.history.latest
         if latest is not None and sample.time < latest.time:
             raise ValueError("time goes backwards")
-        # A second is kept as it came until the next begins: its samples are bounded.
+        # All samples of the present second are kept: their number must be bounded.
         second = int(sample.time)
         self._in_second = self._in_second + 1 if second == self._second else 0
         self._second = second
@@ -149,20 +149,19 @@ class RemoteSession(Publisher):
             self._mark_begin(sample)
 
     def _cost(self, cpu: float) -> None:
-        """Seconds the agent's thread has used so far → its share of a core over the last while."""
+        """Updates `agent_cost` from the processor seconds that the agent's thread has used so far."""
         now, (then, cpu_then) = self.now(), self._cost_then
         if now - then >= COST_WINDOW:
             self.agent_cost = (cpu - cpu_then) / (now - then) if then else None
             self._cost_then = now, cpu
 
     def _mark_begin(self, first: Sample) -> None:
-        """Deltas are measured from the first thing known of the program until somebody sets a mark."""
+        """Sets the mark `start` at the first sample. Deltas start from it until another mark is set."""
         mark = MarkAdded("start", "mlxtop", first.active, first.cache, first.peak, first.tokens)
         event = Event(first.time, mark)
         with self._lock:
             self.state.apply(event)
-            # Marks of before we came are told before the first sample is: the start is the earliest all the
-            # same.
+            # Earlier marks of the program arrive before the first sample: the start is the earliest mark.
             self.state.put_last_mark_first()
             self.timeline.insert(event)
             self.publish(event)
@@ -180,14 +179,14 @@ class RemoteSession(Publisher):
             self._record(Event(at, found))
 
     def end(self, how: str) -> None:
-        """The program is gone, or out of reach: the picture stands still from here on."""
+        """Records that the program has ended or is out of reach. `how` says how."""
         self._ended_at = self.now()
         self.ended = how
         self._record(Event(self._ended_at, PhaseChanged("ended")))
         self._record(Event(self._ended_at, ErrorRaised(how, "ended")))
 
     def refuse(self, why: str) -> None:
-        """Somebody else controls the program."""
+        """Records that another viewer controls the program."""
         self.controls = False
         self._record(Event(self.now(), ErrorRaised(why, "limit")))
 
@@ -222,7 +221,7 @@ class RemoteSession(Publisher):
         return id_
 
     def changed_limits(self) -> dict[LimitName, int]:
-        """The limits that differ from those found, by our doing: what each was."""
+        """The limits that this viewer changed, with their initial values in bytes."""
         now = self.state.limits
         return {
             name: value
@@ -231,13 +230,13 @@ class RemoteSession(Publisher):
         }
 
     def restore_limits(self) -> None:
-        """Sets the limits that were changed here to what they were."""
+        """Sets the limits that this viewer changed to their initial values."""
         for name, value in self.changed_limits().items():
             self.submit(SetLimit(name, value, "mlxtop"))
 
 
 def command(argv: object) -> str:
-    """A command line in few words on one line: the interpreter of a file, and paths, say nothing."""
+    """A command line as short text on one line, without the interpreter and the path of the program."""
     words = [str(word) for word in argv] if isinstance(argv, list) else []
     while len(words) > 1 and _is_python(words[0]):
         words = words[1:]

@@ -1,4 +1,4 @@
-"""A recording as a session again: everything as it was at the moment the playhead stands at."""
+"""A recording as a session, with its state at the playhead's time."""
 
 import bisect
 import threading
@@ -23,7 +23,7 @@ from mlxtop.system import self_usage
 
 
 class Clock:
-    """One session's time at the playhead: its clock began at `begin` seconds of the recording."""
+    """One session's time at the playhead. The session began at `begin` seconds of the recording."""
 
     def __init__(self, playhead: Playhead, begin: float) -> None:
         self.playhead = playhead
@@ -34,7 +34,7 @@ class Clock:
 
 
 class ReplayTimeline(Timeline):
-    """The events of a recording, as if those after the playhead had not happened yet."""
+    """The events of a recording. `latest` leaves out those after the playhead."""
 
     def __init__(self, events: list[Event], now: Clock) -> None:
         super().__init__(kept=None)
@@ -48,7 +48,7 @@ class ReplayTimeline(Timeline):
 
 
 class ReplaySession(Publisher):
-    """One session of a recording: the program is over, so only the viewer's own commands have an effect."""
+    """One session of a recording. The program has ended, so only the viewer's own commands have an effect."""
 
     process: int | None = None
     agent_cost: float | None = None
@@ -77,7 +77,7 @@ class ReplaySession(Publisher):
         """All of them, in order of time."""
         self._warning: str | None = None
         self._marks: list[Mark] = []
-        """Those of the person who looks."""
+        """Marks of the person who watches the replay."""
         self.timeline: Timeline = ReplayTimeline(self.events, self._clock)
         self._said = recording.transcript(about.id)
         self._transcript, self._lines = Transcript(), 0
@@ -88,14 +88,14 @@ class ReplaySession(Publisher):
 
     @property
     def end(self) -> float:
-        """Seconds to the last sample, or to what was told just after it: how it ended."""
+        """Seconds to the last sample, or to the event just after it that says how the session ended."""
         sampled = self.history.end.time if self.history.end is not None else 0.0
         told = self.events[-1].time if self.events else 0.0
         return max(sampled, min(told, sampled + LAST_WORDS))
 
     @property
     def state(self) -> State:
-        """Where the session stood at the playhead: its events up to there, added up."""
+        """The session's state at the playhead: the result of all events up to there."""
         end = bisect.bisect_right(self.events, self.now() + 1e-6, key=lambda event: event.time)
         if end < self._applied:
             self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
@@ -113,7 +113,7 @@ class ReplaySession(Publisher):
 
     @property
     def transcript(self) -> Transcript:
-        """What had been said at the playhead, where the recording holds it."""
+        """The transcript up to the playhead, if the recording has it."""
         end = bisect.bisect_right(self._said, self.now(), key=_time)
         if end < self._lines:
             self._transcript, self._lines = Transcript(), 0
@@ -129,10 +129,10 @@ class ReplaySession(Publisher):
             case AddMark(name, source):
                 self._mark(name, source, id_)
             case RecordEvent(WarningChanged(message)):
-                # It is of the file, not of a moment in it.
+                # A warning is about the file, not about a moment in it.
                 self._warning = message
             case RecordEvent(data):
-                # A budget may be named over a recording too; it is the viewer's.
+                # A budget can also be set for a replay. It is the viewer's.
                 event = Event(self.now(), data, id_)
                 self._state.apply(event)
                 if not isinstance(data, PASSING):
@@ -141,7 +141,7 @@ class ReplaySession(Publisher):
         return id_
 
     def _mark(self, name: str, source: str, answers: int) -> None:
-        """A mark of the person who looks: it is not written into the recording."""
+        """Sets a mark in the replay. It is not written to the recording."""
         sample = self.history.latest
         if sample is None:
             return
@@ -177,11 +177,11 @@ class ReplayFleet:
         self.playhead.end = max(member.begin + member.end for member in self._members)
         self.playhead.seek(self.playhead.end)
         self.damage: str | None = None
-        """What of the recording cannot be read, once that is known."""
+        """Which part of the recording cannot be read, once that is known; `None` if all can be."""
         self.checker = threading.Thread(target=self._check, name="mlxtop-check", daemon=True)
 
     def start_check(self) -> None:
-        """Finds out what is damaged, on a thread: a long recording takes a while."""
+        """Checks the recording for damage, on a thread: that takes a while for a long recording."""
         self.checker.start()
 
     @self_usage.counted()

@@ -1,4 +1,4 @@
-"""The fleet of one program that was started here: its processes, what it prints, and how it ends."""
+"""The fleet of a program that `mlxtop run` started: its processes, its output, and how it ended."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ from mlxtop.sessions.remote import RemoteSession, command
 
 
 class RunFleet(AgentClient):
-    """All processes of `program` that use MLX."""
+    """The sessions of all processes of `program` that use MLX."""
 
     def __init__(self, program: Program, joined: Callable[[RemoteSession], None] | None = None) -> None:
         sockets.remove_stale()
         self.program = program
         self._met = False
-        """Whether there ever was a socket of this run."""
+        """Whether a socket of this run was ever seen."""
         self._unseen: str | None = None
         super().__init__(
             command(program.argv),
@@ -41,7 +41,7 @@ class RunFleet(AgentClient):
         self.program.send_input(text)
 
     def log(self, text: str) -> None:
-        """Something of ours has a line to say."""
+        """Adds a message of mlxtop's to the transcript."""
         if self.transcript is not None:
             self.transcript.write("log", text)
 
@@ -51,7 +51,7 @@ class RunFleet(AgentClient):
         return found
 
     def unseen(self) -> str:
-        """Why no memory of MLX was seen in a program that has ended: what is known of it, and no more."""
+        """Why no MLX memory was seen in a program that has ended, as far as known."""
         if self._unseen is None:
             self._unseen = self._why_unseen()
         return self._unseen
@@ -59,14 +59,14 @@ class RunFleet(AgentClient):
     def _why_unseen(self) -> str:
         started = sockets.was_started(self.program.run)
         if self.program.sockets is None:
-            return "mlxtop could not watch it: there is no folder for sockets that only this user may enter"
+            return "mlxtop could not watch it: it found no private folder for its sockets"
         if self._members:
-            return "it imported MLX and allocated nothing"
+            return "it imported MLX but allocated no memory with it"
         if self._addresses() or self._met:
-            return "it imported MLX and was killed before mlxtop could look"
+            return "it imported MLX and was killed before mlxtop could connect"
         if started:
-            return "mlxtop saw no MLX in it"
-        return "no Python that mlxtop can watch was started in it"
+            return "it did not use MLX as far as mlxtop could see"
+        return "it started no Python that mlxtop can watch"
 
     def find_agents(self) -> None:
         super().find_agents()
@@ -82,7 +82,7 @@ class RunFleet(AgentClient):
             self.program.output.poll(self.transcript)
         if ended and not self._told:
             self._told = True
-            # What its agents said last.
+            # The last messages of its agents.
             self._read_messages()
             self.log(f"the program {self.program.how()}")
             self.changed.set()
@@ -94,19 +94,19 @@ class RunFleet(AgentClient):
         if self.problem:
             return self.problem
         if not self.members():
-            return f"{self.title} runs (process {self.program.pid}); it has not used MLX yet"
-        return f"{self.title} runs (process {self.program.pid})"
+            return f"{self.title} is running (process {self.program.pid}) and has not used MLX yet"
+        return f"{self.title} is running (process {self.program.pid})"
 
     def _close(self) -> None:
         super()._close()
-        # A process that was killed leaves its socket behind, maybe before this thread ever looked.
+        # A killed process leaves its socket behind.
         if self.program.code is not None:
             for address in self._addresses():
                 if not sockets.listens(address):
                     remove_stale(address)
 
     def how_it_ended(self, session: RemoteSession) -> str:
-        # After its last word an interpreter may take a while to end.
+        # After its last message an interpreter may take a while to end.
         if session.pid == self.program.pid and self.program.wait(3.0):
             return f"the program {self.program.how()}"
         return super().how_it_ended(session)

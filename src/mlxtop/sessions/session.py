@@ -1,4 +1,4 @@
-"""What every session offers, whether it runs here, elsewhere, or came out of a file."""
+"""The interfaces of sessions and fleets, the same for a live run, a watched program and a recording."""
 
 from collections.abc import Callable, Sequence
 from threading import RLock
@@ -19,31 +19,30 @@ Listener = Callable[[Event | Sample], None]
 
 
 class Session(Protocol):
-    """Data to read, commands to submit, and what happens to listen to. Nothing here waits: not for MLX, a
-    socket or a disk.
+    """One watched run: data to read, commands to submit, and events to subscribe to.
 
-    Times are seconds since the session began.
+    No method waits for MLX, a socket or a disk. Times are seconds since the session began.
     """
 
     title: str
     process: int | None
-    """The program's process where that is known to be one of this machine: only this may be signalled or
-    read. `None` behind a forwarded socket, and in a recording."""
+    """The program's process id if it is on this machine: only then it may be signalled or read. `None` for a
+    forwarded socket and a recording."""
     interval: float
     """Seconds between samples."""
     timeline: Timeline
     phases: list[str]
-    """Phase names; a sample's `phase` is an index into it."""
+    """Names of the phases. A sample's `phase` is an index into this list."""
     footprint_kind: str
     """What `footprint` measures here: `RSS`, `phys_footprint`."""
     own_memory: int | None
-    """Bytes the process had before MLX came into it: mlxtop itself."""
+    """Bytes of the process before MLX was loaded: mlxtop's own memory. `None` if not known."""
     steps_are: str
-    """What a step is here: `tokens` where mlx-lm is driven, `evals` where a program is watched."""
+    """What a step is: `tokens` if mlxtop runs the model, `evals` in a watched program."""
     agent_cost: float | None
-    """Share of a core that the agent in a watched program takes; `None` where there is none."""
+    """Share of a core that the agent in a watched program uses; `None` without an agent."""
     playhead: Playhead | None
-    """Where a replay stands; `None` where time goes by itself."""
+    """The position of a replay; `None` in a live session."""
     capabilities: frozenset[Capability]
     """The kinds of command that this session carries out."""
 
@@ -59,16 +58,16 @@ class Session(Protocol):
     def now(self) -> float: ...
 
     def submit(self, command: Command) -> int:
-        """Asks for a command. Returns its number, which the events that answer it carry.
+        """Requests a command. Returns its id, which is in `Event.answers` of the events that answer it.
 
-        The thread that owns MLX carries it out; until then a limit shows as pending in `state`. A command
+        The thread that owns MLX carries it out. Until then `state` shows a limit as pending. A command
         that is not among the `capabilities` has no effect.
         """
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Calls `listener` for every event and sample, on the thread where it happens; it must not wait.
+        """Calls `listener` for every event and sample, on the thread where it happens. It must not wait.
 
-        Returns a function that ends this.
+        Returns a function that ends the subscription.
         """
 
 
@@ -76,18 +75,18 @@ class Member(Session, Protocol):
     """The session of one process among several."""
 
     pid: int
-    """What tells it from the others: its process id, if no other names the same. Never signalled nor read."""
+    """A unique number: the process id, unless another member has the same. Not for signals."""
     label: str
-    """What tells it from the others in a few letters: `rank 0`, or its process id."""
+    """A short name: `rank 0`, or the process id."""
     rank: int | None
     started: float
-    """Seconds since the epoch when the session's clock stood at 0."""
+    """Seconds since the epoch when the session began."""
     ended: str | None
     """How the process ended, in a few words; `None` while it runs."""
 
 
 class UnattachedProcess(NamedTuple):
-    """A process with MLX in it that has no agent: it is known from outside only."""
+    """A process that has loaded MLX and has no agent."""
 
     pid: int
     command: str
@@ -100,22 +99,24 @@ class Fleet(Protocol):
 
     title: str
     transcript: Transcript | None
-    """What the program prints; `None` where its output goes elsewhere."""
+    """The program's output; `None` if mlxtop does not have it."""
     send_input: Callable[[str], None] | None
-    """Types a line into the program's standard input; `None` where that is not ours."""
+    """Writes a line to the program's standard input; `None` if mlxtop does not have it."""
 
     def members(self) -> Sequence[Member]:
-        """Ranks by number, then processes in the order they came. Costs nothing; ask at every frame."""
+        """Ranks by number, then processes by start time. Cheap enough for every frame."""
 
     def unattached(self) -> Sequence[UnattachedProcess]: ...
 
     def status(self) -> str:
-        """One line on the program itself: that it runs, waits for MLX, or how it ended."""
+        """One line about the program: that it is running, has not used MLX yet, or how it ended."""
 
 
 class Publisher:
-    """Where a session's events and samples come together: each changes the state, and whoever subscribed
-    hears of it. They may come from any thread; they are taken in one at a time."""
+    """Applies a session's events and samples to its state and passes them to the listeners.
+
+    They may come from any thread and are handled one at a time.
+    """
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -138,7 +139,7 @@ class Publisher:
             listener(item)
 
     def record(self, event: Event, state: State, timeline: Timeline) -> None:
-        """Takes an event in. One that only says how things stand now is not kept in the timeline."""
+        """Applies an event and publishes it. Events of the types `PASSING` are not kept in the timeline."""
         with self._lock:
             state.apply(event)
             if not isinstance(event.data, PASSING):
@@ -146,7 +147,7 @@ class Publisher:
             self.publish(event)
 
     def record_sample(self, sample: Sample, state: State) -> None:
-        """Takes in a sample that is in the history."""
+        """Applies a sample, which is already in the history, and publishes it."""
         with self._lock:
             state.apply_sample(sample)
             self.publish(sample)

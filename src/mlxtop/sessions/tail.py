@@ -1,4 +1,4 @@
-"""The output of a program in a file, read as it grows."""
+"""Follows the output of a program in a file as it grows."""
 
 import codecs
 import errno
@@ -10,15 +10,14 @@ from pathlib import Path
 from mlxtop.core.transcript import Transcript
 
 READ_MOST = 2**18
-"""Bytes taken at a look: of lines of the usual length, more than a transcript keeps."""
+"""Bytes read per poll: more than a transcript keeps, with lines of usual length."""
 
 
 class Tail:
-    """Follows the regular file `path` from its end on, or from `back` bytes before it.
+    """Follows the regular file `path` from its end, or from `back` bytes before its end.
 
-    With `most` the file is ours alone, and is emptied when it has grown beyond so many bytes. Raises
-    `OSError` when that fails, and for anything but a regular file: a pipe may have nothing to read and a
-    device no end.
+    With `most` the file belongs to mlxtop and is emptied when it is larger than `most` bytes. Raises
+    `OSError` if it cannot be opened or is not a regular file.
     """
 
     def __init__(self, path: Path, back: int = 0, most: int | None = None) -> None:
@@ -28,16 +27,16 @@ class Tail:
         found = os.fstat(self._file)
         if not stat.S_ISREG(found.st_mode):
             os.close(self._file)
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         self._at = max(0, found.st_size - back)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def poll(self, transcript: Transcript) -> None:
-        """Writes what came since the last look. Of more than `READ_MOST` bytes, the end: the rest is told as
-        left out."""
+        """Writes new output to `transcript`. Of more than `READ_MOST` bytes only the end is written; the rest
+        is counted as left out."""
         with suppress(OSError):
             size = os.fstat(self._file).st_size
-            # Somebody may have emptied it.
+            # Another program may have emptied the file.
             self._at = min(self._at, size)
             left_out = size - self._at - READ_MOST
             if left_out > 0:
@@ -45,7 +44,7 @@ class Tail:
             data = os.pread(self._file, min(READ_MOST, size - self._at), self._at)
             self._at += len(data)
             if self._most is not None and size > self._most:
-                # Whoever writes does so at the end, wherever that is.
+                # The program appends, so it continues at the new end.
                 os.ftruncate(self._file, 0)
                 self._at = 0
             transcript.behind = left_out > 0
@@ -54,7 +53,7 @@ class Tail:
 
     def _skip(self, transcript: Transcript, size: int) -> None:
         self._at += size
-        # On to where a line begins, if one does.
+        # Continue at the beginning of the next line, if there is one.
         ahead = os.pread(self._file, 2**12, self._at)
         begins = ahead.find(b"\n") + 1
         self._at += begins

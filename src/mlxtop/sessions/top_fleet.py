@@ -1,4 +1,4 @@
-"""The fleet of everything on this machine that uses MLX."""
+"""The fleet of all programs on this machine that use MLX."""
 
 import os
 import time
@@ -13,14 +13,14 @@ from mlxtop.sessions.remote import command
 from mlxtop.sessions.session import UnattachedProcess
 from mlxtop.system import footprint
 
-STRANGERS_EVERY = 2.0
-"""Seconds between looks for strangers; more where a look takes long, as on macOS."""
+SEARCH_EVERY = 2.0
+"""Seconds between two searches for unattached processes; longer where a search takes long, as on macOS."""
 SHARE = 20
-"""How many times as long as a look took nobody looks again."""
+"""The pause after a search is at least so many times its duration."""
 
 
 class TopFleet(AgentClient):
-    """Looks at every agent of this user; a process with MLX and without an agent is a stranger."""
+    """Observes every agent of this user. Also lists the processes that use MLX without an agent."""
 
     def __init__(self) -> None:
         super().__init__("MLX programs", all_addresses, role="observe")
@@ -33,24 +33,24 @@ class TopFleet(AgentClient):
     def poll(self) -> None:
         now = time.monotonic()
         if now >= self._due:
-            # What cannot be had just now is as it was.
+            # When the search fails, the last result stays.
             with suppress(OSError):
                 self._unattached = unattached_processes()
             took = time.monotonic() - now
-            self._due = now + took + max(STRANGERS_EVERY, SHARE * took)
+            self._due = now + took + max(SEARCH_EVERY, SHARE * took)
 
     def status(self) -> str:
         if self.problem:
             return self.problem
         if not self.members():
-            return "No program with MLX is watched here: mlxtop run -- COMMAND starts one."
-        return "Enter opens a program in full."
+            return "No program to watch. Start one with mlxtop run -- COMMAND."
+        return "Press Enter to open a program."
 
 
 def unattached_processes() -> tuple[UnattachedProcess, ...]:
-    """The processes of this user that have MLX and no agent, our own aside.
+    """The processes of this user that have loaded MLX and have no agent, except our own.
 
-    Raises `OSError` where the system does not tell.
+    Raises `OSError` if the system does not list its processes.
     """
     known = {address.pid for address in sockets.addresses()} | {os.getpid()}
     found = []

@@ -1,4 +1,4 @@
-"""The application: it composes screens and routes keys; what a key does lives with the screen it is for."""
+"""The application: opens screens and routes keys to them. Each screen defines what its keys do."""
 
 import asyncio
 import gc
@@ -29,30 +29,29 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OPEN_EVERY = 0.2
-"""Seconds between looks whether a fleet has come to have one member, or more."""
+"""Seconds between two checks how many members a fleet has."""
 Owner = App[None] | Screen[object] | Screen[None]
 Ask = Callable[[], tuple[str, Sequence[Choice]] | None]
 
 
 class MlxtopApp(KeysFirstApp):
-    """Shows one session, or a fleet of them: the only member in full, several side by side. Or `first`, a
-    screen that knows what it shows.
+    """Shows one session, a fleet of sessions, or the screen `first`. A fleet's only member gets the dashboard.
 
-    `opened` is called once the first frame is on the screen. `ask` says whether there is something to choose
-    before leaving; what was chosen is in `answer`. `signalled` gets the signals instead of the application.
+    `opened` is called once the first frame is on the screen. `ask` returns the question before leaving, or
+    `None`; the answer is in `answer`. `signalled` is called for signals in place of the application's handler.
     """
 
     TITLE = "mlxtop"
     CSS_PATH = "mlxtop.tcss"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
-        Binding("question_mark", "help", "help", show=True, key_display="?", tooltip="This help"),
-        Binding("t", "next_theme", "Theme", show=False, tooltip="Dark or light"),
+        Binding("question_mark", "help", "help", show=True, key_display="?", tooltip="Show this help"),
+        Binding("t", "next_theme", "Theme", show=False, tooltip="Switch between dark and light"),
         Binding("p", "picture", "Picture", show=False, tooltip="Save a screenshot (SVG)"),
-        Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="All commands by name", key_display="ctrl+p"),
+        Binding("ctrl+p", "command_palette", "Palette", show=False, tooltip="Find a command by name", key_display="ctrl+p"),
         Binding("q", "quit", "quit", show=True, tooltip="Quit"),
-        # Ctrl-C is Ctrl-C everywhere, in a line of text and over a dialog too.
-        Binding("ctrl+c,ctrl+q", "quit", "Leave", show=False, priority=True, tooltip="Quit, from anywhere", key_display="ctrl+c"),
+        # Ctrl-C quits everywhere, also from a text field and a dialog.
+        Binding("ctrl+c,ctrl+q", "quit", "Leave", show=False, priority=True, tooltip="Quit, also from a text field", key_display="ctrl+c"),
     ]  # fmt: skip
 
     def __init__(
@@ -69,14 +68,14 @@ class MlxtopApp(KeysFirstApp):
         self.fleet = fleet
         self.answer: str | None = None
         self.last_word: str | None = None
-        """Why it ended, where no person, signal or program ended it: one sentence for whoever has the terminal next."""
+        """Why the application ended, in one sentence to print on the terminal; `None` after a normal end."""
         self._session = session
         self._opened = opened
         self._ask = ask
         self._signalled = signalled
         self._first = first
         self._alone = alone
-        """Whether a fleet's only member is opened by itself."""
+        """Whether a fleet's only member is opened automatically."""
         self._leaving = False
 
     @property
@@ -98,7 +97,7 @@ class MlxtopApp(KeysFirstApp):
         self.theme = theme.DARK.name
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            # What nohup or a shell has us ignore stays ignored.
+            # A signal that is ignored, as under nohup, stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._take_signal, number)
         if self._session is not None:
@@ -112,7 +111,7 @@ class MlxtopApp(KeysFirstApp):
 
     def _open(self) -> None:
         if not self.is_headless:
-            # What is there by now stays: the collector need not look through it while the screen stands still.
+            # These objects live until the end: the collector need not scan them.
             gc.freeze()
         if self._opened is not None:
             self._opened()
@@ -128,7 +127,7 @@ class MlxtopApp(KeysFirstApp):
             self.exit(None, 128 + number)
 
     def on_print(self, event: Print) -> None:
-        """What Python code prints while the screen is up; `tui.terminal` catches the rest."""
+        """Adds what Python code prints to the transcript. `tui.terminal` catches other output."""
         told = self._session or self.fleet
         for line in event.text.splitlines():
             if line.strip() and told is not None and told.transcript is not None:
@@ -141,12 +140,12 @@ class MlxtopApp(KeysFirstApp):
 
         self.push_screen(FleetScreen(fleet))
         if self._alone:
-            # A recording of one session is there at once: the list would only be seen to go.
+            # A recording with one session opens at once: the list would only flash by.
             self._open_alone()
             self.set_interval(OPEN_EVERY, self._open_alone)
 
     def _open_alone(self) -> None:
-        """One member is shown in full, until there are two or a person went back to the list."""
+        """Opens a fleet's only member. Stops when there are two, or a person went back to the list."""
         members = self.fleet.members() if self.fleet is not None else ()
         top = self.screen
         if not self._alone or len(members) == 0:
@@ -159,15 +158,15 @@ class MlxtopApp(KeysFirstApp):
                 self.pop_screen()
 
     def open_member(self, pid: int) -> None:
-        """Shows one member of the fleet in full."""
+        """Opens the dashboard of the member `pid`."""
         found = [m for m in (self.fleet.members() if self.fleet is not None else ()) if m.pid == pid]
         if found:
-            # A process that became another program has two sessions: the one that runs is meant.
+            # After an exec one process id has two sessions: the one that runs is meant.
             member = next((m for m in found if m.ended is None), found[-1])
             member.submit(SetControl(True))
             self.push_screen(self._dashboard(member))
             return
-        self.notify(f"Process {pid} has no agent: mlxtop attach {pid} puts one in.")
+        self.notify(f"Process {pid} has no agent. Run: mlxtop attach {pid}")
 
     def _dashboard(self, session: Session) -> Dashboard:
         if session.playhead is None:
@@ -181,7 +180,7 @@ class MlxtopApp(KeysFirstApp):
         self.open_member(event.pid)
 
     def on_dashboard_left(self, event: Dashboard.Left) -> None:
-        """A person goes from a dashboard back to the list, if there is one."""
+        """Goes from a dashboard back to the list, if there is one."""
         if self.fleet is not None and isinstance(self.screen, Dashboard):
             self._alone = False
             for member in self.fleet.members():
@@ -190,15 +189,15 @@ class MlxtopApp(KeysFirstApp):
             self.pop_screen()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every key as a command, under the words of its help."""
+        """Every key as a command of the palette, with the text of its help."""
         for owner, binding in self.all_keys():
             yield SystemCommand(
                 binding.description.capitalize(), binding.tooltip, lambda o=owner, b=binding: self._run(o, b)
             )
-        yield SystemCommand("Theme", "Choose among all themes", self.action_change_theme)
+        yield SystemCommand("Theme", "Choose a theme from a list", self.action_change_theme)
 
     def all_keys(self) -> list[tuple[Owner, Binding]]:
-        """All keys of the screen and the application, with whom they belong to."""
+        """All keys of the screen and of the application, each with its owner."""
         pairs: list[tuple[Owner, Binding]] = []
         owners = [screen for screen in reversed(self.screen_stack) if not screen.is_modal][:1]
         for owner in (*owners, self):
@@ -233,15 +232,15 @@ class MlxtopApp(KeysFirstApp):
             why = (
                 str(error)
                 if isinstance(error, OutputError)
-                else f"{folder} cannot be made: {error.strerror}."
+                else f"could not create {folder}: {error.strerror}."
             )
-            self.notify(f"The picture is not saved: {why}", severity="error", markup=False)
+            self.notify(f"Could not save the screenshot: {why}", severity="error", markup=False)
             return
         self.notify(f"Saved {folder / name}", markup=False)
 
     async def action_quit(self) -> None:
         if isinstance(self.screen, LeaveDialog):
-            # Asked to leave while it is asked how: the default.
+            # A second quit chooses the default.
             self.screen.dismiss(self.screen.choices[0].name)
             return
         question = self._ask() if self._ask is not None else None
@@ -258,10 +257,10 @@ class MlxtopApp(KeysFirstApp):
             self.exit()
 
     async def take_key(self, event: Key) -> bool:
-        """Whether the key is dealt with.
+        """Handles a key before the screen does. Returns whether it was handled.
 
-        Over a slow line keys come in a bunch. After `q` the rest is nobody's; and the dashboard's keys act
-        here and now, not when the screen's own queue comes to them, so that what follows `i` is text.
+        Over a slow connection several keys arrive at once. Keys after `q` are dropped. The dashboard's keys act
+        at once and not through the screen's queue, so that what follows `i` is text.
         """
         if self._leaving:
             return True

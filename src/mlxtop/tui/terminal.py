@@ -1,8 +1,8 @@
-"""The terminal as the screen's alone.
+"""Reserves the terminal for the screen.
 
-What libraries print, in Python or in C, would land in the middle of the picture. While the screen is up,
-standard output and standard error lead into a pipe whose lines go to the transcript, and Textual draws on
-the terminal itself.
+Output of libraries, in Python or in C, would appear in the middle of the screen. While the screen is up,
+standard output and standard error go to a pipe whose lines are added to the transcript. Textual draws on the
+terminal itself.
 """
 
 import os
@@ -18,7 +18,7 @@ from mlxtop.tui.keyboard import read_keyboard
 from mlxtop.tui.textual_compat import Driver
 
 LONGEST = 2**16
-"""Letters after which a line that does not end is taken as it is."""
+"""Characters after which a line without an end is taken as it is."""
 
 
 class TerminalDriver(Driver):
@@ -30,10 +30,10 @@ class TerminalDriver(Driver):
 
 @contextmanager
 def terminal(write: Callable[[str], None], took_stdin: bool = False) -> Iterator[None]:
-    """Gives the terminal to Textual and every other line of output to `write`, until the block ends.
+    """Until the block ends, Textual has the terminal and `write` gets each line of other output.
 
-    `took_stdin` says that standard input was a pipe and is used up: the keyboard is then the terminal.
-    Raises `UsageError` when there is no terminal.
+    `took_stdin`: standard input was a pipe that has been read; keys are then read from the terminal. Raises
+    `UsageError` when there is no terminal.
     """
     screen = _open_terminal()
     kept = {fd: os.dup(fd) for fd in (0, 1, 2)}
@@ -71,7 +71,7 @@ def check() -> None:
 def _open_terminal() -> int:
     if os.environ.get("TERM") == "dumb":
         raise UsageError(
-            "This terminal says that it cannot show a screen (TERM=dumb): use another, or --headless."
+            "This terminal cannot show a screen (TERM=dumb): use another terminal, or --headless."
         )
     for fd in (1, 2):
         if os.isatty(fd):
@@ -83,7 +83,7 @@ def _open_terminal() -> int:
     try:
         return os.open("/dev/tty", os.O_RDWR)
     except OSError as error:
-        raise UsageError("There is no terminal to draw on: start mlxtop in one.") from error
+        raise UsageError("No terminal to draw on: start mlxtop in one.") from error
 
 
 @self_usage.counted()

@@ -1,6 +1,6 @@
-"""All that leans on how Textual works inside. When a new Textual comes, this is the file to read again.
+"""Everything that depends on Textual's internals. Review this file for each new version of Textual.
 
-Written for Textual 8.2. What each part leans on, and why it is here:
+Written for Textual 8.2. What each part depends on, and why:
 
 - `ANSI_SEQUENCES_KEYS`, `XTermParser` and its parser's steps: `keyboard.py` decides what a key is, because
   Textual's own parser makes keys of terminal replies and raises on some sequences.
@@ -55,8 +55,9 @@ HANG_UP_WITHIN = 0.5
 
 
 class Driver(LinuxDriver):
-    """Leaves an empty screen behind: tmux (3.3a), resized meanwhile, shows what was on the alternate screen
-    when that is left. A terminal that is gone does not hold it up.
+    """Clears the screen at the end: tmux (3.3a) shows the alternate screen's content after a resize.
+
+    A closed terminal does not block it.
 
     A subclass reads the keyboard in `read_keys`, on the input thread, until `exit_event` is set.
     """
@@ -86,8 +87,10 @@ class Driver(LinuxDriver):
 
 
 class _Lasting:
-    """A file whose errors are dropped. Textual's writing thread ends with the first one; then its queue
-    fills, and whoever writes waits for ever."""
+    """A file whose write errors are dropped.
+
+    An error would end Textual's writing thread; its queue would then fill up and block the screen.
+    """
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -107,14 +110,14 @@ class _Lasting:
 def _end(app: App[Any], error: BaseException) -> None:
     if app.return_code is None:
         why = getattr(error, "strerror", None) or error or type(error).__name__
-        app.exit(None, 1, f"the keyboard cannot be read any more: {why}.")
+        app.exit(None, 1, f"Could not read the keyboard: {why}.")
 
 
 # Painting
 
 
 def _plain(widget: Widget, row: Strip) -> Strip:
-    """The row without colours, if that is wanted."""
+    """The row, without colours when `NO_COLOR` is set."""
     if not widget.app.no_color:
         return row
     for taken in widget.get_line_filters():
@@ -123,16 +126,16 @@ def _plain(widget: Widget, row: Strip) -> Strip:
 
 
 class Background(Widget):
-    """What lies behind panels: one colour. Textual's way of painting it costs as much as three charts, at
-    every frame."""
+    """A plain background of one colour. Textual's own painting of it costs as much as three charts per
+    frame."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
         return [_plain(self, Strip.blank(crop.width, self.rich_style))] * crop.height
 
 
 class Rows(Widget):
-    """A widget without border or padding that has its rows ready: Textual's styling of every row costs more
-    than painting it, and has nothing to add but `NO_COLOR`."""
+    """A widget without border or padding that returns its finished rows. It skips Textual's styling of every
+    row, which costs more than painting, and applies only `NO_COLOR`."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
         rows = [_plain(self, self.render_line(y)) for y in crop.line_range]
@@ -142,19 +145,18 @@ class Rows(Widget):
 
 
 def repaint(corner: Widget, regions: Sequence[Region]) -> None:
-    """Repaints regions of the screen, given by its own rows and columns, at one go.
+    """Repaints `regions`, in the screen's coordinates, all at once.
 
-    Each panel for itself would send half a dozen messages through the event loop. `corner` is a widget at the
-    screen's corner: a screen that repaints itself forgets what else is to be repainted.
+    One refresh per panel would send half a dozen messages through the event loop. `corner` is a widget at the
+    screen's corner; the screen itself would drop other pending repaints.
     """
     corner.refresh(*regions)
 
 
 def is_seen(screen: Screen[Any]) -> bool:
-    """Whether nothing but dialogs lies over `screen`.
+    """Whether `screen` is on top, or covered only by dialogs.
 
-    Textual's `is_current` holds for the screen under any other too, and what is painted there has the one
-    above painted anew.
+    Textual's `is_current` is also true for a screen below another. Painting it would repaint the one above.
     """
     stack = screen.app.screen_stack
     return screen in stack and all(isinstance(one, ModalScreen) for one in stack[stack.index(screen) + 1 :])
@@ -167,7 +169,7 @@ class KeysFirstApp(App[None]):
     """An application that sees each key before any screen does."""
 
     async def take_key(self, event: Key) -> bool:
-        """Whether the key is dealt with, and goes no further."""
+        """Handles a key. Returns whether it was handled; the screen then does not get it."""
         raise NotImplementedError
 
     async def on_event(self, event: Event) -> None:
@@ -176,10 +178,10 @@ class KeysFirstApp(App[None]):
 
 
 class PastingInput(Input):
-    """An input line that says itself what becomes of a pasted text."""
+    """An input line whose subclass decides how pasted text is inserted."""
 
     def pasted(self, text: str) -> str:
-        """What is inserted for a pasted `text`."""
+        """The text to insert for the pasted `text`."""
         raise NotImplementedError
 
     def _on_paste(self, event: Paste) -> None:

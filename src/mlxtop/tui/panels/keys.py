@@ -1,4 +1,4 @@
-"""The last row: the keys that matter now, as many as there is room for."""
+"""The last row: the most useful keys of the moment, as many as fit."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ ALWAYS = ("help", "quit")
 ROOMY = ("compare", "explain", "graph", "census", "budget")
 """Actions whose keys are shown where there is room."""
 TYPING = (("enter", "enter", "send"), ("escape", "esc", "leave"), ("ctrl+c", "ctrl+c", "quit"))
-"""What the keys are while a line of text has them."""
+"""The keys while a text field has the focus."""
 
 
 class _Key(NamedTuple):
-    """A key, how it is written, and what it does."""
+    """A key, how it is shown, and what it does."""
 
     key: str
     sign: str
@@ -29,14 +29,14 @@ class _Key(NamedTuple):
 
 
 class Keys(Panel[Frame]):
-    """Keys with their words; a click on one presses it."""
+    """Keys and what they do. A click on one presses it."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._places: list[tuple[int, str]] = []
         """Where each key ends, and its name."""
         self._drawn: tuple[object, Strip] | None = None
-        """The row and what it depends on: it seldom changes, and finding keys takes as long as a chart."""
+        """The row and what it depends on. It seldom changes, and finding keys takes as long as a chart."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         playhead = frame.session.playhead

@@ -1,4 +1,4 @@
-"""What a program's arrays are and who holds them, as a census found it."""
+"""The screen of a census: a program's arrays and what holds them."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from mlxtop.core.units import Units, format_size, format_span
 from mlxtop.tui.binding import key
 from mlxtop.tui.screens.help import Manual
 
-# What each part is called, and its colour in `tui.theme`.
+# The name of each part, and its colour in `tui.theme`.
 NAMES: Final[dict[Part, tuple[str, str]]] = {
     "weights": ("weights", "weights"),
     "kv": ("KV cache", "kv"),
@@ -31,28 +31,28 @@ SIZE, PART, DTYPE = 9, 9, 9
 WIDEST_SHAPE = 20
 MANUAL = Manual(
     words=(
-        ("explained", "the share of active that the arrays found account for"),
+        ("explained", "the share of active that belongs to the arrays found"),
         ("weights", "arrays of modules (nn.Module)"),
         ("KV cache", "keys and values of the tokens so far"),
         ("optimizer", "an optimizer's state"),
-        ("other", "any other array"),
-        ("only garbage", "arrays that no variable leads to any more: G collects them"),
-        ("held by", "the way to the array from what holds it"),
+        ("other", "all other arrays"),
+        ("only garbage", "arrays that the program cannot reach any more; G frees them"),
+        ("held by", "the object that holds the array, and the path to it"),
     ),
     signs=(
-        ("■", "a part's colour, in the bar, the list and the table"),
-        ("□", "arrays that are not computed yet: they take no memory"),
+        ("■", "the colour of a part, in the bar, the list and the table"),
+        ("□", "an array that is not computed yet: it takes no memory"),
     ),
-    prose=("The arrays were counted at one safe moment; a counts them again.",),
+    prose=("The arrays were counted once, at a safe point. Press a to count them again.",),
 )
 ROOMY = 100
-"""Narrower than this a part is its colour alone: the name of the holder needs the room."""
+"""On narrower screens a part is shown by its colour alone, to leave room for the holder."""
 
 
 class CensusScreen(Screen[None]):
     """Shows a census: how much of `active` it explains, its parts, and the largest arrays.
 
-    `again` asks for another census, which `show` then takes.
+    `again` requests another census. Pass that one to `show`.
     """
 
     DEFAULT_CSS = """
@@ -64,8 +64,8 @@ class CensusScreen(Screen[None]):
     """
     MANUAL = MANUAL
     BINDINGS = [
-        key("escape,w", "dismiss", "back", "Back to the dashboard", True, "esc"),
-        key("a", "again", "again", "Count the live arrays once more", True),
+        key("escape,w", "dismiss", "back", "Go back to the dashboard", True, "esc"),
+        key("a", "again", "again", "Count the live arrays again", True),
     ]
 
     def __init__(self, census: Census, units: Units, again: Callable[[], None]) -> None:
@@ -90,7 +90,7 @@ class CensusScreen(Screen[None]):
         self.call_after_refresh(self.draw)
 
     def show(self, census: Census) -> None:
-        """Puts another census in the place of the one that is shown."""
+        """Replaces the census that is shown."""
         self._census = census
         if self.is_mounted:
             self.draw()
@@ -99,7 +99,7 @@ class CensusScreen(Screen[None]):
         self._again()
 
     def draw(self) -> None:
-        """Draws the census at the present size, in the present theme."""
+        """Draws the census for the present size and theme."""
         width = self.size.width - 1  # the scrollbar's
         columns = _columns(self._census.holdings, width)
         self.query_one("#parts", Static).update(self._parts(width))
@@ -136,7 +136,7 @@ class CensusScreen(Screen[None]):
         if census.whole:
             when.append_text(self._ink(f"took {took}", "dim"))
         else:
-            when.append_text(self._ink(f"time ran out ({took})", "limit"))
+            when.append_text(self._ink(f"incomplete: time ran out ({took})", "limit"))
         return text.append(" " * max(1, width - text.cell_len - when.cell_len)).append_text(when)
 
     def _bar(self, width: int) -> Text:
@@ -155,7 +155,7 @@ class CensusScreen(Screen[None]):
         census = self._census
         size, count = census.parts[part], census.counts[part]
         share = _share(size / census.active if census.active else None)
-        arrays = _arrays(count) + ("   G collects it" if part == "garbage" else "")
+        arrays = _arrays(count) + ("   press G to free it" if part == "garbage" else "")
         return Text.assemble(
             self._ink(" ■ ", colour),
             self._ink(f"{name:<14}{format_size(size, self._units):>{SIZE}}", "text"),
@@ -163,13 +163,13 @@ class CensusScreen(Screen[None]):
         )
 
     def _rest(self) -> Text:
-        """What of `active` no array explains, or how far the arrays go beyond it."""
+        """The part of `active` that no array explains, or by how much the arrays exceed it."""
         census = self._census
         rest = census.active - sum(census.parts.values())
         if rest < 0:
-            name, why = "beyond active", "views count as a whole"
+            name, why = "beyond active", "views are counted in full"
         else:
-            name, why = "not explained", "" if census.whole else "time ran out: a looks longer"
+            name, why = "not explained", "" if census.whole else "time ran out: press a to count longer"
         share = _share(abs(rest) / census.active if census.active else None)
         return Text.assemble(
             self._ink(" ■ ", "faint"),
@@ -178,16 +178,16 @@ class CensusScreen(Screen[None]):
         )
 
     def _lazy(self) -> list[Text]:
-        """What is not computed yet, if anything: it is no part of `active`."""
+        """The arrays that are not computed yet, if any. They are not part of `active`."""
         census = self._census
         if not census.lazy_known:
             text = f"{'not computed':<14}{'—':>{SIZE}}"
-            more = f"  {'':5}   not known before MLX 0.32.3: counted above"
+            more = f"  {'':5}   counted above: not known before MLX 0.32.3"
             return [Text.assemble(self._ink(" □ ", "faint"), self._ink(text, "text"), self._ink(more, "dim"))]
         if not census.lazy_count:
             return []
         text = f"{'not computed':<14}{format_size(census.lazy, self._units):>{SIZE}}"
-        more = f"  {'':5}  {_arrays(census.lazy_count):>14}   yet: no memory, not counted above"
+        more = f"  {'':5}  {_arrays(census.lazy_count):>14}   take no memory, not counted above"
         return [Text.assemble(self._ink(" □ ", "faint"), self._ink(text, "text"), self._ink(more, "dim"))]
 
     def _heading(self, columns: tuple[int, int, int]) -> Text:
@@ -208,7 +208,7 @@ class CensusScreen(Screen[None]):
         )
 
     def _ink(self, text: str, colour: str) -> Text:
-        # From the theme itself: a panel of the screen below learns of a new theme when it is seen again.
+        # From the theme itself: panels of the screen below get a new theme only when they are shown again.
         variable = {"text": "foreground", "title": "label"}.get(colour, colour)
         ink = Color.parse(self.app.theme_variables[variable]).rich_color
         return Text(text, Style(color=ink, bold=colour == "title"), end="")
@@ -219,7 +219,7 @@ def _arrays(count: int) -> str:
 
 
 def _columns(holdings: tuple[Holding, ...], width: int) -> tuple[int, int, int]:
-    """Cells for the part, the shape, and for the holder, which takes what is left."""
+    """Widths in cells of the part, the shape and the holder, which takes the rest."""
     part = PART + 2 if width >= ROOMY else 0
     shape = min(WIDEST_SHAPE, max([6, *(len(_shape(holding)) for holding in holdings)]))
     return part, shape, max(8, width - (1 + SIZE + 4 + part + shape + 2 + DTYPE + 2))
@@ -237,7 +237,7 @@ def _share(share: float | None) -> str:
 
 
 def _fit(text: str, width: int) -> str:
-    """`text` in at most `width` cells: its middle goes, for a path is known by its ends."""
+    """`text` in at most `width` cells, cut in the middle: the ends of a path say most."""
     if cell_len(text) <= width:
         return text
     head = (width - 1) // 4

@@ -1,4 +1,4 @@
-"""The cache limits of the run compared, with all there is to know of each."""
+"""The screen that compares the cache limits of a run in full."""
 
 from collections.abc import Callable
 
@@ -17,36 +17,36 @@ REDRAW_EVERY = 1.0
 BESIDE = 6
 """Rows of the screen that are not the table's."""
 PIECE = {
-    True: "A piece of work is one generation, from its first prompt token to the last of its answer, under "
-    "one limit. It is compared with generations after prompts as long, give or take an eighth; what a chat "
-    "remembers counts as prompt.",
-    False: "A piece of work is five seconds in one phase under one limit, at least a fifth of them at work. "
-    "It is compared with work in the same phase.",
+    True: "A piece of work is one generation, from its first prompt token to the last token of its answer, "
+    "under one limit. It is compared with generations whose prompts differ in length by at most an eighth. "
+    "The earlier messages of a chat count as prompt.",
+    False: "A piece of work is five seconds in one phase under one limit, of which the program worked at "
+    "least one second. It is compared with pieces in the same phase.",
 }
 READING = """\
-The speed is that of the middle piece; half of the pieces lie within the range beside it. Cache and total \
-are the most they were while something ran.
+Speed is the median of the pieces. Half of the pieces are within the range next to it. Cache and total are \
+the highest values while the program worked.
 
-The change is against the first limit with work: of speed with its 99 % interval, once each side has three \
-pieces that are alike, and “cannot tell” when that interval reaches over zero; of total and cache over the \
-same work.
+The changes compare each limit with the first limit under which there was work. The change of speed has a \
+99 % interval. It needs three comparable pieces on each side. “cannot tell” means that the interval includes \
+zero. The changes of total and cache are over the same pieces.
 
-Limits are tried one after the other: a machine that is busy meanwhile speaks against the limit in force. \
-Come back to the first limit now and then; its new work is added to the old."""
+Limits are tried one after the other, so other programs can make a limit look slower than it is. Return to \
+the first limit from time to time: its new pieces are added to the old ones."""
 
 
 WORDS = (
-    ("half within", "half of the pieces of work were that fast"),
-    ("cache", "the most the cache was while something ran"),
-    ("total", "the most that active + cache was"),
-    ("change", "of the speed against the first limit with work, with its 99 % interval"),
-    ("of total", "bytes more or less over the same work; of cache likewise"),
-    ("work", "pieces of work that ended under this limit"),
+    ("half within", "the range of speed of the middle half of the pieces of work"),
+    ("cache", "the highest value of the cache while the program worked"),
+    ("total", "the highest value of active + cache"),
+    ("change", "of the speed, compared with the first limit that had work; 99 % interval"),
+    ("of total", "change in bytes over comparable work; of cache the same"),
+    ("work", "number of pieces of work under this limit"),
 )
 
 
 class Compare(Screen[None]):
-    """Shows what `frame` knows of the limits, once a second."""
+    """Shows the limits of `frame`, updated once a second."""
 
     DEFAULT_CSS = """
     Compare VerticalScroll {
@@ -55,7 +55,7 @@ class Compare(Screen[None]):
     }
     """
     MANUAL = Manual(words=WORDS, signs=(("▸", "the limit in force"),), prose=())
-    BINDINGS = [key("escape,v", "dismiss", "back", "Back to the dashboard", True, "esc")]
+    BINDINGS = [key("escape,v", "dismiss", "back", "Go back to the dashboard", True, "esc")]
 
     def __init__(self, frame: Callable[[], Frame]) -> None:
         super().__init__()
@@ -73,8 +73,8 @@ class Compare(Screen[None]):
         self.call_after_refresh(self.draw)
 
     def draw(self) -> None:
-        """Draws the present state of things."""
+        """Draws the present state."""
         frame, table = self._frame(), self.query_one(LimitComparison)
-        # Limits come one by one: the text moves down then, and at no other time.
+        # The text moves down only when a limit is added.
         table.styles.height = max(3, min(len(frame.uses) + 3, self.size.height - BESIDE))
         table.show(frame)

@@ -1,4 +1,4 @@
-"""The dashboard: one session, at a glance."""
+"""The dashboard: everything about one session."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -57,7 +57,7 @@ from mlxtop.tui.textual_compat import Background, is_seen, repaint
 
 FRAMES_PER_SECOND = 4
 ALL_EVERY = 2
-"""Every so many frames all panels are painted; in between those that stream, if anything did."""
+"""All panels are painted every so many frames. In between only those that stream are."""
 EXPLAIN_EVERY = 5.0
 KEYBOARD = "keyboard"
 NEEDED: dict[str, Capability] = {
@@ -72,52 +72,51 @@ NEEDED: dict[str, Capability] = {
     "collect": Collect,
     "census": TakeCensus,
 }
-"""The command that an action sends: where a session does not carry it out, the key means nothing."""
+"""The command that each action sends. The key is hidden in a session without that capability."""
 CENSUS_WITHIN = 3.0
-"""Seconds to wait for a census before saying that the program is busy."""
+"""Seconds to wait for a census before telling that the program has not reached a safe point."""
 
 
 class Dashboard(Screen[None], Background):
-    """Shows one session and sends it a person's commands. It asks the session for data, four times a second,
-    and never waits for it."""
+    """Shows one session and sends it commands. Reads the session's data four times a second and never waits."""
 
     BINDINGS = [
         key("left_square_bracket", "limit_step(-1)", "limit−", "Cache limit one step down: … 100, 20, 2 MiB, 0", True, "["),
-        key("right_square_bracket", "limit_step(1)", "+", "Cache limit one step up: … MLX's default, unlimited", True, "]"),
-        key("d", "limit_default", "Limit default", "Cache limit back to what MLX started with"),
-        key("l", "limit_exact", "set", "Type a cache, memory or wired limit", True),
-        key("b", "budget", "Budget", "Name a budget: an alarm at 80, 95 and 100 % of it"),
+        key("right_square_bracket", "limit_step(1)", "+", "Cache limit one step up: … 100 MiB … MLX's default, unlimited", True, "]"),
+        key("d", "limit_default", "Limit default", "Reset the cache limit to MLX's default"),
+        key("l", "limit_exact", "set", "Set the cache, memory or wired limit to a typed size", True),
+        key("b", "budget", "Budget", "Set a budget; alarms come at 80, 95 and 100 % of it"),
         key("c", "clear_cache", "clear", "Clear MLX's cache", True),
-        key("r", "reset_peak", "reset peak", "Reset MLX's peak; the run's own peak is kept"),
-        key("m", "mark", "mark", "Mark this moment and measure from it", True),
-        key("M", "marks", "Marks", "Choose an earlier mark, or set one with a name", False, "M"),
-        key("s", "start_stop", "start or stop", "Stop generating, start again, or retry a load that failed", True),
-        key("i,enter", "prompt", "prompt", "Type the next prompt; Enter sends it, Escape leaves", True, "i"),
-        key("n", "forget", "New chat", "Forget the conversation and free its KV cache"),
-        key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
+        key("r", "reset_peak", "reset peak", "Reset MLX's peak; the peak of the whole run is kept"),
+        key("m", "mark", "mark", "Set a mark now and measure the delta from it", True),
+        key("M", "marks", "Marks", "Choose a mark to measure from, or set one with a name", False, "M"),
+        key("s", "start_stop", "start or stop", "Stop generating, start again, or retry a failed load", True),
+        key("i,enter", "prompt", "prompt", "Type the next prompt; Enter sends it, Escape cancels", True, "i"),
+        key("n", "forget", "New chat", "Start a new conversation and free the KV cache"),
+        key("space", "pause", "pause", "Pause the display; sampling continues", True, "space"),
         key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
         key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
-        key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
-        key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
-        key("end,home", "live", "Follow the present", "Let the time axis follow the present again", False, "End"),
-        key("pageup", "scroll(8)", "Output back", "Go back in the output", False, "PgUp"),
-        key("pagedown", "scroll(-8)", "Output forward", "Go forward in the output", False, "PgDn"),
-        key("g", "graph", "graph", "Active, cache and peak on one large chart"),
-        key("e", "explain", "explain", "What the run looks like as a whole, and what to do about it"),
-        key("v", "compare", "Compare", "The cache limits of this run, compared over work that is alike"),
-        key("w", "census", "arrays", "Where it goes: count the live arrays, largest first"),
+        key("left", "pan(-1)", "Pan to the past", "Show earlier times", False, "←"),
+        key("right", "pan(1)", "Pan to the present", "Show later times", False, "→"),
+        key("end,home", "live", "Follow the present", "Show the present again and follow it", False, "End"),
+        key("pageup", "scroll(8)", "Output back", "Scroll back in the output", False, "PgUp"),
+        key("pagedown", "scroll(-8)", "Output forward", "Scroll forward in the output", False, "PgDn"),
+        key("g", "graph", "graph", "Show active, cache and peak in one large chart"),
+        key("e", "explain", "explain", "Explain the state of the run, and what to do"),
+        key("v", "compare", "Compare", "Compare the cache limits used in this run"),
+        key("w", "census", "arrays", "List the live arrays, largest first"),
         key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
-        key("o", "leave", "list", "Back to the list of programs", True),
-        key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
+        key("o", "leave", "list", "Go back to the list of programs", True),
+        key("u", "units", "Units", "Switch between MiB, GiB and MB, GB (as mlx-lm prints)"),
     ]  # fmt: skip
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (150, "-vast")]
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (34, "-medium"), (46, "-tall")]
     AUTO_FOCUS = ""
     KEYS_AT_ONCE = True
-    """Whether keys act before the screen's own queue comes to them."""
+    """Whether keys act at once, before the screen's message queue."""
 
     class Left(Message):
-        """A person wants to go back to where the dashboard was opened from."""
+        """A person wants to go back to the list."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -137,9 +136,9 @@ class Dashboard(Screen[None], Background):
         self._beats = 0
         self._unsubscribe: Callable[[], None] = lambda: None
         self._census: int | None = None
-        """The number of the last census that was asked for."""
+        """The id of the last command that requested a census."""
         self._streamed: object = None
-        """What streams, as it was at the last beat."""
+        """The state of the streaming data at the last beat."""
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -176,14 +175,14 @@ class Dashboard(Screen[None], Background):
         self._unsubscribe()
 
     def _hear(self, item: Event | Sample) -> None:
-        """Called on the session's thread."""
+        """Passes events on to the screen. Called on the session's thread."""
         if isinstance(item, Event) and _is_answer(item):
             # The loop may have ended meanwhile.
             with suppress(RuntimeError):
                 self.call_later(self._answered, item)
 
     def _answered(self, event: Event) -> None:
-        """Shows what a command did the moment it is carried out, not at the next tick."""
+        """Shows the effect of a command at once, not at the next tick."""
         match event.data:
             case CensusTaken(census) if self.view.counting and event.answers in (self._census, None):
                 self._look(counting=False)
@@ -205,7 +204,7 @@ class Dashboard(Screen[None], Background):
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hides the keys that mean nothing to this session."""
+        """Hides the keys that this session does not support."""
         if action == "leave":
             return getattr(self.app, "fleet", None) is not None
         needed = NEEDED.get(action)
@@ -230,7 +229,7 @@ class Dashboard(Screen[None], Background):
             self._columns = None
         self._uses = self._comparison.update(self._now())
         if len(self._uses) > 1:
-            # It takes room from the output, and stays once there was something to compare.
+            # It takes room from the output, so it appears only when there is something to compare.
             self.add_class("-comparing")
         self._explain()
         self._show(self._panels)
@@ -247,7 +246,7 @@ class Dashboard(Screen[None], Background):
             repaint(self.query_one(Header), regions)
 
     def frame(self) -> Frame:
-        """The session as it is to be shown now; its columns are those of the last whole picture."""
+        """The session as it is shown now, with the columns of the last complete frame."""
         now = self._now()
         count = max(1, self.size.width - GUTTER)
         if self._columns is None or len(self._columns.last["phase"]) != count:
@@ -258,16 +257,16 @@ class Dashboard(Screen[None], Background):
         return self._paused_at if self.view.paused else self.session.now()
 
     def _explain(self) -> None:
-        """Looks at the run as a whole, now and then: a verdict is about minutes."""
+        """Updates the verdicts, every few seconds: they are about minutes."""
         now = time.monotonic()
-        # The first sample is news at once.
+        # The first sample gives a verdict at once.
         if now >= self._explain_at or self._begun != (self.session.history.latest is not None):
             self._begun = self.session.history.latest is not None
             self._explain_at = now + EXPLAIN_EVERY
             self._diagnosis = explain(self.session, self.frame().now)
 
     def _look(self, **changes: object) -> None:
-        """Changes the view, and shows it at once: a key is answered before the next tick."""
+        """Changes the view and draws it at once, not at the next tick."""
         self._columns = None
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
         self.tick()
@@ -290,7 +289,7 @@ class Dashboard(Screen[None], Background):
 
     def _ask_limit(self, name: LimitName, size: Size) -> None:
         if self.session.state.limits[name].value is None:
-            self.notify("MLX is not loaded yet: its limits are not known.", severity="warning")
+            self.notify("The limits are not known yet: MLX is not loaded.", severity="warning")
             return
         self.session.submit(SetLimit(name, size, KEYBOARD))
         self.tick()
@@ -304,7 +303,7 @@ class Dashboard(Screen[None], Background):
         if self.session.state.facts.known:
             self.app.push_screen(BudgetDialog(self.frame()), answered)
         else:
-            self.notify("MLX is not loaded yet: what the device has is not known.", severity="warning")
+            self.notify("The device's memory is not known yet: MLX is not loaded.", severity="warning")
 
     def action_clear_cache(self) -> None:
         self.session.submit(ClearCache(KEYBOARD))
@@ -384,7 +383,7 @@ class Dashboard(Screen[None], Background):
         self.session.submit(Collect(KEYBOARD))
 
     def action_census(self) -> None:
-        """Asks for a census; it is shown when it comes."""
+        """Requests a census. It is shown when its event arrives."""
         self._census = self.session.submit(TakeCensus())
         self._look(counting=True)
         asked = self._census
@@ -394,7 +393,7 @@ class Dashboard(Screen[None], Background):
         if self.view.counting and self._census == asked:
             self._look(counting=False)
             self.notify(
-                "The program has not reached a safe point yet: the arrays are counted when it does.",
+                "The program has not reached a safe point yet. Press w to try again.",
                 severity="warning",
             )
 
@@ -435,7 +434,7 @@ class Dashboard(Screen[None], Background):
         self._look(units="decimal" if self.view.units == "binary" else "binary")
 
     def action_graph(self) -> None:
-        # plotext takes a fifth of a second to import: only who asks for the graph waits for it.
+        # Importing plotext takes a fifth of a second: only the graph waits for it.
         from mlxtop.tui.screens.graph import Graph
 
         self.app.push_screen(Graph(self.frame, self.query_one(Header)))

@@ -1,4 +1,4 @@
-"""Small questions over the dashboard."""
+"""Dialogs over the dashboard."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from mlxtop.tui.frame import Frame
 
 
 class LimitDialog(ModalScreen[tuple[LimitName, Size] | None]):
-    """Asks for a knob and a size; answers `None` when left."""
+    """Asks for a limit and its size. Returns `None` when cancelled."""
 
     BINDINGS = [
         Binding("escape", "dismiss(None)", "Leave"),
@@ -41,7 +41,9 @@ class LimitDialog(ModalScreen[tuple[LimitName, Size] | None]):
             yield Label("", id="question", markup=False)
             yield Input(id="size", placeholder=" 0, 20M, 1.5GiB, 500MB, default or unlimited", compact=True)
             yield Label(
-                "Enter sets it, Tab goes to the next limit, Escape leaves.", classes="hint", markup=False
+                "Enter sets the limit, Tab selects the next one, Escape cancels.",
+                classes="hint",
+                markup=False,
             )
 
     def on_mount(self) -> None:
@@ -55,7 +57,7 @@ class LimitDialog(ModalScreen[tuple[LimitName, Size] | None]):
     def _ask(self) -> None:
         limit = self._limits[self._knob]
         now, default = format_size(limit.value, self._units), format_size(limit.default, self._units)
-        self.query_one("#question", Label).update(f"{self._knob} limit, now {now}, MLX's default {default}:")
+        self.query_one("#question", Label).update(f"{self._knob} limit (now {now}, MLX's default {default}):")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -66,7 +68,7 @@ class LimitDialog(ModalScreen[tuple[LimitName, Size] | None]):
 
 
 class BudgetDialog(ModalScreen[BudgetSpec | None]):
-    """Asks for a budget; answers `None` when left."""
+    """Asks for a budget. Returns `None` when cancelled."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Leave")]
 
@@ -78,7 +80,7 @@ class BudgetDialog(ModalScreen[BudgetSpec | None]):
         with Vertical(classes="dialog"):
             yield Label(self._question(), id="question", markup=False)
             yield Input(id="size", placeholder=" 500M, 12GiB, cgroup, device or none", compact=True)
-            yield Label("Enter sets it, Escape leaves.", classes="hint", markup=False)
+            yield Label("Enter sets the budget, Escape cancels.", classes="hint", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#size").focus()
@@ -92,7 +94,7 @@ class BudgetDialog(ModalScreen[BudgetSpec | None]):
             else self._frame.size(self._frame.used)
         )
         what = "footprint" if budget is None else budget.against
-        return f"Budget, now {now}; {what} {used}:"
+        return f"Budget (now {now}; {what} {used}):"
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -106,14 +108,14 @@ class BudgetDialog(ModalScreen[BudgetSpec | None]):
 
 
 class Choice(NamedTuple):
-    """One way to leave: its name for the command, and what a person reads."""
+    """One way to leave: its name in code, and its text on the screen."""
 
     name: str
     text: str
 
 
 class LeaveDialog(ModalScreen[str | None]):
-    """Asks how to leave; answers the name of a choice, or `None` to stay. The first choice is the default."""
+    """Asks how to leave. Returns the name of a choice, or `None` to stay. The first choice is the default."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Stay")]
 
@@ -128,7 +130,7 @@ class LeaveDialog(ModalScreen[str | None]):
             yield OptionList(
                 *(Option(one_line(choice.text)) for choice in self.choices), id="choices", markup=False
             )
-            yield Label("Enter chooses, Escape stays.", classes="hint", markup=False)
+            yield Label("Enter selects, Escape cancels.", classes="hint", markup=False)
 
     def on_mount(self) -> None:
         options = self.query_one(OptionList)
@@ -140,7 +142,7 @@ class LeaveDialog(ModalScreen[str | None]):
 
 
 class MarkDialog(ModalScreen[tuple[str, bool] | None]):
-    """Chooses among marks, or names a new one: answers the name and whether it is new."""
+    """Asks for a mark to measure from. Returns its name and whether it is new; `None` when cancelled."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Leave")]
 
@@ -155,7 +157,9 @@ class MarkDialog(ModalScreen[tuple[str, bool] | None]):
             yield OptionList(*(Option(self._line(mark)) for mark in self._marks), id="marks", markup=False)
             yield Input(id="name", placeholder="or name a new mark here", compact=True)
             yield Label(
-                "Enter chooses, Tab goes between list and name, Escape leaves.", classes="hint", markup=False
+                "Enter selects, Tab switches to the name, Escape cancels.",
+                classes="hint",
+                markup=False,
             )
 
     def on_mount(self) -> None:
@@ -177,7 +181,7 @@ class MarkDialog(ModalScreen[tuple[str, bool] | None]):
 
 
 class ExplainDialog(ModalScreen[None]):
-    """All verdicts on a run, each with what to do next."""
+    """Shows all verdicts on a run, each with advice."""
 
     BINDINGS = [Binding("escape,e,q,enter", "dismiss(None)", "Close")]
 

@@ -1,4 +1,4 @@
-"""The fleet: many sessions side by side, who stands out among them, and each in full on Enter."""
+"""The fleet's screen: many sessions side by side, and which of them stands out."""
 
 import time
 from collections.abc import Sequence
@@ -41,34 +41,34 @@ from mlxtop.tui.textual_compat import is_seen
 
 FRAMES_PER_SECOND = 2
 JUDGE_EVERY = 2.0
-"""Seconds between looks for who stands out: a line that comes and goes with every frame is no news."""
+"""Seconds between two searches for an outlier: one that changed with every frame would not be readable."""
 FINEST = 0.1
 
 
 class Printed(NamedTuple):
-    """What the program printed."""
+    """The program's output."""
 
     transcript: Transcript
 
 
 class OutputFrame(NamedTuple):
-    """A frame with no more in it than the output pane shows."""
+    """The part of a frame that the output pane needs."""
 
     session: Printed
 
 
 MARKS = (
-    (f"{ABOVE} {BELOW}", "before a name and in the status row: holds more than the others, less"),
-    (ENDED, "its program ended"),
+    (f"{ABOVE} {BELOW}", "this session holds more memory than the others, or less"),
+    (ENDED, "the program has ended"),
 )
-READING = "total = active (blue) with the cache (yellow) on top, on one scale for all."
+READING = "Each chart shows active (blue) with the cache (yellow) on top. All charts have the same scale."
 
 
 class FleetScreen(Screen[None]):
-    """Shows the members of a fleet. It asks the fleet for data, twice a second, and never waits for it."""
+    """Shows the members of a fleet. Reads the fleet's data twice a second and never waits for it."""
 
     class Opened(Message):
-        """A person wants to see the process `pid` in full: a member, or one without an agent."""
+        """A person wants to open the process `pid`: a member, or an unattached process."""
 
         def __init__(self, pid: int) -> None:
             super().__init__()
@@ -76,20 +76,20 @@ class FleetScreen(Screen[None]):
 
     MANUAL = Manual(signs=(*MARKS, *SIGNS), prose=(*PROSE, READING))
     BINDINGS = [
-        key("enter", "open", "open", "Show the chosen session in full", True),
-        key("up,k", "select(-1)", "Up", "Choose the session above", False, "↑"),
-        key("down,j", "select(1)", "choose", "Choose the session above or below", True, "↑↓"),
-        key("pageup", "page(-1)", "Page up", "A page of sessions up", False, "PgUp"),
-        key("pagedown", "page(1)", "Page down", "A page of sessions down", False, "PgDn"),
-        key("home", "select(-1000000)", "First", "Choose the first session", False, "Home"),
-        key("end", "select(1000000)", "Last", "Choose the last session", False, "End"),
-        key("i", "prompt", "type", "Type a line into the program; Enter sends it, Escape leaves", True),
-        key("space", "pause", "pause", "Hold the picture still; sampling goes on", True, "space"),
+        key("enter", "open", "open", "Open the selected session", True),
+        key("up,k", "select(-1)", "Up", "Select the session above", False, "↑"),
+        key("down,j", "select(1)", "choose", "Select the session above or below", True, "↑↓"),
+        key("pageup", "page(-1)", "Page up", "Select a session one page up", False, "PgUp"),
+        key("pagedown", "page(1)", "Page down", "Select a session one page down", False, "PgDn"),
+        key("home", "select(-1000000)", "First", "Select the first session", False, "Home"),
+        key("end", "select(1000000)", "Last", "Select the last session", False, "End"),
+        key("i", "prompt", "type", "Type a line into the program; Enter sends it, Escape cancels", True),
+        key("space", "pause", "pause", "Pause the display; sampling continues", True, "space"),
         key("minus", "zoom(1)", "Zoom out", "More time per column", False, "-"),
         key("plus,equals_sign", "zoom(-1)", "Zoom in", "Less time per column", False, "+"),
-        key("left", "pan(-1)", "Pan to the past", "Move the time axis to the past", False, "←"),
-        key("right", "pan(1)", "Pan to the present", "Move the time axis to the present", False, "→"),
-        key("u", "units", "Units", "MiB and GiB, or MB and GB as mlx-lm prints"),
+        key("left", "pan(-1)", "Pan to the past", "Show earlier times", False, "←"),
+        key("right", "pan(1)", "Pan to the present", "Show later times", False, "→"),
+        key("u", "units", "Units", "Switch between MiB, GiB and MB, GB (as mlx-lm prints)"),
     ]
     AUTO_FOCUS = ""
     KEYS_AT_ONCE = True
@@ -106,9 +106,9 @@ class FleetScreen(Screen[None]):
         self.view = View()
         self._selected: int | None = None
         self._touched = False
-        """Whether a person has chosen a line."""
+        """Whether a person has selected a line."""
         self._place = 0
-        """The selected line's number, for when its process is gone from the list."""
+        """The selected line's number, for when its process leaves the list."""
         self._origin: float | None = None
         """Seconds since the epoch at the fleet's time 0: when its first member began."""
         self._traces: dict[tuple[int, float], SeriesCache] = {}
@@ -151,7 +151,7 @@ class FleetScreen(Screen[None]):
 
     def tick(self) -> None:
         """Draws the present moment."""
-        # What nobody sees is not painted, and the traces catch up by themselves.
+        # A hidden screen is not painted. The caches catch up with the next frame.
         if not self.is_attached or not self.size.width or not is_seen(self):
             return
         self._own = self._meter.read()
@@ -164,7 +164,7 @@ class FleetScreen(Screen[None]):
             self._output.show(OutputFrame(Printed(self.fleet.transcript)))
 
     def frame(self) -> FleetFrame:
-        """The fleet as it is to be shown now."""
+        """The fleet as it is shown now."""
         members, strangers = self.fleet.members(), self.fleet.unattached()
         given = heights(self.size.height, len(members), len(strangers), self.fleet.transcript is not None)
         if self._origin is None and members:
@@ -198,7 +198,7 @@ class FleetScreen(Screen[None]):
         )
 
     def now(self, members: Sequence[Member]) -> float:
-        """The fleet's time: that of the member whose clock is furthest, among those that run."""
+        """The fleet's time in seconds: that of the running member whose clock is furthest."""
         if self.view.paused:
             return self._paused_at
         clocks = [member.now() + self._offset(member) for member in members if member.ended is None]
@@ -210,7 +210,7 @@ class FleetScreen(Screen[None]):
     def _lanes(self, members: Sequence[Member], now: float, first: int, count: int) -> list[SessionRow]:
         lanes, traces = [], {}
         for member in members:
-            # Neither a process id nor a rank is the only one of its kind where several machines take part.
+            # With several machines neither process ids nor ranks are unique.
             which = id(member.history), member.started
             offset = self._offset(member)
             trace = traces[which] = self._traces.get(which) or SeriesCache(member.history, offset)
@@ -235,7 +235,7 @@ class FleetScreen(Screen[None]):
         self._outlier = find_outlier(candidates)
 
     def _arrange(self, frame: FleetFrame) -> None:
-        """Gives each panel its rows; Textual lays out anew only when they change."""
+        """Sets the height of each panel. Textual lays out again only when one changes."""
         prints = self._output is not None
         given = heights(self.size.height, len(frame.rows), len(frame.unattached), prints)
         if given == self._heights:
@@ -256,13 +256,13 @@ class FleetScreen(Screen[None]):
             panel = self.query_one(f"#{name}")
             panel.display = height > 0
             panel.styles.height = height
-        # The panels have their new size after the layout; until then they would be painted for the old one.
+        # The panels get their new size with the layout: paint after it.
         self.call_after_refresh(self.tick)
 
-    # Choosing
+    # Selection
 
     def _keep_selection(self, pids: Sequence[int]) -> None:
-        """Until a person chooses, the first line is; when the chosen one is gone, what took its place."""
+        """Keeps a line selected: the first until a person selects one, the next when that one leaves."""
         if not pids:
             self._selected = None
         elif not self._touched:
@@ -307,7 +307,7 @@ class FleetScreen(Screen[None]):
     # Typing into the program
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only a program whose output comes here can be typed into."""
+        """Hides the key for typing where mlxtop does not have the program's standard input."""
         return action != "prompt" or self.fleet.send_input is not None
 
     def action_prompt(self) -> None:
@@ -317,7 +317,7 @@ class FleetScreen(Screen[None]):
             self.set_focus(prompt)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        # An empty line is an answer too.
+        # An empty line is sent, too: the program may wait for one.
         if self.fleet.send_input is not None:
             self.fleet.send_input(self.query_one(PromptLine).text)
         event.input.clear()
@@ -329,7 +329,7 @@ class FleetScreen(Screen[None]):
     # The view
 
     def _look(self, **changes: object) -> None:
-        """Changes the view, and shows it at once: a key is answered before the next tick."""
+        """Changes the view and draws it at once, not at the next tick."""
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
         self._judged = -JUDGE_EVERY
         self.tick()

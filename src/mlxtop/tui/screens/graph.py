@@ -1,4 +1,4 @@
-"""Active, cache, peak and the cache limit on one large chart with axes, drawn by plotext."""
+"""The screen of the large chart: active, cache, peak and the cache limit, drawn by plotext."""
 
 from collections.abc import Callable
 
@@ -24,12 +24,12 @@ RGB = tuple[int, int, int]
 
 
 class Graph(Screen[None]):
-    """The stretch of time the dashboard shows as one picture, redrawn once a second.
+    """Shows the dashboard's time range in one large chart, redrawn once a second.
 
-    `frame` gives the dashboard's present frame, `colour` a colour of the theme by name.
+    `frame` returns the dashboard's present frame. `palette` is a panel that has the theme's colours.
     """
 
-    BINDINGS = [key("escape,g", "dismiss", "back", "Back to the dashboard", True, "esc")]
+    BINDINGS = [key("escape,g", "dismiss", "back", "Go back to the dashboard", True, "esc")]
     MANUAL = Manual([(word, what) for word, what in WORDS if word != "speed"], (), PROSE[1:])
 
     def __init__(self, frame: Callable[[], Frame], palette: Panel[Frame]) -> None:
@@ -49,7 +49,7 @@ class Graph(Screen[None]):
         self.call_after_refresh(self.draw)
 
     def draw(self) -> None:
-        """Draws the frame anew."""
+        """Draws the present frame."""
         place = self.query_one("#graph", Static)
         width, height = place.size
         if width > 20 and height > 6:
@@ -59,7 +59,7 @@ class Graph(Screen[None]):
             place.update(Text.assemble(self._legend(frame), "\n", picture))
 
     def _legend(self, frame: Frame) -> Text:
-        """Which colour is what, and its present value."""
+        """The name of each series in its colour, with its present value."""
         text = Text(" ")
         for name in DRAWN:
             value = frame.size(frame.sample and getattr(frame.sample, name))
@@ -83,10 +83,10 @@ class Graph(Screen[None]):
 
 
 def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> str:
-    """The chart as text with ANSI colours. Rows carry sizes, the time axis seconds before the present."""
+    """The chart as text with ANSI colours. `rgb` returns a colour of the theme by its name."""
     figure = plotext.figure
     figure.clear()
-    # The size is the pane's; plotext would cut it to what it takes for the terminal.
+    # Without this plotext would cut the chart to its own idea of the terminal's size.
     plotext.terminal.limit(False, False)
     figure.plot_size(width, height)
     back = rgb("background")
@@ -131,7 +131,7 @@ def _rulers(frame: Frame, xs: list[float], top: float, ink: RGB, back: RGB) -> N
     times = [xs[0] * (6 - i) / 6 for i in range(6)]
     if frame.view.axis.end is None and not frame.view.paused:
         labels = {t: f"-{format_span(round(-t))}" for t in times}
-        # At the very end it would stand half beyond the chart.
+        # At the very end half of the label would be outside the chart.
         labels[2 * xs[0] / len(xs)] = "now"
     else:
         end = frame.columns.start + len(xs) * frame.columns.width

@@ -1,4 +1,4 @@
-"""The help: every key, and how to read the screen."""
+"""The help screen: every key, and how to read the screen."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,34 +13,37 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 WORDS = (
-    ("active", "memory in live arrays: weights, KV cache, what a step is working on"),
-    ("cache", "freed buffers MLX keeps for the next step; a limit or a clear gives them back"),
-    ("peak", "the most that active has been since the last reset; it leaves out the cache"),
-    ("speed", "tokens a second; for a program under watch, its calls of mx.eval a second"),
-    ("total", "active + cache: what MLX holds"),
-    ("left", "of the GPU's working set, of its own memory, of the container, or of the machine's memory"),
-    ("pressure", "macOS's; on Linux a warning when some tasks wait for memory, critical when all do"),
-    ("stalled", "Linux: how much of the last ten seconds some task waited for memory"),
-    ("beyond", "what the system charges the process on top of that: Python, libraries, mlxtop"),
+    ("active", "memory of live arrays: weights, KV cache, temporary arrays"),
+    ("cache", "freed buffers that MLX keeps for reuse; a lower limit or a clear frees them"),
+    ("peak", "the highest value of active since the last reset; the cache is not included"),
+    ("speed", "tokens per second; in a watched program, calls of mx.eval per second"),
+    ("total", "active + cache: all memory that MLX holds"),
+    ("left", "free memory of the GPU's working set, the GPU, the container or the machine"),
+    (
+        "pressure",
+        "macOS's memory pressure; on Linux warning if some tasks wait for memory, critical if all do",
+    ),
+    ("stalled", "Linux: share of the last ten seconds in which a task waited for memory"),
+    ("beyond", "memory of the process beyond MLX: Python, libraries, mlxtop"),
 )
 SIGNS = (
-    ("█ ▒", "the lowest (full colour) and the highest (softer) value of a column's stretch of time"),
-    ("╌", "in the cache chart the cache limit, in active and peak the budget"),
+    ("█ ▒", "the lowest value (full colour) and the highest value (pale) in a column"),
+    ("╌", "the cache limit in the cache chart, the budget in the others"),
     ("◆", "a mark"),
     ("▼ ▲", "a limit changed"),
     ("✕ ↺", "cache cleared, peak reset"),
-    ("% !", "an alarm of the budget, an error"),
+    ("% !", "a budget alarm, an error"),
 )
 PROSE = (
-    "A limit change waits for a safe point of MLX and shows as pending until it is carried out; then the "
-    "speed before and after stand side by side.",
-    "A budget is compared with the footprint, what the system charges the process. Its alarm colours the "
-    "name in the first row and the status row.",
+    "A limit change waits until MLX reaches a safe point. Until then it is shown as pending. After it, the "
+    "status row shows the speed before and after.",
+    "A budget is compared with the footprint, the memory that the system counts for the process. An alarm "
+    "colours mlxtop's name in the first row, and the status row.",
 )
 
 
 class Manual(NamedTuple):
-    """How to read a screen: its words, its signs, and what takes sentences."""
+    """How to read a screen: its words, its signs, and further sentences."""
 
     words: Sequence[tuple[str, str]] = WORDS
     signs: Sequence[tuple[str, str]] = SIGNS
@@ -48,7 +51,7 @@ class Manual(NamedTuple):
 
 
 class Help(ModalScreen[None]):
-    """Lists the given bindings, and how to read the screen; Escape, q or ? closes it."""
+    """Shows the given bindings and a manual. Escape, q or ? closes it."""
 
     BINDINGS = [Binding("escape,q,question_mark", "dismiss", "Close")]
 
@@ -71,7 +74,7 @@ class Help(ModalScreen[None]):
 
 
 def _rows(pairs: Iterable[tuple[str, str]]) -> Table:
-    """Two columns of plain text, which wraps in the second."""
+    """Two columns of plain text. The second one wraps."""
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=8)
     for word, meaning in pairs:

@@ -1,4 +1,4 @@
-"""The dashboard over a recording: time goes where a person wants it to."""
+"""The dashboard of a recording, with keys that move through time."""
 
 from textual.binding import Binding
 
@@ -8,7 +8,7 @@ from mlxtop.tui.charts.sparkline import GUTTER
 from mlxtop.tui.screens.dashboard import Dashboard
 
 LIVE = ("pause", "pan", "live")
-"""What a live session does with the keys that move through time here."""
+"""Actions of a live session whose keys have another meaning here."""
 
 
 class Replay(Dashboard, inherit_bindings=False):
@@ -16,11 +16,11 @@ class Replay(Dashboard, inherit_bindings=False):
 
     BINDINGS = [
         *(b for b in Dashboard.BINDINGS if isinstance(b, Binding) and b.action.partition("(")[0] not in LIVE),
-        key("space", "play", "play", "Play, or stand still", True, "space"),
-        key("left", "seek(-1)", "back", "A quarter of the screen back", True, "←"),
-        key("right", "seek(1)", "on", "A quarter of the screen on", True, "→"),
-        key("comma,less_than_sign", "faster(-1)", "slower", "Slower, down to a quarter of real time", True, ","),
-        key("full_stop,greater_than_sign", "faster(1)", "faster", "Faster, up to 600 times real time", True, "."),
+        key("space", "play", "play", "Play or pause", True, "space"),
+        key("left", "seek(-1)", "back", "Go back by a quarter of the screen", True, "←"),
+        key("right", "seek(1)", "on", "Go forward by a quarter of the screen", True, "→"),
+        key("comma,less_than_sign", "faster(-1)", "slower", "Play slower, down to a quarter of real time", True, ","),
+        key("full_stop,greater_than_sign", "faster(1)", "faster", "Play faster, up to 600 times real time", True, "."),
         key("home", "begin", "Begin", "Go to the beginning", False, "Home"),
         key("end", "finish", "End", "Go to the end", False, "End"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A sweep while it runs, and what it came to: progress, chart, table, and the sentence so far."""
+"""The screen of a sweep: progress, charts, table, and the recommendation so far."""
 
 import threading
 import time
@@ -42,37 +42,37 @@ STAGES = {
 
 MANUAL = Manual(
     words=(
-        ("tokens/s", "speed while decoding; of a command its wall time or its --metric"),
-        ("peak total", "the most of active + cache: live arrays, and the freed buffers MLX keeps"),
-        ("cache high", "the most that this cache came to"),
-        ("first token", "the time from a prompt to the first token of its answer"),
+        ("tokens/s", "speed while decoding; for a command its wall time or its --metric"),
+        ("peak total", "the highest value of active + cache: live arrays and the freed buffers MLX keeps"),
+        ("cache high", "the highest value of the cache"),
+        ("first token", "the time from the prompt to the first token of the answer"),
     ),
     signs=(
-        (table.CHOSEN, "recommended: the smallest whose loss is shown to be within the tolerance"),
-        (table.FRONT, "no other is both faster and smaller"),
+        (table.CHOSEN, "recommended: the smallest value whose loss of speed is within the tolerance"),
+        (table.FRONT, "no other value is both faster and smaller"),
         ("✕", "could not be measured"),
-        ("●", "what is measured now"),
+        ("●", "being measured now"),
         ("(a–b)", "the 95 % interval of the median"),
     ),
     prose=(
-        "A round runs every value once, in random order. It is undisturbed when other programs used no more of "
-        "the processors than usual; what was disturbed is left out, and made up for where that is possible.",
-        f"A recommendation takes {FEWEST_ROUNDS} undisturbed rounds. Values are compared within rounds, so the "
-        "sentence may tell apart what the table's intervals do not.",
+        "A round measures every value once, in random order. A round is disturbed when other programs used "
+        "more processor time than usual. Disturbed measurements are left out and repeated if possible.",
+        f"A recommendation needs {FEWEST_ROUNDS} undisturbed rounds. It compares values within each round, so it "
+        "can be certain even where the intervals in the table overlap.",
     ),
 )
 
 
 class SweepScreen(Screen[None]):
-    """Shows a sweep. It is drawn between two cells, so that drawing is no part of what is measured; only the
-    clock in the first row goes on meanwhile."""
+    """Shows a sweep. It is drawn only between two cells, so that drawing does not disturb a measurement. Only
+    the clock in the first row is updated meanwhile."""
 
     class News(Message):
-        """A cell ended, or another stage began."""
+        """A cell has ended, or a new stage has begun."""
 
     BINDINGS = [
         Binding("tab,right", "length(1)", "prompt length", key_display="tab", tooltip="Show the next prompt length"),
-        Binding("shift+tab,left", "length(-1)", "Back", show=False, key_display="←", tooltip="Show the prompt length before"),
+        Binding("shift+tab,left", "length(-1)", "Back", show=False, key_display="←", tooltip="Show the previous prompt length"),
     ]  # fmt: skip
     MANUAL = MANUAL
     AUTO_FOCUS = ""
@@ -90,7 +90,7 @@ class SweepScreen(Screen[None]):
         super().__init__()
         self._sweep = sweep
         self._length = 0
-        """The prompt length that is shown where there is no room for all."""
+        """The index of the prompt length that is shown when not all fit."""
         self._drawn = threading.Event()
         self._ended: float | None = None
 
@@ -111,7 +111,7 @@ class SweepScreen(Screen[None]):
         self.call_after_refresh(self.draw)
 
     def changed(self, sweep: Sweep) -> None:
-        """There is news. Called by the sweep's thread, which waits until it is drawn: not for long."""
+        """Draws a new state. Called on the sweep's thread, which waits up to `DRAWN_WITHIN` seconds for it."""
         self._drawn.clear()
         if self.is_attached and self.post_message(self.News()):
             self._drawn.wait(DRAWN_WITHIN)
@@ -130,11 +130,11 @@ class SweepScreen(Screen[None]):
     # Drawing
 
     def _tick(self) -> None:
-        """What goes on within a cell: one row."""
+        """Updates the first row, also while a cell is measured."""
         self.query_one("#head", Static).update(self._head(), layout=False)
 
     def draw(self) -> None:
-        """Draws everything anew."""
+        """Draws everything again."""
         width, height = self.size
         if not self.is_attached or not width:
             return
@@ -189,10 +189,10 @@ class SweepScreen(Screen[None]):
         if progress.stage in STAGES:
             word = STAGES[progress.stage]
             if progress.stage == "done" and progress.done < progress.total:
-                word = "done: the numbers are good enough"
+                word = "done: the results are precise enough"
             text.append(f" {word}", self._style("failed" if progress.stage == "failed" else "label"))
         elif progress.left is not None:
-            text.append(f" {format_span(round(progress.left))} left at most", self._style("label"))
+            text.append(f" at most {format_span(round(progress.left))} left", self._style("label"))
         if progress.cell is not None:
             plan = self._sweep.plan
             text.append(f"  ● {plan.label(progress.cell.arm)}", self._style("decode"))
@@ -203,7 +203,7 @@ class SweepScreen(Screen[None]):
         return text
 
     def _charts(self, width: int, height: int) -> Text:
-        """As many prompt lengths side by side as have room, beginning with the one that is shown."""
+        """The charts of as many prompt lengths as fit, side by side, from the one that is shown."""
         plan = self._sweep.plan
         if height < CHART_LEAST:
             return Text()
@@ -215,7 +215,7 @@ class SweepScreen(Screen[None]):
         return Text("\n").join(Text().join(parts) for parts in zip(*pictures, strict=True))
 
     def _chart(self, length: int, width: int, height: int) -> list[Text]:
-        """A chart as rows of equal width, under a caption."""
+        """A chart with its caption, as rows of equal width."""
         summary = self._sweep.summary
         tokens = summary.plan.lengths[length]
         words = f"{summary.speed.title} against peak total" + (f", prompt {tokens:,}" if tokens else "")
