@@ -43,7 +43,7 @@ for minute in range({hours} * 60):
         held.append(psutil.Process().memory_info().rss)
 end(recorder)
 print(json.dumps(held))
-""")
+""", timeout=280)  # fmt: skip
     settled, most = held[hours // 3 - 1], max(held)
     figure(
         f"{hours} hours fed at speed: {settled / MIB:.0f} MiB after a third of them, {most / MIB:.0f} at most"
