@@ -81,7 +81,7 @@ def threads(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-class Subject:
+class WatchedProgram:
     """A program under watch. `code` is what it runs, or the whole command where that is a list."""
 
     def __init__(self, home: Path, code: str | Sequence[str], run: str | None = "1", **more: str) -> None:
@@ -237,22 +237,22 @@ class Start:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self._all: list[Subject] = []
+        self._all: list[WatchedProgram] = []
 
-    def __call__(self, code: str | Sequence[str], run: str | None = "1", **more: str) -> Subject:
-        subject = Subject(self.home, code, run, **more)
-        self._all.append(subject)
-        return subject
+    def __call__(self, code: str | Sequence[str], run: str | None = "1", **more: str) -> WatchedProgram:
+        program = WatchedProgram(self.home, code, run, **more)
+        self._all.append(program)
+        return program
 
-    def up(self, code: str = "", run: str | None = "1", **more: str) -> Subject:
+    def up(self, code: str = "", run: str | None = "1", **more: str) -> WatchedProgram:
         """One that has used MLX, ran `code` and waits for its standard input to close."""
-        subject = self(MX + code + "\n" + IDLE, run, **more)
-        assert subject.line() == "up"
-        return subject
+        program = self(MX + code + "\n" + IDLE, run, **more)
+        assert program.line() == "up"
+        return program
 
     def stop(self) -> None:
-        for subject in self._all:
-            subject.kill()
+        for program in self._all:
+            program.kill()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the agent tells of a program, and how it carries out wishes in it."""
+"""What the agent tells of a program, and how it carries out commands in it."""
 
 import time
 from itertools import pairwise
@@ -15,20 +15,20 @@ CLEAR = "mx.clear_cache()"
 
 
 def test_a_viewer_hears_who_it_is_then_facts_then_samples(start: Start) -> None:
-    subject = start.up()
+    program = start.up()
     before = time.time()
-    viewer = subject.connect()
+    viewer = program.connect()
     hello = viewer.message("hello")
     after = time.time()
     assert viewer.heard[0] is hello
     assert (hello["pid"], hello["run"], hello["rank"], hello["watched"], hello["interval"]) == (
-        subject.pid, "", None, None, 0.1,
+        program.pid, "", None, None, 0.1,
     )  # fmt: skip
     assert hello["argv"][1] == "-c"
     # Two clocks of one machine may differ by some milliseconds.
     assert before - 0.1 < hello["started"] + hello["now"] < after + 0.1
     facts = viewer.message("facts")
-    assert facts["facts"]["pid"] == subject.pid
+    assert facts["facts"]["pid"] == program.pid
     assert facts["limits"]["cache"] == [32 * MIB, "MLX's default", 32 * MIB]
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][1] in KEPT)
     assert all(len(row) == 11 for row in viewer.rows())
@@ -41,8 +41,8 @@ for step in range(5):
     mlxtop.mark(f"step {step}"); kept = mx.ones((256 * (step + 2), 256)); mx.eval(kept); time.sleep(0.25)
 mx.set_cache_limit(5); mx.clear_cache()
 """
-    subject = start.up(code)
-    viewer = subject.connect("observe")
+    program = start.up(code)
+    viewer = program.connect("observe")
     # Two batches: the ten before it come at once, and then one at a time.
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > 1.3)
     times = [row[0] for row in viewer.rows()]
@@ -59,11 +59,11 @@ def test_what_is_remembered_is_bounded(start: Start) -> None:
     # A short memory, so that it is soon full.
     code = "from mlxtop.agent.ring import Ring\nRing.__init__.__defaults__ = (20,)\n" + MX
     code += "import mlxtop\nfor n in range(6000): mlxtop.mark(f'm{n}')\nsys.stdin.readline()"
-    subject = start(code)
-    first = subject.connect()
+    program = start(code)
+    first = program.connect()
     first.say("interval", seconds=0.01)
     first.until(lambda m: len(first.rows()) > 60)
-    viewer = subject.connect("observe")
+    viewer = program.connect("observe")
     viewer.event("mark", name="m5999")
     assert len(viewer.message("samples")["rows"]) <= 20
     assert viewer.rows()[0][0] > first.rows()[20][0]
@@ -152,8 +152,8 @@ def test_a_mark_with_an_endless_name_is_cut(start: Start) -> None:
 
 
 def test_a_phase_that_is_no_text_is_the_programs_own_affair(start: Start) -> None:
-    subject = start(MX + "import mlxtop\nmlxtop.phase(3); mlxtop.mark(None)")
-    assert subject.end() == (0, "")
+    program = start(MX + "import mlxtop\nmlxtop.phase(3); mlxtop.mark(None)")
+    assert program.end() == (0, "")
 
 
 def test_the_rank_of_a_launched_process(start: Start) -> None:
@@ -161,19 +161,19 @@ def test_the_rank_of_a_launched_process(start: Start) -> None:
 
 
 def test_a_program_that_calls_watch_is_ready(start: Start) -> None:
-    subject = start.up("import mlxtop; mx.set_cache_limit(9); mlxtop.watch(); mlxtop.watch()", run=None)
-    viewer = subject.connect()
+    program = start.up("import mlxtop; mx.set_cache_limit(9); mlxtop.watch(); mlxtop.watch()", run=None)
+    viewer = program.connect()
     # It asks for the limits by setting them, once it is safe: nobody knows who set them before.
     assert viewer.event("limit", name="cache")["source"] == "program"
     assert viewer.event("limit", name="cache")["new"] == 9
-    assert len(subject.sockets()) == 1
-    assert subject.end() == (0, "")
+    assert len(program.sockets()) == 1
+    assert program.end() == (0, "")
 
 
 # Commands
 
 
-WISHES = {
+COMMANDS = {
     "limit": ({"knob": "cache", "bytes": 12_345, "who": "keyboard"}, {"new": 12_345, "asked": 12_345}),
     "clear": ({"who": "keyboard"}, {"source": "keyboard"}),
     "reset": ({"who": "keyboard"}, {"source": "keyboard"}),
@@ -189,17 +189,17 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("wish", WISHES)
+@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_wish_is_carried_out_within_seconds(start: Start, program: str, wish: str) -> None:
+def test_a_command_is_carried_out_within_seconds(start: Start, program: str, command: str) -> None:
     viewer = start(MX + PROGRAMS[program]).connect()
     viewer.message("facts")
-    fields, answer = WISHES[wish]
-    viewer.say(wish, **fields)
-    viewer.event(wish, timeout=3, **answer)
+    fields, answer = COMMANDS[command]
+    viewer.say(command, **fields)
+    viewer.event(command, timeout=3, **answer)
 
 
-def test_a_wish_is_carried_out_beside_a_worker_that_never_calls_eval(start: Start) -> None:
+def test_a_command_is_carried_out_beside_a_worker_that_never_calls_eval(start: Start) -> None:
     code = """
 import threading
 def work():
@@ -213,8 +213,8 @@ worker = threading.Thread(target=work, daemon=True); worker.start(); worker.join
     viewer.event("clear", timeout=5, source="keyboard")
 
 
-@pytest.mark.parametrize("wish", ["limit", "clear"])
-def test_a_wish_is_carried_out_on_the_thread_that_evaluates(start: Start, wish: str) -> None:
+@pytest.mark.parametrize("command", ["limit", "clear"])
+def test_a_command_is_carried_out_on_the_thread_that_evaluates(start: Start, command: str) -> None:
     # What the setters do is seen by the program itself: who called them is its own thread.
     code = """
 import threading
@@ -225,11 +225,11 @@ for name in ("set", "call"):
     setattr(AllocatorHooks, name, spy)
 print("up", flush=True)
 """
-    subject = start(MX + code + BUSY)
-    assert subject.line() == "up"
-    viewer = subject.connect()
-    viewer.say(wish, **WISHES[wish][0])
-    assert subject.line() == "MainThread"
+    program = start(MX + code + BUSY)
+    assert program.line() == "up"
+    viewer = program.connect()
+    viewer.say(command, **COMMANDS[command][0])
+    assert program.line() == "MainThread"
     viewer.close()
 
 
@@ -286,7 +286,7 @@ def test_from_a_long_interval_to_a_short_one_takes_no_long_interval(start: Start
     viewer.until(lambda m: len(viewer.rows()) > seen + 3)
 
 
-def test_a_wish_does_not_wait_for_a_long_interval(start: Start) -> None:
+def test_a_command_does_not_wait_for_a_long_interval(start: Start) -> None:
     viewer = start.up().connect()
     viewer.message("samples")
     viewer.say("interval", seconds=600)
@@ -302,34 +302,34 @@ from mlxtop.agent.controller import ProgramController
 def collect(self, source, request): raise KeyError("boom")
 ProgramController.collect = collect
 """
-    subject = start.up(code)
-    viewer = subject.connect()
+    program = start.up(code)
+    viewer = program.connect()
     viewer.say("collect", who="keyboard")
     assert "boom" in viewer.event("error")["message"]
     viewer.say("clear", who="keyboard")
     viewer.event("clear")
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 def test_an_agent_that_breaks_does_not_break_the_program(start: Start) -> None:
     # Only who started a run looks for the word that is left.
-    subject = start(MX + BROKEN, run="abc")
-    assert subject.line() == "up"
-    viewer = subject.connect()
+    program = start(MX + BROKEN, run="abc")
+    assert program.line() == "up"
+    viewer = program.connect()
     viewer.message("samples")
-    subject.say()
+    program.say()
     viewer.end()
-    words = list(subject.home.glob("mlxtop/*.failed"))
+    words = list(program.home.glob("mlxtop/*.failed"))
     assert "a bug of ours" in words[0].read_text()
-    assert subject.end() == (5, "")
+    assert program.end() == (5, "")
 
 
 def test_an_agent_that_breaks_says_so_to_who_is_connected(start: Start) -> None:
-    subject = start(MX + BROKEN)
-    assert subject.line() == "up"
-    viewer = subject.connect()
+    program = start(MX + BROKEN)
+    assert program.line() == "up"
+    viewer = program.connect()
     viewer.message("samples")
-    subject.say()
+    program.say()
     viewer.end()
     assert [e["message"] for e in viewer.events("error")] == [
         "mlxtop's agent failed: ZeroDivisionError: a bug of ours"
@@ -347,13 +347,13 @@ import mlx.core as mx
 mx.eval(mx.ones(3)); mx.set_cache_limit(3); mx.clear_cache()
 print(threading.active_count(), hasattr(mx.eval, "__wrapped__"), hasattr(mx.clear_cache, "__wrapped__"))
 """
-    subject = start(code)
-    assert subject.line() == "1 False False"
-    assert subject.end() == (0, "")
-    assert subject.sockets() == []
+    program = start(code)
+    assert program.line() == "1 False False"
+    assert program.end() == (0, "")
+    assert program.sockets() == []
 
 
-def test_a_wish_that_comes_while_the_last_is_carried_out_is_not_forgotten(start: Start) -> None:
+def test_a_command_that_comes_while_the_last_is_carried_out_is_not_forgotten(start: Start) -> None:
     code = """
 from collections import deque
 from mlxtop.agent import agent
@@ -384,9 +384,9 @@ while True:
     mx.eval(made)
     print("round", flush=True)
 """
-    subject = start(MX + code)
-    assert subject.line() == "round"
-    viewer = subject.connect()
+    program = start(MX + code)
+    assert program.line() == "round"
+    viewer = program.connect()
     viewer.message("facts")
     viewer.say("census")
     counted = viewer.event("census")

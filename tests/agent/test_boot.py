@@ -83,16 +83,16 @@ threads = "threading" in sys.modules
 print(ours, threads, flush=True)
 sys.stdin.readline()
 """
-    subject = start([sys.executable, "-c", code])
+    program = start([sys.executable, "-c", code])
     assert (
-        subject.line()
+        program.line()
         == "['mlxtop', 'mlxtop.agent', 'mlxtop.agent.boot', 'mlxtop.ipc', 'mlxtop.ipc.environment'] False"
     )
     if sys.platform == "linux":
-        assert threads(subject.pid) == 1
-        assert not [name for name in descriptors(subject.pid) if name.startswith("socket:")]
+        assert threads(program.pid) == 1
+        assert not [name for name in descriptors(program.pid) if name.startswith("socket:")]
     assert not list(start.home.iterdir())
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 def test_without_the_variable_there_is_nothing_at_all(start: Start) -> None:
@@ -198,9 +198,9 @@ def test_a_sitecustomize_that_fails_fails_as_it_does_without_us(
 def test_a_sitecustomize_that_imports_mlx_is_watched_too(start: Start, python: str, project: Path) -> None:
     (project / "lib" / "sitecustomize.py").write_text("import mlx.core as mx; mx.eval(mx.ones(7))\n")
     env = watched(start.home, python, PYTHONPATH=str(project / "lib"))
-    subject = start([python, "-c", "import sys; sys.stdin.readline()"], **of(env))
-    subject.connect().message("samples")
-    assert subject.end() == (0, "")
+    program = start([python, "-c", "import sys; sys.stdin.readline()"], **of(env))
+    program.connect().message("samples")
+    assert program.end() == (0, "")
 
 
 def of(env: dict[str, str]) -> dict[str, str]:
@@ -211,10 +211,10 @@ def of(env: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_program_is_watched(start: Start, python: str) -> None:
-    subject = start([python, "-c", MX + "sys.stdin.readline()"], **of(watched(start.home, python)))
-    viewer = subject.connect()
-    assert viewer.message("facts")["facts"]["pid"] == subject.pid
-    assert subject.end() == (0, "")
+    program = start([python, "-c", MX + "sys.stdin.readline()"], **of(watched(start.home, python)))
+    viewer = program.connect()
+    assert viewer.message("facts")["facts"]["pid"] == program.pid
+    assert program.end() == (0, "")
 
 
 def test_a_child_is_watched_wherever_it_is_started_from(start: Start, python: str) -> None:
@@ -224,10 +224,10 @@ child = subprocess.Popen([{python!r}, "-c", {MX + "sys.stdin.readline()"!r}])
 print(child.pid, flush=True)
 child.wait()
 """
-    subject = start([python, "-c", code], run="r", **of(watched(start.home, python)))
-    viewer = subject.connect(pid=int(subject.line()))
+    program = start([python, "-c", code], run="r", **of(watched(start.home, python)))
+    viewer = program.connect(pid=int(program.line()))
     assert viewer.message("hello")["run"] == "r"
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 def test_mlx_itself_looks_as_it_does_without_us(start: Start, python: str) -> None:
@@ -276,8 +276,8 @@ def test_looking_for_mlx_does_not_spoil_its_import(start: Start, python: str) ->
     code = (
         "import importlib.util; assert importlib.util.find_spec('mlx.core')\n" + MX + "sys.stdin.readline()"
     )
-    subject = start([python, "-c", code], **of(watched(start.home, python)))
-    until(subject.sockets)
+    program = start([python, "-c", code], **of(watched(start.home, python)))
+    until(program.sockets)
 
 
 def test_two_threads_that_import_mlx_at_once_start_one_agent(start: Start) -> None:
@@ -292,16 +292,16 @@ for t in threads: t.join()
 print(threading.active_count(), flush=True)
 sys.stdin.readline()
 """
-    subject = start(code)
+    program = start(code)
     # The agent's own thread is unknown to `threading`.
-    assert subject.line() == "1"
-    subject.connect().message("samples")
-    assert len(subject.sockets()) == 1
+    assert program.line() == "1"
+    program.connect().message("samples")
+    assert len(program.sockets()) == 1
 
 
 def test_a_log_that_is_gone_keeps_no_agent_away(start: Start) -> None:
-    subject = start(MX + "sys.stdin.readline()", MLXTOP_LOG="/nowhere/at/all.log")
-    until(subject.sockets)
+    program = start(MX + "sys.stdin.readline()", MLXTOP_LOG="/nowhere/at/all.log")
+    until(program.sockets)
 
 
 def test_lines_come_when_they_are_written_where_the_log_is_the_output(start: Start, tmp_path: Path) -> None:
@@ -319,8 +319,8 @@ def test_lines_come_when_they_are_written_where_the_log_is_the_output(start: Sta
 
 def test_closed_standard_streams(start: Start, python: str) -> None:
     code = f"exec {python} -c 'import mlx.core as mx, os; mx.eval(mx.ones(3)); os._exit(7)' <&- >&- 2>&-"
-    subject = start(["sh", "-c", code], **of(watched(start.home, python)))
-    assert subject.end()[0] == 7
+    program = start(["sh", "-c", code], **of(watched(start.home, python)))
+    assert program.end()[0] == 7
 
 
 def test_a_python_too_old_is_left_alone() -> None:

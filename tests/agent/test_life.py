@@ -12,7 +12,7 @@ import pytest
 from tests.agent.program import (
     MX,
     Start,
-    Subject,
+    WatchedProgram,
     descriptors,
     threads,
     until,
@@ -60,9 +60,9 @@ HEAD = "import os, sys, time\nimport mlx.core as mx\nx = mx.ones((64, 64))\n"
 
 
 def ran(start: Start, code: str, run: str | None) -> tuple[int, str, str]:
-    subject = start(["env", f"PATH={os.environ['PATH']}", sys.executable, "-c", code], run)
-    out, err = subject.process.communicate(timeout=30)
-    return subject.process.returncode, out.decode(), err.decode()
+    program = start(["env", f"PATH={os.environ['PATH']}", sys.executable, "-c", code], run)
+    out, err = program.process.communicate(timeout=30)
+    return program.process.returncode, out.decode(), err.decode()
 
 
 @pytest.mark.parametrize("how", ENDS)
@@ -74,11 +74,11 @@ def test_it_ends_as_without_us(start: Start, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["sys.exit(3)", "os._exit(4)", "a worker thread that outlives main"])
 def test_it_ends_as_without_us_while_somebody_watches(start: Start, how: str) -> None:
-    subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n" + ENDS[how])
-    viewer = subject.connect()
+    program = start(HEAD + "mx.eval(x); sys.stdin.readline()\n" + ENDS[how])
+    viewer = program.connect()
     viewer.message("samples")
-    subject.say()
-    code, errors = subject.end()
+    program.say()
+    code, errors = program.end()
     assert (code, errors) == ({"sys.exit(3)": 3, "os._exit(4)": 4}.get(how, 0), "")
     viewer.end()
     assert ("bye" in viewer.kinds()) == (how != "os._exit(4)")
@@ -86,17 +86,17 @@ def test_it_ends_as_without_us_while_somebody_watches(start: Start, how: str) ->
 
 @pytest.mark.parametrize("repeat", range(3))
 def test_a_viewer_that_never_reads_keeps_nobody_from_ending(start: Start, repeat: int) -> None:
-    subject = start(HEAD + "mx.eval(x); sys.stdin.readline()\n")
-    viewers = [subject.connect() for _ in range(3)]
+    program = start(HEAD + "mx.eval(x); sys.stdin.readline()\n")
+    viewers = [program.connect() for _ in range(3)]
     viewers[0].say("interval", seconds=0.01)
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 def test_a_socket_is_gone_with_its_program_and_one_of_a_killed_program_is_replaced(start: Start) -> None:
-    subject = start.up()
-    assert len(subject.sockets()) == 1
-    assert subject.end() == (0, "")
-    assert subject.sockets() == []
+    program = start.up()
+    assert len(program.sockets()) == 1
+    assert program.end() == (0, "")
+    assert program.sockets() == []
     killed = start.up()
     killed.kill()
     assert killed.sockets() == [f"{killed.pid}.sock"]
@@ -104,22 +104,22 @@ def test_a_socket_is_gone_with_its_program_and_one_of_a_killed_program_is_replac
 
 def test_an_exec_is_another_session_of_the_same_process(start: Start) -> None:
     again = "import time, sys; import mlx.core as mx; x = mx.ones(5); mx.eval(x); sys.stdin.readline(); sys.exit(3)"
-    subject = start(
+    program = start(
         MX + "print('up', flush=True); sys.stdin.readline()\n"
         f"os.execv(sys.executable, [sys.executable, '-c', {again!r}])"
     )
-    assert subject.line() == "up"
-    first = subject.connect()
+    assert program.line() == "up"
+    first = program.connect()
     started = first.message("hello")["started"]
-    subject.say()
+    program.say()
     first.end()
     assert "bye" not in first.kinds()
     # A connection that the old socket took in its last moment comes to nothing.
-    second = until(lambda: (viewer := subject.connect()).hear(1) and viewer)
+    second = until(lambda: (viewer := program.connect()).hear(1) and viewer)
     assert second.message("hello")["started"] > started
-    assert second.message("hello")["pid"] == subject.pid
-    assert len(subject.sockets()) == 1
-    assert subject.end() == (3, "")
+    assert second.message("hello")["pid"] == program.pid
+    assert len(program.sockets()) == 1
+    assert program.end() == (3, "")
 
 
 FORK = (
@@ -139,18 +139,18 @@ os.kill(child, 9); os.waitpid(child, 0)
 
 @linux
 def test_a_forked_child_that_uses_mlx_is_a_session_of_its_own(start: Start) -> None:
-    subject = start(FORK.format(child="x = mx.ones((512, 512)); mx.eval(x); time.sleep(1000)"))
-    child = int(subject.line())
-    viewer = subject.connect(pid=child)
+    program = start(FORK.format(child="x = mx.ones((512, 512)); mx.eval(x); time.sleep(1000)"))
+    child = int(program.line())
+    viewer = program.connect(pid=child)
     assert viewer.message("hello")["pid"] == child
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][1] >= 512 * 512 * 4)
     viewer.say("limit", knob="cache", bytes=99, who="keyboard")
     viewer.event("limit", new=99)
-    parent = subject.connect()
-    assert parent.message("hello")["pid"] == subject.pid
+    parent = program.connect()
+    assert parent.message("hello")["pid"] == program.pid
     parent.more()
     assert [e for e in parent.events("limit") if e["source"] == "keyboard"] == []
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 @linux
@@ -167,15 +167,15 @@ sys.stdin.readline()
 os._exit(3)
 """
     )
-    subject = start(code)
-    viewer = subject.connect()
+    program = start(code)
+    viewer = program.connect()
     viewer.message("samples")
-    subject.say()
-    child = int(subject.line())
+    program.say()
+    child = int(program.line())
     until(lambda: not [name for name in descriptors(child) if name.startswith("socket:")])
-    assert threads(child) <= threads(subject.pid)
-    assert subject.sockets() == [f"{subject.pid}.sock"]
-    subject.say()
+    assert threads(child) <= threads(program.pid)
+    assert program.sockets() == [f"{program.pid}.sock"]
+    program.say()
     viewer.end()
     assert Path(f"/proc/{child}").exists()
 
@@ -212,11 +212,11 @@ if os.fork() == 0:
 sys.stdin.readline()
 """
     )
-    subject = start(code)
-    viewer = subject.connect()
+    program = start(code)
+    viewer = program.connect()
     viewer.message("samples")
-    subject.say()
-    assert subject.line() == str([""] * 9)
+    program.say()
+    assert program.line() == str([""] * 9)
 
 
 @linux
@@ -232,15 +232,15 @@ print(os.getpid(), flush=True)
 sys.stdin.readline()
 """
     )
-    subject = start(code)
-    daemon = int(subject.line())
-    viewer = subject.connect(pid=daemon)
+    program = start(code)
+    daemon = int(program.line())
+    viewer = program.connect(pid=daemon)
     viewer.message("samples")
-    subject.say()
+    program.say()
     viewer.end()
     assert "bye" in viewer.kinds()
     # What is left is its forefathers', who left by os._exit.
-    until(lambda: f"{daemon}.sock" not in subject.sockets())
+    until(lambda: f"{daemon}.sock" not in program.sockets())
 
 
 @linux
@@ -257,25 +257,25 @@ if __name__ == "__main__":
     print(*[child.pid for child in children], flush=True)
     sys.stdin.readline()
 """)
-    subject = start([sys.executable, str(script)], run="abc")
-    pids = [int(word) for word in subject.line().split()]
+    program = start([sys.executable, str(script)], run="abc")
+    pids = [int(word) for word in program.line().split()]
     for pid in pids:
-        assert subject.connect(pid=pid).message("hello")["run"] == "abc"
+        assert program.connect(pid=pid).message("hello")["run"] == "abc"
     # Neither the parent nor multiprocessing's helpers use MLX.
-    assert subject.sockets() == sorted(f"{pid}-abc.sock" for pid in pids)
-    assert subject.end() == (0, "")
+    assert program.sockets() == sorted(f"{pid}-abc.sock" for pid in pids)
+    assert program.end() == (0, "")
 
 
 @linux
 def test_a_program_that_lets_sigpipe_kill_it_survives_viewers_that_leave(start: Start) -> None:
-    subject = start.up("import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)")
+    program = start.up("import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)")
     for _ in range(20):
-        viewer = subject.connect()
+        viewer = program.connect()
         viewer.say("interval", seconds=0.01)
         viewer.message("hello")
         viewer.close()
-    subject.connect().message("samples")
-    assert subject.end() == (0, "")
+    program.connect().message("samples")
+    assert program.end() == (0, "")
 
 
 @linux
@@ -286,19 +286,19 @@ signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"heard\\n"))
 print("ready", flush=True)
 while True: signal.pause()
 """
-    subject = start(MX + code)
-    assert subject.line() == "ready"
+    program = start(MX + code)
+    assert program.line() == "ready"
     for _ in range(20):
-        os.kill(subject.pid, signal.SIGUSR1)
-        assert subject.line() == "heard"
+        os.kill(program.pid, signal.SIGUSR1)
+        assert program.line() == "heard"
 
 
 @linux
 def test_a_program_that_closes_all_files_is_left_in_peace(start: Start) -> None:
-    subject = start(MX + "os.closerange(3, 1000); print('up', flush=True); sys.stdin.readline()")
-    assert subject.line() == "up"
-    assert share(subject) < 0.3
-    assert subject.end() == (0, "")
+    program = start(MX + "os.closerange(3, 1000); print('up', flush=True); sys.stdin.readline()")
+    assert program.line() == "up"
+    assert share(program) < 0.3
+    assert program.end() == (0, "")
 
 
 @linux
@@ -313,12 +313,12 @@ files = [os.open(path, os.O_RDWR) for path in paths]
 for n in range(200): mlxtop.mark("m"); time.sleep(0.005)
 print([os.lseek(file, 0, os.SEEK_CUR) for file in files], {{open(path).read() for path in paths}}, flush=True)
 """
-    subject = start(MX + code)
-    assert subject.line() == "ready"
-    viewer = subject.connect()
+    program = start(MX + code)
+    assert program.line() == "ready"
+    viewer = program.connect()
     viewer.message("facts")
-    subject.say()
-    assert subject.line() == f"{[0] * 12} {{'0123456789'}}"
+    program.say()
+    assert program.line() == f"{[0] * 12} {{'0123456789'}}"
 
 
 @linux
@@ -335,20 +335,20 @@ time.sleep(1)
 for server in servers: server.settimeout(1); server.accept()
 print("all came", flush=True)
 """
-    subject = start([sys.executable, "-c", MX + code, str(start.home)])
-    assert subject.line() == "up"
+    program = start([sys.executable, "-c", MX + code, str(start.home)])
+    assert program.line() == "up"
     guests = [socket.socket(socket.AF_UNIX) for _ in range(9)]
     for n, guest in enumerate(guests):
         guest.connect(f"{start.home}/own{n}")
-    subject.say()
-    assert subject.line() == "all came"
+    program.say()
+    assert program.line() == "all came"
 
 
-def share(subject: Subject) -> float:
+def share(program: WatchedProgram) -> float:
     """Share of a core it takes over a second: processor time, of which a loaded machine gives it less."""
-    began, cpu = time.monotonic(), subject.cpu()
+    began, cpu = time.monotonic(), program.cpu()
     until(lambda: time.monotonic() - began > 1)
-    return (subject.cpu() - cpu) / (time.monotonic() - began)
+    return (program.cpu() - cpu) / (time.monotonic() - began)
 
 
 @linux
@@ -361,45 +361,45 @@ try:
     while True: files.append(os.open("/dev/null", os.O_RDONLY))
 except OSError: pass
 """
-    subject = start.up(code)
+    program = start.up(code)
     guest = socket.socket(socket.AF_UNIX)
-    guest.connect(subject.path())
-    assert share(subject) < 0.3
-    assert subject.end() == (0, "")
+    guest.connect(program.path())
+    assert share(program) < 0.3
+    assert program.end() == (0, "")
 
 
 @linux
 @pytest.mark.slow
 def test_a_thousand_viewers_come_and_go_and_leave_nothing(start: Start) -> None:
-    subject = start.up("import gc, threading")
-    viewer = subject.connect("observe")
+    program = start.up("import gc, threading")
+    viewer = program.connect("observe")
     viewer.message("samples")
 
     def cycle(times: int) -> None:
         for n in range(times):
-            guest = subject.connect("control")
+            guest = program.connect("control")
             if n % 4:
                 guest.message("facts")
             guest.close()
 
     # Where it listens, the two that wake it, and the viewer.
     def settled() -> bool:
-        return len([name for name in descriptors(subject.pid) if name.startswith("socket:")]) == 4
+        return len([name for name in descriptors(program.pid) if name.startswith("socket:")]) == 4
 
     def rss() -> int:
-        return int(Path(f"/proc/{subject.pid}/statm").read_text().split()[1])
+        return int(Path(f"/proc/{program.pid}/statm").read_text().split()[1])
 
     cycle(300)
     until(settled)
-    count, before, memory = threads(subject.pid), descriptors(subject.pid), rss()
+    count, before, memory = threads(program.pid), descriptors(program.pid), rss()
     cycle(1000)
     until(settled)
-    assert descriptors(subject.pid) == before
-    assert threads(subject.pid) == count
+    assert descriptors(program.pid) == before
+    assert threads(program.pid) == count
     # What a thousand cost in pages would be more than a few if each left a byte.
     assert rss() - memory <= 64
     viewer.close()
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 ALL_JOINED = """
@@ -421,21 +421,23 @@ print(threading._active.keys() == {threading.main_thread().ident, *(t.ident for 
 
 @linux
 def test_a_program_that_joins_all_its_threads_ends(start: Start) -> None:
-    subject = start(MX + "print('up', flush=True)\n" + ALL_JOINED)
-    assert subject.line() == "up"
-    viewer = subject.connect()
+    program = start(MX + "print('up', flush=True)\n" + ALL_JOINED)
+    assert program.line() == "up"
+    viewer = program.connect()
     # Each is carried out in the agent's thread: nothing of it may call itself a thread of `threading`.
-    for wish in ("limit", "clear", "census", "mark", "collect"):
+    for command in ("limit", "clear", "census", "mark", "collect"):
         viewer.say(
-            wish, **{"limit": {"knob": "cache", "bytes": 5}, "mark": {"name": "m"}}.get(wish, {}), who="k"
+            command,
+            **{"limit": {"knob": "cache", "bytes": 5}, "mark": {"name": "m"}}.get(command, {}),
+            who="k",
         )
     for kind in ("limit", "clear", "census", "mark", "collect"):
         viewer.event(kind)
-    subject.say()
-    assert subject.line() == "[1, 2]"
-    assert subject.line() == "[3]"
-    assert subject.line() == "True"
-    assert subject.end() == (0, "")
+    program.say()
+    assert program.line() == "[1, 2]"
+    assert program.line() == "[3]"
+    assert program.line() == "True"
+    assert program.end() == (0, "")
 
 
 ORDERLY = """
@@ -456,17 +458,17 @@ import wave
 def test_order_warnings_and_descriptors_are_as_without_us(start: Start) -> None:
     said = []
     for run in (None, "1"):
-        subject = start([sys.executable, "-W", "error", "-X", "importtime", "-c", ORDERLY], run)
-        out, err = subject.process.communicate(timeout=30)
+        program = start([sys.executable, "-W", "error", "-X", "importtime", "-c", ORDERLY], run)
+        out, err = program.process.communicate(timeout=30)
         lines = err.decode().splitlines()
         others = [line for line in lines if not line.startswith("import time:")]
-        said.append((subject.process.returncode, out.decode(), others, lines[-1].split("|")[-1]))
+        said.append((program.process.returncode, out.decode(), others, lines[-1].split("|")[-1]))
     assert said[0] == said[1]
     assert said[0][3].strip() == "wave"
 
 
 def test_a_program_that_closes_its_first_files_is_still_watched(start: Start) -> None:
-    subject = start.up("os.closerange(3, 200)")
-    viewer = subject.connect()
+    program = start.up("os.closerange(3, 200)")
+    viewer = program.connect()
     viewer.message("samples")
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")

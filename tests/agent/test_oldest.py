@@ -65,9 +65,9 @@ def start() -> object:
 def test_a_program_with_the_oldest_mlx_is_watched_in_full(old_python: str, start: Start) -> None:
     code = MX + "mx.set_cache_limit(5); mx.metal.set_memory_limit(2**33)\n"
     code += "print('up', flush=True)\nwhile True:\n    kept = kept + 1; mx.eval(kept); time.sleep(0.001)\n"
-    subject = start([old_python, "-c", code], PYTHONPATH=boot.BOOTSTRAP)
-    assert subject.line() == "up"
-    viewer = subject.connect()
+    program = start([old_python, "-c", code], PYTHONPATH=boot.BOOTSTRAP)
+    assert program.line() == "up"
+    viewer = program.connect()
     facts = viewer.message("facts")
     assert facts["facts"]["mlx"] == OLDEST
     assert facts["facts"]["device"]
@@ -78,9 +78,9 @@ def test_a_program_with_the_oldest_mlx_is_watched_in_full(old_python: str, start
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][1] in range(KEPT[0], 3 * KEPT[0]))
     viewer.say("limit", knob="memory", bytes=2**34, who="keyboard")
     assert viewer.event("limit", source="keyboard")["old"] == 2**33
-    for wish in "clear", "reset", "collect", "census":
-        viewer.say(wish, who="keyboard")
-        viewer.event(wish)
+    for command in "clear", "reset", "collect", "census":
+        viewer.say(command, who="keyboard")
+        viewer.event(command)
     assert viewer.events("error") == []
 
 
@@ -88,9 +88,9 @@ def test_a_limit_of_before_is_found_in_a_program_with_the_oldest_mlx(old_python:
     code = MX + "mx.set_memory_limit(2**33)\nsys.path.insert(0, sys.argv[1])\n"
     code += "from mlxtop.agent import boot; boot.start(late=True)\n"
     code += "print('up', flush=True)\nwhile True:\n    mx.eval(kept + 1); time.sleep(0.01)\n"
-    subject = start([old_python, "-c", code, str(ROOT / "src")], run=None)
-    assert subject.line() == "up"
-    viewer = subject.connect()
+    program = start([old_python, "-c", code, str(ROOT / "src")], run=None)
+    assert program.line() == "up"
+    viewer = program.connect()
     assert viewer.event("limit", name="memory")["source"] == "program"
     assert viewer.event("limit", name="memory")["new"] == 2**33
     assert viewer.event("limit", name="cache")["source"] == "MLX's default"

@@ -18,7 +18,7 @@ from mlxtop.agent import command_queue
 from mlxtop.agent.server import MOST_CLIENTS, peer_uid
 from mlxtop.ipc import protocol
 from mlxtop.ipc.protocol import Role
-from tests.agent.program import MX, PATIENT, Start, Subject, Viewer, starting, until
+from tests.agent.program import MX, PATIENT, Start, Viewer, WatchedProgram, starting, until
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -26,23 +26,23 @@ HELLO = {"type": "hello", "protocol": protocol.PROTOCOL, "mlxtop": "0", "pid": 1
 
 
 @pytest.fixture(scope="module")
-def calm() -> Iterator[Subject]:
+def calm() -> Iterator[WatchedProgram]:
     """One program for all clients: whoever harms it fails every test after."""
     with starting() as start:
         yield start.up(PATIENT)
 
 
-def still_well(subject: Subject) -> None:
+def still_well(program: WatchedProgram) -> None:
     """It runs, lets us in and still samples."""
-    assert subject.process.poll() is None
-    viewer = subject.connect("observe")
+    assert program.process.poll() is None
+    viewer = program.connect("observe")
     viewer.message("facts")
     first = viewer.message("samples")["rows"][0][0]
     viewer.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > first)
     viewer.close()
 
 
-def test_only_this_user_may_come_near(calm: Subject) -> None:
+def test_only_this_user_may_come_near(calm: WatchedProgram) -> None:
     path = Path(calm.path())
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.lstat().st_mode) == 0o700
@@ -51,9 +51,9 @@ def test_only_this_user_may_come_near(calm: Subject) -> None:
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o177])
 def test_whatever_the_programs_umask(start: Start, mask: int) -> None:
     code = f"import os; os.umask({mask})\n" + MX + "print(oct(os.umask(0)), flush=True); sys.stdin.readline()"
-    subject = start(code)
-    assert subject.line() == oct(mask)
-    path = Path(subject.path())
+    program = start(code)
+    assert program.line() == oct(mask)
+    path = Path(program.path())
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.lstat().st_mode) & 0o077 == 0
 
@@ -61,10 +61,10 @@ def test_whatever_the_programs_umask(start: Start, mask: int) -> None:
 def test_a_socket_that_was_swept_away_is_opened_anew(start: Start) -> None:
     """macOS removes what lies in a temporary folder for three days."""
     hurry = "from mlxtop.agent import server; server.PATH_EVERY, server.TOUCH_EVERY = 0.05, 0.1\n"
-    subject = start(hurry + MX + "print('up', flush=True); sys.stdin.readline()")
-    assert subject.line() == "up"
-    path = Path(subject.path())
-    viewer = subject.connect("observe")
+    program = start(hurry + MX + "print('up', flush=True); sys.stdin.readline()")
+    assert program.line() == "up"
+    path = Path(program.path())
+    viewer = program.connect("observe")
     viewer.message("hello")
     os.utime(path, (1e9, 1e9))
     until(lambda: path.stat().st_mtime > 1e9 + 1)
@@ -75,7 +75,7 @@ def test_a_socket_that_was_swept_away_is_opened_anew(start: Start) -> None:
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.lstat().st_mode) == 0o700
     # Whoever was there has noticed nothing; whoever comes finds it.
-    newcomer = subject.connect("observe")
+    newcomer = program.connect("observe")
     newcomer.message("hello")
     assert len(viewer.heard) > 0
     assert viewer.hear(0.0)
@@ -91,8 +91,8 @@ def test_the_user_at_the_other_end() -> None:
 
 def test_another_user_is_turned_away(start: Start) -> None:
     # As if we were somebody else: the real thing takes a second user.
-    subject = start.up("from mlxtop.agent import server; server.peer_uid = lambda sock: 12345")
-    viewer = Viewer(subject.path())
+    program = start.up("from mlxtop.agent import server; server.peer_uid = lambda sock: 12345")
+    viewer = Viewer(program.path())
     viewer.end()
     assert viewer.heard == []
 
@@ -107,7 +107,7 @@ BAD = {
     "too long, with an end": b'{"type": "' + b"x" * 5000 + b'"}\n',
     "too deep": b"[" * 4000 + b"\n",
     "no UTF-8": b'{"type": "\xff\xfe"}\n',
-    "a wish before a greeting": protocol.line("clear", who="me"),
+    "a command before a greeting": protocol.line("clear", who="me"),
     "another protocol": protocol.line("hello", protocol=99, mlxtop="9", pid=1, role="watch"),
     "no protocol": protocol.line("hello", mlxtop="9", pid=1, role="watch"),
     "another role": protocol.line("hello", protocol=protocol.PROTOCOL, mlxtop="9", pid=1, role="king"),
@@ -119,7 +119,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_client_that_makes_no_sense_is_dropped(calm: Subject, what: str) -> None:
+def test_a_client_that_makes_no_sense_is_dropped(calm: WatchedProgram, what: str) -> None:
     viewer = calm.connect(None)
     viewer.message("hello")
     viewer.raw(BAD[what])
@@ -128,7 +128,7 @@ def test_a_client_that_makes_no_sense_is_dropped(calm: Subject, what: str) -> No
 
 
 WRONG = {
-    "an unknown wish": {"type": "explode"},
+    "an unknown command": {"type": "explode"},
     "a limit without a knob": {"type": "limit", "bytes": 1},
     "a limit of no knob": {"type": "limit", "knob": "disk", "bytes": 1},
     "a knob that is a list": {"type": "limit", "knob": [], "bytes": 1},
@@ -145,7 +145,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_a_wish_that_makes_no_sense_drops_its_client(calm: Subject, what: str) -> None:
+def test_a_command_that_makes_no_sense_drops_its_client(calm: WatchedProgram, what: str) -> None:
     viewer = calm.connect("control")
     viewer.message("facts")
     viewer.raw(json.dumps(WRONG[what]).encode() + b"\n")
@@ -155,13 +155,13 @@ def test_a_wish_that_makes_no_sense_drops_its_client(calm: Subject, what: str) -
 
 @pytest.mark.parametrize("seconds", ["1e400", "-1e400", "NaN", "0", "-5", "1e308", "true"])
 def test_odd_intervals_are_brought_within_bounds(start: Start, seconds: str) -> None:
-    subject = start.up()
-    viewer = subject.connect()
+    program = start.up()
+    viewer = program.connect()
     viewer.message("facts")
     viewer.raw(b'{"type": "interval", "seconds": %s}\n' % seconds.encode())
     viewer.say("mark", name="after", who="me")
     viewer.event("mark", name="after")
-    assert 0.01 <= subject.connect().message("hello")["interval"] <= 60
+    assert 0.01 <= program.connect().message("hello")["interval"] <= 60
 
 
 HUGE = {
@@ -171,13 +171,13 @@ HUGE = {
 
 @pytest.mark.parametrize("what", HUGE)
 def test_a_number_too_large_for_a_float_drops_its_client_only(start: Start, what: str) -> None:
-    subject = start.up()
-    viewer = subject.connect(None)
+    program = start.up()
+    viewer = program.connect(None)
     for line in HUGE[what]:
         viewer.raw(line)
     viewer.end()
-    assert subject.sockets() == [f"{subject.pid}.sock"]
-    still_well(subject)
+    assert program.sockets() == [f"{program.pid}.sock"]
+    still_well(program)
 
 
 def values() -> st.SearchStrategy[Any]:
@@ -197,7 +197,7 @@ def values() -> st.SearchStrategy[Any]:
 KEYS = ("knob", "bytes", "who", "name", "seconds", "role", "protocol", "pid", "mlxtop")
 # A census and a collection take their time; they have their own tests.
 TYPES = ("hello", "limit", "clear", "reset", "mark", "interval", "bye", "samples")
-odd_wish = st.builds(
+odd_command = st.builds(
     lambda kind, data: {**data, "type": kind},
     st.sampled_from(TYPES),
     st.dictionaries(
@@ -208,18 +208,18 @@ odd_wish = st.builds(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.binary(max_size=200) | values().map(lambda v: json.dumps(v).encode()), max_size=5))
-def test_any_bytes(calm: Subject, lines: list[bytes]) -> None:
+def test_any_bytes(calm: WatchedProgram, lines: list[bytes]) -> None:
     attack(calm, None, lines)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(wishes=st.lists(odd_wish, max_size=5), role=st.sampled_from(["control", "observe"]))
-def test_any_wish(calm: Subject, wishes: list[dict[str, Any]], role: Role) -> None:
-    attack(calm, role, [json.dumps(wish).encode() for wish in wishes])
+@given(commands=st.lists(odd_command, max_size=5), role=st.sampled_from(["control", "observe"]))
+def test_any_command(calm: WatchedProgram, commands: list[dict[str, Any]], role: Role) -> None:
+    attack(calm, role, [json.dumps(command).encode() for command in commands])
 
 
-def attack(subject: Subject, role: Role | None, lines: list[bytes]) -> None:
-    viewer = Viewer(subject.path())
+def attack(program: WatchedProgram, role: Role | None, lines: list[bytes]) -> None:
+    viewer = Viewer(program.path())
     try:
         if role is not None:
             viewer.raw(protocol.hello(role))
@@ -229,17 +229,17 @@ def attack(subject: Subject, role: Role | None, lines: list[bytes]) -> None:
         pass  # dropped already
     viewer.close()
     # The next is still greeted.
-    other = Viewer(subject.path())
-    assert other.message("hello")["pid"] == subject.pid
+    other = Viewer(program.path())
+    assert other.message("hello")["pid"] == program.pid
     other.close()
 
 
-def test_after_all_that_it_is_still_well(calm: Subject) -> None:
+def test_after_all_that_it_is_still_well(calm: WatchedProgram) -> None:
     still_well(calm)
     assert not list(calm.home.glob("mlxtop/*.failed"))
 
 
-def test_one_byte_at_a_time(calm: Subject) -> None:
+def test_one_byte_at_a_time(calm: WatchedProgram) -> None:
     viewer = calm.connect(None)
     for byte in protocol.hello("control") + protocol.line("mark", name="slowly", who="me"):
         viewer.raw(bytes([byte]))
@@ -247,7 +247,7 @@ def test_one_byte_at_a_time(calm: Subject) -> None:
     viewer.close()
 
 
-def test_many_wishes_at_once(calm: Subject) -> None:
+def test_many_commands_at_once(calm: WatchedProgram) -> None:
     viewer = calm.connect(None)
     marks = b"".join(protocol.line("mark", name=f"many {n}", who="me") for n in range(500))
     viewer.raw(protocol.hello("control") + marks)
@@ -257,7 +257,7 @@ def test_many_wishes_at_once(calm: Subject) -> None:
     viewer.close()
 
 
-def test_one_who_only_looks_wishes_in_vain(calm: Subject) -> None:
+def test_one_who_only_looks_commands_in_vain(calm: WatchedProgram) -> None:
     viewer = calm.connect("observe")
     viewer.say("mark", name="in vain", who="me")
     viewer.message("samples")
@@ -275,24 +275,24 @@ def test_one_who_only_looks_wishes_in_vain(calm: Subject) -> None:
 
 
 def test_the_second_that_would_watch_may_only_look(start: Start) -> None:
-    subject = start.up()
-    first = subject.connect("control")
+    program = start.up()
+    first = program.connect("control")
     first.message("facts")
-    second = subject.connect("control")
+    second = program.connect("control")
     assert second.message("refused")["why"] == f"it is already watched by mlxtop (process {os.getpid()})"
     second.message("samples")
     second.say("mark", name="in vain", who="me")
     second.more()
     assert second.events("mark") == []
     first.close()
-    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    until(lambda: program.connect(None).message("hello")["watched"] is None)
     second.raw(protocol.hello("control") + protocol.line("mark", name="granted", who="me"))
     second.event("mark", name="granted")
 
 
 def test_a_silent_client_is_dropped_after_a_while_and_a_greeted_one_is_not(start: Start) -> None:
-    subject = start.up("from mlxtop.agent import server; server.HELLO_WITHIN = 1.0")
-    greeted, silent = subject.connect("observe"), subject.connect(None)
+    program = start.up("from mlxtop.agent import server; server.HELLO_WITHIN = 1.0")
+    greeted, silent = program.connect("observe"), program.connect(None)
     silent.message("hello")
     silent.end()
     assert greeted.hear(0.3)
@@ -304,23 +304,23 @@ def test_a_client_that_never_reads_costs_little_and_others_notice_nothing(start:
 from mlxtop.agent import server
 server.STUCK_AFTER = 3.0
 """
-    subject = start.up(code)
-    stuck = subject.connect("control")
+    program = start.up(code)
+    stuck = program.connect("control")
     stuck.say("interval", seconds=0.01)
     for n in range(3000):
         stuck.say("mark", name=f"{n} " + "x" * 70, who="me")
-    other = subject.connect("observe")
+    other = program.connect("observe")
     other.event("mark")
     first = other.message("samples")["rows"][0][0]
     other.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > first + 1)
     # What waits for the stuck one is bounded; in the end it is dropped.
-    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    until(lambda: program.connect(None).message("hello")["watched"] is None)
     stuck.end()
 
 
 def test_one_that_was_stuck_misses_nothing_that_is_still_kept(start: Start) -> None:
-    subject = start.up()
-    viewer = subject.connect("control")
+    program = start.up()
+    viewer = program.connect("control")
     for n in range(4000):
         viewer.say("mark", name=f"{n}", who="me")
     viewer.event("mark", name="3999")
@@ -328,20 +328,20 @@ def test_one_that_was_stuck_misses_nothing_that_is_still_kept(start: Start) -> N
 
 
 def test_more_clients_than_there_is_room_for(start: Start) -> None:
-    subject = start.up()
-    inside = [subject.connect("observe") for _ in range(MOST_CLIENTS)]
+    program = start.up()
+    inside = [program.connect("observe") for _ in range(MOST_CLIENTS)]
     for viewer in inside:
         viewer.message("hello")
-    outside = subject.connect(None)
+    outside = program.connect(None)
     outside.end()
     assert outside.heard == []
     inside.pop().close()
-    until(lambda: Viewer(subject.path()).hear(1))
+    until(lambda: Viewer(program.path()).hear(1))
     for viewer in inside:
         assert viewer.hear(0.2)
 
 
-def test_connections_that_are_reset(calm: Subject) -> None:
+def test_connections_that_are_reset(calm: WatchedProgram) -> None:
     for _ in range(50):
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(calm.path())
@@ -351,29 +351,29 @@ def test_connections_that_are_reset(calm: Subject) -> None:
     still_well(calm)
 
 
-def test_wishes_that_cannot_be_carried_out_do_not_pile_up(start: Start) -> None:
+def test_commands_that_cannot_be_carried_out_do_not_pile_up(start: Start) -> None:
     code = "from mlxtop.agent.agent import _agent\n_agent.command_queue.drain_overdue = lambda now: None\n"
     code += (
         "print('ready', flush=True); sys.stdin.readline(); print(len(_agent.command_queue._todo), flush=True)"
     )
-    subject = start(MX + code)
-    assert subject.line() == "ready"
-    viewer = subject.connect()
+    program = start(MX + code)
+    assert program.line() == "ready"
+    viewer = program.connect()
     try:
         for _ in range(200):
             viewer.raw(protocol.line("clear", who="me") * 100)
     except ConnectionError:
         pass
     viewer.close()
-    until(lambda: subject.connect(None).message("hello")["watched"] is None)
-    subject.say()
-    assert 0 < int(subject.line()) <= command_queue.MOST
+    until(lambda: program.connect(None).message("hello")["watched"] is None)
+    program.say()
+    assert 0 < int(program.line()) <= command_queue.MOST
 
 
 def test_every_viewer_hears_of_everything(start: Start) -> None:
-    subject = start.up()
-    viewers = [subject.connect("observe") for _ in range(4)]
-    watcher = subject.connect("control")
+    program = start.up()
+    viewers = [program.connect("observe") for _ in range(4)]
+    watcher = program.connect("control")
     for n in range(50):
         watcher.say("mark", name=str(n), who="me")
     for viewer in (watcher, *viewers):
@@ -381,7 +381,7 @@ def test_every_viewer_hears_of_everything(start: Start) -> None:
         assert [m["name"] for m in viewer.events("mark")] == [str(n) for n in range(50)]
 
 
-def test_the_sample_after_an_event_is_not_gathered_with_others(calm: Subject) -> None:
+def test_the_sample_after_an_event_is_not_gathered_with_others(calm: WatchedProgram) -> None:
     viewer = calm.connect("control")
     viewer.message("samples")
     viewer.say("mark", name="here", who="me")
@@ -393,7 +393,7 @@ def test_the_sample_after_an_event_is_not_gathered_with_others(calm: Subject) ->
 
 
 @pytest.mark.parametrize("role", ["look", "observe", "watch", "control"])
-def test_both_words_for_a_role_are_understood(calm: Subject, role: str) -> None:
+def test_both_words_for_a_role_are_understood(calm: WatchedProgram, role: str) -> None:
     viewer = Viewer(calm.path())
     viewer.say("hello", protocol=protocol.PROTOCOL, mlxtop="0", pid=1, role=role)
     assert viewer.message("facts")

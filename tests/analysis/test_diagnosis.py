@@ -521,7 +521,7 @@ def test_what_overrides_nothing(change: list[tuple[int, str]]) -> None:
     assert run.rest(400).said().kinds == ("steady",)
 
 
-def test_a_wish_that_waits_is_not_overridden_yet() -> None:
+def test_a_command_that_waits_is_not_overridden_yet() -> None:
     run = Run().limit(20 * MIB, "keyboard").limit(GIB, "a.py:1").rest(300)
     run.state.limits["cache"] = run.state.limits["cache"].asked(20 * MIB)
     assert "limit overridden" not in run.said().kinds

@@ -64,17 +64,17 @@ def test_a_second_press_goes_on_from_what_is_pending() -> None:
     assert step(limit, -1) == 2 * MIB
 
 
-def test_the_answer_to_a_wish_ends_its_pending() -> None:
+def test_the_answer_to_a_command_ends_its_pending() -> None:
     limit = Limit(5, "MLX's default", default=5).asked(7).changed(7, "keyboard", asked=7)
     assert limit == Limit(7, "keyboard", None, 5)
 
 
-def test_the_answer_to_an_older_wish_leaves_the_newer_pending() -> None:
+def test_the_answer_to_an_older_command_leaves_the_newer_pending() -> None:
     limit = Limit(5, default=5).asked(7).asked(9).changed(7, "keyboard", asked=7)
     assert (limit.value, limit.pending) == (7, 9)
 
 
-def test_somebody_elses_change_leaves_a_wish_pending() -> None:
+def test_somebody_elses_change_leaves_a_command_pending() -> None:
     limit = Limit(5, default=5).asked(7).changed(100, "train.py:12")
     assert (limit.value, limit.source, limit.pending) == (100, "train.py:12", 7)
 

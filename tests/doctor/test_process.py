@@ -15,34 +15,34 @@ def found(pid: int) -> dict[str, tuple[Verdict, str]]:
 
 
 def test_a_program_with_an_agent(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = start(MX + IDLE)
-    assert subject.line() == "up"
+    program = start(MX + IDLE)
+    assert program.line() == "up"
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(start.home))
-    told = found(subject.pid)
+    told = found(program.pid)
     assert told["active"][1] == "256.0 KiB"
     assert {verdict for verdict, _ in told.values()} == {Verdict.OK}
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 def test_a_program_without_mlx_is_left_alone(start: Start) -> None:
-    subject = start("import sys; print('up', flush=True); sys.stdin.readline()", run=None)
-    assert subject.line() == "up"
-    told = found(subject.pid)
+    program = start("import sys; print('up', flush=True); sys.stdin.readline()", run=None)
+    assert program.line() == "up"
+    told = found(program.pid)
     assert [verdict for verdict, _ in told.values()] == [Verdict.MISSING]
-    assert subject.end() == (0, "")
+    assert program.end() == (0, "")
 
 
 @pytest.mark.skipif(sys.platform != "linux" or shutil.which("gdb") is None, reason="needs Linux and gdb")
 def test_a_program_without_an_agent_gets_one(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = start(
+    program = start(
         MX + "print('up', flush=True)\nwhile not os.path.exists(sys.argv[0] + 'x'): time.sleep(0.05)",
         run=None,
     )
-    assert subject.line() == "up"
+    assert program.line() == "up"
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(start.home))
-    told = found(subject.pid)
+    told = found(program.pid)
     assert told["agent"][0] is Verdict.OK
     assert told["active"][1] == "256.0 KiB"
     assert told["cache limit"][1] == "32.0 MiB"
-    assert subject.process.poll() is None
-    subject.process.kill()
+    assert program.process.poll() is None
+    program.process.kill()

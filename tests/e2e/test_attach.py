@@ -253,7 +253,7 @@ def test_the_picture_stays_when_the_program_is_killed(place: Place) -> None:
     screen.wait_for(f"process {pid} ended without notice: it was killed, or it called os._exit")
     screen.wait_for("● ended")
     screen.value(r"^ active +4\.0 MiB ")
-    # A wish that comes too late harms nobody.
+    # A command that comes too late harms nobody.
     screen.press("[", "c", "w", "m")
     screen.value(r"^ active +4\.0 MiB ")
     screen.press("q")

@@ -74,11 +74,11 @@ def test_the_same_protocol_is_no_disagreement() -> None:
 
 
 def test_an_agent_lets_a_viewer_of_another_protocol_go(start: Start) -> None:
-    subject = start.up(PATIENT)
-    viewer = subject.connect(None)
+    program = start.up(PATIENT)
+    viewer = program.connect(None)
     # What it says of itself comes first and in the form that never changes.
     hello = viewer.message("hello")
-    assert (hello["protocol"], hello["mlxtop"], hello["pid"]) == (protocol.PROTOCOL, __version__, subject.pid)
+    assert (hello["protocol"], hello["mlxtop"], hello["pid"]) == (protocol.PROTOCOL, __version__, program.pid)
     viewer.say("hello", protocol=protocol.PROTOCOL + 1, mlxtop="9", pid=1, role="watch")
     viewer.end()
-    assert subject.connect().message("facts")
+    assert program.connect().message("facts")

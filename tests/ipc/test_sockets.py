@@ -68,10 +68,10 @@ def test_the_next_place_is_taken_where_the_best_is_not_safe(start: Start) -> Non
     (start.home / "mlxtop").symlink_to("/tmp")
     temporary = start.home / "t"
     temporary.mkdir()
-    subject = start(MX + "print('up', flush=True); sys.stdin.readline()", TMPDIR=str(temporary))
-    assert subject.line() == "up"
-    assert (temporary / f"mlxtop-{os.getuid()}" / f"{subject.pid}.sock").is_socket()
-    assert subject.end() == (0, "")
+    program = start(MX + "print('up', flush=True); sys.stdin.readline()", TMPDIR=str(temporary))
+    assert program.line() == "up"
+    assert (temporary / f"mlxtop-{os.getuid()}" / f"{program.pid}.sock").is_socket()
+    assert program.end() == (0, "")
 
 
 def test_the_places_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,8 +109,8 @@ def test_addresses_tell_process_and_run(home: Path, run: str) -> None:
 
 @pytest.mark.parametrize("run", ["a/b", "../b", "x" * 90, "ä" * 40])
 def test_a_name_that_makes_no_path_keeps_no_agent_away(start: Start, run: str) -> None:
-    subject = start(MX + "sys.stdin.readline()", run)
-    until(subject.sockets)
+    program = start(MX + "sys.stdin.readline()", run)
+    until(program.sockets)
 
 
 def test_whether_somebody_listens(home: Path) -> None:

@@ -72,11 +72,11 @@ def member(fleet: AgentClient, n: int = 0) -> RemoteSession:
 
 
 def test_a_member_is_seen_and_controlled(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up()
+    program = start.up()
     joined: list[RemoteSession] = []
     fleet = open_fleet(all_agents(joined=joined.append))
     watched = member(fleet)
-    assert (watched.pid, watched.controls, joined) == (subject.pid, True, [watched])
+    assert (watched.pid, watched.controls, joined) == (program.pid, True, [watched])
     until(lambda: watched.state.limits["cache"].default == 32 * MIB)
     watched.submit(SetLimit("cache", 7, "keyboard"))
     until(lambda: watched.state.limits["cache"][:3] == (7, "keyboard", None))
@@ -89,31 +89,31 @@ def test_a_member_is_seen_and_controlled(start: Start, open_fleet: Callable[...,
 
 
 def test_mlx_that_was_never_used_makes_no_member(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start(
+    program = start(
         "import sys, mlx.core as mx\nsys.stdin.readline(); mx.eval(mx.ones(3)); sys.stdin.readline()"
     )
     fleet = open_fleet(all_agents())
     until(lambda: fleet._members)
     assert fleet.members() == ()
-    subject.say()
-    assert member(fleet).pid == subject.pid
+    program.say()
+    assert member(fleet).pid == program.pid
 
 
 def test_ranks_come_by_number_and_others_after_them(start: Start, open_fleet: Callable[..., Any]) -> None:
     subjects = [start.up(), start.up(MLX_RANK="2"), start.up(MLX_RANK="0"), start.up()]
     fleet = open_fleet(all_agents())
     until(lambda: len(fleet.members()) == 4)
-    pids = [subject.pid for subject in subjects]
+    pids = [program.pid for program in subjects]
     assert [m.pid for m in fleet.members()] == [pids[2], pids[1], pids[0], pids[3]]
     assert [m.label for m in fleet.members()] == ["rank 0", "rank 2", str(pids[0]), str(pids[3])]
 
 
 ENDS = {
-    "process {pid} ended": lambda subject: subject.end(),
-    "process {pid} ended without notice: it was killed, or it called os._exit": lambda subject: (
-        subject.kill()
+    "process {pid} ended": lambda program: program.end(),
+    "process {pid} ended without notice: it was killed, or it called os._exit": lambda program: (
+        program.kill()
     ),
-    "the agent in process {pid} has ended; the program is still running": lambda subject: subject.say(
+    "the agent in process {pid} has ended; the program is still running": lambda program: program.say(
         "break"
     ),
 }
@@ -128,14 +128,14 @@ if sys.stdin.readline():
     for client in list(agent._agent._server._clients.values()): client.socket.close()
     agent._agent._server._listener.close(); sys.stdin.readline()
 """
-    subject = start(MX + code)
-    assert subject.line() == "up"
+    program = start(MX + code)
+    assert program.line() == "up"
     fleet = open_fleet(all_agents())
     watched = member(fleet)
     fleet.changed.clear()
-    ENDS[how](subject)
+    ENDS[how](program)
     until(lambda: watched.ended)
-    assert watched.ended == how.format(pid=subject.pid)
+    assert watched.ended == how.format(pid=program.pid)
     assert fleet.changed.is_set()
     assert fleet.members() == (watched,)
 
@@ -143,12 +143,12 @@ if sys.stdin.readline():
 def test_an_agent_that_breaks_is_gone_and_the_program_is_not(
     start: Start, open_fleet: Callable[..., Any]
 ) -> None:
-    subject = start(MX + BROKEN)
-    assert subject.line() == "up"
+    program = start(MX + BROKEN)
+    assert program.line() == "up"
     watched = member(open_fleet(all_agents()))
-    subject.say()
+    program.say()
     until(lambda: watched.ended)
-    assert watched.ended == f"the agent in process {subject.pid} has ended; the program is still running"
+    assert watched.ended == f"the agent in process {program.pid} has ended; the program is still running"
     (broke,) = [e for e in watched.timeline.between(ErrorRaised, 0, 1e9) if e.data.phase == "agent"]
     assert "a bug of ours" in broke.describe()
 
@@ -158,28 +158,28 @@ def test_an_agent_that_breaks_is_gone_and_the_program_is_not(
 def test_a_killed_program_is_never_said_to_go_on(start: Start, open_fleet: Callable[..., Any]) -> None:
     fleet = open_fleet(all_agents())
     for n in range(15):
-        subject = start.up("ballast = mx.ones((4096, 4096)); mx.eval(ballast)")
+        program = start.up("ballast = mx.ones((4096, 4096)); mx.eval(ballast)")
         watched = member(fleet, n)
-        os.kill(subject.pid, signal.SIGKILL)
+        os.kill(program.pid, signal.SIGKILL)
         until(lambda watched=watched: watched.ended)
         assert "ended without notice" in str(watched.ended)
 
 
 def test_a_zombie_has_ended(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up()
+    program = start.up()
     watched = member(open_fleet(all_agents()))
-    os.kill(subject.pid, signal.SIGKILL)
+    os.kill(program.pid, signal.SIGKILL)
     # Nobody has waited for it.
     until(lambda: watched.ended)
     assert "ended without notice" in str(watched.ended)
 
 
 def test_a_socket_that_was_left_behind_is_removed(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up()
-    subject.kill()
-    assert len(subject.sockets()) == 1
+    program = start.up()
+    program.kill()
+    assert len(program.sockets()) == 1
     fleet = open_fleet(all_agents())
-    until(lambda: subject.sockets() == [])
+    until(lambda: program.sockets() == [])
     assert fleet.members() == ()
 
 
@@ -197,38 +197,38 @@ def test_an_exec_makes_a_second_session_of_the_same_process(
     start: Start, open_fleet: Callable[..., Any]
 ) -> None:
     again = MX + "sys.stdin.readline()"
-    subject = start(
+    program = start(
         MX + "print('up', flush=True); sys.stdin.readline()\n"
         f"os.execv(sys.executable, [sys.executable, '-c', {again!r}])"
     )
-    assert subject.line() == "up"
+    assert program.line() == "up"
     fleet = open_fleet(all_agents())
     first = member(fleet)
-    subject.say()
+    program.say()
     second = member(fleet, 1)
     assert first.ended
     assert second.ended is None
-    assert first.pid == second.pid == subject.pid
+    assert first.pid == second.pid == program.pid
 
 
 def test_settle_waits_for_the_last_words(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up("import atexit, mlxtop; atexit.register(lambda: mlxtop.mark('at the very end'))")
+    program = start.up("import atexit, mlxtop; atexit.register(lambda: mlxtop.mark('at the very end'))")
     fleet = open_fleet(all_agents())
     watched = member(fleet)
-    subject.end()
+    program.end()
     fleet.settle(PATIENCE)
-    assert watched.ended == f"process {subject.pid} ended"
+    assert watched.ended == f"process {program.pid} ended"
     assert "at the very end" in [mark.name for mark in watched.state.marks]
 
 
 def test_a_second_viewer_is_refused(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up()
+    program = start.up()
     first = open_fleet(all_agents())
-    until(lambda: subject.connect(None).message("hello")["watched"])
+    until(lambda: program.connect(None).message("hello")["watched"])
     second = open_fleet(all_agents())
     until(lambda: second.problem)
     assert second.problem == (
-        f"Process {subject.pid} is already watched by mlxtop (process {os.getpid()}): quit that one first, or use mlxtop top."
+        f"Process {program.pid} is already watched by mlxtop (process {os.getpid()}): quit that one first, or use mlxtop top."
     )
     assert second.members() == ()
     member(first).submit(AddMark("still mine", "keyboard"))
@@ -238,24 +238,24 @@ def test_a_second_viewer_is_refused(start: Start, open_fleet: Callable[..., Any]
 def test_one_that_only_looks_takes_control_and_gives_it_back(
     start: Start, open_fleet: Callable[..., Any]
 ) -> None:
-    subject = start.up()
+    program = start.up()
     fleet = open_fleet(TopFleet())
     watched = member(fleet)
     assert not watched.controls
-    assert subject.connect(None).message("hello")["watched"] is None
+    assert program.connect(None).message("hello")["watched"] is None
     watched.submit(SetControl(True))
-    until(lambda: subject.connect(None).message("hello")["watched"] == os.getpid())
+    until(lambda: program.connect(None).message("hello")["watched"] == os.getpid())
     watched.submit(SetLimit("cache", 7, "keyboard"))
     until(lambda: watched.state.limits["cache"].value == 7)
     watched.submit(SetControl(False))
-    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    until(lambda: program.connect(None).message("hello")["watched"] is None)
 
 
 def test_control_that_another_has_is_refused_and_asked_for_again(
     start: Start, open_fleet: Callable[..., Any]
 ) -> None:
-    subject = start.up()
-    other = subject.connect("control")
+    program = start.up()
+    other = program.connect("control")
     other.message("facts")
     fleet = open_fleet(TopFleet())
     watched = member(fleet)
@@ -264,7 +264,7 @@ def test_control_that_another_has_is_refused_and_asked_for_again(
     assert "already watched" in str(watched.state.error)
     assert not watched.controls
     other.close()
-    until(lambda: subject.connect(None).message("hello")["watched"] is None)
+    until(lambda: program.connect(None).message("hello")["watched"] is None)
     watched.submit(SetControl(True))
     watched.submit(SetLimit("cache", 7, "keyboard"))
     until(lambda: watched.state.limits["cache"].value == 7)
@@ -409,10 +409,10 @@ def test_an_agent_of_another_version(open_fleet: Callable[..., Any], number: int
 
 
 def test_an_agent_that_says_nothing_is_no_member(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up()
+    program = start.up()
     with false_agent():
         fleet = open_fleet(all_agents())
-        assert member(fleet).pid == subject.pid
+        assert member(fleet).pid == program.pid
 
 
 def test_an_agent_that_refuses(open_fleet: Callable[..., Any]) -> None:
@@ -437,15 +437,15 @@ def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
     start: Start, open_fleet: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The number of a local process, named by one who is not that process, gives no power over it."""
-    subject, log = start.up(), tmp_path / "secret"
+    program, log = start.up(), tmp_path / "secret"
     log.write_text("a secret of this machine")
     sample = protocol.line("samples", cpu=0.0, rows=[[0.5, MIB, 0, MIB, MIB, 0, 0, 0, 0, -1, -1]])
-    with false_agent(say_hello(pid=subject.pid, log=str(log)), sample) as path:
+    with false_agent(say_hello(pid=program.pid, log=str(log)), sample) as path:
         fleet = open_fleet(AttachFleet([Address(0, "", path)]))
         until(lambda: fleet.members())
         (liar,) = fleet.everyone
-        assert (liar.pid, liar.process, liar.log) == (subject.pid, None, None)
-        liar.handle_message(messages.FactsMessage(1.0, Facts(pid=subject.pid), {}))
+        assert (liar.pid, liar.process, liar.log) == (program.pid, None, None)
+        liar.handle_message(messages.FactsMessage(1.0, Facts(pid=program.pid), {}))
         guard = BudgetMonitor(lambda: [liar], 1, [parse_action("stop")], terminate)
         for _ in range(3):
             guard.check()
@@ -454,11 +454,11 @@ def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
         assert "MLXTOP_PID" not in environment(liar)
         assert "secret" not in "".join(line.text for line in liar.transcript.since(0))
         assert fleet.how_it_ended(liar) == "the connection to the agent was closed"
-        assert subject.process.poll() is None
+        assert program.process.poll() is None
     real = member(open_fleet(all_agents()))
-    assert (real.pid, real.process) == (subject.pid, subject.pid)
+    assert (real.pid, real.process) == (program.pid, program.pid)
     terminate(real)
-    subject.process.wait(10)
+    program.process.wait(10)
 
 
 def test_two_machines_may_name_the_same_process(open_fleet: Callable[..., Any]) -> None:
@@ -506,31 +506,31 @@ def forwarded(to: str, home: Path) -> Iterator[str]:
 
 
 def test_attach_by_process_id(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up()
-    fleet = open_fleet(attach([str(subject.pid)]))
-    assert fleet.everyone[0].pid == subject.pid
+    program = start.up()
+    fleet = open_fleet(attach([str(program.pid)]))
+    assert fleet.everyone[0].pid == program.pid
     with pytest.raises(
         MlxtopError, match=r"is already watched by mlxtop \(process \d+\): quit that one first"
     ):
-        attach([str(subject.pid)])
+        attach([str(program.pid)])
     fleet.stop()
-    until(lambda: subject.connect(None).message("hello")["watched"] is None)
-    again = open_fleet(attach([str(subject.pid)]))
-    assert again.everyone[0].pid == subject.pid
-    assert subject.end() == (0, "")
+    until(lambda: program.connect(None).message("hello")["watched"] is None)
+    again = open_fleet(attach([str(program.pid)]))
+    assert again.everyone[0].pid == program.pid
+    assert program.end() == (0, "")
 
 
 def test_attach_through_a_forwarded_socket(start: Start, open_fleet: Callable[..., Any]) -> None:
-    subject = start.up()
-    with forwarded(subject.path(), start.home) as path:
+    program = start.up()
+    with forwarded(program.path(), start.home) as path:
         fleet = open_fleet(attach([path]))
         watched = fleet.everyone[0]
-        assert watched.pid == subject.pid
+        assert watched.pid == program.pid
         watched.submit(SetLimit("cache", 7, "keyboard"))
         until(lambda: watched.state.limits["cache"].value == 7)
-        subject.end()
+        program.end()
         until(lambda: watched.ended)
-        assert watched.ended == f"process {subject.pid} ended"
+        assert watched.ended == f"process {program.pid} ended"
 
 
 def test_attach_shows_the_output_where_a_log_has_it(
@@ -538,8 +538,8 @@ def test_attach_shows_the_output_where_a_log_has_it(
 ) -> None:
     log = tmp_path / "log"
     log.write_text("before us\n")
-    subject = start.up(MLXTOP_LOG=str(log))
-    watched = open_fleet(attach([str(subject.pid)])).everyone[0]
+    program = start.up(MLXTOP_LOG=str(log))
+    watched = open_fleet(attach([str(program.pid)])).everyone[0]
     with log.open("a") as file:
         file.write("after us\n")
     until(lambda: [line.text for line in watched.transcript.since(0)] == ["before us", "after us"])

@@ -40,15 +40,15 @@ SPIKE = "    if n % 60 == 0: mx.eval(mx.ones((64 << 20,))); mx.clear_cache()\n"
 @contextmanager
 def watched(start: Start, code: str) -> Iterator[RemoteSession]:
     """The session of a program that does `code`, sampled fifty times a second."""
-    subject = start(BEGIN + code)
-    fleet = attach([subject.path()])
+    program = start(BEGIN + code)
+    fleet = attach([program.path()])
     try:
         session = until(lambda: next(iter(fleet.members()), None))
         session.submit(SetInterval(0.02))
         yield session
     finally:
         fleet.stop()
-        subject.kill()
+        program.kill()
 
 
 def verdicts(session: RemoteSession, window: float = WINDOW) -> tuple[Verdict, ...]:

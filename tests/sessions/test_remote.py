@@ -185,7 +185,7 @@ def test_the_picture_stands_still_at_the_end() -> None:
 # Commands
 
 
-def test_wishes_are_lines_an_agent_takes() -> None:
+def test_commands_are_lines_an_agent_takes() -> None:
     watched, sent = session()
     take(watched, {"type": "facts", "facts": {}, "limits": {"cache": [5, "x", 32 * MIB]}})
     watched.submit(SetLimit("cache", 9, "keyboard"))
@@ -244,7 +244,7 @@ def test_only_what_we_altered_is_put_back() -> None:
     assert [(m["knob"], m["bytes"]) for m in sent] == [("cache", 5)]
 
 
-def test_who_is_refused_wishes_for_no_limit() -> None:
+def test_who_is_refused_asks_for_no_limit() -> None:
     watched, sent = session()
     watched.refuse("already watched by mlxtop (process 5)")
     watched.submit(SetLimit("cache", 9, "keyboard"))

@@ -122,7 +122,7 @@ def test_it_plays_and_stops_at_the_end(replay, monkeypatch):
     assert head.now() == 0.0
 
 
-def test_wishes_change_nothing(replay, tmp_path):
+def test_commands_change_nothing(replay, tmp_path):
     before = (tmp_path / "run.mlxtop").read_bytes()
     replay.submit(AddMark("mine", "keyboard"))
     replay.submit(SetLimit("cache", 0, "keyboard"))
