@@ -20,7 +20,7 @@ from mlxtop.sweep.plan import SweepParameter
 from mlxtop.sweep.runner import Progress, Sweep
 from mlxtop.sweep.target import CommandTarget, ModelTarget
 from tests.process import MLXTOP, ROOT, mlxtop
-from tests.sweep.made import Bench, plan, readings
+from tests.sweep.made import Bench, measurements, plan
 
 MIB = 2**20
 GIVEN = {
@@ -52,7 +52,7 @@ def test_what_is_compared_follows_the_knob() -> None:
 @pytest.mark.parametrize(
     ("values", "command", "word"),
     [
-        ({"limits": "0"}, (), "two values"),
+        ({"limits": "0"}, (), "two or more"),
         ({"limits": "0,big"}, (), "is not a size"),
         ({"limits": "0,1M", "knobs": ("cache-limit=1,2",)}, (), "different"),
         ({"tolerance": "much"}, (), "--tolerance much"),
@@ -123,7 +123,7 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     outs = ("--json", str(json_), "--csv", str(csv_), "--markdown", str(markdown), "--html", str(html))
     done = mlxtop("sweep", *SMALL, "--repeats", "3", *outs, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("mlxtop: --repeats 3 is too few for a recommendation: that takes 5 ")
+    assert done.stderr.startswith("mlxtop: --repeats 3 is too few for a recommendation: use 5 ")
     assert "mlxtop: warming up: 0 B, prompt 16" in done.stderr
     assert re.search(r"^mlxtop: 18 of 18: .*, at most .* left$", done.stderr, re.MULTILINE)
     assert "tokens/s against peak total, prompt of 48 tokens" in done.stdout
@@ -148,7 +148,7 @@ def test_headless_with_all_its_files(tmp_path: Path) -> None:
     assert other.returncode == 2
     assert (
         f"mlxtop: {json_} was not measured with the same seed: leave that option out, "
-        "or start anew without --resume." in other.stderr
+        "or start a new sweep without --resume." in other.stderr
     )
     assert json.loads(json_.read_text())["readings"] == data["readings"]
 
@@ -176,7 +176,7 @@ def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None
                 break
         out, err = child.communicate(timeout=60)
         assert child.returncode == 130
-    assert "Cannot tell yet: 0 undisturbed rounds of the 5 it takes." in out
+    assert "Cannot tell yet: 0 of 5 undisturbed rounds are done." in out
     before = json.loads(path.read_text())["readings"]
     assert 3 <= len(before) <= 4
     told = f"mlxtop: interrupted after {len(before)} of 240 measurements. Continue with: mlxtop sweep --resume {path}"
@@ -226,7 +226,7 @@ def test_resume_with_another_target_is_another_sweep() -> None:
 def test_what_was_interrupted_is_told() -> None:
     sweep = Sweep(of := plan(), Bench(of, [70.0, 90.0, 100.0, 100.0]))
     assert interrupted(sweep, None) == "interrupted before the first measurement."
-    sweep.readings = readings(of, [70.0, 90.0, 100.0, 100.0])
+    sweep.measurements = measurements(of, [70.0, 90.0, 100.0, 100.0])
     sweep.progress = Progress("stopped", None, 48, 80)
     assert interrupted(sweep, None) == (
         "interrupted after 48 of 80 measurements. It cannot be continued: that needs --json FILE."

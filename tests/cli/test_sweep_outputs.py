@@ -19,12 +19,12 @@ def test_a_fifo_gets_the_result_once_and_no_cell_waits_for_its_reader(tmp_path: 
     sweep = Sweep(of, Bench(of, [70.0, 90.0, 100.0, 100.0]), keep=piped.keep)
     sweep.run()
     assert sweep.progress.stage == "done"
-    filed.keep(sweep.summary, sweep.facts, sweep.readings)
+    filed.keep(sweep.summary, sweep.facts, sweep.measurements)
     read: list[str] = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
     piped.end(sweep)
     reader.join(30)
     assert read == [kept.read_text()]
-    assert len(json.loads(read[0])["readings"]) == len(store.read(kept).readings) > 0
+    assert len(json.loads(read[0])["readings"]) == len(store.read(kept).measurements) > 0
     assert pipe.is_fifo()

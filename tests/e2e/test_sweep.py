@@ -28,7 +28,7 @@ def test_a_sweep_from_the_first_frame_to_the_report(spawn: Spawn, tmp_path: Path
     screen.value(r"tokens/s against peak total, prompt 16 +.*tokens/s against peak total, prompt 48")
     screen.value(r"36/36  done|\d+/36  done: the results are precise enough", within=60)
     screen.value(r" default +48 +[\d.,]+  \([\d.,]+–[\d.,]+\)")
-    screen.value(r"(Cannot tell|Take |No measurable)")
+    screen.value(r"(Cannot tell|Use |No measurable)")
     assert screen.overruns == []
     assert screen.unreadable() == ""
     screen.press("t")
@@ -38,7 +38,7 @@ def test_a_sweep_from_the_first_frame_to_the_report(spawn: Spawn, tmp_path: Path
     text = left_over(screen)
     assert "tokens/s against peak total, prompt of 48 tokens" in text
     assert "recommended" in text
-    assert re.search(r"(Cannot tell|Take |No measurable)", text)
+    assert re.search(r"(Cannot tell|Use |No measurable)", text)
     assert len({(r["round"], r["arm"], r["length"]) for r in json.loads(path.read_text())["readings"]}) == 36
 
 

@@ -1,4 +1,4 @@
-"""Sweeps written down by hand: a plan, and readings as a bench would have brought them."""
+"""Sweeps written down by hand: a plan, and measurements as a bench would have brought them."""
 
 import random
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def values(cell: Cell, speed: float = 100.0) -> dict[str, float]:
     }
 
 
-def readings(
+def measurements(
     of: Plan, speeds: Sequence[float], rounds: int = 6, noise: float = 0.002, busy: float | None = 0.01
 ) -> list[Measurement]:
     """`speeds` are tokens/s of each arm, the same at every length."""

@@ -66,7 +66,7 @@ def test_its_last_match_and_its_memory_are_read(tmp_path: Path) -> None:
 
 def test_what_goes_wrong_is_a_sentence(tmp_path: Path) -> None:
     bench = executor(sys.executable, "-c", "print('so sad\\x1b[31m'); raise SystemExit(3)")
-    with pytest.raises(CellFailedError, match=r"ended with exit code 3; it last said: so sad␛\[31m"):
+    with pytest.raises(CellFailedError, match=r"ended with exit code 3; its last line is: so sad␛\[31m"):
         bench.measure(Cell(0, 0))
     bench = executor(sys.executable, "-c", "pass")
     with pytest.raises(
@@ -77,10 +77,12 @@ def test_what_goes_wrong_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(MlxtopError, match="Could not find the program"):
         bench.measure(Cell(0, 0))
     bench = executor(*script(tmp_path), pattern="nothing (x)")
-    with pytest.raises(CellFailedError, match=re.escape("Nothing in its output matches nothing (x).")):
+    with pytest.raises(
+        CellFailedError, match=re.escape("The metric nothing (x) matches nothing in the output.")
+    ):
         bench.measure(Cell(0, 0))
     bench = executor(*script(tmp_path, speed="fast"))
-    with pytest.raises(CellFailedError, match="found “fast”, which is no number"):
+    with pytest.raises(CellFailedError, match="matches “fast”, which is not a number"):
         bench.measure(Cell(0, 0))
 
 
@@ -112,10 +114,10 @@ def test_a_sweep_over_mlx_lm_s_own_command(checkpoint: Path) -> None:
     sweep.run()
     assert sweep.failure is None
     assert sweep.facts.backend == "CPU"
-    readings = [r.values for r in sweep.readings]
-    assert len(readings) == 2
-    assert all(v["value"] > 0 and v["seconds"] > 0.1 and v["total"] > 0 for v in readings)
-    none, some = ([r.values["cache"] for r in sweep.readings if r.arm == arm] for arm in (0, 1))
+    measurements = [r.values for r in sweep.measurements]
+    assert len(measurements) == 2
+    assert all(v["value"] > 0 and v["seconds"] > 0.1 and v["total"] > 0 for v in measurements)
+    none, some = ([r.values["cache"] for r in sweep.measurements if r.arm == arm] for arm in (0, 1))
     assert max(none) < min(some)
 
 

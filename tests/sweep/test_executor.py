@@ -45,8 +45,11 @@ def test_a_real_sweep_of_the_demo_puts_the_limit_back() -> None:
     sweep = Sweep(plan, bench, changed)
     sweep.run()
     assert sweep.failure is None
-    assert (sweep.progress.stage, len({(r.round, r.arm, r.length) for r in sweep.readings})) == ("done", 12)
-    rows = summarize(plan, sweep.readings, sweep.facts).rows
+    assert (sweep.progress.stage, len({(r.round, r.arm, r.length) for r in sweep.measurements})) == (
+        "done",
+        12,
+    )
+    rows = summarize(plan, sweep.measurements, sweep.facts).rows
     assert all(row.repeats >= 2 and row.error is None for row in rows)
     assert [row.spreads["cache"].median for row in rows if row.label == "0 B"] == [0, 0]
     assert rows[4].spreads["cache"].median <= MIB < rows[5].spreads["cache"].median
@@ -108,7 +111,7 @@ def test_other_knobs_are_the_generation_s(knob: str) -> None:
     sweep = Sweep(plan, executor(plan))
     sweep.run()
     assert sweep.failure is None
-    small, default = (next(r.values for r in sweep.readings if r.arm == arm) for arm in (0, 1))
+    small, default = (next(r.values for r in sweep.measurements if r.arm == arm) for arm in (0, 1))
     assert small["active"] < default["active"]
 
 
@@ -130,11 +133,11 @@ def test_what_mlx_cannot_do_is_left_out(checkpoint: Path) -> None:
     sweep = Sweep(plan, executor(plan))
     sweep.run()
     assert sweep.failure is None
-    failed = [r for r in sweep.readings if r.error]
+    failed = [r for r in sweep.measurements if r.error]
     assert [(r.arm, r.values) for r in failed] == [(0, {})]
     assert failed[0].error is not None
     assert failed[0].error.startswith("The generation failed: ValueError")
-    assert len([r for r in sweep.readings if r.arm == 1]) == 2
+    assert len([r for r in sweep.measurements if r.arm == 1]) == 2
 
 
 def test_a_model_that_is_not_there() -> None:

@@ -8,7 +8,7 @@ from mlxtop.core.facts import Facts
 from mlxtop.sweep.html_report import page
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.target import ModelTarget
-from tests.sweep.made import FACTS, plan, readings
+from tests.sweep.made import FACTS, measurements, plan
 
 STEP = [70.0, 90.0, 100.0, 100.0]
 
@@ -21,7 +21,7 @@ def data(text: str) -> dict[str, Any]:
 
 
 def test_the_page_says_what_the_sweep_says_and_needs_nothing_else() -> None:
-    made = readings(plan(), STEP)
+    made = measurements(plan(), STEP)
     summary = summarize(plan(), made, FACTS)
     text = page(summary, FACTS, made)
     assert summary.recommendation.sentence in text
@@ -36,7 +36,7 @@ def test_the_page_says_what_the_sweep_says_and_needs_nothing_else() -> None:
 def test_names_are_text() -> None:
     name = "</title></script><script>alert(1)</script>\x1b[31m\u2028"
     hostile = plan(target=ModelTarget((128, 512), 64, name))
-    made = readings(hostile, STEP)
+    made = measurements(hostile, STEP)
     text = page(summarize(hostile, made, FACTS), FACTS, made)
     assert "<script>alert" not in text
     assert text.count("</script>") == 3

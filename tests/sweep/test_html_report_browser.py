@@ -11,7 +11,7 @@ from mlxtop.sweep.plan import Plan
 from mlxtop.sweep.results import summarize
 from mlxtop.sweep.target import ModelTarget
 from tests.report.browser import Browser, program
-from tests.sweep.made import FACTS, plan, readings
+from tests.sweep.made import FACTS, measurements, plan
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,7 +23,7 @@ GREEN = {"light": "rgb(17, 127, 44)", "dark": "rgb(86, 211, 100)"}
 
 
 def written(path: Path, of: Plan, speeds: list[float]) -> Path:
-    made = readings(of, speeds)
+    made = measurements(of, speeds)
     path.write_text(page(summarize(of, made, FACTS), FACTS, made), encoding="utf-8")
     return path
 

@@ -131,10 +131,10 @@ def test_what_is_no_knob_is_said_in_one_sentence(text: str) -> None:
     ("texts", "word"),
     [
         (["cache-limit=0,1M", "cache-limit=2M,3M"], "different"),
-        (["cache-limit=0,1M", "kv-bits=4,8", "max-kv-size=1,2"], "one knob or two"),
+        (["cache-limit=0,1M", "kv-bits=4,8", "max-kv-size=1,2"], "one --knob or two"),
         (["kv-bits=4,8", "max-kv-size=1,2"], "exclude"),
-        (["cache-limit=0"], "two values"),
-        (["max-kv-size=1,2,3,4,5,6,7,8,9", "prefill-step-size=1,2,3,4,5,6,7,8"], "too many"),
+        (["cache-limit=0"], "two or more"),
+        (["max-kv-size=1,2,3,4,5,6,7,8,9", "prefill-step-size=1,2,3,4,5,6,7,8"], "64 at most"),
     ],
 )
 def test_knobs_that_do_not_go_together(texts: list[str], word: str) -> None:

@@ -68,7 +68,7 @@ def test_no_difference_names_the_smallest_and_what_it_saves() -> None:
     assert (said.verdict, said.arm, said.more) == ("same", 0, None)
     assert re.fullmatch(
         r"No measurable difference on this machine: every cache limit is within 0\.\d % of the best in tokens/s, "
-        r"so 0 B will do, and it holds 100\.0 MiB at most, 300\.0 MiB less than default\.",
+        r"so 0 B is enough, with a peak of 100\.0 MiB, 300\.0 MiB less than default\.",
         said.sentence,
     )
 
@@ -77,8 +77,8 @@ def test_a_step_names_the_first_on_top_and_what_the_one_below_loses() -> None:
     said = ask([0.3, 0.2, 0, 0])
     assert (said.verdict, said.arm) == ("take", 2)
     assert re.fullmatch(
-        r"Take 20 MiB: it loses at most \d\.\d % of the best tokens/s, and it holds 150\.0 MiB at most, 250\.0 MiB less "
-        r"than default; 2 MiB loses at least (20|1\d) %\.",
+        r"Use 20 MiB: at most \d\.\d % below the best tokens/s, with a peak of 150\.0 MiB, 250\.0 MiB less "
+        r"than default; 2 MiB is at least (20|1\d) % below the best\.",
         said.sentence,
     )
 
@@ -87,9 +87,7 @@ def test_one_that_is_open_is_not_denied() -> None:
     """At the tolerance itself nothing can be said about a limit, but about the others."""
     said = ask([0.3, 0.0199, 0, 0])
     assert (said.verdict, said.arm) == ("take", 2)
-    assert re.search(
-        r"; whether 2 MiB would do cannot be told; about \d+ more rounds might\.$", said.sentence
-    )
+    assert re.search(r"; 2 MiB cannot be judged yet; about \d+ more rounds may be enough\.$", said.sentence)
     assert said.more is not None
     assert said.more > 0
 
@@ -98,8 +96,8 @@ def test_noise_is_no_recommendation() -> None:
     said = ask([0, 0, 0, 0], noise=0.1, round_seconds=60.0)
     assert (said.verdict, said.arm) == ("unknown", None)
     assert re.fullmatch(
-        r"Cannot tell: tokens/s here is known to ±\d+ %, too little for a tolerance of 2 %; "
-        r"about \d+ more rounds \(\w+\) might\.|.*more than 1,000 rounds more would be needed\.",
+        r"Cannot tell: tokens/s is known only to ±\d+ %, not enough for a tolerance of 2 %; "
+        r"about \d+ more rounds \(\w+\) may be enough\.|.*more than 1,000 more rounds are needed\.",
         said.sentence,
     )
 
@@ -107,25 +105,24 @@ def test_noise_is_no_recommendation() -> None:
 def test_what_certainly_loses_is_said_even_when_the_rest_is_open() -> None:
     said = ask([0.6, 0, 0, 0], noise=0.05)
     assert said.verdict == "unknown"
-    assert re.search(r", but 0 B loses at least [45]\d %", said.sentence)
+    assert re.search(r", but 0 B is at least [45]\d % below the best", said.sentence)
 
 
 def test_too_few_rounds_say_nothing() -> None:
     logs = sweeps([0.5, 0, 0], 0.001, QUIET, 1, seed=1)[0][:, :3]
     said = recommend(Question([Choice(n, 1.0) for n in "abc"], 0.02), logs)
-    assert said.sentence == "Cannot tell yet: 3 undisturbed rounds of the 5 it takes."
+    assert said.sentence == "Cannot tell yet: 3 of 5 undisturbed rounds are done."
     assert said.more == 2
 
 
 def test_nothing_saved_is_said() -> None:
     assert (
-        ", and it holds 100.0 MiB at most, which saves nothing against default."
-        in ask([0, 0, 0, 0], [100.0 * MIB] * 4).sentence
+        ", with a peak of 100.0 MiB, no less than default." in ask([0, 0, 0, 0], [100.0 * MIB] * 4).sentence
     )
 
 
 def test_unknown_memory_is_not_spoken_of() -> None:
-    assert ask([0, 0, 0, 0], [float("nan")] * 4).sentence.endswith("so 0 B will do.")
+    assert ask([0, 0, 0, 0], [float("nan")] * 4).sentence.endswith("so 0 B is enough.")
 
 
 def test_a_limit_must_hold_for_every_length() -> None:

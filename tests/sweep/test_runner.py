@@ -25,7 +25,7 @@ def test_warm_up_is_no_reading_and_rounds_end_when_the_numbers_are_good() -> Non
     assert (seen[-1].stage, seen[-1].done) == ("done", 40)
     # One a shape, which here is one a length.
     assert bench.measured[:2] == [(0, 0), (0, 1)]
-    assert len(sweep.readings) == len(bench.measured) - 2 == 5 * 8
+    assert len(sweep.measurements) == len(bench.measured) - 2 == 5 * 8
     assert sweep.summary.enough
     assert sweep.summary.recommendation.arm == 2
     assert bench.closed
@@ -35,7 +35,7 @@ def test_noise_takes_all_rounds() -> None:
     bench = Bench(plan(rounds=7), STEP, noise=0.1)
     sweep = Sweep(plan(rounds=7), bench)
     sweep.run()
-    assert len(sweep.readings) == 7 * 8
+    assert len(sweep.measurements) == 7 * 8
     assert sweep.summary.recommendation.verdict == "unknown"
 
 
@@ -53,7 +53,7 @@ def test_a_stop_keeps_what_there_is() -> None:
     bench.stop_after = 21
     sweep = Sweep(plan(), bench)
     sweep.run()
-    assert (sweep.progress.stage, len(sweep.readings), sweep.failure) == ("stopped", 19, None)
+    assert (sweep.progress.stage, len(sweep.measurements), sweep.failure) == ("stopped", 19, None)
     assert bench.closed
 
 
@@ -66,14 +66,14 @@ def test_stop_from_outside_ends_before_the_next_cell() -> None:
 
     sweep = Sweep(plan(), bench, changed)
     sweep.run()
-    assert (sweep.progress.stage, len(sweep.readings)) == ("stopped", 5)
+    assert (sweep.progress.stage, len(sweep.measurements)) == ("stopped", 5)
 
 
 def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
 
-    def keep(summary: Summary, facts: Facts, readings: list[Measurement]) -> None:
-        put(path, store.text(summary, facts, readings))
+    def keep(summary: Summary, facts: Facts, measurements: list[Measurement]) -> None:
+        put(path, store.text(summary, facts, measurements))
 
     bench = Bench(plan(), STEP)
     bench.stop_after = 25
@@ -81,7 +81,7 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(json.loads(path.read_text())["readings"]) == 23
     sweep = Sweep(plan(), Bench(plan(), STEP), keep=keep, stored=store.read(path))
     sweep.run()
-    cells = [(r.round, r.arm, r.length) for r in sweep.readings]
+    cells = [(r.round, r.arm, r.length) for r in sweep.measurements]
     assert len(set(cells)) == len(cells) == 40
     assert len(json.loads(path.read_text())["readings"]) == 40
     # And once more there is nothing left to do but to say it.
@@ -94,7 +94,7 @@ def test_another_device_is_another_sweep(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     sweep = Sweep(plan(), Bench(plan(), STEP))
     sweep.run()
-    put(path, store.text(sweep.summary, FACTS._replace(mlx="0.1"), sweep.readings))
+    put(path, store.text(sweep.summary, FACTS._replace(mlx="0.1"), sweep.measurements))
     again = Sweep(plan(), Bench(plan(), STEP), stored=store.read(path))
     again.run()
     assert again.progress.stage == "failed"
@@ -107,7 +107,7 @@ def test_a_disturbed_cell_is_repeated_at_the_end_of_its_block() -> None:
     bench.busy = [0.01] * (2 + 3 * 8) + [0.01, 0.9, 0.01, 0.01, 0.02]
     sweep = Sweep(plan(rounds=5), bench)
     sweep.run()
-    fourth = [r for r in sweep.readings if r.round == 3]
+    fourth = [r for r in sweep.measurements if r.round == 3]
     assert len(fourth) == 9
     assert (fourth[4].arm, fourth[4].length) == (fourth[1].arm, fourth[1].length)
     assert [r.busy for r in fourth[:5]] == [0.01, 0.9, 0.01, 0.01, 0.02]
@@ -122,7 +122,7 @@ def test_what_fails_is_left_out_and_the_rest_goes_on() -> None:
     sweep = Sweep(plan(), bench)
     sweep.run()
     assert sweep.failure is None
-    assert [r.error for r in sweep.readings if r.error] == ["MLX ran out of memory."]
+    assert [r.error for r in sweep.measurements if r.error] == ["MLX ran out of memory."]
     assert sweep.summary.recommendation.arm == 2
     assert sweep.progress.total == 60
 
@@ -151,13 +151,13 @@ def test_a_bench_that_cannot_open() -> None:
 
 
 def test_a_disk_that_is_full_ends_it_with_a_sentence(tmp_path: Path) -> None:
-    def keep(summary: Summary, facts: Facts, readings: list[Measurement]) -> None:
+    def keep(summary: Summary, facts: Facts, measurements: list[Measurement]) -> None:
         put(tmp_path / "none" / "s.json", "")
 
     sweep = Sweep(plan(), Bench(plan(), STEP), keep=keep)
     sweep.run()
     assert "cannot be written" in str(sweep.failure)
-    assert len(sweep.readings) == 1
+    assert len(sweep.measurements) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -166,4 +166,4 @@ def test_readings_come_in_the_plan_s_order(seed: int) -> None:
     sweep = Sweep(of, Bench(of, STEP))
     sweep.run()
     wanted = [(n, *cell) for n in range(5) for block in of.round(n) for cell in block]
-    assert [(r.round, r.arm, r.length) for r in sweep.readings] == wanted
+    assert [(r.round, r.arm, r.length) for r in sweep.measurements] == wanted

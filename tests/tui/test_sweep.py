@@ -21,7 +21,7 @@ from mlxtop.sweep.target import ModelTarget
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.screens import sweep as module
 from mlxtop.tui.screens.sweep import SweepScreen
-from tests.sweep.made import FACTS, Bench, plan, readings
+from tests.sweep.made import FACTS, Bench, measurements, plan
 from tests.tui.painted import idle
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
@@ -40,11 +40,11 @@ def made(of: Plan, speeds: list[float], stage: Stage, rounds: int = 6, noise: fl
     bench = Bench(of, speeds)
     bench.facts = FACTS
     sweep = Sweep(of, bench)
-    sweep.readings = readings(of, speeds, rounds, noise)
-    sweep.summary = summarize(of, sweep.readings, FACTS)
+    sweep.measurements = measurements(of, speeds, rounds, noise)
+    sweep.summary = summarize(of, sweep.measurements, FACTS)
     total = of.rounds * len(of.cells)
     cell = Cell(2, 1) if stage == "measure" else None
-    sweep.progress = Progress(stage, cell, len(sweep.readings), total, 81.0)
+    sweep.progress = Progress(stage, cell, len(sweep.measurements), total, 81.0)
     return sweep
 
 
@@ -73,8 +73,8 @@ def test_light_and_done(snap_compare: Any, seven: Plan) -> None:
 
 def test_cannot_tell_on_a_busy_machine(snap_compare: Any, seven: Plan) -> None:
     sweep = made(seven, [100.0] * 7, "done", rounds=10, noise=0.08)
-    sweep.readings = readings(seven, [100.0] * 7, 10, 0.08, busy=0.55)
-    sweep.summary = summarize(seven, sweep.readings, FACTS)
+    sweep.measurements = measurements(seven, [100.0] * 7, 10, 0.08, busy=0.55)
+    sweep.summary = summarize(seven, sweep.measurements, FACTS)
     assert snap_compare(application(sweep), terminal_size=(120, 40))
 
 
@@ -92,11 +92,11 @@ def test_a_grid_with_one_that_failed(snap_compare: Any) -> None:
         target=ModelTarget((2048,), 64),
     )
     sweep = made(grid, [80.0, 90.0, 99.0, 100.0], "done")
-    sweep.readings = [r for r in sweep.readings if r.arm != 2]
-    sweep.readings.append(
+    sweep.measurements = [r for r in sweep.measurements if r.arm != 2]
+    sweep.measurements.append(
         Measurement(0, 2, 0, 0.0, 1.0, {}, None, "The generation failed: [red]no[/red] memory.")
     )
-    sweep.summary = summarize(grid, sweep.readings, FACTS)
+    sweep.summary = summarize(grid, sweep.measurements, FACTS)
     assert snap_compare(application(sweep), terminal_size=(120, 40))
 
 

@@ -51,10 +51,10 @@ class Outputs:
     def takes_stdout(self) -> bool:
         return STDOUT in (self.json, self.csv, self.markdown, self.html)
 
-    def keep(self, summary: Summary, facts: Facts, readings: list[Measurement]) -> None:
+    def keep(self, summary: Summary, facts: Facts, measurements: list[Measurement]) -> None:
         """Writes the file for --resume, after every cell. A device or a FIFO is written only at the end."""
         if self._kept is not None:
-            put(self._kept, store.text(summary, facts, readings))
+            put(self._kept, store.text(summary, facts, measurements))
 
     @property
     def _kept(self) -> Path | None:
@@ -66,15 +66,15 @@ class Outputs:
         """Writes all outputs. Raises `OutputError`."""
         summary, facts = sweep.summary, sweep.facts
         if self.csv is not None:
-            _put(self.csv, table.comma_separated(summary, sweep.readings))
+            _put(self.csv, table.comma_separated(summary, sweep.measurements))
         if self.markdown is not None:
             _put(self.markdown, table.markdown(summary, facts, charts(summary)))
         if self.html is not None:
-            _put(self.html, page(summary, facts, sweep.readings))
+            _put(self.html, page(summary, facts, sweep.measurements))
         if self.json == STDOUT:
-            _put(STDOUT, json.dumps(store.to_json(summary, facts, sweep.readings)) + "\n")
+            _put(STDOUT, json.dumps(store.to_json(summary, facts, sweep.measurements)) + "\n")
         elif self.json is not None and self._kept is None:
-            _put(self.json, store.text(summary, facts, sweep.readings))
+            _put(self.json, store.text(summary, facts, sweep.measurements))
 
 
 def _put(out: Path, text: str) -> None:
@@ -171,7 +171,7 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
             code = sweep.failure.exit_code
         elif sweep.progress.stage != "done":
             tell(f"{interrupted(sweep, outputs.json)}")
-        if any(reading.values for reading in sweep.readings):
+        if any(measurement.values for measurement in sweep.measurements):
             if not outputs.takes_stdout:
                 click.echo(block(report(sweep)))
             outputs.end(sweep)
@@ -188,7 +188,7 @@ def finish(sweep: Sweep, outputs: Outputs, code: int) -> NoReturn:
 def interrupted(sweep: Sweep, kept: Path | None) -> str:
     """How far an unfinished sweep got, and how to continue it. `kept` is its --json file."""
     progress = sweep.progress
-    if not sweep.readings:
+    if not sweep.measurements:
         return "interrupted before the first measurement."
     line = f"interrupted after {progress.done} of {progress.total} measurements."
     if kept is None:

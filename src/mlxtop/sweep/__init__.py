@@ -1,1 +1,1 @@
-"""Trade-off runs: a plan of cells, their measurement, and what the numbers allow to say."""
+"""Sweeps: a plan of parameter values, their measurement, and a recommendation."""

@@ -1,4 +1,4 @@
-"""A cell that is a run of any program, started afresh under watch with its cache limit set from the first."""
+"""Measures cells by running a command with an agent that sets the cache limit before anything else."""
 
 import re
 import shlex
@@ -27,11 +27,11 @@ from mlxtop.system.cpu_load import Load
 INTERVAL = 0.05
 """Seconds between the agent's samples."""
 OUTPUT_MOST = 2**24
-"""Bytes of a program's output that are searched, from its end."""
+"""The most bytes at the end of a program's output that are searched."""
 
 
 class CommandExecutor:
-    """Runs the command once for each cell. Its output is kept for the metric, and shown to nobody."""
+    """Runs the command once for each cell. Its output is not shown; the metric is read from it."""
 
     def __init__(self, plan: Plan, target: CommandTarget) -> None:
         self._plan, self._argv = plan, target.argv
@@ -43,7 +43,7 @@ class CommandExecutor:
         self.facts = Facts()
 
     def open(self) -> None:
-        """Nothing to make ready."""
+        """Does nothing: there is nothing to prepare."""
 
     def shape(self, cell: Cell) -> Any:
         return None
@@ -105,7 +105,7 @@ class CommandExecutor:
         for match in self._pattern.finditer(output):
             found = match[1]
         if found is None:
-            raise CellFailedError(f"Nothing in its output matches {self._pattern.pattern}.")
+            raise CellFailedError(f"The metric {self._pattern.pattern} matches nothing in the output.")
         try:
             value = float(found.replace(",", ""))
             if not isfinite(value):
@@ -113,7 +113,7 @@ class CommandExecutor:
             return {"value": value}
         except ValueError:
             raise CellFailedError(
-                f"{self._pattern.pattern} found “{one_line(found)[:40]}”, which is no number."
+                f"The metric {self._pattern.pattern} matches “{one_line(found)[:40]}”, which is not a number."
             ) from None
 
     def _learn(self, session: RemoteSession) -> None:
@@ -123,7 +123,7 @@ class CommandExecutor:
 
 
 class _Listener:
-    """Hears one process, on the fleet's thread."""
+    """Collects the sizes of one process, on the fleet's thread."""
 
     def __init__(self, highest: Highest) -> None:
         self._highest = highest
@@ -148,5 +148,5 @@ def _tail(log: Path) -> str:
 
 def _failed(program: Program, output: str) -> str:
     lines = [line for line in output.splitlines() if line.strip()]
-    said = f"; it last said: {one_line(lines[-1])[:200]}" if lines else ""
-    return f"{shlex.join(program.argv)[:80]} {program.how()}{said}"
+    last = f"; its last line is: {one_line(lines[-1])[:200]}" if lines else ""
+    return f"{shlex.join(program.argv)[:80]} {program.how()}{last}"

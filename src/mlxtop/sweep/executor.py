@@ -1,4 +1,4 @@
-"""Where cells are measured. This one: a model in this process, loaded once, in the thread that owns MLX."""
+"""The interface of executors, which measure cells, and the executor that runs a model in this process."""
 
 import gc
 import queue
@@ -24,53 +24,53 @@ from mlxtop.system.cpu_load import Load
 
 SOURCE = "sweep"
 INTERVAL = 0.01
-"""Seconds between samples. Each takes the interpreter from the model for some microseconds."""
+"""Seconds between samples. Each sample delays the model by some microseconds."""
 CLOSE_WITHIN = 5.0
 LOOK_EVERY = 0.5
-"""Seconds of silence after which the engine is looked after."""
+"""Seconds between checks that the engine has not failed."""
 ARGUMENTS = {"kv-bits": "kv_bits", "max-kv-size": "max_kv_size", "prefill-step-size": "prefill_step_size"}
-"""Parameters that are options of a generation. The cache limit is the allocator's."""
+"""The parameters that are options of a generation. The cache limit is set in the allocator instead."""
 
 
 class CellFailedError(MlxtopError):
-    """A cell could not be measured; others may."""
+    """A cell could not be measured. The sweep continues with the others."""
 
 
 class Stopped(Exception):
-    """Somebody asked for the end in the middle of a cell."""
+    """The sweep was stopped while a cell was measured."""
 
 
 class Measured(NamedTuple):
-    """What one repeat came to: see `measurement`."""
+    """The result of one repeat; see `measurement.Measurement`."""
 
     values: dict[str, float]
     busy: float | None
 
 
 class Executor(Protocol):
-    """Measures cells one by one. All but `stop` are called by one thread."""
+    """Measures cells one by one. All methods but `stop` are called by one thread."""
 
     facts: Facts
     """The device's, once something has run, with MLX's default `cache_limit` in bytes."""
 
     def open(self) -> None:
-        """Makes ready. Raises `MlxtopError` when nothing can be measured."""
+        """Prepares the measurement. Raises `MlxtopError` if nothing can be measured."""
 
     def measure(self, cell: Cell) -> Measured:
-        """One repeat. Raises `CellFailedError`, `Stopped`, or `MlxtopError` when there is no going on."""
+        """Measures one repeat. Raises `CellFailedError`, `Stopped`, or `MlxtopError` to end the sweep."""
 
     def shape(self, cell: Cell) -> Any:
-        """What must be warmed up: cells of equal shape run the same code on arrays of the same shapes."""
+        """Returns a key for the warm-up. Cells with equal keys run the same code on equal shapes."""
 
     def stop(self) -> None:
-        """Ends what is being measured, from any thread; returns at once."""
+        """Stops the present measurement, from any thread; returns at once."""
 
     def close(self) -> None:
-        """Puts everything back."""
+        """Restores the limits and frees everything."""
 
 
 class ModelExecutor:
-    """A cell is one generation, with a prompt made of `text`."""
+    """Measures each cell with one generation, from a prompt made of `text`."""
 
     def __init__(self, plan: Plan, target: ModelTarget, text: str = TEXT, interval: float = INTERVAL) -> None:
         self._plan, self._target, self._text = plan, target, text
@@ -94,7 +94,7 @@ class ModelExecutor:
         self._idle()
         if self.session.state.phase == "failed":
             raise MlxtopError(self._watch.message)
-        # What is loaded by now stays: collecting what a cell leaves need not look at it again.
+        # Excludes everything loaded so far from the collections between cells.
         gc.collect()
         gc.freeze()
         limit = self.session.state.limits["cache"].default
@@ -108,7 +108,7 @@ class ModelExecutor:
         session = self.session
         session.submit(Collect(SOURCE))
         session.submit(SetLimit("cache", self._limit(arm), SOURCE))
-        # A limit takes effect at the next allocation: what is above it goes now.
+        # A limit takes effect at the next allocation only, so the cache is cleared now.
         session.submit(ClearCache(SOURCE))
         session.submit(ResetPeak(SOURCE))
         load = Load()
@@ -144,7 +144,7 @@ class ModelExecutor:
         return tuple((ARGUMENTS[name], value) for name, value in pairs if name in ARGUMENTS)
 
     def _idle(self) -> None:
-        """Waits until the engine has nothing to do. Raises what ended it for good."""
+        """Waits until the engine is idle. Raises the error that ended it."""
         while True:
             try:
                 phase = self._watch.news.get(timeout=LOOK_EVERY)
@@ -157,7 +157,7 @@ class ModelExecutor:
 
 
 class Highest:
-    """The most of everything since a moment, in bytes."""
+    """The largest sizes so far, in bytes."""
 
     def __init__(self) -> None:
         self.active = self.total = self.cache = self.footprint = 0
@@ -173,11 +173,11 @@ class Highest:
 
 
 class _Watch:
-    """Hears everything of the session, on the engine's and the sampler's threads."""
+    """Collects the session's samples and events, on the engine's and the sampler's threads."""
 
     def __init__(self) -> None:
         self.news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        """Phases as they come; `None` when somebody wants the end."""
+        """The phases in order; `None` when the sweep is stopped."""
         self.high = Highest()
         self.generation: GenerationFinished | None = None
         self.message = ""
@@ -191,7 +191,7 @@ class _Watch:
             case PeakReset(source=source) if source == SOURCE:
                 self.high, self.generation, self.message = Highest(), None, ""
             case CacheCleared(freed=freed):
-                # mlx-lm clears the cache where it is at its highest: after a step of the prompt.
+                # mlx-lm clears the cache after each step of the prompt, when it is largest.
                 self.high.see(allocator.snapshot().active, freed or 0, 0)
             case GenerationFinished() as generation:
                 self._finish(generation)
@@ -201,9 +201,9 @@ class _Watch:
                 self.news.put(phase)
 
     def _finish(self, generation: GenerationFinished) -> None:
-        """The generation is over, and its KV cache not yet freed."""
+        """Records the sizes at the end of a generation, before its KV cache is freed."""
         now = allocator.snapshot()
         self.high.see(now.active, now.cache, self._footprint() or 0)
-        # Between two samples only MLX itself has seen the peak; its cache may have been empty then.
+        # MLX's own peak may fall between two samples. The cache may have been empty then.
         self.high.see(now.peak, 0, 0)
         self.generation = generation

@@ -1,4 +1,4 @@
-"""A sweep as one HTML page that needs nothing else, in the look of a recording's report."""
+"""A sweep as one self-contained HTML page, in the style of a recording's report."""
 
 from typing import NamedTuple
 
@@ -14,15 +14,15 @@ HEADING = {"take": "Recommended", "same": "No difference", "unknown": "Cannot te
 
 
 class Chart(NamedTuple):
-    """The place of a chart: one for each prompt length."""
+    """A chart's place on the page. There is one for each prompt length."""
 
     caption: str
     measured: bool
-    """Whether there is anything to draw."""
+    """Whether there is data for the chart."""
 
 
-def page(summary: Summary, facts: Facts, readings: list[Measurement]) -> str:
-    """The page. The whole sweep is in it as JSON, for its charts and for whoever wants to calculate."""
+def page(summary: Summary, facts: Facts, measurements: list[Measurement]) -> str:
+    """Returns the page. It contains the whole sweep as JSON, for its charts and for other programs."""
     advice = summary.recommendation
     head, *rows = full_grid(summary)
     return render(
@@ -37,7 +37,7 @@ def page(summary: Summary, facts: Facts, readings: list[Measurement]) -> str:
         rows=rows,
         legend=LEGEND,
         notes=[*summary.notes, machine(summary, facts)],
-        data=to_json(summary, facts, readings),
+        data=to_json(summary, facts, measurements),
     )
 
 

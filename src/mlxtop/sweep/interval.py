@@ -1,6 +1,6 @@
-"""Medians with bootstrap intervals, and the loss of each of several choices against the best of them.
+"""Medians with bootstrap intervals, and the loss of each choice compared with the best one.
 
-Arrays may have any number of leading dimensions: what is tested is tested on a thousand sweeps at once.
+Arrays may have any number of leading dimensions: the tests evaluate a thousand sweeps at once.
 """
 
 from functools import lru_cache
@@ -14,13 +14,13 @@ from mlxtop.core.stats import student
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 ERROR, SLANDER = 0.05, 0.01
-"""The share of all sweeps in which "at most" may be wrong of any choice, and "at least" of any pair."""
+"""The probability in one sweep that any upper bound is wrong, and that any lower bound is wrong."""
 DRAWS = 2000
 TRIMMED = 0.2
 
 
 class Spread(NamedTuple):
-    """A median and its 95 % bootstrap interval; the ends are nan where there is too little to tell."""
+    """A median and its 95 % bootstrap interval; the ends are nan below three repeats."""
 
     median: float
     low: float
@@ -30,7 +30,7 @@ class Spread(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def spread(values: tuple[float, ...]) -> Spread | None:
-    """The median of one cell's repeats; below three of them without an interval, of none at all `None`."""
+    """Returns the median of one cell's repeats with its interval; `None` without repeats."""
     if not values:
         return None
     found = np.array(values)
@@ -42,27 +42,27 @@ def spread(values: tuple[float, ...]) -> Spread | None:
 
 
 class Losses(NamedTuple):
-    """How much less each choice has, in logarithms, than the best of the others."""
+    """The loss of each choice: how far its logarithm is below that of the best other choice."""
 
     loss: Array
-    """As measured: the most by which another choice had more; the best one's is negative."""
+    """The measured loss. That of the best choice is negative."""
     most: Array
-    """The loss is at most this; infinite where too little was measured."""
+    """The upper bound of the loss; infinite with too few rounds."""
     least: Array
-    """The loss is at least this; negative where nothing is known to be lost."""
+    """The lower bound of the loss; negative if no loss is significant."""
     half: Array
-    """Half the width of the interval of the comparison with the best."""
+    """Half the width of the interval of the comparison with the best choice."""
     rounds: Array
-    """Rounds that count, for the choice that has fewest."""
+    """The number of valid rounds of the comparison with fewest."""
 
 
 def losses(logs: Array, families: int = 1) -> Losses:
-    """`logs[…, round, choice]`, nan where nothing counts → the losses, `[…, choice]`.
+    """Returns the losses `[…, choice]` of `logs[…, round, choice]`; nan is a repeat that does not count.
 
-    A round is a block: choices are compared within it, so that whatever slows a whole round slows no choice.
-    "At most" must hold against each of the others, whichever is the best: so picking the best costs nothing,
-    and only the number of choices does (Bonferroni). "At least" is about the worst pair of all, in each of
-    `families` such comparisons (prompt lengths), and pays for all of them.
+    A round is a block: choices are compared within it, so a slow round does not affect the comparison.
+    The upper bound holds against each other choice, so it needs a Bonferroni correction for the number of
+    choices, but none for selecting the best. The lower bound is that of the worst of all pairs in `families`
+    comparisons (prompt lengths), and is corrected for all of them.
     """
     choices = logs.shape[-1]
     others = ~np.eye(choices, dtype=bool)
@@ -71,7 +71,7 @@ def losses(logs: Array, families: int = 1) -> Losses:
     all_ = quantiles(1 - SLANDER / (choices * (choices - 1) * families), freedom)[..., None, None]
 
     def worst(bounds: Array, unknown: float) -> Array:
-        """The largest against any of the others."""
+        """Returns the largest bound against any other choice."""
         known = np.where(np.isfinite(error), bounds, unknown)
         return np.asarray(np.where(others, known, -np.inf).max(axis=-1))
 
@@ -87,16 +87,16 @@ def losses(logs: Array, families: int = 1) -> Losses:
 
 
 def _pairs(logs: Array, others: Flags) -> tuple[Array, Array, Array, Array]:
-    """How much more each choice has than each other, its standard error, degrees of freedom, and rounds.
+    """Returns for each pair of choices the difference, its standard error, degrees of freedom, and rounds.
 
-    Means without the fifth of the rounds at either end, so that a hiccup decides nothing, and the error that
-    goes with them (K. Yuen, Biometrika 61, 1974). A pair's spread is taken from all pairs together, or from
-    its own rounds where those spread more.
+    The difference is a mean without the fifth of the rounds at either end, so single outliers have no effect;
+    the error is that of a trimmed mean (K. Yuen, Biometrika 61, 1974). The spread is that of all pairs
+    together, or the pair's own if that is larger.
     """
     pairs = logs[..., :, None] - logs[..., None, :]
     count = np.isfinite(pairs).sum(axis=-3, keepdims=True)
     cut = (count * TRIMMED).astype(int)
-    # What is not known comes last.
+    # nan sorts last.
     ranked = np.sort(pairs, axis=-3)
     place = np.arange(logs.shape[-2])[:, None, None]
     low, high = (_at(ranked, i) for i in (cut, count - cut - 1))
@@ -112,19 +112,19 @@ def _pairs(logs: Array, others: Flags) -> tuple[Array, Array, Array, Array]:
         enough = others & (left > 1)
         shared = np.where(enough, own, 0.0).sum(axis=(-2, -1)) / enough.sum(axis=(-2, -1))
         error = np.sqrt(np.fmax(own, shared[..., None, None]) / left)
-    # Pairs share their choices: as many degrees of freedom as a two-way table without its margins has.
+    # Pairs share their choices: the degrees of freedom are those of a two-way table without its margins.
     freedom = np.where(others, np.maximum(left - 1, 0), 0.0).sum(axis=(-2, -1)) / logs.shape[-1]
     return gain, error, freedom, count[..., 0, :, :].astype(float)
 
 
 def _at(ranked: Array, place: NDArray[np.int_]) -> Array:
-    """The values at a place of each column; any where there are none."""
+    """Returns the value at a position of each column; nan if there are no rounds."""
     if not ranked.shape[-3]:
         return np.full(place.shape, np.nan)
     return np.take_along_axis(ranked, np.clip(place, 0, ranked.shape[-3] - 1), axis=-3)
 
 
 def quantiles(probability: float, freedom: Array) -> Array:
-    """The quantiles of Student's t, infinite below three degrees of freedom."""
+    """Returns quantiles of Student's t; infinite below three degrees of freedom."""
     known = [student(probability, v) if v >= 3 else np.inf for v in freedom.ravel().tolist()]
     return np.array(known).reshape(freedom.shape)

@@ -1,4 +1,4 @@
-"""What a cell's repeat came to, and what can be read from it."""
+"""One measurement of a sweep, and the metrics it contains."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -9,7 +9,7 @@ Kind = Literal["rate", "span", "size"]
 
 
 class Metric(NamedTuple):
-    """One column: its heading, what it is, and whether more of it is better."""
+    """A metric: its heading, its kind, and whether a higher value is better."""
 
     title: str
     kind: Kind
@@ -36,12 +36,12 @@ METRICS: dict[str, Metric] = {
     "cache": Metric("cache high", "size"),
     "footprint": Metric("footprint", "size"),
 }
-"""Sizes in bytes, spans in seconds, rates per second. What a cell did not measure it does not have."""
+"""Sizes in bytes, spans in seconds, rates per second. A measurement has only those that were measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One repeat of one cell. `busy` is the share of all processors that other programs used meanwhile."""
+    """One repeat of one cell. `busy` is the share of all processors used by other programs meanwhile."""
 
     round: int
     arm: int
@@ -49,11 +49,11 @@ class Measurement:
     at: float
     """Seconds since the epoch when it began."""
     seconds: float
-    """How long it took, with what is done between cells."""
+    """How long it took, including the work between cells."""
     values: dict[str, float]
     busy: float | None = None
     error: str | None = None
-    """Why it failed, in one sentence; it then has no values."""
+    """Why it failed, as a sentence. It then has no values."""
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
@@ -61,14 +61,17 @@ class Measurement:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], arms: int, lengths: int) -> "Measurement":
-        """Raises `KeyError`, `TypeError` or `ValueError` for what is no reading of such a plan."""
+        """Returns a measurement from JSON, for a plan of `arms` and `lengths`.
+
+        Raises `KeyError`, `TypeError` or `ValueError` if it is not one.
+        """
         made = cls(**data)
         numbers = (made.at, made.seconds, *made.values.values(), *(() if made.busy is None else (made.busy,)))
         whole = all(type(n) is int and n >= 0 for n in (made.round, made.arm, made.length))
         if not whole or made.arm >= arms or made.length >= lengths or not set(made.values) <= set(METRICS):
-            raise ValueError("no reading of this plan")
+            raise ValueError("it is not a measurement of this plan")
         if not all(type(n) in (int, float) and 0 <= n < 2**63 for n in numbers):
-            raise ValueError("a reading is made of numbers")
+            raise ValueError("a value is not a number")
         if made.error is not None and not isinstance(made.error, str):
-            raise ValueError("an error is a sentence")
+            raise ValueError("the error is not text")
         return made

@@ -1,4 +1,4 @@
-"""The plan of a sweep: a target, the values of its parameters, and in which order. Plain data."""
+"""The plan of a sweep: the target, the values of the parameters, and the order of the measurements."""
 
 import json
 import random
@@ -18,7 +18,7 @@ from mlxtop.sweep.target import CommandTarget, ModelTarget, Target
 Name = Literal["cache-limit", "kv-bits", "max-kv-size", "prefill-step-size"]
 NAMES: tuple[Name, ...] = get_args(Name)
 MOST_ARMS: Final = 64
-"""More combinations than that nobody waits for, nor could the intervals tell them apart."""
+"""The most combinations. More would take too long, and their intervals would overlap."""
 
 
 DIFFERENCES: Final = {
@@ -29,24 +29,24 @@ DIFFERENCES: Final = {
     "lower_is_better": "direction of the metric",
     "extra": "weights",
 }
-"""What a person calls a field of a plan."""
+"""A plan's fields by the names used in messages."""
 
 
 class SweepParameter(NamedTuple):
-    """A parameter and its values: bytes for a limit, else a count; `DEFAULT` leaves it alone."""
+    """A parameter and its values: bytes for a limit, else a count; `DEFAULT` does not set it."""
 
     name: Name
     values: tuple[Size, ...]
 
     def label(self, value: Size) -> str:
-        """A value as a person reads it."""
+        """Formats a value."""
         if value == DEFAULT:
             return DEFAULT
         return format_size(int(value)) if self.name == "cache-limit" else f"{value}"
 
 
 class Cell(NamedTuple):
-    """One measurement of the plan, by number: which combination of values, which prompt length."""
+    """A cell of the plan: the indices of a combination of values and of a prompt length."""
 
     arm: int
     length: int
@@ -54,24 +54,24 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides what is measured. Two runs of equal plans may be put together."""
+    """Everything that determines the measurements. Runs of equal plans can be combined."""
 
     target: Target
     parameters: tuple[SweepParameter, ...]
     rounds: int = 10
-    """The most rounds that are run; in each, every cell comes once."""
+    """The most rounds. In a round every cell is measured once."""
     tolerance: float = 0.02
-    """The loss of speed, as a share of the best, that a person does not mind."""
+    """The acceptable loss of speed, as a share of the best speed."""
     seed: int = 0
 
     @property
     def lengths(self) -> tuple[int | None, ...]:
-        """Prompt tokens; a single `None` where the prompt is the command's own."""
+        """Prompt lengths in tokens; a single `None` if the command has its own prompt."""
         return self.target.lengths if isinstance(self.target, ModelTarget) else (None,)
 
     @property
     def metric(self) -> str:
-        """What is compared: a name of `measurement.METRICS`."""
+        """The metric that is compared: a key of `measurement.METRICS`."""
         if isinstance(self.target, CommandTarget):
             return "value" if self.target.pattern else "seconds"
         return "prefill" if self.names == ("prefill-step-size",) else "tps"
@@ -83,7 +83,7 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """The parameters in words, as they head a column."""
+        """The parameters' names as a column heading."""
         return " · ".join(self.names)
 
     @property
@@ -96,15 +96,15 @@ class Plan:
         return [Cell(arm, length) for length in range(len(self.lengths)) for arm in range(len(self.arms))]
 
     def label(self, arm: int) -> str:
-        """What tells a combination from the others."""
+        """Formats a combination of values."""
         pairs = zip(self.parameters, self.arms[arm], strict=True)
         return " · ".join(parameter.label(value) for parameter, value in pairs)
 
     def round(self, number: int) -> list[list[Cell]]:
-        """The cells of one round in blocks, one a prompt length.
+        """Returns the cells of one round in blocks, one block for each prompt length.
 
-        Cells that are compared with each other stand close in time, so that a machine that slows down slows
-        them alike; within that everything is in random order, the same for the same seed.
+        Cells that are compared are measured close together, so a machine that slows down affects all of them.
+        Within these blocks the order is random, and the same for the same seed.
         """
         chance = random.Random(f"{self.seed}/{number}")
         blocks = [[c for c in self.cells if c.length == length] for length in range(len(self.lengths))]
@@ -114,7 +114,7 @@ class Plan:
         return blocks
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as a file has it, in that file's first words: parameters are its knobs."""
+        """Returns the plan in the file's format, in which parameters are called `knobs`."""
         return {
             **self.target.to_json(),
             "rounds": self.rounds,
@@ -126,7 +126,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Plan":
-        """Raises `KeyError`, `TypeError` or `ValueError` for what is no plan."""
+        """Returns a plan from JSON. Raises `KeyError`, `TypeError` or `ValueError` if it is not one."""
         parameters = tuple(
             SweepParameter(_name(k["name"]), tuple(map(_value, k["values"]))) for k in data["knobs"]
         )
@@ -138,13 +138,13 @@ class Plan:
         if type(plan.tolerance) is not float or not 0 < plan.tolerance <= 1:
             raise ValueError("a tolerance must be a share")
         if data["metric"] != plan.metric or set(data) != set(plan.to_json()):
-            raise ValueError("a plan has its own metric, and no more fields")
+            raise ValueError("the metric or the fields do not match the plan")
         return plan
 
     def differs(self, other: "Plan") -> str | None:
-        """In which the readings of the two cannot be put together, in words; `None` if they can.
+        """Returns the difference that prevents combining the two, in words; `None` if there is none.
 
-        More rounds and another tolerance measure nothing else.
+        Rounds and tolerance may differ.
         """
         mine, others = self.to_json(), other.to_json()
         for name in mine:
@@ -157,12 +157,12 @@ def _name(text: str) -> Name:
     for name in NAMES:
         if name == text:
             return name
-    raise ValueError(f"{text!r} is no parameter")
+    raise ValueError(f"{text!r} is not a parameter")
 
 
 def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= UNLIMITED:
-        raise ValueError(f"{value!r} is no count")
+        raise ValueError(f"{value!r} is not a count")
     return value
 
 
@@ -170,18 +170,20 @@ def _value(value: Any) -> Size:
     if value == DEFAULT:
         return DEFAULT
     if type(value) is not int or not 0 <= value <= UNLIMITED:
-        raise ValueError(f"{value!r} is no value")
+        raise ValueError(f"{value!r} is not a value")
     return value
 
 
 def parse_parameter(text: str) -> SweepParameter:
-    """`cache-limit=0,20M,default`, `kv-bits=4,8,default`. Raises `UsageError`."""
+    """Parses `cache-limit=0,20M,default` or `kv-bits=4,8,default`. Raises `UsageError`."""
     name, sign, words = text.partition("=")
     if not sign or name not in NAMES:
-        raise UsageError(f"'{shortened(text)}' is no knob: write NAME=V,V,… with one of {', '.join(NAMES)}.")
+        raise UsageError(
+            f"'{shortened(text)}' is not a knob: write NAME=V,V,… with one of {', '.join(NAMES)}."
+        )
     values = tuple(_parse_value(name, word.strip()) for word in words.split(","))
     if len(set(values)) < len(values):
-        raise UsageError(f"'{shortened(text)}' names a value twice: a comparison with itself tells nothing.")
+        raise UsageError(f"'{shortened(text)}' has a value twice: remove one of them.")
     return SweepParameter(_name(name), values)
 
 
@@ -191,10 +193,10 @@ def _parse_value(name: str, text: str) -> Size:
     value = whole(text) or 0
     if name == "kv-bits" and value not in KV_BITS:
         raise UsageError(
-            f"'{shortened(text)}' is not for kv-bits: take {', '.join(map(str, KV_BITS))} or default."
+            f"'{shortened(text)}' is not a value of kv-bits: use {', '.join(map(str, KV_BITS))} or default."
         )
     if not 0 < value < 2**31:
-        raise UsageError(f"'{shortened(text)}' is not for {name}: take a count from 1, or default.")
+        raise UsageError(f"'{shortened(text)}' is not a value of {name}: use a count from 1, or default.")
     return value
 
 
@@ -202,10 +204,10 @@ def check_parameters(parameters: tuple[SweepParameter, ...]) -> None:
     """Raises `UsageError` for parameters that cannot be swept together."""
     names = {parameter.name for parameter in parameters}
     if len(parameters) > 2 or len(names) < len(parameters):
-        raise UsageError("A sweep turns one knob or two different ones: leave out a --knob.")
+        raise UsageError("A sweep has one --knob or two different ones: remove the others.")
     check_kv_cache("max-kv-size" in names, "kv-bits" in names)
     arms = prod(len(parameter.values) for parameter in parameters)
     if arms < 2:
-        raise UsageError("A sweep compares: name two values or more.")
+        raise UsageError("A sweep compares values: give two or more.")
     if arms > MOST_ARMS:
-        raise UsageError(f"{arms} combinations are too many to tell apart: {MOST_ARMS} at most.")
+        raise UsageError(f"The sweep has {arms} combinations: use {MOST_ARMS} at most.")

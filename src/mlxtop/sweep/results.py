@@ -1,4 +1,4 @@
-"""The readings of a plan, and what they say: rows of a table and the advice."""
+"""Evaluates the measurements of a plan: the rows of a table and the recommendation."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,59 +16,59 @@ from mlxtop.sweep.recommendation import Choice, Question, Recommendation, judge,
 from mlxtop.sweep.target import CommandTarget
 
 DISTURBED = 0.10
-"""A repeat is disturbed when others used this much more of the machine than in three quarters of the repeats:
-against a load that is always there, rounds and the width of the intervals must do."""
+"""A repeat is disturbed if other programs used this much more of the machine than in three quarters of the
+repeats. A constant load does not disturb: rounds and intervals account for it."""
 FEWEST_KNOWN = 8
-"""Repeats that it takes to say what is usual."""
+"""The least repeats from which the usual load is computed."""
 BUSY = 0.10
-"""From this share on the machine is called busy."""
+"""The share of the processors from which the machine is reported as busy."""
 NOT_SEEN = {
-    "kv-bits": "what it does to the text was not looked at",
-    "max-kv-size": "what the model then forgets was not looked at",
+    "kv-bits": "its effect on the text was not measured",
+    "max-kv-size": "its effect on the text was not measured",
 }
 
 
 class Usual(NamedTuple):
-    """Shares of the machine that others used during this sweep's repeats."""
+    """The usual share of the machine used by other programs during the repeats."""
 
     median: float
     upper: float
-    """Three quarters of the repeats had less."""
+    """The upper quartile."""
 
 
 class Row(NamedTuple):
-    """One cell: medians with their intervals, of the repeats that count."""
+    """One cell: the medians of the repeats that count, with their intervals."""
 
     cell: Cell
     label: str
     length: int | None
-    """Prompt tokens; `None` where the prompt is the command's own."""
+    """Prompt length in tokens; `None` if the command has its own prompt."""
     spreads: dict[str, Spread]
     repeats: int
     disturbed: int
-    """Repeats that are left out because of other programs."""
+    """Repeats that are excluded because other programs were busy."""
     error: str | None = None
     front: bool = False
-    """Whether no other cell of this length is both faster and smaller."""
+    """Whether no other cell of this length is both faster and smaller (the Pareto front)."""
     chosen: bool = False
 
 
 class Summary(NamedTuple):
-    """All that a screen or a file shows of a sweep. Made anew after every cell."""
+    """Everything that a screen or a file shows of a sweep. It is computed after every cell."""
 
     plan: Plan
     rows: list[Row]
     recommendation: Recommendation
     enough: bool
-    """Whether the intervals are as narrow as the question needs."""
+    """Whether the intervals are narrow enough."""
     rounds: int
-    """Rounds that were begun."""
+    """Rounds begun so far."""
     usual: Usual | None
     notes: list[str]
 
     @property
     def metrics(self) -> list[str]:
-        """The columns that any cell has, in order."""
+        """The metrics that any cell has, in order."""
         return [name for name in METRICS if any(name in row.spreads for row in self.rows)]
 
     @property
@@ -76,37 +76,39 @@ class Summary(NamedTuple):
         return speed(self.plan)
 
     def of_length(self, length: int) -> list[Row]:
-        """The rows of one prompt length, by its number."""
+        """Returns the rows of one prompt length, given by its index."""
         return [row for row in self.rows if row.cell.length == length]
 
 
 def speed(plan: Plan) -> Metric:
-    """What is compared."""
+    """Returns the metric that is compared."""
     metric = METRICS[plan.metric]
     if isinstance(plan.target, CommandTarget) and plan.target.lower_is_better:
         return metric._replace(higher_is_better=False)
     return metric
 
 
-def summarize(plan: Plan, readings: Sequence[Measurement], facts: Facts) -> Summary:
-    """What `readings` say. `facts` are the device's, with MLX's default `cache_limit` in bytes if known."""
-    usual = _usual(readings)
-    failed = {(r.arm, r.length): r.error for r in readings if r.error is not None}
+def summarize(plan: Plan, measurements: Sequence[Measurement], facts: Facts) -> Summary:
+    """Evaluates `measurements`. `facts` are the device's, with MLX's default `cache_limit` if known."""
+    usual = _usual(measurements)
+    failed = {(r.arm, r.length): r.error for r in measurements if r.error is not None}
     counted: dict[Cell, list[Measurement]] = {cell: [] for cell in plan.cells}
     repeats, disturbed = dict.fromkeys(plan.cells, 0), dict.fromkeys(plan.cells, 0)
-    for reading in readings:
-        cell = Cell(reading.arm, reading.length)
-        if reading.error is not None:
+    for measurement in measurements:
+        cell = Cell(measurement.arm, measurement.length)
+        if measurement.error is not None:
             continue
         repeats[cell] += 1
-        if is_disturbed(reading, usual):
+        if is_disturbed(measurement, usual):
             disturbed[cell] += 1
         else:
-            counted[cell].append(reading)
+            counted[cell].append(measurement)
     rows = []
     for cell in plan.cells:
-        # Where every repeat was disturbed, disturbed numbers are better than none.
-        those = counted[cell] or [r for r in readings if Cell(r.arm, r.length) == cell and r.error is None]
+        # If every repeat was disturbed, all of them count.
+        those = counted[cell] or [
+            r for r in measurements if Cell(r.arm, r.length) == cell and r.error is None
+        ]
         rows.append(
             Row(
                 cell,
@@ -118,36 +120,36 @@ def summarize(plan: Plan, readings: Sequence[Measurement], facts: Facts) -> Summ
                 failed.get(cell),
             )
         )
-    advice, enough = _advice(plan, counted, rows, facts, set(failed), readings)
+    advice, enough = _advice(plan, counted, rows, facts, set(failed), measurements)
     rows = [row._replace(front=_on_front(row, rows, plan), chosen=row.cell.arm == advice.arm) for row in rows]
-    begun = len({r.round for r in readings})
+    begun = len({r.round for r in measurements})
     return Summary(plan, rows, advice, enough, begun, usual, _notes(plan, rows, usual, facts))
 
 
-def is_disturbed(reading: Measurement, usual: Usual | None) -> bool:
-    """Whether others used more of the machine meanwhile than they usually did."""
-    return reading.busy is not None and usual is not None and reading.busy > usual.upper + DISTURBED
+def is_disturbed(measurement: Measurement, usual: Usual | None) -> bool:
+    """Returns whether other programs used more of the machine than usual."""
+    return measurement.busy is not None and usual is not None and measurement.busy > usual.upper + DISTURBED
 
 
-def _usual(readings: Sequence[Measurement]) -> Usual | None:
-    known = [r.busy for r in readings if r.busy is not None]
+def _usual(measurements: Sequence[Measurement]) -> Usual | None:
+    known = [r.busy for r in measurements if r.busy is not None]
     if len(known) < FEWEST_KNOWN:
         return None
     _, median, upper = statistics.quantiles(known, n=4, method="inclusive")
     return Usual(median, upper)
 
 
-def _spreads(readings: list[Measurement]) -> dict[str, Spread]:
+def _spreads(measurements: list[Measurement]) -> dict[str, Spread]:
     found = {}
     for name in METRICS:
-        got = spread(tuple(r.values[name] for r in readings if name in r.values))
+        got = spread(tuple(r.values[name] for r in measurements if name in r.values))
         if got is not None:
             found[name] = got
     return found
 
 
 def _on_front(row: Row, rows: list[Row], plan: Plan) -> bool:
-    """Whether no cell of the same length has both more speed and less memory."""
+    """Returns whether no cell of the same length is both faster and smaller."""
 
     def point(of: Row) -> tuple[float, float] | None:
         fast, total = of.spreads.get(plan.metric), of.spreads.get("total")
@@ -162,7 +164,7 @@ def _on_front(row: Row, rows: list[Row], plan: Plan) -> bool:
     return not any(p[0] >= mine[0] and p[1] >= mine[1] and p != mine for p in others)
 
 
-# The advice
+# The recommendation
 
 
 def _advice(
@@ -171,17 +173,15 @@ def _advice(
     rows: list[Row],
     facts: Facts,
     failed: set[tuple[int, int]],
-    readings: Sequence[Measurement],
+    measurements: Sequence[Measurement],
 ) -> tuple[Recommendation, bool]:
     arms = [arm for arm in order(plan, rows, facts) if arm not in {arm for arm, _ in failed}]
     if len(arms) < 2:
-        return Recommendation(
-            "unknown", "There is nothing to compare: only one choice could be measured."
-        ), False
+        return Recommendation("unknown", "Cannot compare: fewer than two choices could be measured."), False
     table = logs(plan, counted, arms)
     choices = [Choice(plan.label(arm), _total(rows, arm)) for arm in arms]
     against = next((i for i, arm in enumerate(arms) if set(plan.arms[arm]) == {DEFAULT}), None)
-    spent = [r.seconds for r in readings]
+    spent = [r.seconds for r in measurements]
     question = Question(
         choices,
         plan.tolerance,
@@ -198,7 +198,7 @@ def _advice(
 
 
 def order(plan: Plan, rows: list[Row], facts: Facts) -> list[int]:
-    """The arms from the cheapest on: by their limit where only that is swept, else by peak total."""
+    """Returns the combinations, cheapest first: by cache limit if only that is swept, else by peak total."""
     arms = range(len(plan.arms))
     if plan.names == ("cache-limit",):
 
@@ -212,21 +212,21 @@ def order(plan: Plan, rows: list[Row], facts: Facts) -> list[int]:
 
 
 def logs(plan: Plan, counted: dict[Cell, list[Measurement]], arms: Sequence[int]) -> Array:
-    """`[length, round, arm]`: logarithms of speeds, nan where nothing counts."""
+    """Returns logarithms of speeds, `[length, round, arm]`, nan where no repeat counts."""
     rounds = 1 + max((r.round for those in counted.values() for r in those), default=0)
     table = np.full((len(plan.lengths), rounds, len(arms)), nan)
     place = {arm: i for i, arm in enumerate(arms)}
     sign = 1 if speed(plan).higher_is_better else -1
     for cell, those in counted.items():
-        for reading in those:
-            value = reading.values.get(plan.metric, 0.0)
+        for measurement in those:
+            value = measurement.values.get(plan.metric, 0.0)
             if cell.arm in place and value > 0:
-                table[cell.length, reading.round, place[cell.arm]] = sign * log(value)
+                table[cell.length, measurement.round, place[cell.arm]] = sign * log(value)
     return table
 
 
 def _total(rows: list[Row], arm: int) -> float:
-    """Peak total where it is highest of all prompt lengths; nan if unknown."""
+    """Returns the highest peak total of all prompt lengths, in bytes; nan if unknown."""
     known = [row.spreads["total"].median for row in rows if row.cell.arm == arm and "total" in row.spreads]
     return max(known, default=nan)
 
@@ -241,15 +241,13 @@ def _notes(plan: Plan, rows: list[Row], usual: Usual | None, facts: Facts) -> li
     notes = [] if few is None else [few]
     limit = facts.cache_limit
     if limit and any(DEFAULT in p.values for p in plan.parameters if p.name == "cache-limit"):
-        notes.append(f"default is MLX's own cache limit, {format_size(limit)} here.")
+        notes.append(f"default is MLX's default cache limit, {format_size(limit)} on this machine.")
     all_, out = sum(row.repeats for row in rows), sum(row.disturbed for row in rows)
     if out:
-        notes.append(
-            f"{out} of {all_} repeats are left out: other programs were busier than usual meanwhile."
-        )
+        notes.append(f"{out} of {all_} repeats are excluded: other programs were busier than usual.")
     if usual is not None and usual.median >= BUSY:
         notes.append(
-            f"Other programs used {usual.median * 100:.0f} % of this machine's processors all along."
+            f"Other programs used {usual.median * 100:.0f} % of this machine's processors during the sweep."
         )
     notes += sorted({f"{row.label}: {row.error}" for row in rows if row.error})
     return notes

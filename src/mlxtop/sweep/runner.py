@@ -1,4 +1,4 @@
-"""Runs a plan, round by round, until the numbers are good enough."""
+"""Runs a plan round by round until the intervals are narrow enough."""
 
 import statistics
 import threading
@@ -15,27 +15,28 @@ from mlxtop.sweep.results import Summary, is_disturbed, summarize
 from mlxtop.sweep.store import Stored, check_device
 
 AGAIN = 1 / 3
-"""The share of a block's cells that is repeated at its end when they were disturbed: more is no accident."""
+"""Disturbed cells are repeated at the end of their block if they are at most this share of it."""
 Stage = Literal["load", "warm-up", "measure", "done", "stopped", "failed"]
 
 
 class Progress(NamedTuple):
-    """How far a sweep is."""
+    """The progress of a sweep."""
 
     stage: Stage
     cell: Cell | None = None
-    """What is being measured now."""
+    """The cell that is being measured."""
     done: int = 0
-    """Cells measured, of `total`: with all rounds, should they be needed."""
+    """Cells measured so far."""
     total: int = 0
+    """Cells of all rounds. A sweep may need fewer."""
     left: float | None = None
-    """Seconds it will take at most; `None` before anything was measured."""
+    """The most seconds left; `None` before the first measurement."""
 
 
 class Sweep:
-    """One sweep. `run` does all of it on the calling thread; `changed` is told when there is news to show.
+    """One sweep. `run` executes it on the calling thread. `changed` is called after every change.
 
-    `keep(summary, facts, readings)` gets everything after every cell.
+    `keep(summary, facts, measurements)` is called after every cell, to store them.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Sweep:
         stored: Stored | None = None,
     ) -> None:
         self.plan = plan
-        self.readings: list[Measurement] = []
+        self.measurements: list[Measurement] = []
         self.summary = summarize(plan, [], Facts())
         self.progress = Progress("load")
         self.failure: MlxtopError | None = None
@@ -58,10 +59,10 @@ class Sweep:
         self._stored = stored
         self._stopping = threading.Event()
         self._broken: dict[int, str] = {}
-        """Combinations that cannot be measured, and why."""
+        """Combinations that cannot be measured, with the reason."""
 
     def run(self) -> None:
-        """Measures. A failure that ends the sweep is kept in `failure`."""
+        """Runs the sweep. An error that ends it is stored in `failure`."""
         stage: Stage = "done"
         try:
             self._show("load")
@@ -82,30 +83,30 @@ class Sweep:
             self._show(stage)
 
     def stop(self) -> None:
-        """Ends the sweep soon, from any thread; what was measured stays."""
+        """Ends the sweep soon, from any thread. Its measurements are kept."""
         self._stopping.set()
         self._executor.stop()
 
     @property
     def facts(self) -> Facts:
-        """The device's; empty until something has run."""
+        """The facts of the device; empty before the first run."""
         return self._executor.facts
 
     def _go_on(self, stored: Stored) -> None:
         check_device(stored, self.facts)
-        self.readings = [*stored.readings, *self.readings]
-        self._broken |= {r.arm: r.error for r in self.readings if r.error is not None}
+        self.measurements = [*stored.measurements, *self.measurements]
+        self._broken |= {r.arm: r.error for r in self.measurements if r.error is not None}
         self._sum_up()
 
     # Rounds
 
     def _enough(self, number: int) -> bool:
-        """Whether no further round is needed. A round that was begun is finished first."""
-        begun = any(r.round == number for r in self.readings)
+        """Returns whether no further round is needed. A begun round is finished first."""
+        begun = any(r.round == number for r in self.measurements)
         return self.summary.enough and not begun
 
     def _warm_up(self) -> None:
-        """Runs each shape once: the first time compiles, and fails where something cannot be run at all."""
+        """Runs each shape once: the first run compiles, and fails if the cell cannot run at all."""
         seen = set()
         for cell in self.plan.cells:
             shape = self._executor.shape(cell)
@@ -115,12 +116,12 @@ class Sweep:
                 self._measure(0, cell, warm_up=True)
 
     def _round(self, number: int) -> None:
-        done = {(r.arm, r.length) for r in self.readings if r.round == number}
+        done = {(r.arm, r.length) for r in self.measurements if r.round == number}
         for block in self.plan.round(number):
             cells = [cell for cell in block if (cell.arm, cell.length) not in done]
             for cell in cells:
                 self._take(number, cell)
-            # While the block is still the same stretch of time.
+            # Now, while conditions are still those of the block.
             again = [cell for cell in cells if self._was_disturbed(number, cell)]
             for cell in again if len(again) <= AGAIN * len(block) else ():
                 self._take(number, cell)
@@ -135,7 +136,7 @@ class Sweep:
     def _was_disturbed(self, number: int, cell: Cell) -> bool:
         return any(
             is_disturbed(r, self.summary.usual)
-            for r in self.readings
+            for r in self.measurements
             if (r.round, r.arm, r.length) == (number, cell.arm, cell.length)
         )
 
@@ -152,23 +153,23 @@ class Sweep:
             raise MlxtopError(next(iter(self._broken.values())))
         if message is not None or not warm_up:
             seconds = time.monotonic() - began
-            self.readings.append(Measurement(number, *cell, at, seconds, *measured, message))
+            self.measurements.append(Measurement(number, *cell, at, seconds, *measured, message))
 
-    # News
+    # Progress
 
     def _sum_up(self) -> None:
-        # Before the next cell begins: it must not be disturbed by this.
-        self.summary = summarize(self.plan, self.readings, self.facts)
+        # Before the next cell begins, so that it is not disturbed.
+        self.summary = summarize(self.plan, self.measurements, self.facts)
         if self._keep is not None:
-            self._keep(self.summary, self.facts, self.readings)
+            self._keep(self.summary, self.facts, self.measurements)
 
     def _show(self, stage: Stage, cell: Cell | None = None) -> None:
         arms = len(self.plan.arms) - len(self._broken)
         total = self.plan.rounds * arms * len(self.plan.lengths)
-        done = len({(r.round, r.arm, r.length) for r in self.readings if r.error is None})
+        done = len({(r.round, r.arm, r.length) for r in self.measurements if r.error is None})
         self.progress = Progress(stage, cell, min(done, total), total, self._left(total - done))
         self.changed(self)
 
     def _left(self, cells: int) -> float | None:
-        spent = [r.seconds for r in self.readings if r.error is None]
+        spent = [r.seconds for r in self.measurements if r.error is None]
         return statistics.fmean(spent) * max(0, cells) if spent else None

@@ -1,4 +1,4 @@
-"""A sweep in a file: written after every cell, so that an interrupted one can go on."""
+"""A sweep's file. It is written after every cell, so an interrupted sweep can be resumed."""
 
 import json
 from pathlib import Path
@@ -16,23 +16,23 @@ from mlxtop.sweep.results import Summary
 SIGN = "mlxtop sweep"
 FORMAT = 1
 MOST_BYTES = 2**28
-"""More than a sweep of a hundred thousand cells takes."""
+"""The largest file that is read. A sweep of a hundred thousand cells needs less."""
 
 
 class SweepFileError(MlxtopError):
-    """The file of a sweep cannot be read."""
+    """A sweep's file cannot be read."""
 
 
 class Stored(NamedTuple):
-    """What a file holds."""
+    """The content of a file that a sweep needs to resume."""
 
     plan: Plan
     facts: Facts
-    readings: list[Measurement]
+    measurements: list[Measurement]
 
 
-def to_json(summary: Summary, facts: Facts, readings: list[Measurement]) -> dict[str, Any]:
-    """All of a sweep: plan, every repeat, what they came to. Sizes in bytes, spans in seconds."""
+def to_json(summary: Summary, facts: Facts, measurements: list[Measurement]) -> dict[str, Any]:
+    """Returns the plan, all repeats and the results. Sizes are bytes, spans seconds."""
     advice = summary.recommendation
     return {
         "type": SIGN,
@@ -68,56 +68,57 @@ def to_json(summary: Summary, facts: Facts, readings: list[Measurement]) -> dict
             }
             for row in summary.rows
         ],
-        "readings": [reading.to_json() for reading in readings],
+        "readings": [measurement.to_json() for measurement in measurements],
     }
 
 
-def text(summary: Summary, facts: Facts, readings: list[Measurement]) -> str:
-    """What a sweep's file holds."""
-    return json.dumps(to_json(summary, facts, readings), indent=1) + "\n"
+def text(summary: Summary, facts: Facts, measurements: list[Measurement]) -> str:
+    """Returns the text of a sweep's file."""
+    return json.dumps(to_json(summary, facts, measurements), indent=1) + "\n"
 
 
 def read(path: Path) -> Stored:
-    """The sweep kept in `path`. Raises `SweepFileError`."""
+    """Returns the sweep in the file `path`. Raises `SweepFileError`."""
     try:
         with path.open("rb") as file:
             found = file.read(MOST_BYTES + 1)
         if len(found) > MOST_BYTES:
-            raise SweepFileError(f"{path} is no sweep's --json file: it is too long for one.")
+            raise SweepFileError(f"{path} is not a sweep's --json file: it is too long.")
         data = parse_json(found.decode())
     except OSError as error:
         raise SweepFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        raise SweepFileError(f"{path} is no sweep's --json file: it is not JSON.") from error
+        raise SweepFileError(f"{path} is not a sweep's --json file: it is not JSON.") from error
     if not isinstance(data, dict) or data.get("type") != SIGN:
-        raise SweepFileError(f"{path} is no sweep's --json file.")
+        raise SweepFileError(f"{path} is not a sweep's --json file.")
     if data.get("format") != FORMAT:
         raise SweepFileError(f"{path} was written by another version of mlxtop ({data.get('mlxtop')}).")
     try:
         plan = Plan.from_json(data["plan"])
         arms, lengths = len(plan.arms), len(plan.lengths)
-        readings = [Measurement.from_json(r, arms, lengths) for r in data["readings"]]
+        measurements = [Measurement.from_json(r, arms, lengths) for r in data["readings"]]
         facts = facts_from_json(dict(data["facts"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SweepFileError(f"{path} is damaged: it holds no sweep that can be read.") from error
-    return Stored(plan, facts, readings)
+        raise SweepFileError(f"{path} is damaged: its sweep cannot be read.") from error
+    return Stored(plan, facts, measurements)
 
 
 def check_plan(stored: Stored, plan: Plan, path: Path) -> None:
-    """Raises `UsageError` when what `path` holds cannot be put together with a sweep of `plan`."""
+    """Raises `UsageError` if the sweep in `path` cannot be combined with a sweep of `plan`."""
     difference = stored.plan.differs(plan)
     if difference is not None:
         raise UsageError(
             f"{path} was not measured with the same {difference}: leave that option out, "
-            "or start anew without --resume."
+            "or start a new sweep without --resume."
         )
 
 
 def check_device(stored: Stored, facts: Facts) -> None:
-    """Raises `UsageError` when what is stored was measured on something else."""
+    """Raises `UsageError` if the stored sweep was measured on another device or version."""
     for name in ("device", "backend", "mlx"):
         was, is_ = getattr(stored.facts, name), getattr(facts, name)
         if was not in (None, UNNAMED) and was != is_:
             raise UsageError(
-                f"The sweep to resume was measured with {name} {was}, not {is_}; start anew without --resume."
+                f"The sweep to resume was measured with {name} {was}, not {is_}: "
+                "start a new one without --resume."
             )

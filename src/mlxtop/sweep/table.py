@@ -1,4 +1,4 @@
-"""A sweep as a table: its cells, Markdown, CSV."""
+"""A sweep as a table: cells, Markdown and CSV."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ LEGEND = f"{CHOSEN} recommended   {FRONT} no other is both faster and smaller   
 
 
 def grid(summary: Summary, metrics: Sequence[str]) -> list[list[str]]:
-    """Head and rows as text, one cell each. The interval has a column, beside what is compared."""
+    """Returns head and rows as text. The compared metric has a second column with its interval."""
     head, rows = _leading_heads(summary), [_leading_cells(row) for row in summary.rows]
     for name in metrics:
         metric, compared = _metric(summary, name), name == summary.plan.metric
@@ -32,7 +32,7 @@ def grid(summary: Summary, metrics: Sequence[str]) -> list[list[str]]:
 
 
 def full_grid(summary: Summary) -> list[list[str]]:
-    """Head and rows as text, one cell each. Every metric is there, and its interval stands in its cell."""
+    """Returns head and rows as text, with all metrics. Each cell includes the interval."""
     metrics = {name: _metric(summary, name) for name in summary.metrics}
     rows = [_leading_heads(summary) + [metric.title for metric in metrics.values()]]
     for row in summary.rows:
@@ -52,12 +52,12 @@ def _leading_cells(row: Row) -> list[str]:
 
 
 def mark(row: Row) -> str:
-    """What stands before a row."""
+    """Returns the sign in front of a row."""
     return "✕" if row.error else CHOSEN if row.chosen else FRONT if row.front else " "
 
 
 def interval(spread: Spread | None, metric: Metric) -> str:
-    """`(470–500)`; nothing where there is none, or where it is too narrow to be seen."""
+    """Formats `(470–500)`; empty without an interval or if it is too narrow."""
     if spread is None or spread.low != spread.low:
         return ""
     low, high = metric.format(spread.low), metric.format(spread.high)
@@ -65,7 +65,7 @@ def interval(spread: Spread | None, metric: Metric) -> str:
 
 
 def markdown(summary: Summary, facts: Facts, chart: str = "") -> str:
-    """The sweep as a section of a README: sentence, table with all intervals, chart, notes, machine."""
+    """Returns a section for a README: recommendation, table with intervals, chart, notes, machine."""
     lines = [escape(summary.recommendation.sentence), "", *table(full_grid(summary), left=(0,))]
     lines += ["", LEGEND.replace("   ", "; ") + "."]
     if chart:
@@ -75,14 +75,14 @@ def markdown(summary: Summary, facts: Facts, chart: str = "") -> str:
 
 
 def caption(summary: Summary, length: int) -> str:
-    """What a chart of one prompt length shows."""
+    """Returns the caption of the chart of one prompt length."""
     tokens = summary.plan.lengths[length]
     after = f", prompt of {tokens:,} tokens" if tokens else ""
     return f"{summary.speed.title} against peak total{after}"
 
 
 def machine(summary: Summary, facts: Facts) -> str:
-    """What was measured, on what, how often."""
+    """Returns what was measured, on which machine, and how often."""
     target = summary.plan.target
     parts = [target.name]
     if facts.known:
@@ -95,16 +95,16 @@ def machine(summary: Summary, facts: Facts) -> str:
     return ", ".join(parts)
 
 
-def comma_separated(summary: Summary, readings: Sequence[Measurement]) -> str:
-    """Every repeat as measured, one a line: sizes in bytes, spans in seconds."""
+def comma_separated(summary: Summary, measurements: Sequence[Measurement]) -> str:
+    """Returns all repeats as CSV. Sizes are bytes, spans seconds."""
     plan = summary.plan
-    names = [name for name in METRICS if any(name in r.values for r in readings)]
+    names = [name for name in METRICS if any(name in r.values for r in measurements)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         ["round", *plan.names, "prompt_tokens", *names, "busy", "disturbed", "error", "began", "seconds"]
     )
-    for r in readings:
+    for r in measurements:
         values = [r.values.get(name, "") for name in names]
         disturbed = int(is_disturbed(r, summary.usual))
         length = plan.lengths[r.length]
