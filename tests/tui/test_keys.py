@@ -1,4 +1,4 @@
-"""What a key does: which wish the session hears, or what the view becomes."""
+"""What a key does: the command that the session gets, or the change of the view."""
 
 import pytest
 from rich.console import Console
