@@ -297,4 +297,4 @@ def test_a_containers_limit_that_is_not_there_is_told_before_anything_runs(shell
         assert "in no container" in err
     monkeypatch.setattr(machine, "cgroup_limit", lambda: 2**30)
     shell("--budget", "cgroup")
-    assert shell.run.ceiling.ask == "cgroup"
+    assert shell.run.ceiling.spec == "cgroup"

@@ -24,7 +24,7 @@ from tests.sweep.made import Bench, measurements, plan
 
 MIB = 2**20
 GIVEN = {
-    "model": None, "limits": None, "knobs": (), "prompt_tokens": None, "max_tokens": None, "repeats": 10,
+    "model": None, "limits": None, "parameters": (), "prompt_tokens": None, "max_tokens": None, "repeats": 10,
     "tolerance": "2%", "adapter_path": None, "random_weights": False, "seed": 0, "metric": None, "lower_is_better": False,
 }  # fmt: skip
 SMALL = ("--limits", "0,1M,default", "--prompt-tokens", "16,48", "--max-tokens", "4", "--headless")
@@ -40,8 +40,8 @@ def test_the_demo_s_plan_and_a_model_s() -> None:
 
 
 def test_what_is_compared_follows_the_knob() -> None:
-    assert parse_plan({**GIVEN, "knobs": ("prefill-step-size=256,2048",)}, ()).metric == "prefill"
-    both = parse_plan({**GIVEN, "limits": "0,default", "knobs": ("kv-bits=4,8",)}, ())
+    assert parse_plan({**GIVEN, "parameters": ("prefill-step-size=256,2048",)}, ()).metric == "prefill"
+    both = parse_plan({**GIVEN, "limits": "0,default", "parameters": ("kv-bits=4,8",)}, ())
     assert both.names == ("cache-limit", "kv-bits")
     assert parse_plan(GIVEN, ("prog", "a b")).metric == "seconds"
     found = parse_plan({**GIVEN, "metric": "x (.)", "lower_is_better": True}, ("prog", "a b"))
@@ -54,7 +54,7 @@ def test_what_is_compared_follows_the_knob() -> None:
     [
         ({"limits": "0"}, (), "two or more"),
         ({"limits": "0,big"}, (), "is not a size"),
-        ({"limits": "0,1M", "knobs": ("cache-limit=1,2",)}, (), "different"),
+        ({"limits": "0,1M", "parameters": ("cache-limit=1,2",)}, (), "different"),
         ({"tolerance": "much"}, (), "--tolerance much"),
         ({"tolerance": "0"}, (), "--tolerance 0"),
         ({"tolerance": "nan"}, (), "--tolerance nan"),
@@ -67,7 +67,7 @@ def test_what_is_compared_follows_the_knob() -> None:
         ({"lower_is_better": True}, (), "need a command after --"),
         ({"model": "m"}, ("ls",), "--model is for a model"),
         ({"prompt_tokens": "5"}, ("ls",), "--prompt-tokens is for a model"),
-        ({"knobs": ("kv-bits=4,8",)}, ("ls",), "Only the cache limit"),
+        ({"parameters": ("kv-bits=4,8",)}, ("ls",), "Only the cache limit"),
         ({"metric": "("}, ("ls",), "not a valid regular expression"),
         ({"metric": "x"}, ("ls",), "one group"),
         ({"metric": "(x)(y)"}, ("ls",), "one group"),
@@ -192,8 +192,8 @@ def test_ctrl_c_reports_what_there_is_and_resume_goes_on(tmp_path: Path) -> None
     ("values", "command"),
     [
         ({"limits": "0,1M,default", "prompt_tokens": "16,48", "seed": 3}, ()),
-        ({"model": "./m", "random_weights": True, "knobs": ("kv-bits=4,8",), "max_tokens": 9}, ()),
-        ({"model": "./m", "adapter_path": "./a", "knobs": ("prefill-step-size=64,256",)}, ()),
+        ({"model": "./m", "random_weights": True, "parameters": ("kv-bits=4,8",), "max_tokens": 9}, ()),
+        ({"model": "./m", "adapter_path": "./a", "parameters": ("prefill-step-size=64,256",)}, ()),
         ({"metric": "(x)", "lower_is_better": True, "tolerance": "5%"}, ("ls", "-l s")),
         ({}, ("ls",)),
     ],

@@ -96,7 +96,7 @@ def test_the_opened_rank_is_named(place: Place) -> None:
 
 def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:
     screen = launch(place, 4)
-    screen.wait_for("↑ rank 3 holds up to 12.0 MiB, the median of the others is 4.0 MiB")
+    screen.wait_for("↑ rank 3 holds up to 12.0 MiB; the median of the others is 4.0 MiB")
     screen.value(r"^[ ▌]↑ rank 3 ")
     # Small, and large again.
     screen.resize(40, 12)

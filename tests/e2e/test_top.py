@@ -88,7 +88,7 @@ def test_a_program_without_an_agent_is_listed_as_such(place: Place) -> None:
     pid = place.start(place.script(BUSY))
     until(lambda: place.ps().get(pid, {}).get("watched") == "no")
     screen = place.screen("top", rows=50)
-    screen.wait_for("MLX without mlxtop's agent")
+    screen.wait_for("MLX programs without an agent")
     shown(screen, pid, rf" [\d.]+ MiB +.*program\.py +mlxtop attach {pid} ")
     screen.press("enter")
     screen.wait_for(f"Process {pid} has no agent. Run: mlxtop attach {pid}")

@@ -271,7 +271,7 @@ def test_control_that_another_has_is_refused_and_asked_for_again(
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
-def test_a_program_without_an_agent_is_a_stranger(start: Start, open_fleet: Callable[..., Any]) -> None:
+def test_a_program_without_an_agent_is_unattached(start: Start, open_fleet: Callable[..., Any]) -> None:
     known = start.up()
     unknown = start.up(run=None)
     fleet = open_fleet(TopFleet())

@@ -111,7 +111,9 @@ def test_a_listener_that_fails_ends_the_sampling_and_is_told() -> None:
     assert session.close(20)
 
 
-def test_a_guard_that_fails_says_once_that_the_budget_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_monitor_that_fails_says_once_that_the_budget_is_not_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     session = LocalSession(Options())
     looks: list[int] = []
 

@@ -55,11 +55,11 @@ class RecordedMember(RecordedSession):
 
 
 class RecordedFleet:
-    """Some members and strangers, standing still."""
+    """Some members and unattached processes, standing still."""
 
     title = "python train.py"
 
-    def __init__(self, members: int = 4, strangers: int = 0, prints: bool = False) -> None:
+    def __init__(self, members: int = 4, unattached: int = 0, prints: bool = False) -> None:
         self.list = [
             RecordedMember(rank, late=0.7 * (rank % 7), scale=0.8 + 0.05 * (rank * 5 % 9))
             for rank in range(members)
@@ -68,7 +68,7 @@ class RecordedFleet:
             UnattachedProcess(
                 9000 + i, f"/usr/bin/python3 -m mlx_lm.server --port {8080 + i}", (900 + 37 * i) * MIB
             )
-            for i in range(strangers)
+            for i in range(unattached)
         ]
         self.transcript: Transcript | None = Transcript() if prints else None
         self.word = "python train.py runs" if members else "waiting for MLX in python train.py …"

@@ -10,7 +10,7 @@ from mlxtop.core.commands import SetLimit
 from mlxtop.core.events import GenerationFinished, LimitChanged
 from mlxtop.core.limits import MIB
 from mlxtop.tui.app import MlxtopApp
-from mlxtop.tui.panels.limit_comparison import LimitComparison, fitting, told
+from mlxtop.tui.panels.limit_comparison import LimitComparison, describe_change, fitting
 from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.compare import Compare
 from tests.tui.painted import idle, painted, until
@@ -61,11 +61,11 @@ async def test_the_status_row_tells_of_like_work_where_there_is_room(session):
             return re.search(pattern, app.screen.query_one(Status).render_line(0).text)
 
         # The limits are compared now and then, not in every frame.
-        await until(pilot, lambda: says(r"after \S+ · like work, against [\d.]+ MiB: (cannot tell|-\d)"))
+        await until(pilot, lambda: says(r"after \S+ · same work, [\d.]+ MiB as base: (cannot tell|-\d)"))
         assert app.screen.query_one(LimitComparison).display
         await pilot.resize_terminal(*SMALL)
         await painted(pilot)
-        assert "like work" not in app.screen.query_one(Status).render_line(0).text
+        assert "same work" not in app.screen.query_one(Status).render_line(0).text
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")
@@ -125,7 +125,7 @@ async def test_it_fills_while_it_is_open(session):
     ],
 )
 def test_a_difference_in_words_fits_its_column(effect, text):
-    assert told(effect) == text
+    assert describe_change(effect) == text
     assert len(text) < 20
 
 

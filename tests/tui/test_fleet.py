@@ -79,19 +79,19 @@ def test_what_the_program_prints(snap_compare, size):
 
 
 def test_waiting_for_mlx(snap_compare):
-    fleet = RecordedFleet(0, strangers=2, prints=True)
+    fleet = RecordedFleet(0, unattached=2, prints=True)
     assert snap_compare(FleetApp(fleet), terminal_size=SMALL, run_before=painted)
 
 
 @pytest.mark.parametrize("size", [STRIP, SMALL, MEDIUM], ids=NAME.get)
-def test_strangers_and_ended(snap_compare, size):
-    fleet = RecordedFleet(4, strangers=9)
+def test_unattached_and_ended(snap_compare, size):
+    fleet = RecordedFleet(4, unattached=9)
     fleet.list[1].ended = "killed by signal 9"
     assert snap_compare(FleetApp(fleet), terminal_size=size, run_before=pressing("end"))
 
 
 def test_light(snap_compare):
-    fleet = with_outlier(RecordedFleet(12, strangers=1))
+    fleet = with_outlier(RecordedFleet(12, unattached=1))
     assert snap_compare(FleetApp(fleet, dark=False), terminal_size=MEDIUM, run_before=painted)
 
 
@@ -107,7 +107,7 @@ def test_paused_panned_and_zoomed_out(snap_compare):
 
 @pytest.mark.parametrize("size", [STRIP, SMALL, MEDIUM], ids=NAME.get)
 def test_hostile_names(snap_compare, size):
-    fleet = with_outlier(RecordedFleet(4, strangers=1, prints=True))
+    fleet = with_outlier(RecordedFleet(4, unattached=1, prints=True))
     fleet.title = "[bold]\x1b[2J" + "漢字" * 40
     fleet.word = "\x1b]0;t\x07" * 30
     fleet.list[0].label = "漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字"
@@ -138,7 +138,7 @@ def test_hostile_names(snap_compare, size):
 )
 @pytest.mark.slow
 async def test_choosing_and_opening(keys, pid):
-    app = FleetApp(RecordedFleet(64, strangers=2))
+    app = FleetApp(RecordedFleet(64, unattached=2))
     async with app.run_test(size=(120, 30)) as pilot:
         await painted(pilot)
         await pilot.press(*keys, "enter")
@@ -150,30 +150,30 @@ async def test_the_chosen_one_is_to_be_seen():
     app = FleetApp(RecordedFleet(64))
     async with app.run_test(size=SMALL) as pilot:
         await painted(pilot)
-        lanes = app.shown.query_one("#lanes")
+        session_list = app.shown.query_one("#session-list")
         for key in ("end", "up", "pageup", "pageup", "pageup", "pagedown", "home", "down"):
             await pilot.press(key)
-            chosen, seen = app.shown.frame().selected - 4000, lanes.size.height - 1
-            assert lanes.first <= chosen < lanes.first + seen
-            assert 0 <= lanes.first <= 64 - seen
-        assert lanes.first == 0
+            chosen, seen = app.shown.frame().selected - 4000, session_list.size.height - 1
+            assert session_list.first <= chosen < session_list.first + seen
+            assert 0 <= session_list.first <= 64 - seen
+        assert session_list.first == 0
 
 
 async def test_clicks_and_the_wheel():
-    app = FleetApp(RecordedFleet(4, strangers=1))
+    app = FleetApp(RecordedFleet(4, unattached=1))
     async with app.run_test(size=SMALL) as pilot:
         await painted(pilot)
         rows = app.shown.frame().row_height
-        await pilot.click("#lanes", offset=(5, 2 + rows))
+        await pilot.click("#session-list", offset=(5, 2 + rows))
         assert app.shown.frame().selected == 4001
-        await pilot.click("#lanes", offset=(5, 0))
+        await pilot.click("#session-list", offset=(5, 0))
         assert app.shown.frame().selected == 4001
-        await pilot.click("#strangers", offset=(5, 1), times=2)
+        await pilot.click("#unattached", offset=(5, 1), times=2)
         await pilot.pause()
         assert app.opened == [9000]
         await pilot.press("home")
-        lanes = app.shown.query_one("#lanes")
-        lanes.post_message(MouseScrollDown(lanes, 30, 1, 0, 1, 0, False, False, False))
+        session_list = app.shown.query_one("#session-list")
+        session_list.post_message(MouseScrollDown(session_list, 30, 1, 0, 1, 0, False, False, False))
         await pilot.pause()
         assert app.shown.frame().selected == 4001
 
@@ -293,7 +293,7 @@ def judged(*totals, growths=()):
 def test_who_stands_out():
     found = judged(1200 * MIB, 1210 * MIB, 3100 * MIB, 1190 * MIB)
     assert (found.pid, found.above, found.others) == (2, True, 1200 * MIB)
-    assert found.describe("binary") == "rank 2 holds up to 3.03 GiB, the median of the others is 1.17 GiB"
+    assert found.describe("binary") == "rank 2 holds up to 3.03 GiB; the median of the others is 1.17 GiB"
     assert judged(100 * MIB, 100 * MIB, 2 * MIB).above is False
 
 
@@ -319,7 +319,9 @@ def test_who_grows():
     assert found is None or found.pid == 2
     found = judged(*[100 * MIB] * 4, growths=[0, MIB, 60 * MIB, 0])
     assert (found.pid, found.grows) == (2, True)
-    assert found.describe("binary") == "rank 2 changes by +60.0 MiB a minute, the median of the others by 0 B"
+    assert (
+        found.describe("binary") == "rank 2 changes by +60.0 MiB per minute; the median of the others is 0 B"
+    )
 
 
 def test_growth_is_that_of_the_floor():
@@ -399,10 +401,10 @@ def test_members_of_one_machine_share_its_room_and_others_do_not_count():
 @pytest.mark.parametrize("room", [10, 12, 16, 20, 24, 30, 40, 50, 80])
 def test_the_rows_fill_the_screen(room, prints):
     for members in (0, 1, 2, 4, 12, 64):
-        for strangers in (0, 1, 30):
-            h = heights(room, members, strangers, prints)
+        for unattached in (0, 1, 30):
+            h = heights(room, members, unattached, prints)
             fixed = 2 + (members > 0) + (prints and room >= ROOM_FOR_OUTPUT)
-            assert sum(h) - h.lane + fixed == room
+            assert sum(h) - h.session + fixed == room
             assert min(h) >= 0
     if room >= 24 and prints:
         assert heights(room, 4, 0, prints).rest >= 4

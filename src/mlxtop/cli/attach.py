@@ -49,14 +49,14 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     check()
     recording = recorder(values["record"], values["record_text"])
     fleet = session.attach(which, on_join(values, recording))
-    guard = BudgetMonitor(lambda: fleet.everyone, ceiling.ask, ceiling.actions, terminate)
+    monitor = BudgetMonitor(lambda: fleet.everyone, ceiling.spec, ceiling.actions, terminate)
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
     printed = Printed(lambda text: fleet.everyone[0].transcript.write("log", text))
     with terminal(printed, not os.isatty(0)):
         app = MlxtopApp(alone, fleet=None if alone else fleet, ask=lambda: question(fleet.everyone))
-        guard.start()
+        monitor.start()
         app.run()
-    guard.stop()
+    monitor.stop()
     printed.tell(app.crashed)
     tell_last(app)
     if app.answer == "restore":

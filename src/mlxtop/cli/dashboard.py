@@ -29,11 +29,11 @@ def run_dashboard(run: RunOptions) -> NoReturn:
     def stop(_: Session) -> None:
         session.submit(StopWorkload())
 
-    guard = BudgetMonitor(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
+    monitor = BudgetMonitor(lambda: (session,), run.ceiling.spec, run.ceiling.actions, stop)
 
     def opened() -> None:
         session.open()
-        guard.start()
+        monitor.start()
         app.set_interval(LOOK_EVERY, leave_the_dead)
 
     def leave_the_dead() -> None:
@@ -45,7 +45,7 @@ def run_dashboard(run: RunOptions) -> NoReturn:
         app = MlxtopApp(session, opened)
         app.run()
     tell_last(app)
-    guard.stop()
+    monitor.stop()
     code = app.return_code or 0
     if app.crashed:
         # While the screen is up all output goes to the transcript, the traceback too.

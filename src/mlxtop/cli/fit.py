@@ -95,7 +95,7 @@ def fit(
 
 def _answer(
     model: str,
-    ask: BudgetSpec | None,
+    spec: BudgetSpec | None,
     lengths: tuple[int, ...] | None,
     cache_limit: Size,
     within: float,
@@ -111,7 +111,7 @@ def _answer(
     from mlxtop.system import footprint
 
     facts = device.facts()
-    ceiling = _budget(ask, facts)
+    ceiling = _budget(spec, facts)
     options, doing = Options(model=model), "load"
     progress = _Progress()
     try:
@@ -156,10 +156,10 @@ def _answer(
     )
 
 
-def _budget(ask: BudgetSpec | None, facts: Facts) -> Budget:
+def _budget(spec: BudgetSpec | None, facts: Facts) -> Budget:
     from mlxtop.mlx import device
 
-    found = resolve(ask, facts, "from --budget") if ask is not None else None
+    found = resolve(spec, facts, "from --budget") if spec is not None else None
     if found is not None:
         return found
     size, source = device.ceiling(facts)

@@ -66,9 +66,9 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
         session.submit(StopWorkload())
         lines.put(_Ended(1, why))
 
-    guard = BudgetMonitor(lambda: (session,), run.ceiling.ask, run.ceiling.actions, stop)
+    monitor = BudgetMonitor(lambda: (session,), run.ceiling.spec, run.ceiling.actions, stop)
     session.open()
-    guard.start()
+    monitor.start()
     try:
         if as_json:
             _print_json(_session_line(session, run))
@@ -84,7 +84,7 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
                 _print_json(_line(item, session))
             if isinstance(item, Event) and _is_last(item):
                 break
-        guard.stop()
+        monitor.stop()
         session.finish()
         summary = summarize(session)
         if as_json:

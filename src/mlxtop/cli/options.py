@@ -159,7 +159,7 @@ def watch_options(when: str) -> Callable[[FC], FC]:
 class BudgetOptions:
     """The values of `--budget` and `--on-budget`."""
 
-    ask: BudgetSpec | None = None
+    spec: BudgetSpec | None = None
     actions: tuple[Action, ...] = ()
 
 
@@ -168,12 +168,12 @@ def parse_ceiling(values: dict[str, Any], here: bool = True) -> BudgetOptions:
 
     Raises `UsageError` for a combination that cannot work.
     """
-    ask, actions = values["budget"], values["on_budget"]
-    if actions and ask in (None, "none"):
+    spec, actions = values["budget"], values["on_budget"]
+    if actions and spec in (None, "none"):
         raise UsageError("--on-budget needs a --budget.")
-    if ask == "cgroup" and here:
-        resolve(ask, Facts(cgroup_limit=machine.cgroup_limit()), "flag")
-    return BudgetOptions(ask, actions)
+    if spec == "cgroup" and here:
+        resolve(spec, Facts(cgroup_limit=machine.cgroup_limit()), "flag")
+    return BudgetOptions(spec, actions)
 
 
 def given_limits(values: dict[str, Any]) -> dict[LimitName, Size]:

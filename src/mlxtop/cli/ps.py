@@ -50,7 +50,7 @@ def collect() -> list[dict[str, Any]]:
     sockets.remove_stale()
     rows = []
     for address in all_addresses():
-        hello = _ask(address.path)
+        hello = _read_hello(address.path)
         if hello is None:
             remove_stale(address)
             continue
@@ -70,19 +70,19 @@ def collect() -> list[dict[str, Any]]:
         click.echo(f"mlxtop: Could not list programs without an agent: {error}.", err=True)
     rows += [
         {
-            "pid": stranger.pid,
-            "command": stranger.command,
+            "pid": process.pid,
+            "command": process.command,
             **dict.fromkeys(("active", "cache", "peak")),
-            "footprint": stranger.footprint,
+            "footprint": process.footprint,
             "watched": "no",
             "socket": None,
         }
-        for stranger in without_agent
+        for process in without_agent
     ]
     return sorted(rows, key=lambda row: row["pid"])
 
 
-def _ask(path: str) -> "Hello | None":
+def _read_hello(path: str) -> "Hello | None":
     """The first message of the agent at `path`; `None` when none comes in time."""
     from mlxtop.ipc import protocol
     from mlxtop.sessions.messages import hello

@@ -58,38 +58,38 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
     if not headless:
         check()
     recording = recorder(values["record"], values["record_text"])
-    place = Foreground() if headless else None
+    foreground = Foreground() if headless else None
 
     def first() -> None:
-        if place is not None:
-            place.take()
+        if foreground is not None:
+            foreground.take()
         streams.close_again(given=(1, 2) if log is not None and headless else ())
 
     try:
         program = Program(command, screen=not headless, log=log, first=first)
     except CannotStartError:
-        if place is not None:
-            place.back()
+        if foreground is not None:
+            foreground.back()
         raise
     fleet = RunFleet(program, on_join(values, recording))
-    guard = guarded(fleet, ceiling)
-    code = run_headless(fleet, guard, place) if place else run_screen(fleet, guard)
+    monitor = budget_monitor(fleet, ceiling)
+    code = run_headless(fleet, monitor, foreground) if foreground else run_screen(fleet, monitor)
     end_recording(
         recording, f"the program {program.how()}" if program.code is not None else cause(code, goes_on=True)
     )
     hard_exit(code)
 
 
-def guarded(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
+def budget_monitor(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
     """A monitor of the budgets of all processes of a program. Its stop action stops the whole program."""
 
     def stop(_session: Session) -> None:
         threading.Thread(target=fleet.program.stop, name="mlxtop-stop", daemon=True).start()
 
-    return BudgetMonitor(fleet.members, ceiling.ask, ceiling.actions, stop)
+    return BudgetMonitor(fleet.members, ceiling.spec, ceiling.actions, stop)
 
 
-def run_screen(fleet: RunFleet, guard: BudgetMonitor) -> int:
+def run_screen(fleet: RunFleet, monitor: BudgetMonitor) -> int:
     """Shows the program until the screen is closed. Returns the exit code for mlxtop."""
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.dialogs import Choice
@@ -121,13 +121,13 @@ def run_screen(fleet: RunFleet, guard: BudgetMonitor) -> int:
 
     def opened() -> None:
         fleet.start()
-        guard.start()
+        monitor.start()
 
     with terminal(fleet.log, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet, opened=opened, ask=ask, signalled=signalled)
         app.run()
     tell_last(app)
-    guard.stop()
+    monitor.stop()
     return end(app, fleet)
 
 
@@ -153,7 +153,7 @@ def end(app: Any, fleet: RunFleet) -> int:
     return program.exit_code
 
 
-def run_headless(fleet: RunFleet, guard: BudgetMonitor, place: Foreground) -> int:
+def run_headless(fleet: RunFleet, monitor: BudgetMonitor, foreground: Foreground) -> int:
     """Leaves the terminal to the program, forwards signals and prints a summary of each session.
 
     Returns the program's exit code.
@@ -161,10 +161,10 @@ def run_headless(fleet: RunFleet, guard: BudgetMonitor, place: Foreground) -> in
     program = fleet.program
     catch(lambda number, _frame: program.signal(number), FORWARDED)
     fleet.start()
-    guard.start()
-    place.wait(program)
-    place.back()
-    guard.stop()
+    monitor.start()
+    foreground.wait(program)
+    foreground.back()
+    monitor.stop()
     fleet.settle()
     show(report(fleet) + "\n")
     return program.exit_code

@@ -53,7 +53,7 @@ Try:
 @click.option("--limits", metavar="SIZE,…", help=f"Cache limits to compare. [default: {LIMITS}]")
 @click.option(
     "--knob",
-    "knobs",
+    "parameters",
     multiple=True,
     metavar="NAME=V,V,…",
     help="Compare values of cache-limit, kv-bits, max-kv-size or prefill-step-size. Given twice, all "
@@ -146,7 +146,7 @@ def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
     """The plan from click's values. Raises `UsageError`."""
     from mlxtop.sweep.plan import Plan, check_parameters, parse_parameter
 
-    texts = list(values["knobs"])
+    texts = list(values["parameters"])
     if values["limits"] is not None:
         texts.insert(0, f"cache-limit={values['limits']}")
     parameters = tuple(parse_parameter(text) for text in texts or [f"cache-limit={LIMITS}"])
@@ -194,7 +194,7 @@ def _command(values: dict[str, Any], command: Sequence[str]) -> "CommandTarget":
 
 
 FIELDS = {
-    "parameters": ("limits", "knobs"),
+    "parameters": ("limits", "parameters"),
     "rounds": ("repeats",),
     "tolerance": ("tolerance",),
     "seed": ("seed",),

@@ -95,12 +95,12 @@ def executor(plan: Plan) -> Executor:
 
 def run_headless(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
     """Measures, prints progress on standard error and the result on standard output."""
-    told: list[Any] = [None]
+    last: list[Any] = [None]
 
     def changed(sweep: Sweep) -> None:
         line = progress_line(sweep)
-        if line is not None and line != told[0]:
-            told[0] = line
+        if line is not None and line != last[0]:
+            last[0] = line
             with suppress(OSError):
                 tell(line)
 

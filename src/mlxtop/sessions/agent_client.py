@@ -112,7 +112,7 @@ class AgentClient(threading.Thread):
         self._role: Role = role
         self._joined = joined
         self._own_memory = footprint.reader()()
-        self._links: dict[str, Connection] = {}
+        self._connections: dict[str, Connection] = {}
         self._members: tuple[RemoteSession, ...] = ()
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
@@ -167,7 +167,7 @@ class AgentClient(threading.Thread):
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + LOOK_EVERY
-                if now >= find_at or not self._links:
+                if now >= find_at or not self._connections:
                     find_at = now + FIND_EVERY
                     self.find_agents()
                 self.poll()
@@ -179,18 +179,18 @@ class AgentClient(threading.Thread):
                 else:
                     self._read(key.data)
                     read = True
-            for link in self._links.values():
-                if link.waits:
-                    link.flush()
+            for connection in self._connections.values():
+                if connection.waits:
+                    connection.flush()
             if read:
                 time.sleep(GATHER)
         self.poll()
-        for link in self._links.values():
-            link.flush()
+        for connection in self._connections.values():
+            connection.flush()
 
     def _close(self) -> None:
-        for link in self._links.values():
-            link.socket.close()
+        for connection in self._connections.values():
+            connection.socket.close()
         self._selector.close()
         # A session may still call `_nudge`.
         pipe, self._wake_read, self._wake_write = (self._wake_read, self._wake_write), -1, -1
@@ -213,7 +213,7 @@ class AgentClient(threading.Thread):
     def find_agents(self) -> None:
         """Connects to new agents."""
         for address in self._find():
-            if address.path not in self._links:
+            if address.path not in self._connections:
                 self._connect(address)
 
     def _connect(self, address: Address) -> None:
@@ -230,61 +230,61 @@ class AgentClient(threading.Thread):
             sock.close()
             return
         sock.setblocking(False)
-        link = Connection(address, sock)
-        self._links[address.path] = link
-        self._selector.register(sock, selectors.EVENT_READ, link)
+        connection = Connection(address, sock)
+        self._connections[address.path] = connection
+        self._selector.register(sock, selectors.EVENT_READ, connection)
 
-    def _read(self, link: Connection) -> None:
+    def _read(self, connection: Connection) -> None:
         try:
-            messages = link.read()
+            messages = connection.read()
             for message in messages or ():
-                self._handle_message(link, message)
+                self._handle_message(connection, message)
         except Exception as error:
             # The error is about this agent: the others are kept.
             why = one_line(shortened(f"{type(error).__name__}: {error}", 120))
-            self._disconnect(link, f"its agent sent an invalid message ({why})")
+            self._disconnect(connection, f"its agent sent an invalid message ({why})")
             return
         if messages is None:
-            self._disconnect(link, None)
+            self._disconnect(connection, None)
 
-    def _handle_message(self, link: Connection, message: dict[str, object]) -> None:
-        if link.session is None and message["type"] == "hello":
+    def _handle_message(self, connection: Connection, message: dict[str, object]) -> None:
+        if connection.session is None and message["type"] == "hello":
             why = messages.disagreement(message)
             if why is not None:
-                link.refused = self.problem = why
+                connection.refused = self.problem = why
                 self.changed.set()
                 return
         found = messages.parse(message)
         if isinstance(found, Refused):
-            link.refused = self.problem = f"{_name(link)} cannot be watched: {found.why}."
-            if link.session is not None:
-                link.session.refuse(link.refused)
+            connection.refused = self.problem = f"{_name(connection)} cannot be watched: {found.why}."
+            if connection.session is not None:
+                connection.session.refuse(connection.refused)
             self.changed.set()
-        elif link.session is not None and found is not None:
-            link.session.handle_message(found)
+        elif connection.session is not None and found is not None:
+            connection.session.handle_message(found)
         elif isinstance(found, Hello):
-            self._accept_hello(link, found)
+            self._accept_hello(connection, found)
 
-    def _accept_hello(self, link: Connection, hello: Hello) -> None:
+    def _accept_hello(self, connection: Connection, hello: Hello) -> None:
 
         def send(data: bytes) -> None:
-            link.put(data)
+            connection.put(data)
             self._nudge()
 
         if self._role == "control" and hello.watched is not None:
             watcher = f"mlxtop (process {hello.watched})"
-            link.refused = self.problem = (
+            connection.refused = self.problem = (
                 f"Process {hello.pid} is already watched by {watcher}: "
                 "quit that one first, or use mlxtop top."
             )
             self.changed.set()
             return
-        link.session = self.session(hello, send, peer.process(link.socket, hello.pid))
-        self._number_uniquely(link.session)
+        connection.session = self.session(hello, send, peer.process(connection.socket, hello.pid))
+        self._number_uniquely(connection.session)
         send(protocol.hello(self._role, hello.protocol))
-        self._members = tuple(sorted((*self._members, link.session), key=_order))
+        self._members = tuple(sorted((*self._members, connection.session), key=_order))
         if self._joined:
-            self._joined(link.session)
+            self._joined(connection.session)
         self.changed.set()
 
     def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
@@ -306,17 +306,19 @@ class AgentClient(threading.Thread):
         number = next(n for n in count(2) if -n not in taken)
         session.pid, session.label = -number, f"{session.label} ({number})"
 
-    def _disconnect(self, link: Connection, why: str | None) -> None:
+    def _disconnect(self, connection: Connection, why: str | None) -> None:
         with suppress(KeyError, ValueError):
-            self._selector.unregister(link.socket)
-        link.socket.close()
-        if why and link.session is None:
-            link.refused = self.problem = f"{one_line(link.address.path)} cannot be watched: {why}."
-        if link.session is not None and link.session.ended is None:
-            link.session.end(why or self.how_it_ended(link.session))
-        if not (why or link.refused):
+            self._selector.unregister(connection.socket)
+        connection.socket.close()
+        if why and connection.session is None:
+            connection.refused = self.problem = (
+                f"{one_line(connection.address.path)} cannot be watched: {why}."
+            )
+        if connection.session is not None and connection.session.ended is None:
+            connection.session.end(why or self.how_it_ended(connection.session))
+        if not (why or connection.refused):
             # The process may open a new socket after an exec. After an invalid message it is not tried again.
-            self._links.pop(link.address.path, None)
+            self._connections.pop(connection.address.path, None)
         self.changed.set()
 
     def how_it_ended(self, session: RemoteSession) -> str:
@@ -342,9 +344,11 @@ def all_addresses() -> Iterable[Address]:
     return list(sockets.addresses())
 
 
-def _name(link: Connection) -> str:
+def _name(connection: Connection) -> str:
     """A name for an agent that has not sent its hello."""
-    return f"Process {link.address.pid}" if link.address.pid else one_line(link.address.path)
+    return (
+        f"Process {connection.address.pid}" if connection.address.pid else one_line(connection.address.path)
+    )
 
 
 def _order(session: RemoteSession) -> tuple[bool, int, float]:

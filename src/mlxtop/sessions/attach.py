@@ -56,8 +56,8 @@ class AttachFleet(AgentClient):
         found, self._waiting = self._waiting, []
         return found
 
-    def _accept_hello(self, link: Connection, hello: Hello) -> None:
-        super()._accept_hello(link, hello)
+    def _accept_hello(self, connection: Connection, hello: Hello) -> None:
+        super()._accept_hello(connection, hello)
         self.poll()
 
     def poll(self) -> None:

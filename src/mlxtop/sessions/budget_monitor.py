@@ -38,7 +38,7 @@ POINTS = 45
 """Number of usage points in a window: the slope of so many takes 0.1 ms."""
 LEAST_SPAN = 10.0
 """Seconds of usage that a slope needs."""
-DEAR_EVERY, DEAR_SHARE = 5.0, 3000
+COSTLY_EVERY, COSTLY_SHARE = 5.0, 3000
 """A costly reading is taken at most every so many seconds, and at most every so many times its duration."""
 Stop = Callable[[Session], None]
 
@@ -53,13 +53,13 @@ class BudgetMonitor(threading.Thread):
     def __init__(
         self,
         sessions: Callable[[], Iterable[Session]],
-        ask: BudgetSpec | None = None,
+        spec: BudgetSpec | None = None,
         actions: Sequence[Action] = (),
         stop: Stop | None = None,
     ) -> None:
         super().__init__(name="mlxtop-budget", daemon=True)
         self._sessions = sessions
-        self._ask = ask
+        self._spec = spec
         self._actions = tuple(actions)
         self._stop_program = stop
         self._watches: dict[Session, _WatchedSession] = {}
@@ -73,9 +73,9 @@ class BudgetMonitor(threading.Thread):
             try:
                 self.check()
             except Exception as error:
-                self._tell(error)
+                self._report_failure(error)
 
-    def _tell(self, error: Exception) -> None:
+    def _report_failure(self, error: Exception) -> None:
         """Records in each session, once, that its budget is not watched."""
         why, self._failure = self._failure, str(fatal("Watching the budget", error))
         if why is None:
@@ -95,7 +95,7 @@ class BudgetMonitor(threading.Thread):
         for session in sessions:
             watch = self._watches.get(session)
             if watch is None:
-                watch = self._watches[session] = _WatchedSession(session, self._ask)
+                watch = self._watches[session] = _WatchedSession(session, self._spec)
             if getattr(session, "ended", None) is None and watch.check(len(sessions) > 1):
                 for action in self._actions:
                     self._act(session, action)
@@ -138,17 +138,17 @@ class BudgetMonitor(threading.Thread):
 class _WatchedSession:
     """One session and its budget."""
 
-    def __init__(self, session: Session, ask: BudgetSpec | None) -> None:
+    def __init__(self, session: Session, spec: BudgetSpec | None) -> None:
         self._session = session
-        self._ask = ask
+        self._spec = spec
         self._budget: Budget | None = None
         self._points: deque[tuple[float, int]] = deque(maxlen=POINTS)
         self._level = 0
         self._read: Callable[[bool], System] | None = None
         self._found = False
         self._pss: int | None = None
-        self._told, self._told_at = System(), 0.0
-        self._due = self._dear_due = self._pss_at = 0.0
+        self._recorded, self._recorded_at = System(), 0.0
+        self._due = self._costly_due = self._pss_at = 0.0
 
     def check(self, several: bool = False) -> bool:
         """Updates the session's usage. Returns whether its budget has just been reached."""
@@ -156,9 +156,9 @@ class _WatchedSession:
         if not state.facts.known:
             return False
         self._look_at_system()
-        if self._ask is not None:
-            ask, self._ask = self._ask, None
-            set_budget(self._session, ask, "flag")
+        if self._spec is not None:
+            spec, self._spec = self._spec, None
+            set_budget(self._session, spec, "flag")
         budget = state.budget
         if budget != self._budget:
             self._budget, self._level = budget, 0
@@ -166,8 +166,8 @@ class _WatchedSession:
         used = usage(self._session)
         if budget is None or used is None:
             return False
-        standing = BudgetUsage(used, self._reach(budget, used))
-        self._session.submit(RecordEvent(BudgetRead(standing, state.system)))
+        found = BudgetUsage(used, self._reach(budget, used))
+        self._session.submit(RecordEvent(BudgetRead(found, state.system)))
         return self._compare(budget, used, several)
 
     def _look_at_system(self) -> None:
@@ -183,22 +183,22 @@ class _WatchedSession:
                 self._read = machine.reader(pid, self._session.state.facts.unified)
         if self._read is None:
             return
-        dear = now >= self._dear_due
-        found = self._read(dear)
-        if dear:
-            self._dear_due = now + max(DEAR_EVERY, DEAR_SHARE * (time.monotonic() - now))
+        costly = now >= self._costly_due
+        found = self._read(costly)
+        if costly:
+            self._costly_due = now + max(COSTLY_EVERY, COSTLY_SHARE * (time.monotonic() - now))
             self._pss, self._pss_at = found.pss, now
         found = found._replace(pss=self._pss, pss_age=now - self._pss_at)
         self._session.submit(RecordEvent(BudgetRead(self._session.state.budget_usage, found)))
-        self._tell_of(found, now)
+        self._record_reading(found, now)
 
-    def _tell_of(self, found: System, now: float) -> None:
+    def _record_reading(self, found: System, now: float) -> None:
         """Records the machine's numbers in the session: seldom, because there are many."""
-        told = found._replace(pss_age=0.0)
-        turned = (told.pressure, told.thermal) != (self._told.pressure, self._told.thermal)
-        if told != self._told and (turned or now - self._told_at >= TELL_EVERY):
-            self._told, self._told_at = told, now
-            self._session.submit(RecordEvent(SystemRead(told)))
+        reading = found._replace(pss_age=0.0)
+        turned = (reading.pressure, reading.thermal) != (self._recorded.pressure, self._recorded.thermal)
+        if reading != self._recorded and (turned or now - self._recorded_at >= TELL_EVERY):
+            self._recorded, self._recorded_at = reading, now
+            self._session.submit(RecordEvent(SystemRead(reading)))
 
     def _reach(self, budget: Budget, used: int) -> float | None:
         now, points = self._session.now(), self._points
@@ -232,10 +232,10 @@ def usage(session: Session) -> int | None:
     return None if sample is None or sample.footprint == UNKNOWN else sample.footprint
 
 
-def set_budget(session: Session, ask: BudgetSpec, source: str) -> None:
+def set_budget(session: Session, spec: BudgetSpec, source: str) -> None:
     """Sets a session's budget. If `ask` cannot be resolved, records an error in the session."""
     try:
-        budget = resolve(ask, session.state.facts, source)
+        budget = resolve(spec, session.state.facts, source)
     except UsageError as error:
         session.submit(RecordEvent(ErrorRaised(f"No budget: {error}", "budget")))
         return
@@ -245,13 +245,13 @@ def set_budget(session: Session, ask: BudgetSpec, source: str) -> None:
 def environment(session: Session) -> dict[str, str]:
     """The environment variables about the session for a command. Sizes are bytes."""
     state = session.state
-    budget, standing, sample = state.budget, state.budget_usage, session.history.latest
+    budget, budget_usage, sample = state.budget, state.budget_usage, session.history.latest
     found: dict[str, Size | str | None] = {
         "PID": session.process,
         "TITLE": session.title,
         "BUDGET": budget.bytes if budget else None,
         "AGAINST": budget.against if budget else None,
-        "USED": standing.used if standing else None,
+        "USED": budget_usage.used if budget_usage else None,
         "ACTIVE": sample.active if sample else None,
         "CACHE": sample.cache if sample else None,
         "PEAK": sample.peak if sample else None,

@@ -201,20 +201,20 @@ def _found(given: object) -> InitialLimit | None:
     if not isinstance(given, list) or len(given) != 3:
         raise ValueError("a limit is a value, who set it, and MLX's default")
     value, source, default = given
-    told = text(source, NAME)
+    name = text(source, NAME)
     default = None if default is None else size(default)
-    return None if value is None else InitialLimit(size(value), told, default)
+    return None if value is None else InitialLimit(size(value), name, default)
 
 
 # Events
 
-TOLD = frozenset(KINDS.values()) - {"facts", "budget", "system", "end"}
+AGENT_EVENTS = frozenset(KINDS.values()) - {"facts", "budget", "system", "end"}
 """The events that an agent may send. Budgets, the machine and facts do not come as its events."""
 
 
 def _event(message: Mapping[str, object]) -> Event | None:
     kind, answers = message.get("kind"), message.get("answers")
-    data = from_json(kind, message.get("data")) if isinstance(kind, str) and kind in TOLD else None
+    data = from_json(kind, message.get("data")) if isinstance(kind, str) and kind in AGENT_EVENTS else None
     if data is None:
         return None
     return Event(seconds(message.get("time")), data, None if answers is None else count(answers))

@@ -79,7 +79,7 @@ class ReplaySession(Publisher):
         self._marks: list[Mark] = []
         """Marks of the person who watches the replay."""
         self.timeline: Timeline = ReplayTimeline(self.events, self._clock)
-        self._said = recording.transcript(about.id)
+        self._recorded_lines = recording.transcript(about.id)
         self._transcript, self._lines = Transcript(), 0
         self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
 
@@ -90,8 +90,8 @@ class ReplaySession(Publisher):
     def end(self) -> float:
         """Seconds to the last sample, or to the event just after it that says how the session ended."""
         sampled = self.history.end.time if self.history.end is not None else 0.0
-        told = self.events[-1].time if self.events else 0.0
-        return max(sampled, min(told, sampled + LAST_WORDS))
+        last = self.events[-1].time if self.events else 0.0
+        return max(sampled, min(last, sampled + LAST_WORDS))
 
     @property
     def state(self) -> State:
@@ -114,11 +114,11 @@ class ReplaySession(Publisher):
     @property
     def transcript(self) -> Transcript:
         """The transcript up to the playhead, if the recording has it."""
-        end = bisect.bisect_right(self._said, self.now(), key=_time)
+        end = bisect.bisect_right(self._recorded_lines, self.now(), key=_time)
         if end < self._lines:
             self._transcript, self._lines = Transcript(), 0
-        for said in self._said[self._lines : end]:
-            self._transcript.line(cast(Who, said.who), said.text)
+        for line in self._recorded_lines[self._lines : end]:
+            self._transcript.line(cast(Who, line.who), line.text)
         self._lines = end
         return self._transcript
 
@@ -206,5 +206,5 @@ class ReplayFleet:
         return self.damage or ""
 
 
-def _time(said: TranscriptLine) -> float:
-    return said.time
+def _time(line: TranscriptLine) -> float:
+    return line.time

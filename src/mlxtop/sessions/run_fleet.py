@@ -18,7 +18,7 @@ class RunFleet(AgentClient):
     def __init__(self, program: Program, joined: Callable[[RemoteSession], None] | None = None) -> None:
         sockets.remove_stale()
         self.program = program
-        self._met = False
+        self._had_socket = False
         """Whether a socket of this run was ever seen."""
         self._unseen: str | None = None
         super().__init__(
@@ -28,7 +28,7 @@ class RunFleet(AgentClient):
             joined=joined,
         )
         self.send_input = self._type if program.listens else None
-        self._told = False
+        self._reported = False
         if program.output is None and program.log is not None:
             self.log(f"the program's output goes to {program.log} and is not shown here")
 
@@ -47,7 +47,7 @@ class RunFleet(AgentClient):
 
     def _addresses(self) -> list[Address]:
         found = list(sockets.addresses(self.program.run))
-        self._met = self._met or bool(found)
+        self._had_socket = self._had_socket or bool(found)
         return found
 
     def unseen(self) -> str:
@@ -62,7 +62,7 @@ class RunFleet(AgentClient):
             return "mlxtop could not watch it: it found no private folder for its sockets"
         if self._members:
             return "it imported MLX but allocated no memory with it"
-        if self._addresses() or self._met:
+        if self._addresses() or self._had_socket:
             return "it imported MLX and was killed before mlxtop could connect"
         if started:
             return "it did not use MLX as far as mlxtop could see"
@@ -73,15 +73,15 @@ class RunFleet(AgentClient):
         self._read_messages()
 
     def _read_messages(self) -> None:
-        for pid, word in sockets.left_messages(self.program.run):
-            self.problem = f"Process {pid}: {one_line(word)}"
+        for pid, message in sockets.left_messages(self.program.run):
+            self.problem = f"Process {pid}: {one_line(message)}"
 
     def poll(self) -> None:
         ended = self.program.code is not None
         if self.transcript is not None and self.program.output is not None:
             self.program.output.poll(self.transcript)
-        if ended and not self._told:
-            self._told = True
+        if ended and not self._reported:
+            self._reported = True
             # The last messages of its agents.
             self._read_messages()
             self.log(f"the program {self.program.how()}")

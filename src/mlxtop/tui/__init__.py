@@ -1,1 +1,1 @@
-"""The screen. It knows sessions, never MLX."""
+"""The screens. They use sessions and never import MLX."""

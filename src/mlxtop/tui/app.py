@@ -128,10 +128,10 @@ class MlxtopApp(KeysFirstApp):
 
     def on_print(self, event: Print) -> None:
         """Adds what Python code prints to the transcript. `tui.terminal` catches other output."""
-        told = self._session or self.fleet
+        target = self._session or self.fleet
         for line in event.text.splitlines():
-            if line.strip() and told is not None and told.transcript is not None:
-                told.transcript.write("log", line)
+            if line.strip() and target is not None and target.transcript is not None:
+                target.transcript.write("log", line)
 
     # A fleet
 

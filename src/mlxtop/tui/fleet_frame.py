@@ -1,4 +1,4 @@
-"""What the fleet's screen shows at one moment, gathered once and handed to every panel."""
+"""A frame of the fleet's screen: the data for one moment, gathered once for all panels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from mlxtop.tui.frame import SPEED_WINDOW, Own, View
 MIB = 2**20
 RATE = {"tokens": "tok/s", "evals": "evals/s"}
 SLICE, SLICES, LEAST_SLICES = 10.0, 6, 4
-"""Growth is measured on the lowest total of each of the last six times ten seconds."""
+"""Growth is measured on the lowest total in each of the last six slices of ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One member, or the sum of all: its present figures and its columns. `None` is a number nobody knows."""
+    """One member, or the sum of all: present values and columns, in bytes. `None` is not known."""
 
     label: str
     title: str = ""
@@ -43,30 +43,30 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Outlier:
-    """The member that stands furthest from the others, and by what."""
+    """The member that differs most from the others, and its value."""
 
     pid: int
     label: str
     above: bool
     grows: bool
-    """Whether it stands out by what it gains a minute rather than by what it holds."""
+    """Whether it stands out by its growth per minute, not by the memory it holds."""
     value: int
     others: int
     """The median of the others."""
 
     def describe(self, units: Units) -> str:
-        """One line for a person."""
+        """The outlier as one line of text."""
         label = one_line(self.label)
         if self.grows:
             value, others = format_delta(self.value, units), format_delta(self.others, units)
-            return f"{label} changes by {value} a minute, the median of the others by {others}"
+            return f"{label} changes by {value} per minute; the median of the others is {others}"
         value, others = format_size(self.value, units), format_size(self.others, units)
-        return f"{label} holds up to {value}, the median of the others is {others}"
+        return f"{label} holds up to {value}; the median of the others is {others}"
 
 
 @dataclass(frozen=True, slots=True)
 class FleetFrame:
-    """One moment of a fleet as a person chose to see it."""
+    """One moment of a fleet, for the view that a person chose."""
 
     title: str
     status: str
@@ -77,25 +77,25 @@ class FleetFrame:
     start: float
     """The fleet's time at the left edge of the first column."""
     rate: str
-    """What `speed` counts: `tok/s`, `evals/s`, or `steps/s` where members differ."""
+    """The unit of `speed`: `tok/s`, `evals/s`, or `steps/s` where members differ."""
     row_height: int
-    """Rows a lane has."""
+    """Rows per session."""
     width: int
     """Columns of the screen."""
     selected: int | None
     outlier: Outlier | None
     sum: SessionRow = field(default_factory=lambda: SessionRow("sum"))
     machine: System = System()  # noqa: RUF009 - it is immutable
-    """What the machine told of itself, where a member runs on this one."""
+    """The readings of this machine, if a member runs on it."""
     bound: Room = Room("memory")  # noqa: RUF009
-    """What bounds the members of this machine together."""
+    """The memory that the members on this machine share."""
 
     def size(self, value: int | None) -> str:
         return format_size(value, self.view.units)
 
 
 def together(members: Sequence[Member]) -> tuple[System, Room]:
-    """How this machine stands, and what is left of what its members share."""
+    """The readings of this machine, and the memory left for its members."""
     here = [member for member in members if member.state.system is not None and member.ended is None]
     if not here:
         return System(), Room("memory")
@@ -109,8 +109,10 @@ def known(value: int) -> int | None:
     return None if value == UNKNOWN else value
 
 
-def lane(member: Member, until: float | None, actives: Sequence[int], totals: Sequence[int]) -> SessionRow:
-    """A member's lane now, or at `until` seconds of its clock."""
+def session_row(
+    member: Member, until: float | None, actives: Sequence[int], totals: Sequence[int]
+) -> SessionRow:
+    """A member's row now, or at `until` seconds of its clock."""
     sample = member.history.latest if until is None else member.history.at(until)
     found = SessionRow(
         member.label,
@@ -137,29 +139,29 @@ def _phase(member: Member, sample: Sample | None, until: float | None) -> str:
     return member.state.phase
 
 
-def add_up(lanes: Sequence[SessionRow], actives: Sequence[int], totals: Sequence[int]) -> SessionRow:
-    """The sum of all that run and have told something."""
-    running = [lane for lane in lanes if lane.ended is None and lane.active is not None]
+def add_up(rows: Sequence[SessionRow], actives: Sequence[int], totals: Sequence[int]) -> SessionRow:
+    """The sum of all running sessions with data."""
+    running = [row for row in rows if row.ended is None and row.active is not None]
 
     def total(field: Callable[[SessionRow], int | None]) -> int | None:
-        values = [field(lane) for lane in running]
+        values = [field(row) for row in running]
         return None if not values or None in values else sum(v for v in values if v is not None)
 
     return SessionRow(
         "sum",
-        active=total(lambda lane: lane.active),
-        cache=total(lambda lane: lane.cache),
-        footprint=total(lambda lane: lane.footprint),
+        active=total(lambda row: row.active),
+        cache=total(lambda row: row.cache),
+        footprint=total(lambda row: row.footprint),
         actives=actives,
         totals=totals,
     )
 
 
-# Who stands out
+# Outliers
 
 
 class Candidate(NamedTuple):
-    """What is compared: the most a running member held lately, and what it gains a minute where known."""
+    """The values of a member to compare, in bytes: its highest recent total, and its growth per minute."""
 
     pid: int
     label: str
@@ -168,16 +170,16 @@ class Candidate(NamedTuple):
 
 
 def lately(member: Member, until: float) -> int | None:
-    """The highest total of the last ten seconds: members that take turns at a peak are all alike."""
+    """The highest total of the last ten seconds in bytes, so that members that peak in turn look alike."""
     columns = member.history.columns(until - SLICE, 1.0, round(SLICE), ("total",), (), until)
     most = max(columns.hi["total"])
     return None if most == UNKNOWN else most
 
 
 def growth(member: Member, until: float) -> int | None:
-    """Bytes a minute by which the floor of a member's total rose in the last minute, `None` when too young.
+    """Growth of a member's total in bytes per minute, over the last minute; `None` with too little data.
 
-    The floor of whole slices, not the present value: a step that comes and goes is no growth.
+    It is the growth of the lowest value per slice: a step that comes and goes is not growth.
     """
     end = until // SLICE * SLICE
     columns = member.history.columns(end - SLICE * SLICES, SLICE, SLICES, ("total",), (), end)
@@ -188,7 +190,7 @@ def growth(member: Member, until: float) -> int | None:
 
 
 def find_outlier(candidates: Sequence[Candidate]) -> Outlier | None:
-    """Who stands out by what it holds or, when nobody does, by what it gains a minute."""
+    """The member that stands out by its memory or else by its growth; `None` without one."""
     held = _furthest([c.total for c in candidates])
     if held is not None:
         return _outlier(candidates[held[0]], candidates[held[0]].total, held[1], False)
@@ -201,12 +203,12 @@ def find_outlier(candidates: Sequence[Candidate]) -> Outlier | None:
     return None
 
 
-def _outlier(who: Candidate, value: int, others: int, grows: bool) -> Outlier:
-    return Outlier(who.pid, who.label, value > others, grows, value, others)
+def _outlier(candidate: Candidate, value: int, others: int, grows: bool) -> Outlier:
+    return Outlier(candidate.pid, candidate.label, value > others, grows, value, others)
 
 
 def _furthest(values: Sequence[int]) -> tuple[int, int] | None:
-    """Index of the value that stands out, and the median of the others; only an end of the range can."""
+    """Index of the outlier and the median of the others; `None` without one. It is the lowest or highest."""
     if len(values) < 3:
         return None
     found: list[tuple[float, int, int]] = []
@@ -214,7 +216,7 @@ def _furthest(values: Sequence[int]) -> tuple[int, int] | None:
         others = [*values[:i], *values[i + 1 :]]
         middle = median(others)
         away = abs(values[i] - middle)
-        # 1.4826 median absolute deviations are one standard deviation where chance alone is at work.
+        # 1.4826 median absolute deviations are one standard deviation of normal noise.
         chance = 3 * 1.4826 * median(abs(v - middle) for v in others)
         if away > chance and away >= MIB and away >= 0.2 * abs(middle):
             found.append((away, i, round(middle)))

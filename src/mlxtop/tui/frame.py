@@ -1,4 +1,4 @@
-"""What the screen shows at one moment, gathered once and handed to every panel."""
+"""A frame: the data for one moment of the dashboard, gathered once for all panels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,28 +32,28 @@ COUNTED = ("steps", "decode", "phase")
 TICKED = (CacheCleared, PeakReset, LimitChanged, MarkAdded, BudgetChanged, ErrorRaised)
 SPEED_WINDOW = 2.0
 EFFECT_WINDOW = (10.0, 120.0)
-"""Seconds before a limit change that its effect is measured against: as many as have passed since, within
-these bounds, so that both sides have seen as much."""
+"""Least and most seconds before a limit change that its effect is compared with. Between these bounds it is
+the time since the change, so that both sides are equally long."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a person chose: units, the mark to measure from, the time shown, whether the view stands still."""
+    """What a person chose to see: units, mark, time range, and whether the view is paused."""
 
     units: Units = "binary"
     mark: str | None = None
-    """Name of the chosen mark; `None` follows the latest."""
+    """Name of the chosen mark; `None` for the latest."""
     axis: TimeAxis = field(default_factory=TimeAxis)
     paused: bool = False
     counting: bool = False
-    """Whether a census was asked for and is waited for."""
+    """Whether a census was requested and has not arrived."""
     run_peak: int | None = None
-    """The run's own peak when the view was paused."""
+    """The peak of the run when the view was paused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What mlxtop costs: share of one core (1.0 = all of it) and bytes."""
+    """The cost of mlxtop itself: share of one core (1.0 = all of it) and memory in bytes."""
 
     cpu: float | None = None
     memory: int | None = None
@@ -61,7 +61,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One moment of a session as a person chose to see it."""
+    """One moment of a session, for the view that a person chose."""
 
     session: Session
     state: State
@@ -73,13 +73,13 @@ class Frame:
     speed: float | None
     """Tokens per second while decoding: over the last two seconds, or in the last generation."""
     ticks: list[Tick]
-    """Events to be seen on the time axis and their columns; what matters more comes later."""
+    """Events on the time axis with their columns. More important ones come later."""
     diagnosis: Diagnosis | None = None
-    """What the run looks like as a whole, as far as somebody has asked."""
+    """The verdicts on the run; `None` before the first diagnosis."""
     uses: Sequence[Use] = ()
-    """The cache limits of the run, compared."""
+    """The cache limits of the run, with their comparison."""
     machine: System = System()  # noqa: RUF009 - it is immutable
-    """What the machine told of itself at the moment shown; nothing known where it is not this one."""
+    """The machine's readings at the moment shown; empty for another machine."""
 
     def size(self, value: int | None) -> str:
         return format_size(None if value == UNKNOWN else value, self.view.units)
@@ -89,7 +89,7 @@ class Frame:
 
     @property
     def cache_limit(self) -> int | None:
-        """What holds the cache: its limit, or what MLX leaves it beside active, if that is less."""
+        """Bytes that bound the cache: its limit, or what MLX leaves beside active, if that is less."""
         limits = self.state.limits
         limit = limits["cache"].value
         if limit is None or self.sample is None:
@@ -99,36 +99,36 @@ class Frame:
 
     @property
     def per_second(self) -> str:
-        """The unit of speed: a program that mlxtop did not write tells of no tokens, only of evals."""
+        """The unit of speed: tokens per second, or evals per second in a watched program."""
         steps = self.session.steps_are
         return "tok/s" if steps == "tokens" else f"{steps}/s"
 
     @property
     def run_peak(self) -> int:
-        """The highest peak of the run, up to the moment shown."""
+        """The highest peak of the run in bytes, up to the moment shown."""
         return self.state.run_peak if self.view.run_peak is None else self.view.run_peak
 
     @property
     def used(self) -> int | None:
-        """Bytes of what the budget is compared with, at the moment shown; `None` when that is not known."""
-        budget, standing = self.state.budget, self.state.budget_usage
+        """Bytes that are compared with the budget at the moment shown; `None` if not known."""
+        budget, usage = self.state.budget, self.state.budget_usage
         if budget is None or (budget.against == "footprint" and self.sample is None):
             return None
         if budget.against == "footprint" and self.sample is not None:
             return None if self.sample.footprint == UNKNOWN else self.sample.footprint
-        return standing.used if standing is not None else None
+        return usage.used if usage is not None else None
 
     @property
     def headroom(self) -> int | None:
-        """Bytes left to the budget, less than nothing beyond it."""
+        """Bytes left of the budget; negative when it is exceeded."""
         used, budget = self.used, self.state.budget
         return None if used is None or budget is None else budget.bytes - used
 
     @property
     def reach(self) -> float | None:
-        """Seconds until the budget is reached at the present slope."""
-        standing = self.state.budget_usage
-        return None if standing is None or self.view.paused else standing.reach
+        """Seconds until the budget is reached at the present slope; `None` if not known."""
+        usage = self.state.budget_usage
+        return None if usage is None or self.view.paused else usage.reach
 
     @property
     def mark(self) -> Mark | None:
@@ -139,10 +139,10 @@ class Frame:
 
 
 def cut(session: Session, view: View, columns: int, now: float) -> Columns:
-    """The stretch of history that `view` shows, in `columns` columns. Costs about half a millisecond."""
+    """The part of the history that `view` shows, in `columns` columns. Takes about half a millisecond."""
     axis = view.axis
     start = axis.start(columns, now)
-    # Only the large chart draws the footprint, and only beside a budget.
+    # Only the large chart draws the footprint, and only with a budget.
     drawn = DRAWN if session.state.budget is None else (*DRAWN, "footprint")
     return session.history.columns(start, axis.width, columns, drawn, COUNTED, until=now)
 
@@ -167,12 +167,12 @@ def gather(
 def _machine(session: Session, view: View, now: float) -> System:
     if not view.paused:
         return session.state.system or System()
-    told = session.timeline.latest(SystemRead, lambda event: event.time <= now)
-    return told.data.system if told is not None else System()
+    reading = session.timeline.latest(SystemRead, lambda event: event.time <= now)
+    return reading.data.system if reading is not None else System()
 
 
 def _rate(session: Session, sample: Sample | None, now: float) -> float | None:
-    """As of `now`, whatever the run does since: a paused view stands still."""
+    """The speed at `now`. Later data does not change it, so a paused view stays as it is."""
     rate = speed(session.history.at(now - SPEED_WINDOW), sample)
     if rate is not None or sample is None or "prefill" not in session.phases[sample.phase : sample.phase + 1]:
         return rate
@@ -181,8 +181,8 @@ def _rate(session: Session, sample: Sample | None, now: float) -> float | None:
 
 
 def explain(session: Session, now: float) -> Diagnosis:
-    """What the run looks like at `now`. Takes some 3 ms, however long the run."""
-    # Imported when it is first asked for: the first frame does not wait for it.
+    """The verdicts on the run at `now`. Takes about 3 ms, however long the run."""
+    # Imported late: the first frame does not wait for it.
     from mlxtop.analysis.diagnosis import diagnose
 
     budget = session.state.budget
@@ -209,8 +209,8 @@ def _ticks(session: Session, columns: Columns, now: float) -> list[Tick]:
 
 
 def is_news(event: Event) -> bool:
-    """Whether something happened, rather than was found: MLX's defaults are no change, an alarm that ends no
-    alarm."""
+    """Whether an event is worth showing. MLX's defaults and limits found at the start are not, nor is the end
+    of an alarm."""
     if isinstance(event.data, BudgetChanged):
         return event.data.level > event.data.was
     return not (isinstance(event.data, LimitChanged) and (event.data.found or event.source == MLX_DEFAULT))
@@ -218,7 +218,7 @@ def is_news(event: Event) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a limit change did: tokens per second before and after it, as far as they were measured."""
+    """The effect of a limit change: steps per second before and after it; `None` where not measured."""
 
     event: Event[LimitChanged]
     before: float | None
@@ -226,7 +226,7 @@ class Effect:
 
 
 def effect(frame: Frame) -> Effect | None:
-    """The effect of the last limit change that was no default."""
+    """The effect of the last limit change; `None` without one."""
     event = frame.session.timeline.latest(LimitChanged, is_news)
     if event is None:
         return None

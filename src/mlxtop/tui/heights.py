@@ -1,40 +1,43 @@
-"""How the rows of the fleet's screen are given out to its parts."""
+"""How the rows of the fleet's screen are divided among its parts."""
 
 from typing import NamedTuple
 
 MOST_ROWS = 4
 MOST_ROWS_ALONE = 8
-"""Where no output waits for the rows that are left."""
+"""Most rows of a session where no output is shown."""
 ROOM_FOR_STATUS = 10
 ROOM_FOR_OUTPUT = 20
 LEAST_OUTPUT = 4
 WAITING = 3
-"""Rows of the word on what is waited for."""
+"""Rows of the message when there are no sessions."""
 
 
 class Heights(NamedTuple):
-    """Rows of a lane, and of each part of the screen; 0 hides it."""
+    """The rows of each session and of each part of the screen. 0 hides a part."""
 
-    lane: int
-    lanes: int
+    session: int
+    session_list: int
     sum: int
-    strangers: int
+    unattached: int
     status: int
     machine: int
     rest: int
-    """For what the program prints, or blank."""
+    """For the program's output, or blank."""
 
 
-def heights(room: int, members: int, strangers: int, prints: bool) -> Heights:
-    """How the rows of a screen `room` rows high are given out. Lanes are as tall as lets all be seen."""
+def heights(room: int, members: int, unattached: int, prints: bool) -> Heights:
+    """Divides the `room` rows of a screen. Sessions get as many rows as still let all be seen.
+
+    `prints`: the program's output is shown.
+    """
     status = int(room >= ROOM_FOR_STATUS)
     prints = prints and room >= ROOM_FOR_OUTPUT
-    below = min(strangers, max(1, room // 6)) + 1 if strangers else 0
-    # The first row and the keys; the line to type in.
+    below = min(unattached, max(1, room // 6)) + 1 if unattached else 0
+    # The first row, the keys, and the line for typing.
     room -= 2 + status + below + int(prints)
     if not members:
-        lanes = min(room, WAITING)
-        return Heights(1, lanes, 0, below, status, 0, room - lanes)
+        session_list = min(room, WAITING)
+        return Heights(1, session_list, 0, below, status, 0, room - session_list)
     machine = status
     room -= machine
     least = LEAST_OUTPUT if prints else 0
@@ -44,5 +47,5 @@ def heights(room: int, members: int, strangers: int, prints: bool) -> Heights:
         spare = room - least - names - rows * members - total - 1
         if spare >= 0:
             break
-    lanes = max(names + 1, names + rows * members + min(0, spare))
-    return Heights(rows, lanes, total, below, status, machine, least + max(0, spare))
+    session_list = max(names + 1, names + rows * members + min(0, spare))
+    return Heights(rows, session_list, total, below, status, machine, least + max(0, spare))

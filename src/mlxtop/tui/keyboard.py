@@ -1,11 +1,11 @@
-"""What a terminal sends, taken apart into keys, mouse and paste. What else it says is no key.
+"""Parses the terminal's input into keys, mouse events and pasted text. Drops everything else.
 
-Textual's own parser takes a control sequence that it does not know apart into the keys of
-its letters, and raises on some that it half knows (`ESC[97;1:3u`). Its thread decodes strictly. So an answer
-of the terminal that comes late would change a limit, and one byte that is not UTF-8 would end mlxtop.
+Textual's own parser turns an unknown control sequence into the keys of its letters, and raises on some
+(`ESC[97;1:3u`). Its thread decodes strictly. A late answer of the terminal would thus change a limit, and one
+byte that is not UTF-8 would end mlxtop.
 
-The forms are those of ECMA-48, 5.4 and 5.6, and of xterm's ctlseqs. A whole sequence of which Textual's
-parser makes nothing is dropped whole.
+The forms of sequences are those of ECMA-48, 5.4 and 5.6, and of xterm's ctlseqs. A sequence that Textual's
+parser does not know is dropped as a whole.
 """
 
 import os
@@ -32,20 +32,20 @@ from mlxtop.tui.textual_compat import (
 
 ESC = "\x1b"
 PATIENCE = 1.0
-"""Seconds that the rest of a control sequence may take to come. A key comes at once."""
+"""Seconds to wait for the rest of a control sequence. A key arrives at once."""
 LONGEST = 32
-"""Characters of a sequence that may be a key: Textual takes longer ones apart."""
+"""Longest sequence that may be a key, in characters: Textual splits longer ones."""
 MOST_CELLS = 5_000
-"""Columns, or rows, of a terminal. A size beyond that is noise; to draw it would take all memory."""
+"""Most columns or rows of a terminal. A larger size is an error; drawing it would need too much memory."""
 LOOK_EVERY = 0.1
-"""Seconds between two looks at whether an escape stands alone, or the screen is left."""
+"""Seconds between two checks whether an escape stands alone, or the screen is closed."""
 READ_MOST = 4_096
-"""Bytes taken at a time."""
+"""Most bytes per read."""
 
 _CSI_OF_ONE_BYTE = {"\x9b": f"{ESC}[", "\udc9b": f"{ESC}["}
-"""The control sequence introducer as a single character, in UTF-8 or as it is."""
+"""The control sequence introducer as one character, in UTF-8 or as a raw byte."""
 _X10 = f"{ESC}[M"
-"""The mouse's old protocol: three bytes follow, which are numbers and not text."""
+"""The old mouse protocol: three bytes follow, which are numbers, not text."""
 # In this order: a key with Alt, CSI, F1 to F5 of Linux's console, SS3, and a string that ends in BEL or ST.
 _WHOLE = re.compile(
     r"\x1b(?:[^\x1b\[OPX\]^_]|\[(?!\[|M)[0-?]*[ -/]*[@-~]|\[\[[ -~]|O[\d;]*[@-~]"
@@ -57,7 +57,7 @@ Steps = Generator[Read1 | Peek1, str, None]
 
 
 class KeyboardParser(XTermParser):
-    """Gives Textual's parser keys and whole sequences only. Bytes that are no UTF-8 come as surrogates."""
+    """Passes only keys and complete sequences to Textual's parser. Invalid UTF-8 arrives as surrogates."""
 
     def parse(self, token_callback: TokenCallback[Message]) -> Steps:
         self._tell = token_callback
@@ -82,7 +82,7 @@ class KeyboardParser(XTermParser):
         next(self._textual)
 
     def _take(self, held: str, character: str) -> str:
-        """Deals with the next character. Returns the part of a sequence that is held back."""
+        """Handles the next character. Returns the incomplete sequence that is held back."""
         if self._pasted is not None:
             self._paste(self._pasted, character)
             return ""
@@ -97,12 +97,12 @@ class KeyboardParser(XTermParser):
         return self._take(ESC if held[1:].endswith(ESC) else "", character)
 
     def _break_off(self, held: str) -> None:
-        """No more comes: the escape key, Alt and a bracket, a key of rxvt's; or an answer without its end."""
+        """Handles an incomplete sequence after the wait: a key such as Escape, or a cut answer to drop."""
         if 0 < len(held) < 3 or held in ANSI_SEQUENCES_KEYS:
             self._understand(held)
 
     def _paste(self, pasted: list[str], character: str) -> None:
-        # Not left to Textual: it takes escapes inside pasted text for keys.
+        # Textual would take escapes inside pasted text for keys.
         pasted.append(character)
         if character == "~" and "".join(pasted[-len(BRACKETED_PASTE_END) :]) == BRACKETED_PASTE_END:
             self._pasted = None
@@ -110,7 +110,7 @@ class KeyboardParser(XTermParser):
             self._tell(events.Paste(text.encode(errors="surrogateescape").decode(errors="replace")))
 
     def _understand(self, sequence: str) -> None:
-        """Has Textual make of a character, or of a whole sequence, what it can."""
+        """Lets Textual parse a character or a complete sequence."""
         if sequence == BRACKETED_PASTE_START:
             self._pasted = []
         elif len(sequence) <= LONGEST and not any(map(_is_no_character, sequence)):
@@ -121,19 +121,19 @@ class KeyboardParser(XTermParser):
                     self._found.clear()
                     return
             except Exception:
-                # Numbers that Textual did not expect: no key.
+                # Textual cannot handle its numbers: it is not a key.
                 pass
             self._begin()
 
     def _is_known(self, sequence: str) -> bool:
-        """Whether Textual's parser takes it, as a whole, for something, which is then in `_found`."""
+        """Whether Textual's parser knows the complete sequence. Its messages are then in `_found`."""
         for character in sequence[:-1]:
             if self._textual.send(character).timeout is None:
                 return False
         if self._textual.send(sequence[-1]).timeout is not None:
             if len(sequence) > 2:
                 return False
-            # The escape key, or a key with Alt: nothing more belongs to it.
+            # The escape key, or a key with Alt: it is complete.
             self._textual.throw(ParseTimeout())
         return True
 
@@ -151,14 +151,14 @@ def _is_part(sequence: str) -> bool:
 
 
 def _shortened(part: str) -> str:
-    """As much of it as decides how it goes on."""
+    """The part of an incomplete sequence that decides how it continues."""
     if part[1:2] in ("P", "X", "]", "^", "_") and len(part) > 3:
         return part[:2] + part[-2:]
     return part if len(part) <= LONGEST else part[:LONGEST] + part[-1]
 
 
 def _patience(held: str) -> float | None:
-    """Seconds to wait for the next character; without end where nothing is held."""
+    """Seconds to wait for the next character; `None` (no limit) if nothing is held."""
     if not held:
         return None
     return constants.ESCAPE_DELAY if held == ESC or held in ANSI_SEQUENCES_KEYS else PATIENCE
@@ -169,7 +169,7 @@ def _is_no_character(character: str) -> bool:
 
 
 def _with_alt(message: Message) -> Message:
-    """Textual names Alt with a letter so, but takes Alt with another character for that character alone."""
+    """Adds Alt to a key's name: Textual does so for letters, but not for other characters."""
     if isinstance(message, events.Key) and message.is_printable and "alt+" not in message.key:
         return events.Key(f"alt+{message.key}", message.character)
     return message
@@ -183,10 +183,10 @@ def _plausible(message: Message) -> bool:
 
 
 def read_keyboard(fd: int, tell: Callable[[Message], None], left: Event) -> None:
-    """Reads the terminal at `fd` until `left` is set. Raises `OSError` when it cannot be read any more."""
+    """Reads the terminal `fd` until `left` is set. Raises `OSError` when it cannot be read."""
     parser = KeyboardParser()
     decode = getincrementaldecoder("utf-8")("surrogateescape").decode
-    # Not the system's best: macOS' kqueue and poll know no terminals.
+    # `select`, because kqueue and poll of macOS do not support terminals.
     with selectors.SelectSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
         while not left.is_set():

@@ -1,4 +1,4 @@
-"""What mlxtop itself costs, measured now and then: for the header."""
+"""Measures the cost of mlxtop itself, for the header."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ WINDOW = 2.0
 
 
 class Meter:
-    """Measures mlxtop's own threads; `memory` tells its bytes."""
+    """Measures the processor time of mlxtop's threads. `memory` returns its memory in bytes."""
 
     def __init__(self, memory: Callable[[], int | None]) -> None:
         self._memory = memory
@@ -19,7 +19,7 @@ class Meter:
         self._own = Own()
 
     def read(self) -> Own:
-        """What it was in the last whole window."""
+        """The cost during the last complete window."""
         now, cpu = time.monotonic(), self_usage.cpu()
         if now - self._then >= WINDOW:
             share = (cpu - self._cpu_then) / (now - self._then) if self._cpu_then else None

@@ -1,4 +1,4 @@
-"""The base of all panels: painted once a frame, repainted only where a row changed."""
+"""The base of all panels: painted once per frame, repainted only where a row changed."""
 
 from collections.abc import Iterable
 from typing import Generic, TypeVar
@@ -22,19 +22,18 @@ class PanelRow(Horizontal, Background):
 
 
 F = TypeVar("F", contravariant=True)
-"""What a panel is painted from: see `tui/frame.py` and `tui/fleet_frame.py`."""
+"""The frame that a panel is painted from: see `tui/frame.py` and `tui/fleet_frame.py`."""
 
 
 class Panel(Generic[F], Rows, can_focus=False):
-    """A panel that turns a frame into rows of text.
+    """A panel that draws a frame as rows of text.
 
-    A subclass says what its rows are in `paint`. `show` paints, compares with what is on the screen, and
-    asks Textual to repaint the rows that differ.
+    A subclass returns its rows from `paint`. `show` paints and repaints the rows that have changed.
     """
 
     ALLOW_SELECT = False
     STREAMS = False
-    """Whether the panel shows what changes faster than a person reads numbers."""
+    """Whether the panel shows streaming data, which is painted more often."""
     DEFAULT_CSS = "Panel { height: 1; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
@@ -44,16 +43,16 @@ class Panel(Generic[F], Rows, can_focus=False):
         self._frame: F | None = None
 
     def paint(self, frame: F, width: int, height: int) -> list[Strip]:
-        """The rows to show; missing rows are blank, rows beyond `height` are dropped."""
+        """The rows to show. Missing rows are blank, rows beyond `height` are dropped."""
         raise NotImplementedError
 
     def show(self, frame: F) -> None:
-        """Takes a new frame and has repainted what changed."""
+        """Takes a new frame and repaints the rows that changed."""
         if regions := self.update_frame(frame):
             self.refresh(*regions)
 
     def update_frame(self, frame: F) -> list[Region]:
-        """Takes a new frame; returns the rows that look different now, for whoever has them repainted."""
+        """Takes a new frame. Returns the regions that changed, for the caller to repaint."""
         self._frame = frame
         width, height = self.size
         if not width or not height:
@@ -64,7 +63,7 @@ class Panel(Generic[F], Rows, can_focus=False):
             return [Region(0, 0, width, height)]
         changed = [y for y in range(height) if old[y] != strips[y]]
         if changed and changed[-1] - changed[0] == len(changed) - 1:
-            # Fewer regions are less for Textual to sort.
+            # Fewer regions are less work for Textual.
             return [Region(0, changed[0], width, len(changed))]
         return [Region(0, y, width, 1) for y in changed]
 
@@ -88,10 +87,10 @@ class Panel(Generic[F], Rows, can_focus=False):
         self._repaint()
 
     def style(self, name: str) -> Style:
-        """A colour of the theme by its name in `tui.theme`, on this panel's background.
+        """The style for a colour of `tui.theme`, on this panel's background.
 
-        `text` is the theme's foreground, `title` and `key` are bold. Not component classes: twenty-three of
-        them a panel would take a fifth of the time to the first frame.
+        `text` is the theme's foreground; `title` and `key` are bold. Component classes are not used:
+        twenty-three per panel would take a fifth of the time to the first frame.
         """
         found = self._styles.get(name)
         if found is None:
@@ -102,7 +101,7 @@ class Panel(Generic[F], Rows, can_focus=False):
         return found
 
     def soft(self, name: str) -> Style:
-        """The same colour halfway to the background."""
+        """The style for a colour halfway to the background."""
         key = f"{name} soft"
         found = self._styles.get(key)
         if found is None:
@@ -114,7 +113,7 @@ class Panel(Generic[F], Rows, can_focus=False):
         return found
 
     def on(self, ground: str, name: str, bold: bool = False) -> Style:
-        """The colour `name` on the colour `ground`, or on the panel's own where that is empty."""
+        """The style for the colour `name` on the colour `ground`, or on the panel's if that is empty."""
         key = f"{name} on {ground} {bold}"
         found = self._styles.get(key)
         if found is None:
@@ -123,9 +122,9 @@ class Panel(Generic[F], Rows, can_focus=False):
         return found
 
     def row(self, parts: Iterable[Part], width: int) -> Strip:
-        """One row from pieces of text, cut or filled to `width` cells."""
+        """One row from parts of text, cut or filled to `width` cells."""
         segments = [Segment(text, style) for text, style in parts if text]
-        # Most text is ASCII, whose width needs no looking up.
+        # Most text is ASCII: its width is its length.
         length = sum([len(text) if text.isascii() else cell_len(text) for text, _, _ in segments])
         if length < width:
             segments.append(Segment(" " * (width - length), self.style("text")))

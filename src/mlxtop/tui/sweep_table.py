@@ -1,4 +1,4 @@
-"""A sweep's table as lines of text, no wider than there is room for."""
+"""A sweep's table as lines of text that fit a width."""
 
 from typing import Final
 
@@ -13,14 +13,14 @@ RANK: Final = ("tps", "value", "seconds", "total", "cache", "ttft", "prefill", "
 
 
 def lines(summary: Summary, width: int) -> list[str]:
-    """Head and rows. What has no heading, marks and intervals, begins at the left of its column."""
+    """The heading and the rows. Columns without a heading (marks and intervals) are aligned left."""
     rows = grid(summary, columns(summary, width))
     left = [column for column, head in enumerate(rows[0]) if not head]
     return [f" {line}" for line in aligned(rows, left)]
 
 
 def columns(summary: Summary, width: int) -> list[str]:
-    """The metrics that fit into `width` columns, in their order; one at least."""
+    """The metrics that fit into `width` columns, in their order; at least one."""
     shown = sorted(summary.metrics, key=RANK.index)
     while len(shown) > 1 and _width(grid(summary, shown)) > width:
         shown.pop()
@@ -28,5 +28,5 @@ def columns(summary: Summary, width: int) -> list[str]:
 
 
 def _width(rows: list[list[str]]) -> int:
-    """How wide the table is, with the space before it."""
+    """The width of the table with the space before it."""
     return 1 + sum(max(map(cell_len, column)) + GAP for column in zip(*rows, strict=True)) - GAP

@@ -8,9 +8,9 @@ GAP = 2
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[str]:
-    """One line a row: cells from the right, those of the columns `left` from the left. Nothing is cut off.
+    """The rows as aligned lines. Columns in `left` are aligned left, others right. Nothing is cut off.
 
-    Cells are of one line.
+    Each cell is one line.
     """
     from rich.console import Console
     from rich.table import Table
@@ -19,10 +19,10 @@ def aligned(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[st
     table = Table.grid(padding=(0, GAP, 0, 0))
     for column in range(len(rows[0])):
         table.add_column(justify="left" if column in left else "right", no_wrap=True)
-    # As `Text` a cell has no markup. All rows as one: rich takes its time for each cell.
+    # `Text` cells have no markup. All rows go into one cell: rich is slow for each cell.
     table.add_row(*(Text("\n".join(column)) for column in zip(*rows, strict=True)))
     width = sum(len(cell) * 2 + GAP for row in rows for cell in row)
-    # Plain text whatever the environment says of terminals and colours.
+    # Plain text, whatever the environment sets for terminals and colours.
     console = Console(
         file=io.StringIO(), width=width, height=len(rows), force_terminal=False, color_system=None
     )

@@ -1,4 +1,4 @@
-"""Two themes, and what each colour means. A colour means one thing everywhere on the screen."""
+"""The two themes. Each colour has one meaning everywhere on the screen."""
 
 from textual.theme import Theme
 
@@ -91,5 +91,5 @@ LIGHT = Theme(
 
 
 def defaults(dark: bool) -> dict[str, str]:
-    """mlxtop's colours for a theme that does not name them."""
+    """mlxtop's colours for a theme that does not define them."""
     return dict(_DARK if dark else _LIGHT)

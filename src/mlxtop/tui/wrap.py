@@ -1,12 +1,12 @@
-"""Breaking a line of plain text into rows of a width, in terminal cells."""
+"""Wraps a line of plain text to a width in terminal cells."""
 
 from rich.cells import cell_len, chop_cells
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Rows of at most `width` cells, broken at spaces where there are any. An empty text is one empty row.
+    """Rows of at most `width` cells, broken at spaces if possible. An empty text gives one empty row.
 
-    The last row is the end of `text` as it is: when the text grows, wrapping goes on from there.
+    The last row is an unchanged end of `text`: when the text grows, wrapping continues from there.
     """
     if cell_len(text) <= width:
         return [text]

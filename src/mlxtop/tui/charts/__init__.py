@@ -1,1 +1,1 @@
-"""Series over time, and the axes below them."""
+"""Charts over time, and their axes."""

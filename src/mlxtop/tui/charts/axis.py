@@ -1,4 +1,4 @@
-"""The time axis under the charts: a band of phases with ticks for events, and the time."""
+"""The time axis below the charts: a band of phases with signs for events, and the time."""
 
 from itertools import groupby
 
@@ -13,7 +13,7 @@ from mlxtop.tui.panel import Panel, Part
 from mlxtop.tui.panels.header import phase_colour
 
 Look = tuple[str, str, bool]
-"""A cell's ground, its ink, and whether that is bold."""
+"""A cell's background, its text colour, and whether the text is bold."""
 
 LABEL_EVERY = 16
 GLYPHS = {
@@ -27,9 +27,8 @@ GLYPHS = {
 
 
 class Axis(Panel[Frame]):
-    """Row 0: phases as coloured runs, named where there is room, with ✕ clear, ↺ reset, ▼▲ limit, ◆ mark,
-    % budget, ! error. Row 1: time, counted back from the present, or the session's clock when the view
-    stands."""
+    """Row 0: phases as coloured bands, named where there is room, with ✕ clear, ↺ reset, ▼▲ limit, ◆ mark,
+    % budget, ! error. Row 1: seconds before the present, or the session's clock when the view is paused."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         return [self._band(frame, width), self._times(frame, width)]
@@ -68,8 +67,10 @@ def _look(phase: str) -> Look:
 
 
 def time_labels(start: float, width: float, count: int, live: bool) -> str:
-    """A row of `count` columns, each `width` seconds of time from `start` on, with the time now and then:
-    counted back from the present where the view is `live`, else the clock's."""
+    """Time labels for `count` columns of `width` seconds each, from `start` on.
+
+    If `live`, they count back from the present, otherwise they show the session's clock.
+    """
     cells = [" "] * count
     for back in range(0, count, LABEL_EVERY):
         column = count - 1 - back
@@ -85,7 +86,7 @@ def time_labels(start: float, width: float, count: int, live: bool) -> str:
 
 
 def _room(size: int, start: int, end: int, taken: set[int]) -> int | None:
-    """The first column at which `size` letters have a blank on either side and no tick on them."""
+    """The first column where `size` characters fit with a blank on each side and no sign; or `None`."""
     for at in range(start + 1, end - size):
         if taken.isdisjoint(range(at, at + size)):
             return at

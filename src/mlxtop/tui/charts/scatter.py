@@ -1,4 +1,4 @@
-"""Speed against peak total, one point a choice, drawn by plotext: a sweep's chart, on a screen or as text."""
+"""The chart of a sweep, drawn by plotext: speed against peak total, one point per choice."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from mlxtop.sweep.table import CHOSEN, FRONT
 RGB = tuple[int, int, int]
 OTHER = "·"
 FRAME_COLUMNS, FRAME_ROWS = 12, 4
-"""About what axes and their labels take of a chart."""
+"""Approximate columns and rows of a chart for axes and labels."""
 LEAST_WIDTH, LEAST_HEIGHT = 30, 8
 
 
@@ -27,7 +27,7 @@ class Point(NamedTuple):
 
 
 def points(summary: Summary, length: int) -> list[Point]:
-    """What can be drawn of one prompt length."""
+    """The choices of one prompt length that can be drawn."""
     name = summary.plan.metric
     return [
         Point(row, row.spreads[name], row.spreads["total"])
@@ -39,7 +39,10 @@ def points(summary: Summary, length: int) -> list[Point]:
 def scatter(
     summary: Summary, length: int, width: int, height: int, rgb: Callable[[str], RGB] | None = None
 ) -> str:
-    """The chart of one prompt length, by number; in colours with `rgb`, a colour of the theme by name."""
+    """The chart of the prompt length with index `length`, as text; empty if it is too small.
+
+    `rgb` returns a colour of the theme by its name. Without it the chart has no colours.
+    """
     found = points(summary, length)
     if not found or width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -83,12 +86,12 @@ def _ink(row: Row) -> str:
 
 
 def _ends(spread: Spread) -> tuple[float, float]:
-    """The interval, or the median alone where there is none."""
+    """The interval, or twice the median if there is none."""
     return (spread.low, spread.high) if spread.low == spread.low else (spread.median, spread.median)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """What an axis shows: all values with some room; never so little that noise looks like news."""
+    """The range of an axis: all values with a margin. It is never so small that noise looks large."""
     low, high = min(values), max(values)
     room = max((high - low) * 0.12, high * 0.01, 1e-9)
     return max(0.0, low - room), high + room
@@ -108,7 +111,7 @@ def _labels(
     height: int,
     colour: Callable[[str], RGB],
 ) -> None:
-    """Names beside their points, where there is room: the recommendation's first."""
+    """Labels next to their points where there is room, that of the recommendation first."""
     columns, rows = width - FRAME_COLUMNS, height - FRAME_ROWS
     per_column, per_row = (xs[1] - xs[0]) / columns, (ys[1] - ys[0]) / rows
     taken: set[tuple[int, int]] = set()

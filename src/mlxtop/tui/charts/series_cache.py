@@ -1,4 +1,4 @@
-"""The columns of one member, kept from frame to frame: only those that can still change are asked for."""
+"""Caches the columns of one member: only columns that can still change are read again."""
 
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.sample_store import Samples
@@ -8,11 +8,10 @@ _NEVER = -(2**62)
 
 
 class SeriesCache:
-    """The highest `active` and `total` of each column on the fleet's time axis; `UNKNOWN` where nothing was.
+    """The highest `active` and `total` of each column on the fleet's time axis, in bytes; else `UNKNOWN`.
 
-    Columns are numbered from the fleet's time 0; `offset` is the fleet's time when the member's clock stood
-    at 0. Samples never go back in time, so a column behind the last one is drawn from memory: 64 members
-    cost what their new samples cost.
+    Columns are numbered from the fleet's time 0. `offset` is the fleet's time when the member's clock was 0.
+    Samples come in order of time, so earlier columns are final and are taken from the cache.
     """
 
     def __init__(self, history: Samples, offset: float) -> None:
@@ -23,10 +22,10 @@ class SeriesCache:
         self._first = 0
         self._width = 0.0
         self._settled = _NEVER
-        """The number of the first column that may still change."""
+        """The number of the first column that can still change."""
 
     def update(self, first: int, count: int, width: float, until: float) -> None:
-        """Brings the columns from number `first` on up to date; what happened after `until` is left out."""
+        """Updates `count` columns from number `first` on. Data after `until` is left out."""
         behind = first - self._first
         if width != self._width or not 0 <= behind <= len(self.total):
             self._settled, behind = _NEVER, len(self.total)
@@ -46,13 +45,13 @@ class SeriesCache:
 
 
 def add(traces: list[list[int]], count: int) -> list[int]:
-    """The sum of several traces, column by column; `UNKNOWN` where none of them has anything.
+    """The sum of several series, column by column; `UNKNOWN` where none has a value.
 
-    It adds the members' highest, so it is never below what was held at any moment of a column.
+    It adds the highest values, so it is never less than the total at any moment of a column.
     """
     if not traces:
         return [UNKNOWN] * count
-    # Most columns are known in all traces or in none: adding first and mending after is the short way.
+    # Most columns are known in all series or in none: add first, then correct the others.
     return [
         total if min(parts) >= 0 else sum(p for p in parts if p > 0) if max(parts) >= 0 else UNKNOWN
         for parts, total in ((parts, sum(parts)) for parts in zip(*traces, strict=True))

@@ -1,4 +1,4 @@
-"""One series over time: present value and range on the left, a sparkline of its extremes on the right."""
+"""A chart of one series over time: present value and range on the left, a sparkline on the right."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Scale:
 
 
 NOTHING = Scale(0.0, 1.0)
-"""The scale of a chart that has only zeros to show."""
+"""The scale of a chart with only zeros."""
 
 
 def nice(value: float, base: int) -> float:
@@ -58,9 +58,9 @@ def nice(value: float, base: int) -> float:
 
 
 def fit(low: float, high: float, base: int) -> Scale:
-    """A scale with round ends: from zero, or from a round number when the values keep far away from zero.
+    """A scale with round ends. It begins at zero, or at a round number if all values are far from zero.
 
-    It never spans less than a tenth of the values, so that a ripple does not look like a wave.
+    It spans at least a tenth of the values, so that small changes do not look large.
     """
     if low > 0.75 * high > 0:
         step = nice(max(high - low, high / 10) / 2, base)
@@ -70,7 +70,7 @@ def fit(low: float, high: float, base: int) -> Scale:
 
 
 def rates(columns: Columns) -> list[int]:
-    """Tokens per second of each column in thousandths; columns in which no token came repeat nothing."""
+    """Tokens per second of each column, in thousandths; `UNKNOWN` for columns without a token."""
     out, before = [], None
     for steps, decode in zip(columns.last["steps"], columns.last["decode"], strict=True):
         rate = UNKNOWN
@@ -83,17 +83,17 @@ def rates(columns: Columns) -> list[int]:
 
 
 class Chart(Panel[Frame]):
-    """A series of sizes: `active`, `cache` or `peak`. A subclass draws another kind of number."""
+    """The chart of `active`, `cache` or `peak`, in bytes. Subclasses draw other series."""
 
     LINED = "budget"
-    """What the line across is, and its colour."""
+    """The kind of the horizontal line, and its colour."""
     NEAR = 3.0
-    """Times what there is to show: a line farther up would squeeze it, is left out, and told by ↑."""
+    """A line higher than so many times the data is not drawn: ↑ stands for it."""
     LEAST = 2**20
-    """The least that the top of a chart stands for: a few bytes are no wall."""
+    """Smallest value of the top of a chart: a few bytes must not fill it."""
 
     class Zoomed(Message):
-        """The wheel was turned over a chart: less time a column (-1), or more (1)."""
+        """The wheel was turned over a chart: less time per column (-1), or more (1)."""
 
         def __init__(self, direction: int) -> None:
             super().__init__()
@@ -134,10 +134,10 @@ class Chart(Panel[Frame]):
         return frame.columns.lo[self.series], frame.columns.hi[self.series]
 
     def line(self, frame: Frame) -> Sequence[int]:
-        """A limit to draw across, one value a column; empty for none."""
-        told = frame.session.timeline.between(BudgetChanged, 0, frame.now + 1)
+        """The values of the horizontal line, one per column; empty for none."""
+        events = frame.session.timeline.between(BudgetChanged, 0, frame.now + 1)
         changes = [
-            (event.time, budget.bytes if (budget := event.data.budget) else UNLIMITED) for event in told
+            (event.time, budget.bytes if (budget := event.data.budget) else UNLIMITED) for event in events
         ]
         return held(frame.columns, changes) if changes else ()
 
@@ -149,7 +149,7 @@ class Chart(Panel[Frame]):
         return frame.size(frame.sample and getattr(frame.sample, self.series))
 
     def range(self, frame: Frame, scale: Scale) -> str:
-        """What bottom and top of the chart mean."""
+        """The values at the bottom and the top of the chart, as text."""
         if scale == NOTHING:
             return "—"
         low, high = frame.size(int(scale.low)), frame.size(int(scale.high))
@@ -185,7 +185,7 @@ class Chart(Panel[Frame]):
         line: Sequence[int],
         ticks: Sequence[Tick],
     ) -> list[list[Segment]]:
-        """Rows from top to bottom, each in runs of one style."""
+        """The rows from top to bottom, each as segments of one style."""
         full = scale.eighths(lo, rows)
         high = full if hi is lo else scale.eighths(hi, rows)
         level = [-1] * len(high)
@@ -202,7 +202,7 @@ class Chart(Panel[Frame]):
         return [runs(text, code, styles) for text, code in zip(drawn[:rows], drawn[rows:], strict=True)]
 
     def _row_of(self, value: int, scale: Scale, rows: int) -> int:
-        """The row of a line, counted from the bottom; -1 above the top."""
+        """The row of the line, counted from the bottom; -1 if it is above the top."""
         return min(rows - 1, scale.eighths([value], rows)[0] // 8) if value <= scale.high else -1
 
     def _run_styles(self) -> dict[str, Style]:
@@ -225,7 +225,7 @@ TICK_CODES = {MarkAdded: "m", LimitChanged: "l", CacheCleared: "c", PeakReset: "
 
 
 def runs(text: str, code: str, styles: Mapping[str, Style]) -> list[Segment]:
-    """`text` in runs of one style: `code` has the style's letter of each cell."""
+    """`text` as segments of one style. `code` has a letter for the style of each cell."""
     segments, start = [], 0
     for letter, run in groupby(code):
         end = start + len(list(run))
@@ -236,10 +236,10 @@ def runs(text: str, code: str, styles: Mapping[str, Style]) -> list[Segment]:
 
 @lru_cache(maxsize=4096)
 def column(rows: int, full: int, high: int, level: int, tick: str) -> str:
-    """The glyphs of one column, top to bottom, and then their style letters.
+    """The characters of one column from top to bottom, and their style letters.
 
-    The colour is full up to `full` eighths and soft up to `high`; above that, where the column is empty,
-    the limit shows in row `level` (counted from the bottom) and a tick everywhere.
+    The colour is full up to `full` eighths and pale up to `high`. In the empty part above, the limit is drawn
+    in row `level` (from the bottom), and a tick in every row.
     """
     glyphs, codes = "", ""
     for row in range(rows - 1, -1, -1):
@@ -256,7 +256,7 @@ def column(rows: int, full: int, high: int, level: int, tick: str) -> str:
 
 
 def held(columns: Columns, changes: Iterable[tuple[float, int]]) -> list[int]:
-    """The value that held in each column, from `changes` (seconds, bytes); `UNLIMITED` before the first."""
+    """The value in force in each column, from `changes` (seconds, bytes); `UNLIMITED` before the first."""
     count = len(columns.last["phase"])
     out: list[int] = []
     value = UNLIMITED
@@ -269,14 +269,14 @@ def held(columns: Columns, changes: Iterable[tuple[float, int]]) -> list[int]:
 
 
 class CacheChart(Chart):
-    """The cache with its limit as a line."""
+    """The chart of the cache, with its limit as a line."""
 
     LINED = "limit"
     NEAR = 2.0
 
     def line(self, frame: Frame) -> Sequence[int]:
-        told = frame.session.timeline.between(LimitChanged, 0, frame.now + 1)
-        changes = [(e.time, e.data.new) for e in told if e.data.name == "cache" and e.data.new is not None]
+        events = frame.session.timeline.between(LimitChanged, 0, frame.now + 1)
+        changes = [(e.time, e.data.new) for e in events if e.data.name == "cache" and e.data.new is not None]
         return held(frame.columns, changes)
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
@@ -292,7 +292,7 @@ class CacheChart(Chart):
 
 
 class PeakChart(Chart):
-    """The peak, and the run's own where a reset made the present one lower."""
+    """The chart of the peak, with the peak of the run if it was reset since."""
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
         notes = [self.range(frame, scale)]
@@ -307,7 +307,7 @@ class PeakChart(Chart):
 
 
 class SpeedChart(Chart):
-    """Tokens per second while decoding."""
+    """The chart of the speed: steps per second while working."""
 
     LEAST = 0
 

@@ -1,4 +1,4 @@
-"""Which stretch of time the screen shows: how wide a column is, and where the view ends."""
+"""The time range of the screen: the width of a column, and the end of the view."""
 
 from dataclasses import dataclass, replace
 
@@ -10,24 +10,24 @@ DEFAULT_WIDTH = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TimeAxis:
-    """Columns lie on a fixed grid of session time: a column that is full never changes again."""
+    """The time range. Columns lie on a fixed grid of session time, so a complete column never changes."""
 
     width: float = DEFAULT_WIDTH
     end: float | None = None
-    """Session time of the right edge; `None` follows the present."""
+    """Session time of the right edge in seconds; `None` follows the present."""
 
     def zoom(self, direction: int, least: float) -> "TimeAxis":
-        """One width narrower (-1) or wider (+1), never narrower than `least`, the sampling interval."""
+        """The next narrower (-1) or wider (+1) columns, not narrower than the sampling interval `least`."""
         widths = [w for w in WIDTHS if w >= least] or [WIDTHS[-1]]
         near = min(range(len(widths)), key=lambda i: abs(widths[i] - self.width))
         return replace(self, width=widths[max(0, min(len(widths) - 1, near + direction))])
 
     def pan(self, columns: int, now: float) -> "TimeAxis":
-        """Moves the view by `columns`, to the past when negative; at the present it follows again."""
+        """Moves the view by `columns`, to the past if negative. At the present it follows again."""
         end = (now if self.end is None else self.end) + columns * self.width
         return replace(self, end=None if end >= now else max(end, self.width))
 
     def start(self, count: int, now: float) -> float:
-        """Where the first of `count` columns begins."""
+        """Session time in seconds where the first of `count` columns begins."""
         end = now if self.end is None else self.end
         return (int(end / self.width + 1e-9) - count + 1) * self.width

@@ -1,4 +1,4 @@
-"""Where the memory goes: one stacked bar and a table of the same colours."""
+"""The parts of the memory: a stacked bar, and a table in the same colours."""
 
 from textual.strip import Strip
 
@@ -6,7 +6,7 @@ from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel, Part
 
-# Name, what to call it, and what to call it where there is room.
+# Key, short name, and long name.
 ROWS = (
     ("weights", "weights", "weights"),
     ("kv", "KV cache", "KV cache"),
@@ -16,15 +16,14 @@ ROWS = (
 )
 ROOMY = 34
 SHADES = {"weights": "█", "kv": "▓", "other": "▒", "cache": "░", "beyond": "·"}
-"""The parts without colour: as greys, four of the five look alike."""
+"""Characters for the parts without colour: as greys, four of the five look alike."""
 
 
 def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict[str, int | None]:
-    """Bytes of each part of what the process holds; `None` for what nobody measured.
+    """Bytes of each part of the process's memory; `None` if not measured.
 
-    On a device with memory of its own (CUDA) what MLX holds is not in the process's footprint: what lies
-    there beyond MLX is the rest of `device_used`, CUDA's own and other processes'. Where that is not known,
-    it is the footprint.
+    On a device with its own memory (CUDA) MLX's memory is not in the footprint. `beyond` is then the rest of
+    `device_used`: that of CUDA and of other processes. If `device_used` is not known, it is the footprint.
     """
     weights, kv = sample.weights, sample.kv
     measured = max(weights, 0) + max(kv, 0)
@@ -36,7 +35,7 @@ def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict
     return {
         "weights": None if weights == UNKNOWN else weights,
         "kv": None if kv == UNKNOWN else kv,
-        # Arrays are measured a moment apart from the counter: never show less than nothing.
+        # The arrays are not measured at the same moment as the counter: avoid a negative value.
         "other": max(0, sample.active - measured),
         "cache": sample.cache,
         "beyond": beyond,
@@ -44,7 +43,7 @@ def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict
 
 
 class Breakdown(Panel[Frame]):
-    """Weights, KV cache, other active, reusable cache, and what the process is charged beyond MLX."""
+    """Weights, KV cache, other active, reusable cache, and the process's memory beyond MLX."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         title: list[Part] = [(" where it goes ", self.style("title"))]
@@ -71,7 +70,7 @@ class Breakdown(Panel[Frame]):
         return out
 
     def _look(self, name: str) -> tuple[str, str]:
-        """What a part is drawn with, and its colour."""
+        """The character and the colour of a part."""
         return (SHADES[name], "text") if self.app.no_color else ("█", name)
 
     def _line(

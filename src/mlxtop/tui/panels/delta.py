@@ -1,4 +1,4 @@
-"""The change since a mark: then, now, the difference, and how fast it grows."""
+"""The change since a mark: value at the mark, value now, difference, and growth per minute."""
 
 from textual.strip import Strip
 
@@ -10,8 +10,7 @@ SIZES = ("active", "cache", "peak", "total")
 HEADS = ("at mark", "now", "delta", "a minute")
 NAME, WIDTHS = 8, (10, 10, 11, 11)
 LEAST_FOR_RATE = 60.0
-"""Seconds after a mark until a rate is told: of a few seconds of work that comes and goes, a minute would be
-a leak."""
+"""Seconds after a mark before growth is shown: over a few seconds any change would look like a leak."""
 
 
 class Delta(Panel[Frame]):

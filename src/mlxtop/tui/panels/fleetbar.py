@@ -11,7 +11,7 @@ from mlxtop.tui.panels.session_row import ABOVE, BELOW, NARROW, FleetPanel, head
 
 
 class FleetHeader(FleetPanel):
-    """What runs, how many sessions, what they hold together, and what watching costs."""
+    """The program, the number of sessions, their memory together, and the cost of mlxtop."""
 
     DEFAULT_CSS = "FleetHeader { background: $panel; }"
 
@@ -28,7 +28,7 @@ class FleetHeader(FleetPanel):
         return [self.row([*left, (" " * gap, text), *right], width)]
 
     def _count(self, frame: FleetFrame) -> str:
-        count, ended = len(frame.rows), sum(lane.ended is not None for lane in frame.rows)
+        count, ended = len(frame.rows), sum(session.ended is not None for session in frame.rows)
         text = f"{count} session{'' if count == 1 else 's'}"
         return f"{text}, {ended} ended" if ended else text
 
@@ -44,20 +44,20 @@ class FleetHeader(FleetPanel):
         else:
             parts.append((f"{frame.size(frame.sum.total):>9} ", self.style("text")))
         if width >= ROOM_FOR_OWN:
-            # It reads what a lineup has as well: what mlxtop costs, and the units.
+            # `own_cost` needs only what both kinds of frame have: the cost and the units.
             parts.append((f"{own_cost(frame)} ", dim))  # type: ignore[arg-type]
         return parts
 
 
 class FleetMachine(FleetPanel):
-    """How this machine stands, and what is left of what the members that run on it share."""
+    """The readings of this machine, and the memory left for the members on it."""
 
     def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         return [painted(self, row(frame.bound, frame.machine, frame.size, width), width)]
 
 
 class FleetStatus(FleetPanel):
-    """Who stands out, or else what the program does."""
+    """The outlier if there is one, otherwise the status of the program."""
 
     DEFAULT_CSS = "FleetStatus { background: $panel; }"
 
@@ -66,11 +66,11 @@ class FleetStatus(FleetPanel):
             sign = ABOVE if frame.outlier.above else BELOW
             text, colour = f"{sign} {frame.outlier.describe(frame.view.units)}", "limit"
         else:
-            # Without members the body says it.
+            # Without members the list shows the status.
             text, colour = frame.status if frame.rows else "", "dim"
         text = head(text, width - 2)
         end = f" {own_cost(frame)} " if width < ROOM_FOR_OWN else ""  # type: ignore[arg-type]
         gap = " " * (width - 1 - cell_len(text) - len(end))
-        # Who stands out matters more than what we cost.
+        # The outlier is more important than the cost of mlxtop.
         end = end if gap else ""
         return [self.row([(f" {text}{gap}", self.style(colour)), (end, self.style("dim"))], width)]

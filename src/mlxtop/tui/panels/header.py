@@ -1,4 +1,4 @@
-"""The first row: what runs, where, what it does, how fast, since when, and what watching it costs."""
+"""The first row: program, device, phase, speed, time, and the cost of mlxtop."""
 
 from rich.style import Style
 from textual.strip import Strip
@@ -9,30 +9,30 @@ from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel, Part
 
 ROOM_FOR_OWN = 100
+"""From this width on the header shows the cost of mlxtop; below it the status row does."""
 PHASE_MOST = 32
-"""Letters of a phase that are shown."""
-"""From this width on the header says what mlxtop itself costs; below it the status row does."""
+"""Characters of a phase that are shown."""
 KNOWN_PHASES = ("load", "prefill", "decode", "idle", "failed")
 
 
 def phase_colour(name: str) -> str:
-    """The theme's colour for a phase; a program's own words share one."""
+    """The theme's colour for a phase. All phases that a program names have the same."""
     return name if name in KNOWN_PHASES else "load" if name == "start" else "own"
 
 
 def phase_ink(name: str) -> str:
-    """The same for text: the ground that idle is painted in would hardly be read."""
+    """The colour of a phase's text: the background colour of idle would be hard to read."""
     return "dim" if name == "idle" else phase_colour(name)
 
 
 def own_cost(frame: Frame) -> str:
-    """What mlxtop itself costs: share of a core, and memory."""
+    """The cost of mlxtop as text: share of a core, and memory."""
     cpu = "—" if frame.own.cpu is None else f"{frame.own.cpu * 100:.1f}%"
     return f"self {cpu:>5} {frame.size(frame.own.memory):>9}"
 
 
 class Header(Panel[Frame]):
-    """Model and device on the left; phase with progress, speed, time and own cost on the right."""
+    """Model and device on the left; phase with progress, speed, time and cost on the right."""
 
     STREAMS = True
 
@@ -57,7 +57,7 @@ class Header(Panel[Frame]):
             parts.append((f"rank {rank} · ", self.style("label")))
             room -= len(parts[-1][0])
         if len(model) > room:
-            # A path says most at its end, a command at its beginning.
+            # The end of a path says most, and the beginning of a command.
             model = model[: room - 1] + "…" if " " in model else "…" + model[len(model) - room + 1 :]
         parts.append((model, self.style("text")))
         room -= len(model)
@@ -69,7 +69,7 @@ class Header(Panel[Frame]):
         return parts
 
     def _title(self, alarm: int) -> Style:
-        """The name, in the colour of the budget's alarm while there is one."""
+        """The style of the name: the colour of the budget's alarm, if there is one."""
         if not alarm:
             return self.style("title")
         ground = self.style("alarm" if alarm >= 95 else "budget").color
@@ -89,7 +89,7 @@ class Header(Panel[Frame]):
         return parts
 
     def _clock(self, frame: Frame) -> str:
-        """The session's time; of a replay also how fast it goes, and where it ends."""
+        """The session's time; for a replay also its speed and its end."""
         playhead = frame.session.playhead
         if playhead is None:
             return format_clock(frame.now)
@@ -109,5 +109,5 @@ class Header(Panel[Frame]):
             done = f" {format_span(seconds)}"
         word = "⏸ paused" if frame.view.paused else f"● {phase}{done}"
         colour = "limit" if frame.view.paused else phase_ink(state.phase)
-        # Without their hue some of these are hardly there.
+        # Without colour some of these would be too pale.
         return (f"{word:>18}", self.style("text" if self.app.no_color else colour))

@@ -71,18 +71,18 @@ class Keys(Panel[Frame]):
         if self.screen.focused is not None:
             return [_Key(*key) for key in TYPING]
         found: list[tuple[int, int, _Key]] = []
-        for place, binding in enumerate(self._bindings_here()):
+        for position, binding in enumerate(self._bindings_here()):
             action = binding.action.partition("(")[0]
             if binding.show or action in ROOMY:
                 rank = 0 if action in ALWAYS else 2 if action in ROOMY else 1
-                found.append((rank, place, _key(binding, _word(frame, action, binding))))
+                found.append((rank, position, _key(binding, _word(frame, action, binding))))
         kept: list[tuple[bool, int, _Key]] = []
-        for rank, place, key in sorted(found):
+        for rank, position, key in sorted(found):
             # Where there is room for more than the least, there is room for gaps of two.
             gap = 2 if rank == 2 else 1
             if sum(each.width + gap for _, _, each in kept) + key.width > room:
                 break
-            kept.append((rank == 0, place, key))
+            kept.append((rank == 0, position, key))
         return [key for _, _, key in sorted(kept)]
 
     def _bindings_here(self) -> list[Binding]:

@@ -1,4 +1,4 @@
-"""The cache limits used in this run, side by side: what each cost in speed and in memory."""
+"""Compares the cache limits used in this run: the speed and the memory under each."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,8 +20,8 @@ RULE = {
 
 
 class Column(NamedTuple):
-    """One column: its heading (`None`: the unit of speed), cells, colour, what stands in it, and how soon it
-    gives way where there is no room (0: never)."""
+    """One column. A heading of `None` stands for the unit of speed. On narrow screens columns with a high
+    `gives_way` are left out first; 0 is always shown."""
 
     head: str | None
     width: int
@@ -44,9 +44,9 @@ def _spread(_frame: Frame, use: Use) -> str:
 
 def _against(_frame: Frame, use: Use) -> str:
     if use.against is None:
-        # Where nothing was done yet there is no first.
+        # A limit without work is not the first one.
         return FIRST if use.pieces else "—"
-    return told(use.against.speed)
+    return describe_change(use.against.speed)
 
 
 def _total_more(frame: Frame, use: Use) -> str:
@@ -71,8 +71,8 @@ COLUMNS = (
 )
 
 
-def told(effect: Effect) -> str:
-    """A difference of speed, or why there is none to tell, in at most 19 cells."""
+def describe_change(effect: Effect) -> str:
+    """A change of speed, or why it is not known, in at most 19 cells."""
     match effect.found:
         case "few":
             return f"not enough: {effect.pieces} of {LEAST}" if effect.pieces < LEAST else "not enough yet"
@@ -91,15 +91,15 @@ def _percent(share: float) -> str:
 
 
 class LimitComparison(Panel[Frame]):
-    """A row for each limit in the order of use: time, speed, the most that the cache and active + cache were,
-    and how it stands against the first under which there was work."""
+    """A row for each limit in the order of use: time, speed, highest cache, highest active + cache, and the
+    change from the first limit that had work."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         columns, uses = fitting(width), frame.uses
         rows = [self._heads(frame, columns, width)]
         room = height - 2
         if len(uses) > room:
-            # The first, and the latest.
+            # The first limit, and the latest ones.
             uses = [*uses[:1], *uses[max(1, len(uses) - room + 1) :]]
         rows += [self._row(frame, use, columns, width) for use in uses]
         notes = [RULE[frame.session.steps_are == "tokens"]]
@@ -125,7 +125,7 @@ class LimitComparison(Panel[Frame]):
 
 
 def fitting(width: int) -> list[Column]:
-    """The columns for which there is room."""
+    """The columns that fit into `width`."""
     for most in range(max(column.gives_way for column in COLUMNS), -1, -1):
         chosen = [column for column in COLUMNS if column.gives_way <= most]
         if sum(column.width for column in chosen) <= width:
@@ -134,6 +134,6 @@ def fitting(width: int) -> list[Column]:
 
 
 def _colour(use: Use) -> str:
-    """Only what is known stands out."""
-    told = use.against is not None and use.against.speed.found == "differs"
-    return "text" if told else "dim"
+    """The colour of a change: dim unless it is known."""
+    known = use.against is not None and use.against.speed.found == "differs"
+    return "text" if known else "dim"

@@ -1,4 +1,4 @@
-"""The three limits: value, where it came from, what is pending; the budget; the machine's ceilings."""
+"""The three limits with source and pending value, the budget, and the machine's bounds."""
 
 from textual.strip import Strip
 
@@ -12,34 +12,34 @@ NAME = 11
 
 
 class Limits(Panel[Frame]):
-    """One row when there is no room, a table otherwise."""
+    """One row on small screens, otherwise a table."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         if height == 1:
             return [self._short(frame, width)]
         rows = [self.row([(" limits", self.style("title"))], width)]
-        rows += [self._long(frame, knob, width) for knob in LIMIT_NAMES]
+        rows += [self._long(frame, name, width) for name in LIMIT_NAMES]
         return rows + [self._ceiling(*ceiling, width) for ceiling in ceilings(frame)]
 
     def _short(self, frame: Frame, width: int) -> Strip:
         parts = self._short_parts(frame, True)
-        # Where a lower ceiling is named as well, what is MLX's default need not be.
+        # If there is not enough room, MLX's defaults are not named.
         if sum(len(text) for text, _ in parts) > width:
             parts = self._short_parts(frame, False)
         return self.row(parts, width)
 
-    def _short_parts(self, frame: Frame, tell_defaults: bool) -> list[Part]:
+    def _short_parts(self, frame: Frame, with_defaults: bool) -> list[Part]:
         budget = frame.state.budget
         parts: list[Part] = [(" limits ", self.style("title"))]
-        # Beside a budget there is room for the limits that matter to it.
-        for knob in LIMIT_NAMES if budget is None else LIMIT_NAMES[:1]:
-            limit = frame.state.limits[knob]
-            parts.append((f" {knob} ", self.style("dim")))
-            parts += self._value(frame, knob)
-            origin = who(limit) if tell_defaults or limit.source != MLX_DEFAULT else ""
-            parts.append((f" {held(frame, knob)}{origin} ", self.style("dim")))
-        for name, value, note, colour in ceilings(frame)[:2] if budget is not None else ():
-            parts += [(f" {name} ", self.style("dim")), (value.strip(), self.style(colour))]
+        # With a budget there is only room for the cache limit.
+        for name in LIMIT_NAMES if budget is None else LIMIT_NAMES[:1]:
+            limit = frame.state.limits[name]
+            parts.append((f" {name} ", self.style("dim")))
+            parts += self._value(frame, name)
+            origin = origin_text(limit) if with_defaults or limit.source != MLX_DEFAULT else ""
+            parts.append((f" {held(frame, name)}{origin} ", self.style("dim")))
+        for title, value, note, colour in ceilings(frame)[:2] if budget is not None else ():
+            parts += [(f" {title} ", self.style("dim")), (value.strip(), self.style(colour))]
             parts.append((f" {note} ", self.style("dim")))
         return parts
 
@@ -55,40 +55,40 @@ class Limits(Panel[Frame]):
             width,
         )
 
-    def _long(self, frame: Frame, knob: LimitName, width: int) -> Strip:
-        value, *pending = self._value(frame, knob)
-        head = [(f" {knob:<{NAME}}", self.style("text")), (f"{value[0]:>9}", value[1]), *pending]
+    def _long(self, frame: Frame, name: LimitName, width: int) -> Strip:
+        value, *pending = self._value(frame, name)
+        head = [(f" {name:<{NAME}}", self.style("text")), (f"{value[0]:>9}", value[1]), *pending]
         if pending:
             return self.row(head, width)
-        origin = self._origin(frame, knob, max(0, width - NAME - 11))
+        origin = self._origin(frame, name, max(0, width - NAME - 11))
         return self.row([*head, (f" {origin}", self.style("dim"))], width)
 
-    def _origin(self, frame: Frame, knob: LimitName, room: int) -> str:
-        """Where a limit came from, or what holds in its place, as far as there is room."""
-        origin, facts = who(frame.state.limits[knob]), frame.state.facts
-        if lower := held(frame, knob):
+    def _origin(self, frame: Frame, name: LimitName, room: int) -> str:
+        """The source of a limit, or the bound that applies in its place, in `room` cells."""
+        origin, facts = origin_text(frame.state.limits[name]), frame.state.facts
+        if lower := held(frame, name):
             ways = (f"{lower}{origin}", lower.strip(), f"by {one_line(facts.backend)}")
             return next((way for way in ways if len(way) <= room), "")
-        if knob == "wired" and facts.no_wiring:
+        if name == "wired" and facts.no_wiring:
             origin = one_line(facts.no_wiring)
         if len(origin) > room:
             origin = origin.rpartition("/")[2]
-        # A file and line say most at their end.
+        # The end of a file and line says most.
         return origin if len(origin) <= room else "…" + origin[len(origin) - room + 1 :] if room else ""
 
-    def _value(self, frame: Frame, knob: LimitName) -> list[Part]:
-        limit = frame.state.limits[knob]
-        value = limit.value if knob != "cache" else frame.cache_limit
+    def _value(self, frame: Frame, name: LimitName) -> list[Part]:
+        limit = frame.state.limits[name]
+        value = limit.value if name != "cache" else frame.cache_limit
         parts: list[Part] = [(frame.size(value), self.style("text"))]
         if limit.pending is not None:
             parts.append((f" → {frame.size(limit.pending)} …", self.style("limit")))
         return parts
 
 
-def held(frame: Frame, knob: LimitName) -> str:
-    """The limit that was set, in front of who set it, where another ceiling is lower."""
-    limit = frame.state.limits[knob].value
-    return f"of {frame.size(limit)} " if knob == "cache" and frame.cache_limit != limit else ""
+def held(frame: Frame, name: LimitName) -> str:
+    """The limit that was set, if a lower bound applies; otherwise empty."""
+    limit = frame.state.limits[name].value
+    return f"of {frame.size(limit)} " if name == "cache" and frame.cache_limit != limit else ""
 
 
 Ceiling = tuple[str, str, str, str]
@@ -96,7 +96,7 @@ Ceiling = tuple[str, str, str, str]
 
 
 def ceilings(frame: Frame) -> list[Ceiling]:
-    """What bounds the program beside MLX's limits, as far as it exists; what matters most first."""
+    """The bounds besides MLX's limits, the most important first."""
     facts, machine, budget = frame.state.facts, frame.machine, frame.state.budget
     rows: list[Ceiling] = []
     if budget is not None:
@@ -115,15 +115,15 @@ def ceilings(frame: Frame) -> list[Ceiling]:
 
 
 def soon(seconds: float) -> str:
-    """A time to come, no more exact than it is known."""
+    """A remaining time as text, rounded to minutes from one minute on."""
     return format_span(round(seconds) if seconds < 60 else round(seconds / 60) * 60)
 
 
 def alarm_colour(level: int) -> str:
-    """The colour of a budget's alarm."""
+    """The colour for an alarm level of a budget."""
     return "alarm" if level >= 95 else "budget" if level else "text"
 
 
-def who(limit: Limit) -> str:
-    """Where a limit came from, in few words."""
+def origin_text(limit: Limit) -> str:
+    """The source of a limit as text."""
     return {MLX_DEFAULT: "default", "": "—"}.get(limit.source, one_line(limit.source))

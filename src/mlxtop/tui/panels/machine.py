@@ -1,4 +1,4 @@
-"""The machine in one row, at every size: room, pressure and swap first, then what there is room for."""
+"""The machine in one row: memory left, pressure and swap first, then what fits."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -11,14 +11,13 @@ from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel
 
 NARROW = 76
-"""Below so many columns the names are short, and only the first three numbers are there."""
+"""Below so many columns the names are short and only three numbers are shown."""
 Named = tuple[str, str]
 """Text, and the name of its colour."""
 
 
 class _Field(NamedTuple):
-    """A number at its place, which has the same width always. A word begins at its left, a size ends at its
-    right."""
+    """A value with a fixed width. A word is aligned left, a size right."""
 
     name: str
     value: str
@@ -28,9 +27,8 @@ class _Field(NamedTuple):
 
 
 class Machine(Panel[Frame]):
-    """What is left of the working set, the GPU's memory, the container or the machine's memory; pressure;
-    swap; and where there is room how busy and how hot the GPU is, wired memory or the time that tasks waited
-    for memory, and compressed memory."""
+    """The memory left of the working set, the GPU, the container or the machine; pressure; swap; and on wide
+    screens GPU use, thermal pressure, wired memory or the time of stalled tasks, and compressed memory."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         sample = frame.sample
@@ -39,15 +37,15 @@ class Machine(Panel[Frame]):
         return [painted(self, row(bound, frame.machine, frame.size, width), width)]
 
 
-def painted(panel: Panel[Any], told: Iterable[Named], width: int) -> Strip:
-    """The row in the theme's colours; without their hue what is worst would be the darkest."""
+def painted(panel: Panel[Any], fields: Iterable[Named], width: int) -> Strip:
+    """The row in the theme's colours. Without colours the worst pressure is bold instead."""
     plain = {"pressure-normal": "text", "pressure-warning": "title", "pressure-critical": "title"}
     looks = plain if panel.app.no_color else {}
-    return panel.row([(text, panel.style(looks.get(colour, colour))) for text, colour in told], width)
+    return panel.row([(text, panel.style(looks.get(colour, colour))) for text, colour in fields], width)
 
 
 def row(bound: Room, machine: System, size: Callable[[int | None], str], width: int) -> list[Named]:
-    """The fields that fit into `width` columns as a whole, each at its place."""
+    """The fields that fit into `width` columns, each as a text and a colour."""
     parts: list[Named] = []
     fields = _narrow if width < NARROW else _wide
     for field in fields(bound, machine, size):
@@ -77,7 +75,7 @@ def _wide(bound: Room, machine: System, size: Callable[[int | None], str]) -> It
     yield _Field(
         "  thermal ", one_line(machine.thermal or "—"), 8, "pressure-warning" if hot else "dim", True
     )
-    # macOS has the one, Linux the other.
+    # macOS has wired memory, Linux has stalled tasks.
     if machine.stalled is None:
         yield _bytes("wired", machine.wired, size)
     else:

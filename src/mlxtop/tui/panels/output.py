@@ -1,4 +1,4 @@
-"""What the model says as it streams, newest at the bottom; nothing in it leaves this pane."""
+"""The output of the model or program as it streams, newest at the bottom."""
 
 from typing import NamedTuple, Protocol
 
@@ -28,7 +28,7 @@ class SpeakerFrame(Protocol):
 
 
 class Output(Panel[SpeakerFrame]):
-    """The transcript. The wheel and Page Up/Down go back in it; at its end it follows."""
+    """Shows the transcript. The wheel and Page Up/Down scroll. At the end it follows new output."""
 
     STREAMS = True
 
@@ -41,7 +41,7 @@ class Output(Panel[SpeakerFrame]):
     def update_frame(self, frame: SpeakerFrame) -> list[Region]:
         transcript = frame.session.transcript
         seen = (transcript.version, transcript.behind, self.size, self._back)
-        # Textual's own first sight of a line is free; painting it again while nothing was said is not.
+        # Painting again without new output would cost time.
         if seen == self._seen and self._strips:
             return []
         self._seen = seen
@@ -67,13 +67,13 @@ class Output(Panel[SpeakerFrame]):
         return shown
 
     def _too_fast(self, frame: SpeakerFrame, width: int) -> Strip:
-        """While output comes too fast the line that tells of it has gone by before it was seen."""
+        """The notice that output is left out, in the first row. In the output it would scroll by too fast."""
         size = format_size(frame.session.transcript.left_out)
         text = f" … {size} of output left out so far: it comes too fast …"
         return self.row([(text, self.style("dim"))], width)
 
     def scroll(self, rows: int) -> None:
-        """Goes `rows` back in the transcript, forward when negative."""
+        """Scrolls back by `rows` in the transcript, forward if negative."""
         self._back = max(0, self._back + rows)
         if self._frame is not None:
             self.show(self._frame)
@@ -87,7 +87,7 @@ class Output(Panel[SpeakerFrame]):
         self.scroll(-WHEEL)
 
     def _wrapped(self, line: Line, width: int) -> "_Wrapped":
-        """A line in rows. They are remembered, and of a line that grew only the last one is wrapped again."""
+        """A line in rows. They are cached; when a line grows, only its last row is wrapped again."""
         key = (width, self.app.theme)
         at, rows = 0, list[Strip]()
         kept = self._kept.get(line.number)
@@ -110,7 +110,7 @@ class Output(Panel[SpeakerFrame]):
 
 
 class _Wrapped(NamedTuple):
-    """A line of output in rows, and where in its text the last row begins."""
+    """A line of output in rows. `last` is the position in its text where the last row begins."""
 
     key: tuple[int, str]
     text: str

@@ -1,4 +1,4 @@
-"""The line to type the next prompt in."""
+"""The input line for the next prompt."""
 
 from mlxtop.core.text import block
 from mlxtop.tui.textual_compat import PastingInput
@@ -7,9 +7,9 @@ LINE_END = "⏎"
 
 
 class PromptLine(PastingInput):
-    """One line that holds many: a pasted line end shows as ⏎ and is one again in `text`.
+    """An input line that also holds pasted text of several lines. A line end is shown as ⏎.
 
-    Nothing that a terminal would obey gets in.
+    Control characters are removed.
     """
 
     def pasted(self, text: str) -> str:
@@ -17,5 +17,5 @@ class PromptLine(PastingInput):
 
     @property
     def text(self) -> str:
-        """The prompt, its line ends restored."""
+        """The prompt with its line ends."""
         return self.value.replace(LINE_END, "\n")

@@ -1,4 +1,4 @@
-"""The run in figures: generations, first token, prompt speed, the highest peak, and how sampling goes."""
+"""Numbers of the run: generations, first token, prompt speed, highest peak, and samples."""
 
 from textual.strip import Strip
 
@@ -12,7 +12,7 @@ NAME = 13
 
 
 class RunStats(Panel[Frame]):
-    """What there is room for only on a wide screen."""
+    """The numbers of the run, shown on wide screens."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         late = f", {frame.state.late:,} late" if frame.state.late else ""
@@ -50,5 +50,5 @@ class RunStats(Panel[Frame]):
         return (
             ("process", str(frame.state.facts.pid)),
             ("agent", "—" if cost is None else f"{cost * 100:.2f}% of a core"),
-            ("clears", f"{clears:,} of the cache"),
+            ("cache clears", f"{clears:,}"),
         )

@@ -1,4 +1,4 @@
-"""Members side by side: one lane each on one time axis and one scale, their sum, and the time below."""
+"""The list of sessions on one time axis and one scale, their sum, and the time below."""
 
 from rich.cells import set_cell_size as fit_cells
 from rich.style import Style
@@ -26,10 +26,10 @@ from mlxtop.tui.panels.session_row import (
 
 
 class SessionPicker(SessionPanel):
-    """A list to choose from. It shows the part around the selected line, which a click and the wheel move."""
+    """A list with a selected line. Shows the lines around it; a click or the wheel selects another."""
 
     class Picked(Message):
-        """A line was clicked (`pid`), or the wheel turned (`by` lines); `opens` with a double click."""
+        """A line was clicked (`pid`), or the wheel moved (`by` lines). A double click `opens` the session."""
 
         def __init__(self, pid: int | None, by: int = 0, opens: bool = False) -> None:
             super().__init__()
@@ -38,12 +38,12 @@ class SessionPicker(SessionPanel):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.first = 0
-        """The first line to be seen."""
+        """The index of the first visible line."""
         self._lines: list[int | None] = []
-        """The process of each row of the screen."""
+        """The process id at each row of the screen."""
 
     def reach(self, chosen: int | None, count: int, room: int) -> range:
-        """The lines to be seen when `room` of `count` fit, `chosen` among them."""
+        """The visible lines, if `room` of `count` lines fit. `chosen` is among them."""
         if chosen is not None:
             self.first = min(max(self.first, chosen - room + 1), chosen)
         self.first = max(0, min(self.first, count - room))
@@ -64,7 +64,7 @@ class SessionPicker(SessionPanel):
 
 
 class SessionList(SessionPicker):
-    """The names of the figures, and a lane for each member that fits. Without members: what is waited for."""
+    """A heading, and the sessions that fit. Without sessions it shows the fleet's status."""
 
     DEFAULT_CSS = "SessionList { height: 1fr; }"
 
@@ -75,7 +75,7 @@ class SessionList(SessionPicker):
             return [self.row([], width), self.row([(f" {text}", self.style("text"))], width)]
         top = top_of(frame, frame.rows)
         names = len(table(frame.width, frame.row_height)[0].names)
-        pids = [lane.pid for lane in frame.rows]
+        pids = [session.pid for session in frame.rows]
         chosen = pids.index(frame.selected) if frame.selected in pids else None
         seen = self.reach(chosen, len(pids), max(1, (height - names) // frame.row_height))
         strips = [self._heading(frame, y, top, seen, width) for y in range(names)]
@@ -101,15 +101,15 @@ class SessionList(SessionPicker):
             scale = f"total {scale}"
         legend: list[Part] = [(head(scale, room), self.style("text"))]
         hidden = len(frame.rows) > len(seen)
-        place = f"{seen.start + 1}–{seen.stop} of {len(frame.rows)}" if hidden else ""
-        gap = room - sum(len(text) for text, _ in legend) - len(place) - 1
-        if place and gap > 0:
-            legend += [(" " * gap, dim), (place, self.style("text"))]
+        position = f"{seen.start + 1}–{seen.stop} of {len(frame.rows)}" if hidden else ""
+        gap = room - sum(len(text) for text, _ in legend) - len(position) - 1
+        if position and gap > 0:
+            legend += [(" " * gap, dim), (position, self.style("text"))]
         return self.row([*parts, *legend], width)
 
 
 class TotalRow(SessionPanel):
-    """The sum of all members, on a scale of its own."""
+    """The sum of all sessions, on its own scale."""
 
     DEFAULT_CSS = "TotalRow { background: $panel; }"
 
@@ -118,7 +118,7 @@ class TotalRow(SessionPanel):
 
 
 class TimeLabels(FleetPanel):
-    """The time below the traces, counted back from the present, or the fleet's clock when the view stands."""
+    """The time below the charts: seconds before the present, or the fleet's clock when the view is paused."""
 
     def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         axis, dim = frame.view.axis, self.style("dim")
@@ -130,33 +130,33 @@ class TimeLabels(FleetPanel):
 
 
 class UnattachedList(SessionPicker):
-    """Processes with MLX in them that have no agent: what is known from outside, and what to do about it."""
+    """The processes that use MLX without an agent, with their footprint and how to attach."""
 
     def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         dim = self.style("dim")
-        pids = [stranger.pid for stranger in frame.unattached]
+        pids = [process.pid for process in frame.unattached]
         chosen = pids.index(frame.selected) if frame.selected in pids else None
         seen = self.reach(chosen, len(pids), max(1, height - 1))
         more = f", {seen.start + 1}–{seen.stop} of {len(pids)}" if len(seen) < len(pids) else ""
-        title = "MLX without mlxtop's agent" if width >= NARROW else "no agent: mlxtop attach PID"
+        title = "MLX programs without an agent" if width >= NARROW else "no agent: mlxtop attach PID"
         title = head(f"{' ' * LEAD}{title}{more}", width)
         self._lines = [None, *(pids[i] for i in seen)]
         return [self.row([(title, dim)], width), *(self._process(frame, i, width) for i in seen)]
 
     def _process(self, frame: FleetFrame, index: int, width: int) -> Strip:
-        who = frame.unattached[index]
-        here = who.pid == frame.selected
+        process = frame.unattached[index]
+        here = process.pid == frame.selected
         ground = self.ground() if here else Style()
-        todo = f"mlxtop attach {who.pid} "
-        size = frame.size(who.footprint)
+        todo = f"mlxtop attach {process.pid} "
+        size = frame.size(process.footprint)
         room = width - LEAD - 9 - NUMBER - 3 - len(todo)
         if room < 8:
             todo, room = "", width - LEAD - 9 - NUMBER - 2
         parts: list[Part] = [
             ("▌  " if here else "   ", self.style("primary")),
-            (f"{who.pid:<8} ", self.style("dim")),
+            (f"{process.pid:<8} ", self.style("dim")),
             (f"{size:>{NUMBER}}  ", self.style("beyond")),
-            (fit_cells(squeeze(who.command, max(0, room)), max(0, room)), self.style("dim")),
+            (fit_cells(squeeze(process.command, max(0, room)), max(0, room)), self.style("dim")),
             (f" {todo}", self.style("text" if here else "dim")),
         ]
         return self.row([(text, style + ground) for text, style in parts], width)

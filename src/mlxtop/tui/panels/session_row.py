@@ -1,4 +1,4 @@
-"""How a lane is drawn: the table of figures on the left, and the trace of active and cache on the right."""
+"""Draws a session in the list: a table of numbers on the left, a chart of active and cache on the right."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -19,7 +19,7 @@ from mlxtop.tui.panels.header import phase_ink
 LEAST_SCALE = 2**20
 ABOVE, BELOW, ENDED = "↑", "↓", "■"
 LONGEST = 1000
-"""Letters of a name that are looked at."""
+"""Characters of a name that are used."""
 
 
 # Text cut to a width
@@ -29,8 +29,8 @@ LONGEST = 1000
 def squeeze(text: str, room: int) -> str:
     """A command or a title on one line in at most `room` cells.
 
-    What says least goes first: folders, then the interpreter's name, then the end of a command. A path says
-    most at its end.
+    If it is too long, folders are left out first, then the interpreter, then the end of the command. A path
+    is cut at its beginning.
     """
     text = one_line(text[:LONGEST])
     if cell_len(text) <= room:
@@ -56,11 +56,11 @@ def head(text: str, room: int) -> str:
     return f"{fit_cells(text, room - 1)}…" if room > 0 else ""
 
 
-# Which figures stand where
+# The table of numbers
 
 
 class Column(NamedTuple):
-    """A column of the table: how wide it is, and which figure stands in the first and in the second row."""
+    """A column of the table: its width, and the names of its numbers in the first and second row."""
 
     width: int
     names: tuple[str, ...]
@@ -69,12 +69,12 @@ class Column(NamedTuple):
 NUMBER = 9
 NARROW = 60
 LEAD = 3
-"""Cells before the table: the selection and the sign of the outlier."""
+"""Cells before the table, for the selection and the outlier's sign."""
 
 
 @lru_cache(maxsize=64)
 def table(width: int, rows: int) -> tuple[Column, ...]:
-    """The columns for a screen `width` wide and lanes of `rows` rows; the rest is the time axis."""
+    """The columns for a screen of `width` cells and sessions of `rows` rows. The chart gets the rest."""
     name = max(9, min(30, width // 7))
     if rows > 1:
         if width < NARROW:
@@ -100,7 +100,7 @@ def gutter(width: int, rows: int) -> int:
     return LEAD + sum(column.width + 1 for column in table(width, rows))
 
 
-# Drawing a trace: one letter a cell says which style it has
+# The chart: one letter per cell gives its style
 
 ACTIVE, CACHE, BOTH = "a", "c", "b"
 
@@ -130,21 +130,23 @@ class FleetPanel(Panel[FleetFrame]):
 
 
 class SessionPanel(FleetPanel):
-    """What lanes and their sum have in common: the table on the left and the trace on the right."""
+    """Draws a session, or the sum of all: the table on the left and the chart on the right."""
 
-    def session(self, frame: FleetFrame, lane: SessionRow, rows: int, top: float, width: int) -> list[Strip]:
-        """The rows of one lane; `top` is the size at the top of its trace."""
-        here = lane.pid is not None and lane.pid == frame.selected
+    def session(
+        self, frame: FleetFrame, session: SessionRow, rows: int, top: float, width: int
+    ) -> list[Strip]:
+        """The rows of one session. `top` is the size in bytes at the top of its chart."""
+        here = session.pid is not None and session.pid == frame.selected
         ground = self.ground() if here else Style()
-        plot = self._plot(lane, top, rows, ground)
+        plot = self._plot(session, top, rows, ground)
         columns = table(frame.width, frame.row_height)
         left = gutter(frame.width, frame.row_height)
         strips = []
         for y in range(rows):
-            parts = self._figures(frame, lane, y, columns, left)
+            parts = self._figures(frame, session, y, columns, left)
             segments = [*(Segment(text, style + ground) for text, style in parts), *plot[y]]
             strips.append(
-                Strip(segments, left + len(lane.totals)).adjust_cell_length(width, self.style("text"))
+                Strip(segments, left + len(session.totals)).adjust_cell_length(width, self.style("text"))
             )
         return strips
 
@@ -153,73 +155,79 @@ class SessionPanel(FleetPanel):
         return Style(bgcolor=self.style("panel").color)
 
     def _figures(
-        self, frame: FleetFrame, lane: SessionRow, y: int, columns: Sequence[Column], room: int
+        self, frame: FleetFrame, session: SessionRow, y: int, columns: Sequence[Column], room: int
     ) -> list[Part]:
-        here = lane.pid is not None and lane.pid == frame.selected
+        here = session.pid is not None and session.pid == frame.selected
         lead: Part = ("▌" if here else " ", self.style("primary"))
-        sign = self._sign(frame, lane) if y == 0 else " "
+        sign = self._sign(frame, session) if y == 0 else " "
         parts = [lead, (f"{sign} ", self.style("dim" if sign == ENDED else "limit"))]
         if y >= len(columns[0].names):
-            text = "" if y > len(columns[0].names) else squeeze(lane.title, room - LEAD - 1)
+            text = "" if y > len(columns[0].names) else squeeze(session.title, room - LEAD - 1)
             return [*parts, (fit_cells(text, room - LEAD), self.style("dim"))]
         for column in columns:
-            text, style = self._figure(frame, lane, column.names[y], column.width)
-            parts.append((f"{text} ", style if lane.ended is None else self.style("dim")))
+            text, style = self._figure(frame, session, column.names[y], column.width)
+            parts.append((f"{text} ", style if session.ended is None else self.style("dim")))
         return parts
 
-    def _sign(self, frame: FleetFrame, lane: SessionRow) -> str:
-        """Which way a lane stands out; without a column of phases, whether it ended."""
-        if frame.outlier is not None and frame.outlier.pid == lane.pid:
+    def _sign(self, frame: FleetFrame, session: SessionRow) -> str:
+        """The sign of an outlier; without a column of phases, that of an ended session."""
+        if frame.outlier is not None and frame.outlier.pid == session.pid:
             return ABOVE if frame.outlier.above else BELOW
-        told = any("phase" in column.names for column in table(frame.width, frame.row_height))
-        return ENDED if lane.ended is not None and not told else " "
+        has_phase = any("phase" in column.names for column in table(frame.width, frame.row_height))
+        return ENDED if session.ended is not None and not has_phase else " "
 
-    def _figure(self, frame: FleetFrame, lane: SessionRow, name: str, width: int) -> Part:
-        """One figure in exactly `width` cells, with its colour."""
-        if lane.pid is None and name in ("title", "phase", "speed", "peak"):
-            return self._sum_figure(frame, lane, name, width)
+    def _figure(self, frame: FleetFrame, session: SessionRow, name: str, width: int) -> Part:
+        """One number in exactly `width` cells, with its style."""
+        if session.pid is None and name in ("title", "phase", "speed", "peak"):
+            return self._sum_figure(frame, session, name, width)
         match name:
             case "name":
-                return self._who(frame, lane, width)
+                return self._name_figure(frame, session, width)
             case "title":
-                # A lane of three rows has one for the whole title.
-                text = lane.ended or ("" if frame.row_height > 2 else lane.title)
+                # A session of three rows has one for the whole title.
+                text = session.ended or ("" if frame.row_height > 2 else session.title)
                 return (fit_cells(squeeze(text, width), width), self.style("dim"))
             case "phase":
-                word = f"{ENDED} ended" if lane.ended is not None else f"● {lane.phase}" if lane.phase else ""
-                return (fit_cells(head(word, width), width), self.style(phase_ink(lane.phase)))
+                word = (
+                    f"{ENDED} ended"
+                    if session.ended is not None
+                    else f"● {session.phase}"
+                    if session.phase
+                    else ""
+                )
+                return (fit_cells(head(word, width), width), self.style(phase_ink(session.phase)))
             case "speed":
-                rate = "—" if lane.speed is None else f"{lane.speed:.1f}"
+                rate = "—" if session.speed is None else f"{session.speed:.1f}"
                 return (f"{rate:>{width}}", self.style("speed"))
-        text = frame.size(getattr(lane, name))
+        text = frame.size(getattr(session, name))
         return (f"{text:>{width}}", self.style({"footprint": "beyond", "total": "text"}.get(name, name)))
 
-    def _sum_figure(self, frame: FleetFrame, lane: SessionRow, name: str, width: int) -> Part:
-        """The sum's scale where members have a title, or else a phase. A sum of peaks would be no peak."""
+    def _sum_figure(self, frame: FleetFrame, session: SessionRow, name: str, width: int) -> Part:
+        """The scale of the sum, in place of a title or a phase. Peaks are not added up."""
         titled = any("title" in column.names for column in table(frame.width, frame.row_height))
         text = ""
         if name == ("title" if titled else "phase"):
-            size = round_size(frame, top_of(frame, [lane]))
+            size = round_size(frame, top_of(frame, [session]))
             text = f"0–{size}" if len(size) + 2 <= width else f"≤{size}"
         return (f"{text:<{width}}", self.style("dim"))
 
-    def _who(self, frame: FleetFrame, lane: SessionRow, width: int) -> Part:
-        label = head(lane.label, width)
+    def _name_figure(self, frame: FleetFrame, session: SessionRow, width: int) -> Part:
+        label = head(session.label, width)
         room = width - cell_len(label) - 1
-        if frame.row_height == 1 and room >= 6 and lane.title:
-            label = f"{label} {squeeze(lane.ended or lane.title, room)}"
-        return (fit_cells(label, width), self.style("title" if lane.pid is None else "label"))
+        if frame.row_height == 1 and room >= 6 and session.title:
+            label = f"{label} {squeeze(session.ended or session.title, room)}"
+        return (fit_cells(label, width), self.style("title" if session.pid is None else "label"))
 
-    def _plot(self, lane: SessionRow, top: float, rows: int, ground: Style) -> list[list[Segment]]:
-        """Rows from top to bottom, each in runs of one style."""
-        if not lane.totals:
+    def _plot(self, session: SessionRow, top: float, rows: int, ground: Style) -> list[list[Segment]]:
+        """The chart's rows from top to bottom, each as segments of one style."""
+        if not session.totals:
             return [[] for _ in range(rows)]
         # The uppermost eighth stays free between lanes.
-        active, total = (eighths(sizes, 0, top, rows * 8 - 1) for sizes in (lane.actives, lane.totals))
+        active, total = (eighths(sizes, 0, top, rows * 8 - 1) for sizes in (session.actives, session.totals))
         columns = [stack(rows, *pair) for pair in zip(active, total, strict=True)]
         glyphs = map("".join, zip(*(glyphs for glyphs, _ in columns), strict=True))
         codes = map("".join, zip(*(codes for _, codes in columns), strict=True))
-        styles = self._trace_styles(lane.ended is not None, ground)
+        styles = self._trace_styles(session.ended is not None, ground)
         return [runs(text, code, styles) for text, code in zip(glyphs, codes, strict=True)]
 
     def _trace_styles(self, ended: bool, ground: Style) -> dict[str, Style]:
@@ -233,9 +241,9 @@ class SessionPanel(FleetPanel):
         }
 
 
-def top_of(frame: FleetFrame, lanes: Sequence[SessionRow]) -> float:
-    """The common top of some lanes' traces: a round size, and never so small that a few bytes make a wall."""
-    most = max((max(lane.totals, default=0) for lane in lanes), default=0)
+def top_of(frame: FleetFrame, sessions: Sequence[SessionRow]) -> float:
+    """The common top of the charts in bytes: a round size, at least `LEAST_SCALE`."""
+    most = max((max(session.totals, default=0) for session in sessions), default=0)
     return nice(max(most, LEAST_SCALE), 1024 if frame.view.units == "binary" else 1000)
 
 

@@ -1,4 +1,4 @@
-"""One row for what happened last: an error, the effect of a limit, or the last generation."""
+"""The status row: an error, a pending or changed limit, an alarm, or the last event."""
 
 from rich.cells import cell_len
 from rich.cells import set_cell_size as cut_cells
@@ -20,15 +20,15 @@ from mlxtop.core.text import one_line
 from mlxtop.tui.frame import Frame, effect, is_news
 from mlxtop.tui.panel import Panel
 from mlxtop.tui.panels.header import ROOM_FOR_OWN, own_cost
-from mlxtop.tui.panels.limit_comparison import told
+from mlxtop.tui.panels.limit_comparison import describe_change
 from mlxtop.tui.panels.limits import alarm_colour, soon
 
 NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
 UNTROUBLED = ("steady", "not enough data")
-TODO = {"failed": "Press s to try again.", "idle": "Press s to go on."}
-COUNTING = "counting the live arrays …: waits for MLX to reach a safe point, Escape leaves it"
+TODO = {"failed": "Press s to try again.", "idle": "Press s to continue."}
+COUNTING = "counting the live arrays … waiting for a safe point. Escape cancels."
 LASTS = 20.0
-"""Seconds for which an event is news."""
+"""Seconds for which an event is shown."""
 
 
 def _is_news(event: Event) -> bool:
@@ -36,11 +36,11 @@ def _is_news(event: Event) -> bool:
 
 
 class Status(Panel[Frame]):
-    """The last thing a person would want to know, coloured by what it is about."""
+    """The most important message of the moment, in the colour of its subject."""
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         colour, text, hint = self._news(frame)
-        # What to do is never cut off, and an error or an alarm matters more than what we cost.
+        # Advice is never cut off. An error or an alarm is more important than the cost of mlxtop.
         alarm = colour == "alarm"
         end = hint or (own_cost(frame) if width < ROOM_FOR_OWN and not alarm else "")
         room = width - 2 - (len(end) + 2 if end else 0)
@@ -53,7 +53,7 @@ class Status(Panel[Frame]):
         return [self.row([(f" {text}{gap}", style), last], width)]
 
     def _news(self, frame: Frame) -> tuple[str, str, str]:
-        """Colour, text, and what to do about it."""
+        """Colour, text, and advice."""
         if frame.state.error is not None:
             return "limit", one_line(frame.state.error), TODO.get(frame.state.phase, "")
         if frame.state.warning is not None:
@@ -64,9 +64,9 @@ class Status(Panel[Frame]):
             return "limit", one_line(end.describe()), ""
         pending = [(k, v) for k, v in frame.state.limits.items() if v.pending is not None]
         if pending:
-            knob, limit = pending[0]
-            change = f"{knob} limit {frame.size(limit.value)} → {frame.size(limit.pending)}"
-            return "limit", f"{change}: waits for MLX to reach a safe point …", ""
+            name, limit = pending[0]
+            change = f"{name} limit {frame.size(limit.value)} → {frame.size(limit.pending)}"
+            return "limit", f"{change}: waiting for a safe point", ""
         if frame.state.alarm:
             return alarm_colour(frame.state.alarm), self._alarm(frame), ""
         events: list[Event] = [
@@ -82,7 +82,7 @@ class Status(Panel[Frame]):
         return self._quiet(frame)
 
     def _quiet(self, frame: Frame) -> tuple[str, str, str]:
-        """Nothing happened lately: a verdict on the run, or the last generation."""
+        """The row without recent events: a verdict on the run, or the last generation."""
         verdict = frame.diagnosis.verdicts[0] if frame.diagnosis is not None else None
         if verdict is not None and verdict.kind not in UNTROUBLED:
             return "text", one_line(verdict.line(frame.view.units)), "e explains."
@@ -102,7 +102,7 @@ class Status(Panel[Frame]):
         return f"{what}: {budget.against} {used}, {rest}{soonest}"
 
     def _effect(self, frame: Frame, room: int) -> str:
-        """Speed before and after a limit, whatever the work was; and, where there is room, over like work."""
+        """Speed before and after a limit change and, if there is room, the change over comparable work."""
         found = effect(frame)
         if found is None:
             return ""
@@ -115,8 +115,10 @@ class Status(Panel[Frame]):
 
 
 def _alike(frame: Frame) -> str:
-    """How the present limit stands against the first over work that is alike, once that can be told."""
+    """The change of the present limit from the first over comparable work, once it is known."""
     present = next((use for use in frame.uses if use.present), None)
     if present is None or present.against is None or present.against.speed.found not in ("same", "differs"):
         return ""
-    return f" · like work, against {frame.size(frame.uses[0].limit)}: {told(present.against.speed)}"
+    return (
+        f" · same work, {frame.size(frame.uses[0].limit)} as base: {describe_change(present.against.speed)}"
+    )

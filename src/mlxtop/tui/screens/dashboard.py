@@ -295,9 +295,9 @@ class Dashboard(Screen[None], Background):
         self.tick()
 
     def action_budget(self) -> None:
-        def answered(ask: BudgetSpec | None) -> None:
-            if ask is not None:
-                set_budget(self.session, ask, KEYBOARD)
+        def answered(spec: BudgetSpec | None) -> None:
+            if spec is not None:
+                set_budget(self.session, spec, KEYBOARD)
                 self._look()
 
         if self.session.state.facts.known:

@@ -26,15 +26,15 @@ class LimitDialog(ModalScreen[tuple[LimitName, Size] | None]):
 
     BINDINGS = [
         Binding("escape", "dismiss(None)", "Leave"),
-        Binding("tab", "knob(1)", "Next limit", priority=True),
-        Binding("shift+tab", "knob(-1)", "Previous limit", priority=True),
+        Binding("tab", "next_limit(1)", "Next limit", priority=True),
+        Binding("shift+tab", "next_limit(-1)", "Previous limit", priority=True),
     ]
 
     def __init__(self, limits: dict[LimitName, Limit], units: Units) -> None:
         super().__init__()
         self._limits = limits
         self._units = units
-        self._knob: LimitName = LIMIT_NAMES[0]
+        self._limit_name: LimitName = LIMIT_NAMES[0]
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -50,19 +50,21 @@ class LimitDialog(ModalScreen[tuple[LimitName, Size] | None]):
         self._ask()
         self.query_one("#size").focus()
 
-    def action_knob(self, direction: int) -> None:
-        self._knob = LIMIT_NAMES[(LIMIT_NAMES.index(self._knob) + direction) % len(LIMIT_NAMES)]
+    def action_next_limit(self, direction: int) -> None:
+        self._limit_name = LIMIT_NAMES[(LIMIT_NAMES.index(self._limit_name) + direction) % len(LIMIT_NAMES)]
         self._ask()
 
     def _ask(self) -> None:
-        limit = self._limits[self._knob]
+        limit = self._limits[self._limit_name]
         now, default = format_size(limit.value, self._units), format_size(limit.default, self._units)
-        self.query_one("#question", Label).update(f"{self._knob} limit (now {now}, MLX's default {default}):")
+        self.query_one("#question", Label).update(
+            f"{self._limit_name} limit (now {now}, MLX's default {default}):"
+        )
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         try:
-            self.dismiss((self._knob, parse_size(event.value)))
+            self.dismiss((self._limit_name, parse_size(event.value)))
         except UsageError as error:
             self.query_one("#question", Label).update(one_line(str(error)))
 
@@ -99,12 +101,12 @@ class BudgetDialog(ModalScreen[BudgetSpec | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         try:
-            ask = parse_budget(event.value)
-            resolve(ask, self._frame.state.facts, "keyboard")
+            spec = parse_budget(event.value)
+            resolve(spec, self._frame.state.facts, "keyboard")
         except UsageError as error:
             self.query_one("#question", Label).update(one_line(str(error)))
         else:
-            self.dismiss(ask)
+            self.dismiss(spec)
 
 
 class Choice(NamedTuple):

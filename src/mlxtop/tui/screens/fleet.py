@@ -24,8 +24,8 @@ from mlxtop.tui.fleet_frame import (
     add_up,
     find_outlier,
     growth,
-    lane,
     lately,
+    session_row,
     together,
 )
 from mlxtop.tui.frame import Own, View
@@ -111,7 +111,7 @@ class FleetScreen(Screen[None]):
         """The selected line's number, for when its process leaves the list."""
         self._origin: float | None = None
         """Seconds since the epoch at the fleet's time 0: when its first member began."""
-        self._traces: dict[tuple[int, float], SeriesCache] = {}
+        self._caches: dict[tuple[int, float], SeriesCache] = {}
         self._outlier: Outlier | None = None
         self._judged = -JUDGE_EVERY
         self._own = Own()
@@ -124,10 +124,10 @@ class FleetScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield FleetHeader(id="header")
         yield FleetMachine(id="machine")
-        yield SessionList(id="lanes")
+        yield SessionList(id="session-list")
         yield TotalRow(id="sum")
         yield TimeLabels(id="times")
-        yield UnattachedList(id="strangers")
+        yield UnattachedList(id="unattached")
         yield FleetStatus(id="status")
         if self.fleet.transcript is not None:
             yield Output(id="output")
@@ -165,34 +165,34 @@ class FleetScreen(Screen[None]):
 
     def frame(self) -> FleetFrame:
         """The fleet as it is shown now."""
-        members, strangers = self.fleet.members(), self.fleet.unattached()
-        given = heights(self.size.height, len(members), len(strangers), self.fleet.transcript is not None)
+        members, unattached = self.fleet.members(), self.fleet.unattached()
+        given = heights(self.size.height, len(members), len(unattached), self.fleet.transcript is not None)
         if self._origin is None and members:
             self._origin = min(member.started for member in members)
         now, width = self.now(members), self.view.axis.width
-        count = max(1, self.size.width - gutter(self.size.width, given.lane))
+        count = max(1, self.size.width - gutter(self.size.width, given.session))
         start = self.view.axis.start(count, now)
-        lanes = self._lanes(members, now, round(start / width), count)
+        rows = self._rows(members, now, round(start / width), count)
         self._judge(members, now)
-        self._keep_selection([*(m.pid for m in members), *(s.pid for s in strangers)])
-        actives = add([list(lane.actives) for lane in lanes], count)
-        totals = add([list(lane.totals) for lane in lanes], count)
+        self._keep_selection([*(m.pid for m in members), *(s.pid for s in unattached)])
+        actives = add([list(row.actives) for row in rows], count)
+        totals = add([list(row.totals) for row in rows], count)
         machine, bound = together(members)
         rates = {RATE.get(member.steps_are, "steps/s") for member in members}
         return FleetFrame(
             title=self.fleet.title,
             status=self.fleet.status(),
-            rows=lanes,
-            unattached=strangers,
+            rows=rows,
+            unattached=unattached,
             view=self.view,
             own=self._own,
             start=start,
             rate=rates.pop() if len(rates) == 1 else "steps/s",
-            row_height=given.lane,
+            row_height=given.session,
             width=self.size.width,
             selected=self._selected,
             outlier=self._outlier,
-            sum=add_up(lanes, actives, totals),
+            sum=add_up(rows, actives, totals),
             machine=machine,
             bound=bound,
         )
@@ -207,18 +207,18 @@ class FleetScreen(Screen[None]):
     def _offset(self, member: Member) -> float:
         return member.started - (self._origin or 0.0)
 
-    def _lanes(self, members: Sequence[Member], now: float, first: int, count: int) -> list[SessionRow]:
-        lanes, traces = [], {}
+    def _rows(self, members: Sequence[Member], now: float, first: int, count: int) -> list[SessionRow]:
+        rows, caches = [], {}
         for member in members:
             # With several machines neither process ids nor ranks are unique.
             which = id(member.history), member.started
             offset = self._offset(member)
-            trace = traces[which] = self._traces.get(which) or SeriesCache(member.history, offset)
-            trace.update(first, count, self.view.axis.width, now)
+            cache = caches[which] = self._caches.get(which) or SeriesCache(member.history, offset)
+            cache.update(first, count, self.view.axis.width, now)
             until = now - offset if self.view.paused else None
-            lanes.append(lane(member, until, trace.active, trace.total))
-        self._traces = traces
-        return lanes
+            rows.append(session_row(member, until, cache.active, cache.total))
+        self._caches = caches
+        return rows
 
     def _judge(self, members: Sequence[Member], now: float) -> None:
         running = {m.pid for m in members if m.ended is None}
@@ -242,9 +242,9 @@ class FleetScreen(Screen[None]):
             return
         self._heights = given
         rows = {
-            "lanes": given.lanes,
+            "session-list": given.session_list,
             "sum": given.sum,
-            "strangers": given.strangers,
+            "unattached": given.unattached,
             "status": given.status,
             "machine": given.machine,
         }
@@ -286,7 +286,7 @@ class FleetScreen(Screen[None]):
 
     def action_page(self, direction: int) -> None:
         given = self._heights
-        fit = (given.lanes - min(given.lane, 2)) // given.lane if given else 1
+        fit = (given.session_list - min(given.session, 2)) // given.session if given else 1
         self.action_select(direction * max(1, fit))
 
     def action_open(self) -> None:
@@ -347,7 +347,7 @@ class FleetScreen(Screen[None]):
 
     def action_pan(self, direction: int) -> None:
         members = self.fleet.members()
-        given = self._heights.lane if self._heights else 1
+        given = self._heights.session if self._heights else 1
         columns = direction * max(1, (self.size.width - gutter(self.size.width, given)) // 4)
         self._look(axis=self.view.axis.pan(columns, self.now(members)))
 

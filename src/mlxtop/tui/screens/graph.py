@@ -50,13 +50,13 @@ class Graph(Screen[None]):
 
     def draw(self) -> None:
         """Draws the present frame."""
-        place = self.query_one("#graph", Static)
-        width, height = place.size
+        target = self.query_one("#graph", Static)
+        width, height = target.size
         if width > 20 and height > 6:
             frame = self._frame()
             picture = Text.from_ansi(chart(frame, width, height - 1, self._rgb).rstrip("\n"))
             picture.right_crop(1)  # plotext leaves the last corner in its own white
-            place.update(Text.assemble(self._legend(frame), "\n", picture))
+            target.update(Text.assemble(self._legend(frame), "\n", picture))
 
     def _legend(self, frame: Frame) -> Text:
         """The name of each series in its colour, with its present value."""
