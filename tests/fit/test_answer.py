@@ -58,19 +58,21 @@ def test_some_fits_and_how_long_a_context_would() -> None:
     told = answer((4096, need(6)), (65536, need(12, origin=8192)), longest=30208)
     assert not told.fits
     assert told.sentence() == (
-        "org/some-70b fits in 10.00 GiB with 4,096 tokens, 4.00 GiB left; 65,536 tokens (extrapolated) take "
-        "2.00 GiB too much; up to about 30,208 fit with 5 % to spare."
+        "org/some-70b fits in 10.00 GiB with 4,096 tokens, 4.00 GiB left; 65,536 tokens (extrapolated) "
+        "exceed it by 2.00 GiB; up to about 30,208 tokens fit with 5 % left."
     )
     lines = text(told).splitlines()
     assert any(line.startswith("~65,536  12.00 GiB") and line.endswith("does not fit") for line in lines)
-    assert "~65,536: extrapolated from 8,192 tokens (the time was up), active ± 128.0 MiB" in flat(text(told))
+    assert "~65,536: extrapolated from 8,192 tokens (the time limit was reached), active ± 128.0 MiB" in flat(
+        text(told)
+    )
 
 
 def test_none_fits_and_the_cache_is_in_the_way() -> None:
     told = answer((4096, need(11, cached=4)))
     assert told.sentence() == (
-        "org/some-70b does not fit in 10.00 GiB: 4,096 tokens take 1.00 GiB too much; "
-        "a --cache-limit of 2560M would make room for 4,096."
+        "org/some-70b does not fit in 10.00 GiB: 4,096 tokens exceed it by 1.00 GiB; "
+        "--cache-limit 2560M makes room for 4,096."
     )
 
 
@@ -79,16 +81,16 @@ def test_what_was_not_run_is_a_dash_and_no_answer() -> None:
     assert not told.fits
     assert (
         told.sentence()
-        == "Whether org/some-70b fits in 10.00 GiB cannot be told: too little of it could be run."
+        == "Cannot tell whether org/some-70b fits in 10.00 GiB: too few steps of it could be run."
     )
     assert text(told).count("—") == 2 * 5 + 1
-    assert "— 4,096, 32,768: too few steps of a prefill were run to tell" in flat(text(told))
+    assert "— 4,096, 32,768: too few prefill steps were run" in flat(text(told))
     assert told.to_json()["contexts"][0]["peak_active"] is None
 
 
 def test_a_budget_within_the_error_is_no_answer() -> None:
     told = answer((65536, need(9.95, origin=8192)))
-    assert "the budget lies within the error" in text(told)
+    assert "the budget is within the margin of error" in text(told)
     assert told.to_json()["contexts"][0]["verdict"] == "cannot tell"
 
 
@@ -101,12 +103,12 @@ def test_a_bound_says_that_it_is_one() -> None:
 def test_nothing_is_wider_than_a_terminal() -> None:
     told = answer((1024, need(1)), (131072, need(100, origin=8192, at_most=True)), (262144, None))
     assert max(map(len, text(told).splitlines())) <= WIDTH
-    assert "made for 65,536 tokens" in text(told)
+    assert "contexts of up to 65,536 tokens" in text(told)
 
 
 def test_what_the_process_had_before_the_model_is_told_apart() -> None:
     told = replace(answer((4096, need(6))), before=80 * 2**20)
-    assert "of each footprint the process had 80.0 MiB before the weights came" in flat(text(told))
+    assert "each footprint includes 80.0 MiB from before the weights were loaded" in flat(text(told))
     assert told.to_json()["footprint_before"] == 80 * 2**20
 
 

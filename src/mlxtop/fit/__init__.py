@@ -1,1 +1,1 @@
-"""Does a model fit? A real generation for each context length, and a line through its steps beyond that."""
+"""Predicts whether a model fits in memory: measured generations, extrapolated to longer contexts."""

@@ -1,4 +1,4 @@
-"""What a study came to: cells of a table, notes and a sentence; as Markdown and JSON."""
+"""The result of a study: a sentence, a table and notes, as text, Markdown and JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,30 +14,31 @@ from mlxtop.fit.study import Row, Study
 
 HEAD = ("context", "active", "total", "footprint", "KV cache", "left", "")
 WHY = {
-    "time": "the time was up",
-    "memory": "the memory here was nearly full",
+    "time": "the time limit was reached",
+    "memory": "memory was nearly full",
     "interrupt": "interrupted",
     "": "a shorter context",
 }
+"""Why a run has fewer tokens than the context that is extrapolated from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A study, and what it was a study of. Sizes are bytes."""
+    """A study and its subject. Sizes are bytes."""
 
     model: str
     description: str
-    """The architecture in a few words."""
+    """The architecture, in short."""
     weights: int
     budget: Budget
     settings: Settings
     cache_limit: int
     facts: Facts
     positions: int | None
-    """How many tokens the config says the model was made for."""
+    """The longest context of the model, in tokens, by its config."""
     study: Study
     before: int | None = None
-    """The footprint of the process before the weights came."""
+    """The footprint of the process before the weights were loaded."""
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -48,44 +49,44 @@ class Answer:
         """Whether every context fits."""
         return all(row.verdict.word in ("fits", "tight") for row in self.rows)
 
-    # For a person
+    # Text
 
     def table(self) -> list[tuple[str, ...]]:
-        """Head and rows as text, one cell each."""
+        """Returns head and rows as text."""
         return [HEAD, *(_cells(row) for row in self.rows)]
 
     def markdown(self) -> str:
-        """Sentence, table and notes."""
+        """Returns sentence, table and notes as Markdown."""
         table = markdown.table(self.table(), left=(len(HEAD) - 1,))
         notes = [f"- {note}" for note in (*self.about(), *self.notes())]
         return "\n".join([f"**{self.sentence()}**", "", *table, "", *notes, ""])
 
     def sentence(self) -> str:
-        """What it comes to."""
+        """Returns the result as one sentence."""
         name, budget = self.model, format_size(self.budget.bytes)
         good = [row for row in self.rows if row.verdict.word in ("fits", "tight")]
         bad = [row for row in self.rows if row.verdict.word == "does not fit"]
         if not good and not bad:
-            return f"Whether {name} fits in {budget} cannot be told: too little of it could be run."
-        said = f"{name} does not fit in {budget}"
+            return f"Cannot tell whether {name} fits in {budget}: too few steps of it could be run."
+        text = f"{name} does not fit in {budget}"
         if good:
             last = good[-1]
             left = format_size(last.verdict.headroom)
-            said = f"{name} fits in {budget} with {last.context:,} tokens{_how(last)}, {left} left"
+            text = f"{name} fits in {budget} with {last.context:,} tokens{_how(last)}, {left} left"
         if bad:
             first = bad[0]
             assert first.verdict.headroom is not None
             over = format_size(-first.verdict.headroom)
-            said += f"{'; ' if good else ': '}{first.context:,} tokens{_how(first)} take {over} too much"
+            text += f"{'; ' if good else ': '}{first.context:,} tokens{_how(first)} exceed it by {over}"
         if self.study.longest:
-            said += f"; up to about {self.study.longest:,} fit with 5 % to spare"
+            text += f"; up to about {self.study.longest:,} tokens fit with 5 % left"
         limit = next((r.verdict.cache_limit for r in bad if r.verdict.cache_limit is not None), None)
         if limit is not None:
-            said += f"; a --cache-limit of {limit // 2**20}M would make room for {bad[0].context:,}"
-        return said + "."
+            text += f"; --cache-limit {limit // 2**20}M makes room for {bad[0].context:,}"
+        return text + "."
 
     def about(self) -> list[str]:
-        """What was measured, and how."""
+        """Returns lines on what was measured, and how."""
         asked = self.settings
         how = [f"prefill in steps of {asked.prefill_step_size:,}", f"then {asked.max_tokens} tokens"]
         how += [f"KV cache in {asked.kv_bits} bits"] if asked.kv_bits else []
@@ -94,17 +95,17 @@ class Answer:
         return [
             f"{self.model}: {self.description}; weights {format_size(self.weights)}",
             f"budget {format_size(self.budget.bytes)}, {self.budget.source}; on {self.facts.device}",
-            "the most it takes in a " + ", ".join(how),
+            "peak memory in a " + ", ".join(how),
         ]
 
     def notes(self) -> list[str]:
-        """What the table leaves open."""
+        """Returns explanations of the table's signs and missing numbers."""
         notes = []
         untold = [f"{row.context:,}" for row in self.rows if row.need is None]
         if untold:
             notes.append(
-                f"— {', '.join(untold)}: too few steps of a prefill were run to tell: "
-                "give more time with --within, or a smaller --prefill-step-size"
+                f"— {', '.join(untold)}: too few prefill steps were run; "
+                "increase --within, or lower --prefill-step-size"
             )
         for row in self.rows:
             if row.need is not None and row.need.origin is not None:
@@ -118,22 +119,22 @@ class Answer:
                 if row.need.at_most:
                     notes.append("  at most: a sliding window or the largest KV cache was not filled")
                 if row.verdict.word == "cannot tell":
-                    notes.append("  the budget lies within the error: give more time with --within")
+                    notes.append("  the budget is within the margin of error: increase --within")
         if any(row.need and row.need.origin is None for row in self.rows):
             notes.append("contexts without a sign are measured")
         if self.before is not None:
             notes.append(
-                f"of each footprint the process had {format_size(self.before)} before the weights came: "
+                f"each footprint includes {format_size(self.before)} from before the weights were loaded: "
                 "Python, MLX, mlx-lm"
             )
         if self.positions and self.rows[-1].context > self.positions:
-            notes.append(f"this model was made for {self.positions:,} tokens")
+            notes.append(f"this model supports contexts of up to {self.positions:,} tokens")
         return notes
 
-    # For a program
+    # JSON
 
     def to_json(self) -> dict[str, Any]:
-        """Sizes in bytes, times in seconds; `null` for what is not known."""
+        """Returns the result for JSON. Sizes are bytes, times seconds; unknown values are `null`."""
         return {
             "model": self.model,
             "description": self.description,

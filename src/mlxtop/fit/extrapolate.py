@@ -1,4 +1,4 @@
-"""What a longer context would take, from the steps of a shorter run."""
+"""Extrapolates the memory of a longer context from the steps of a shorter run."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ from mlxtop.fit.measure import MeasuredRun, Peak, Step, highest
 ROUND = 256
 """Tokens by which mlx-lm's KV caches grow."""
 UNREST = 0.03
-"""The share of a peak beyond the weights by which two runs of one context differ, for MLX's threads free what
-they are done with in another order each time (measured on the CPU backend). No line is surer than that."""
+"""The share of a peak above the weights by which two runs of one context differ: MLX's threads free arrays in
+varying order (measured on the CPU backend). No margin is smaller than this."""
 
 
 class Estimate(NamedTuple):
@@ -22,20 +22,20 @@ class Estimate(NamedTuple):
 
 
 class MemoryEstimate(NamedTuple):
-    """What one context takes."""
+    """The memory that one context needs."""
 
     active: Estimate
     total: Estimate
     footprint: Estimate | None
     kv: Estimate
     origin: int | None = None
-    """Tokens of the run this was extrapolated from; `None`: measured."""
+    """Tokens of the run from which this was extrapolated; `None`: measured."""
     at_most: bool = False
-    """Some KV cache stops growing beyond what was run: it takes this much or less."""
+    """Whether this is an upper bound: some KV cache stops growing beyond the tokens that were run."""
 
 
 def measured(run: MeasuredRun) -> MemoryEstimate:
-    """What a run that read its whole context took."""
+    """Returns the memory of a run that read its whole context."""
     active, total, footprint = run.peak
     return MemoryEstimate(
         Estimate(active),
@@ -46,10 +46,10 @@ def measured(run: MeasuredRun) -> MemoryEstimate:
 
 
 def extrapolated(run: MeasuredRun, context: int, step: int, weights: int) -> MemoryEstimate | None:
-    """What `context` tokens would take in steps of `step`, from a run that was shorter.
+    """Extrapolates a shorter run to `context` tokens in steps of `step`; `None`: too few steps were run.
 
-    Peaks grow along a line: KV cache and attention scores both do, with full steps. Where a layer's KV cache
-    stops growing the line bends, so only steps beyond that count. `None`: too few steps were run.
+    The model is linear: with full steps, the KV cache and the attention scores both grow linearly. Where a
+    layer's KV cache stops growing the slope changes, so only steps beyond that are used.
     """
     steps, at_most = _straight(run, context, step)
     if len(steps) < LEAST_POINTS:
@@ -73,18 +73,18 @@ def extrapolated(run: MeasuredRun, context: int, step: int, weights: int) -> Mem
 
 
 def _straight(run: MeasuredRun, context: int, step: int) -> tuple[Sequence[Step], bool]:
-    """The steps that lie on the line that leads to `context`, and whether that line only bounds it."""
+    """Returns the steps for the line that leads to `context`, and whether it is only an upper bound."""
     steps = _rounds(run.steps, step)
     knee = max((window for window in run.windows if window < context), default=0)
     beyond = [s for s in steps if s.tokens > knee + step] if knee else steps
     if len(beyond) < LEAST_POINTS and knee:
         return steps, True
-    # The first step meets no cache: it is a little off where there are enough others.
+    # The first step has no KV cache before it, so it deviates a little. It is used only if there are few.
     return (beyond[1:] if not knee and len(beyond) > LEAST_POINTS else beyond), False
 
 
 def _rounds(steps: Sequence[Step], step: int) -> list[Step]:
-    """The highest of the steps between two growths of the KV caches, which copies them; only whole rounds."""
+    """Returns the highest step of each complete round; a round ends when the KV caches grow by a copy."""
     rounds: dict[int, list[Step]] = {}
     for each in steps:
         rounds.setdefault(_room(each.tokens), []).append(each)
@@ -104,14 +104,14 @@ def _figure(line: Line, tokens: int) -> Estimate:
 
 
 def _room(tokens: int) -> int:
-    """The tokens that a KV cache with that many has room for."""
+    """Returns the capacity of a KV cache with so many tokens."""
     return math.ceil(tokens / ROUND) * ROUND
 
 
 def _at(line: Line, kv: Line, tokens: int, step: int, weights: int) -> Estimate:
-    """The peak of a prefill of `tokens`: in its last full step, or in the shorter one after that.
+    """Returns the peak of a prefill of `tokens`: that of the last full step or of the shorter step after it.
 
-    The shorter one works on fewer tokens at a time, so beyond weights and KV cache it takes its share only.
+    The shorter step processes fewer tokens at a time: its memory above weights and KV cache is proportional.
     """
     whole, rest = line.at(tokens // step * step), line.at(_room(tokens))
     kept = weights + kv.at(_room(tokens))

@@ -1,4 +1,4 @@
-"""One generation of mlx-lm, and what memory each of its steps took."""
+"""Measures the memory of each step of one mlx-lm generation."""
 
 import math
 import time
@@ -14,11 +14,11 @@ from mlxtop.mlx import allocator, breakdown
 from mlxtop.mlx.highwater import HighWater
 
 Why = Literal["", "time", "memory", "interrupt"]
-"""Why a run ended before its context was full."""
+"""Why a run ended before it had read its context."""
 
 
 class Peak(NamedTuple):
-    """The most that a stretch of a run took, in bytes."""
+    """The peaks of a part of a run, in bytes."""
 
     active: int
     total: int
@@ -32,7 +32,7 @@ class Step(NamedTuple):
     """One full step of a prefill."""
 
     tokens: int
-    """Of the prompt, done when it ended."""
+    """Prompt tokens read by the end of the step."""
     peak: Peak
     kv: int
     seconds: float
@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How mlx-lm is asked to generate."""
+    """The settings of the generation."""
 
     max_tokens: int = 16
     prefill_step_size: int = 2048
@@ -51,15 +51,15 @@ class Settings:
 
 @dataclass(slots=True)
 class MeasuredRun:
-    """What was measured of one context."""
+    """The measurements of one context."""
 
     context: int
-    """Tokens of prompt that were asked for."""
+    """Prompt tokens to read."""
     done: int = 0
-    """Tokens of prompt that were read."""
+    """Prompt tokens that were read."""
     steps: list[Step] = field(default_factory=list)
     rest: Peak = NOTHING
-    """Of the prompt's last, shorter step."""
+    """The peaks of the prompt's last, shorter step."""
     decode: Peak = NOTHING
     kv: int = 0
     windows: frozenset[int] = frozenset()
@@ -69,18 +69,18 @@ class MeasuredRun:
 
     @property
     def peak(self) -> Peak:
-        """The most of everything that was run."""
+        """The peaks of the whole run."""
         return highest([*(step.peak for step in self.steps), self.rest, self.decode])
 
 
 Enough = Callable[[Sequence[Step]], Why]
-Tell = Callable[[int], None]
+Report = Callable[[int], None]
 
 
-def build(model: Any, tell: Callable[[int, int], None], until: float = math.inf) -> int:
-    """Evaluates the weights one by one and returns their bytes; `tell` hears of the bytes done and of all.
+def build(model: Any, report: Callable[[int, int], None], until: float = math.inf) -> int:
+    """Evaluates the weights one by one and returns their bytes. `report` is called with done and total bytes.
 
-    Raises `MlxtopError` when that is not done by `until` (monotonic seconds).
+    Raises `MlxtopError` if that takes longer than `until` (monotonic seconds).
     """
     import mlx.core as mx
 
@@ -88,39 +88,39 @@ def build(model: Any, tell: Callable[[int, int], None], until: float = math.inf)
     for array in breakdown.arrays(model):
         mx.eval(array)
         done += array.nbytes
-        tell(done, total)
+        report(done, total)
         if done < total and time.monotonic() > until:
             raise MlxtopError(
-                f"Only {format_size(done)} of {format_size(total)} of weights were made in the time that "
-                "--within names: give more."
+                f"Only {format_size(done)} of {format_size(total)} of weights were created within the time "
+                "limit: increase --within."
             )
     return total
 
 
 class _Stopped(Exception):
-    """A step was the last."""
+    """`enough` ended the run."""
 
 
 def run(
-    model: Any, vocabulary: int, context: int, settings: Settings, enough: Enough, tell: Tell
+    model: Any, vocabulary: int, context: int, settings: Settings, enough: Enough, report: Report
 ) -> MeasuredRun:
-    """Reads `context` random tokens in mlx-lm's own prefill, and decodes some more, on the calling thread.
+    """Reads `context` random tokens with mlx-lm's prefill and decodes some more, on the calling thread.
 
-    `enough` is asked after each full step whether to stop there; `tell` hears of the tokens done. Ctrl-C
-    ends it too, with what was measured until then.
+    After each full step `enough` decides whether to stop, and `report` is called with the tokens done. Ctrl-C
+    ends the run too; the result then has the steps until then.
     """
     import mlx.core as mx
 
     prompt = mx.random.randint(0, vocabulary, (context,), key=mx.random.key(settings.seed))
     mx.eval(prompt)
-    return _Measurement(model, context, settings, enough, tell).of(prompt)
+    return _Measurement(model, context, settings, enough, report).of(prompt)
 
 
 class _Measurement:
-    """One run while it goes on."""
+    """A run in progress."""
 
-    def __init__(self, model: Any, context: int, settings: Settings, enough: Enough, tell: Tell) -> None:
-        self._model, self._settings, self._enough, self._tell = model, settings, enough, tell
+    def __init__(self, model: Any, context: int, settings: Settings, enough: Enough, report: Report) -> None:
+        self._model, self._settings, self._enough, self._report = model, settings, enough, report
         self._cache = kv_cache(model, settings.max_kv_size)
         self._found = MeasuredRun(context, windows=_windows(self._cache))
         self._high = HighWater()
@@ -143,7 +143,7 @@ class _Measurement:
             self._step_through(prompt, self._read)
             self._found.done = self._found.context
         if self._found.stopped:
-            # The decode is measured from where the prefill came to.
+            # The decode is measured with the context that was read.
             self._step_through(prompt[-1:], lambda _done, _total: None)
         self._found.decode = self._take()
         self._found.kv = breakdown.kv(self._cache)
@@ -165,8 +165,8 @@ class _Measurement:
             pass
 
     def _read(self, done: int, total: int) -> None:
-        """mlx-lm finished a step of the prefill, or is about to begin or to decode."""
-        self._tell(done)
+        """Called by mlx-lm before the prefill, after each step, and before decoding."""
+        self._report(done)
         if done in (0, total):
             return
         self._found.done = done
@@ -186,7 +186,7 @@ class _Measurement:
 
 
 def highest(peaks: Sequence[Peak]) -> Peak:
-    """Field by field."""
+    """Returns the maximum of each field."""
     footprints = [peak.footprint for peak in peaks if peak.footprint is not None]
     return Peak(
         max(peak.active for peak in peaks),

@@ -1,4 +1,4 @@
-"""The study behind the answer: which contexts are run, how far, and what is made of the rest."""
+"""Runs the contexts that time and memory allow, and extrapolates the others."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,33 +14,33 @@ from mlxtop.fit.verdict import Verdict, judge
 
 CONTEXTS = (4096, 16384, 32768, 131072)
 SPARE = 0.97
-"""The share of the room that a run may come to."""
+"""The share of the available memory that a run may use."""
 FINEST = 256
-"""Tokens to which the longest context that fits is looked for."""
+"""The resolution in tokens of the longest context that fits."""
 
 
 class Row(NamedTuple):
-    """The answer for one context."""
+    """The result for one context."""
 
     context: int
     need: MemoryEstimate | None
     verdict: Verdict
     run: MeasuredRun | None
-    """Of this very context, whole or in part; `None`: it was not begun."""
+    """The complete or partial run of this context; `None`: it was not begun."""
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What the answers rest on, and the answers."""
+    """The results of a study."""
 
     rows: tuple[Row, ...]
     longest: int | None
-    """Tokens of the longest context that fits, extrapolated; `None` where that cannot be told."""
+    """The longest context that fits, in tokens, extrapolated; `None` if unknown."""
     interrupted: bool = False
 
 
 def contexts(most: int | None) -> tuple[int, ...]:
-    """The context lengths to ask about when none were named, for a model with `most` positions."""
+    """Returns the default context lengths for a model with `most` positions."""
     if most is None:
         return CONTEXTS
     return tuple(c for c in CONTEXTS if c < most) + ((most,) if most <= CONTEXTS[-1] else ())
@@ -55,12 +55,12 @@ def study(
     budget: Budget,
     room: int,
     within: float,
-    tell: Callable[[int, int], None],
+    report: Callable[[int, int], None],
 ) -> Study:
     """Runs each of `lengths`, the shortest first, until `within` seconds or `room` bytes are used up.
 
-    What is longer than that is extrapolated from the longest run. `tell` hears of the context and the tokens
-    done. Ctrl-C ends the runs, and what was finished counts.
+    Longer contexts are extrapolated from the longest run. `report` is called with the context and the tokens
+    done. Ctrl-C ends the runs; finished steps count.
     """
     until = time.monotonic() + within
     runs: dict[int, MeasuredRun] = {}
@@ -72,7 +72,7 @@ def study(
         return "memory" if steps[-1].peak.total + max(0, grows) > SPARE * room else ""
 
     for length in sorted(set(lengths)):
-        runs[length] = run(model, vocabulary, length, settings, enough, partial(tell, length))
+        runs[length] = run(model, vocabulary, length, settings, enough, partial(report, length))
         if runs[length].stopped or time.monotonic() > until:
             break
     base = max(runs.values(), key=lambda r: r.done, default=None)
@@ -94,7 +94,7 @@ def study(
 
 
 def _longest(rows: Sequence[Row], need: Callable[[int], MemoryEstimate | None], budget: Budget) -> int | None:
-    """Between the longest context that fits and the shortest that does not, by halving."""
+    """Finds the longest context that fits, by bisection between one that fits and one that does not."""
     fits = max((row.context for row in rows if row.verdict.word == "fits"), default=0)
     fails = min((row.context for row in rows if row.need and row.verdict.word != "fits"), default=0)
     if fails <= fits:

@@ -1,1 +1,1 @@
-"""The operating system's accounting: of this process, of others, and of the machine."""
+"""Memory and processor use as the operating system reports it: of processes and of the machine."""

@@ -1,4 +1,4 @@
-"""How busy the rest of the machine is: processor time that neither we nor our children used."""
+"""The processor time that other programs use: neither this process nor its children."""
 
 import os
 import time
@@ -7,25 +7,25 @@ import psutil
 
 IDLE = ("idle", "iowait")
 PARTS_OF_OTHERS = ("guest", "guest_nice")
-"""Linux counts these in `user` and `nice` already."""
+"""Linux includes these in `user` and `nice`."""
 
 
 class Load:
-    """The share of all processors that others used since it was made, or since it was last asked."""
+    """Measures the share of all processors used by others since its creation or the last call of `others`."""
 
     def __init__(self) -> None:
         self._processors = os.cpu_count() or 1
         self._then = self._read()
 
     def others(self) -> float | None:
-        """From 0 to 1; `None` when too little time went by for the system's clock to tell, or it does not."""
+        """Returns the share from 0 to 1; `None` if it is unknown or less than 50 ms have passed."""
         before, after = self._then, self._read()
         self._then = after
         if before is None or after is None:
             return None
         (then, all_then, own_then), (now, all_now, own_now) = before, after
         room = (now - then) * self._processors
-        # The system counts in hundredths of a second on each processor.
+        # The system counts in hundredths of a second for each processor.
         if now - then < 0.05:
             return None
         return min(1.0, max(0.0, (all_now - all_then) - (own_now - own_then)) / room)

@@ -1,17 +1,17 @@
-"""Descriptors that stay open in somebody else's program."""
+"""File descriptors that the agent keeps open in the watched program."""
 
 import fcntl
 import os
 
 _HIGHEST, _ROOM = 1024, 64
-"""Ours are the first free ones from `_ROOM` below the limit, or below `_HIGHEST`: a higher number would have
-the system keep a larger table."""
+"""The agent uses the first free numbers from `_ROOM` below the limit or below `_HIGHEST`, whichever is lower.
+Higher numbers would enlarge the kernel's table."""
 
 
 def out_of_the_way(fd: int) -> int:
-    """Moves what `fd` leads to to a high number: the program's own files get the numbers they get without us.
+    """Moves a descriptor to a high number, so that the program's files get their usual numbers.
 
-    Returns the new number; the old one is closed. Where there is no room it stays what it is.
+    Returns the new number and closes the old one. If no number is free, returns `fd`.
     """
     limit = os.sysconf("SC_OPEN_MAX")
     floor = (min(limit, _HIGHEST) if limit > 0 else _HIGHEST) - _ROOM

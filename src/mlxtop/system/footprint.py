@@ -1,9 +1,9 @@
-"""What the operating system charges this process, in bytes.
+"""The memory that the operating system charges to a process, in bytes.
 
-macOS: `phys_footprint`, what Activity Monitor and jetsam go by: see `rusage.py`.
-Linux: resident set size, which counts pages shared with other processes too. PSS, which counts those in
-shares, is dear: see `system.py`.
-With CUDA: the same, and none of it is MLX's. What is in use on the GPU itself: see `nvml.py`.
+macOS: `phys_footprint`, which Activity Monitor and jetsam use; see `rusage.py`.
+Linux: resident set size, which includes pages shared with other processes. PSS, which divides shared pages,
+takes longer to read; see `machine.py`.
+CUDA: as on Linux, without MLX's memory. For the memory of the GPU see `nvml.py`.
 """
 
 import os
@@ -15,26 +15,26 @@ from mlxtop.core.sample import UNKNOWN
 from mlxtop.system.descriptors import out_of_the_way
 
 KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
-"""What `reader()` reads here."""
+"""What `reader()` reads on this system."""
 
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 EVERY = 0.25
-"""Seconds: what is beyond MLX is a difference, and swings with whatever MLX does between two reads."""
+"""Seconds between reads."""
 
 
 class Recent:
-    """The footprint as it was at most `EVERY` seconds ago, for whoever samples more often."""
+    """The footprint, read at most every `EVERY` seconds."""
 
     def __init__(self) -> None:
         self._read = reader()
         self.bytes = UNKNOWN
         self.due = 0.0
-        """When `bytes` is too old."""
+        """When `bytes` must be read again."""
 
     def at(self, now: float) -> int:
-        """Bytes, `UNKNOWN` when it cannot be read. `now` is `time.monotonic()`."""
+        """Returns bytes, `UNKNOWN` if it cannot be read. `now` is `time.monotonic()`."""
         if now >= self.due:
             self.due = now + EVERY
             read = self._read()
@@ -43,7 +43,7 @@ class Recent:
 
 
 def reader() -> Callable[[], int | None]:
-    """A function that returns the footprint of this process in bytes, `None` when it cannot be read.
+    """Returns a function that reads this process's footprint in bytes, `None` if that fails.
 
     A read takes a few microseconds.
     """
@@ -55,7 +55,7 @@ def reader() -> Callable[[], int | None]:
 
 
 def of(pid: int) -> int | None:
-    """The footprint of another process of this user's in bytes, `None` when it cannot be read."""
+    """Returns the footprint of another process of this user in bytes, `None` if it cannot be read."""
     if sys.platform == "darwin":
         from mlxtop.system import rusage
 
@@ -69,8 +69,8 @@ def of(pid: int) -> int | None:
 
 @lru_cache(maxsize=1)
 def _rss_reader(_pid: int) -> Callable[[], int | None]:
-    # Once for each process: after a fork the open file is still the parent's.
-    # psutil reads the same file in 17 µs; kept open it takes 2.
+    # Once for each process: after a fork the open file is the parent's.
+    # psutil reads the same file in 17 µs; with the file kept open it takes 2.
     try:
         statm = out_of_the_way(os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC))
     except OSError:
@@ -86,9 +86,9 @@ def _rss_reader(_pid: int) -> Callable[[], int | None]:
 
 
 def _resident(statm: bytes) -> int | None:
-    """Bytes from proc_pid_statm(5), whose second field is resident pages. A zombie has none."""
+    """Returns bytes from proc_pid_statm(5): its second field is the resident pages. A zombie has none."""
     try:
         return int(statm.split()[1]) * _PAGE or None
     except (ValueError, IndexError):
-        # A program that closes all descriptors may have opened another file in its place.
+        # The program may have closed the descriptor and opened another file with its number.
         return None

@@ -1,7 +1,7 @@
-"""How busy a Mac's GPU is: the property `PerformanceStatistics` of the service IOAccelerator, by IOKit.
+"""The utilization of a Mac's GPU: the property `PerformanceStatistics` of IOKit's service IOAccelerator.
 
-<IOKit/IOKitLib.h>, <CoreFoundation/CFDictionary.h>, <CoreFoundation/CFNumber.h>; no root. The names in the
-property are the driver's own, and of no header. Never run by us on a Mac yet.
+<IOKit/IOKitLib.h>, <CoreFoundation/CFDictionary.h>, <CoreFoundation/CFNumber.h>; it needs no root. The names
+in the property are the driver's and in no header. Not tested on a Mac yet.
 """
 
 import ctypes
@@ -18,12 +18,12 @@ _OBJECT, _REF = ctypes.c_uint32, ctypes.c_void_p
 
 @lru_cache(maxsize=1)
 def reader() -> Callable[[], float | None] | None:
-    """A function that returns how busy the busiest GPU is, from 0 to 1; `None` where nothing tells of one."""
+    """Returns a function that reads the utilization of the busiest GPU, 0 to 1; `None` if unavailable."""
     try:
         io, cf = _IOKit(), _CoreFoundation()
     except (OSError, AttributeError):
         return None
-    # These are kept for as long as the process lives.
+    # These objects are never released.
     services = io.services(b"IOAccelerator")
     statistics, busy = cf.text(b"PerformanceStatistics"), cf.text(b"Device Utilization %")
     if not services or not statistics or not busy:
@@ -48,7 +48,7 @@ def _busy(io: "_IOKit", cf: "_CoreFoundation", service: int, statistics: int, bu
 
 
 class _IOKit:
-    """The calls of <IOKit/IOKitLib.h> that are needed. Raises `OSError`, `AttributeError` without it."""
+    """The used functions of <IOKit/IOKitLib.h>. Raises `OSError` or `AttributeError` without IOKit."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(f"{_FRAMEWORKS}/IOKit.framework/IOKit")
@@ -63,9 +63,9 @@ class _IOKit:
         )
 
     def services(self, name: bytes) -> list[int]:
-        """The services of a class; whoever asks owns them."""
+        """Returns the services of a class. The caller owns them."""
         matching, iterator = self._matching(name), _OBJECT()
-        # The dictionary is released by the call that takes it, 0 is the default port.
+        # The call releases the dictionary. 0 is the default port.
         if not matching or self._find(0, matching, ctypes.byref(iterator)):
             return []
         found = list(iter(lambda: self._next(iterator), 0))
@@ -74,7 +74,7 @@ class _IOKit:
 
 
 class _CoreFoundation:
-    """The calls of CoreFoundation that are needed. Raises `OSError`, `AttributeError` without it."""
+    """The used functions of CoreFoundation. Raises `OSError` or `AttributeError` without it."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(f"{_FRAMEWORKS}/CoreFoundation.framework/CoreFoundation")
@@ -87,12 +87,12 @@ class _CoreFoundation:
         self._number = _call(library.CFNumberGetTypeID, ctypes.c_ulong)()
 
     def text(self, value: bytes) -> int | None:
-        """A CFString; whoever asks owns it."""
+        """Returns a CFString. The caller owns it."""
         found: int | None = self._text(None, value, _UTF8)
         return found
 
     def number(self, dictionary: int, key: int) -> int | None:
-        """The whole number at `key`, if this is a dictionary and that a number."""
+        """Returns the integer at `key`; `None` if this is no dictionary or that is no number."""
         if self._type(dictionary) != self._dictionary:
             return None
         found, value = self._get(dictionary, key), ctypes.c_int64()

@@ -1,7 +1,7 @@
 """Wired and compressed memory of a Mac: `host_statistics64` of <mach/mach_host.h>.
 
-`struct vm_statistics64` of <mach/vm_statistics.h>, as far as every macOS that MLX runs on has it. Never run
-by us on a Mac yet.
+`struct vm_statistics64` of <mach/vm_statistics.h>, with the fields of every macOS that MLX supports. Not
+tested on a Mac yet.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ _HOST_VM_INFO64 = 4
 
 
 class VmStatistics64(ctypes.Structure):
-    """Pages, but for counts of events. `natural_t` has 4 bytes."""
+    """Numbers of pages and of events. `natural_t` has 4 bytes."""
 
     _fields_ = [
         ("free_count", ctypes.c_uint32),
@@ -49,18 +49,18 @@ _COUNT = ctypes.sizeof(VmStatistics64) // 4
 
 
 class Pages(NamedTuple):
-    """Bytes."""
+    """The machine's memory by state, in bytes."""
 
     wired: int
     compressed: int
-    """What the compressor takes up, as Activity Monitor's "Compressed"."""
+    """The memory used by the compressor: Activity Monitor's "Compressed"."""
     available: int
-    """Free and inactive, as psutil has it."""
+    """Free and inactive memory, as in psutil."""
 
 
 @lru_cache(maxsize=1)
 def reader() -> Callable[[], Pages | None] | None:
-    """A function that reads them; `None` where the system has no such calls."""
+    """Returns a function that reads them; `None` if the system lacks the calls."""
     try:
         libc = ctypes.CDLL(None)
         host_self, statistics = libc.mach_host_self, libc.host_statistics64
@@ -74,7 +74,7 @@ def reader() -> Callable[[], Pages | None] | None:
         ctypes.POINTER(ctypes.c_uint32),
     ]
     statistics.restype = ctypes.c_int
-    # Each call of it is another right to a port: once for the process, and kept.
+    # Each call returns a new port right, so it is called once and never released.
     host, page = host_self(), os.sysconf("SC_PAGE_SIZE")
 
     def read() -> Pages | None:

@@ -1,7 +1,7 @@
-"""What the machine says of its own memory. Each function returns `None` where there is nothing to read.
+"""The machine's memory as the system reports it. Each function returns `None` if it cannot be read.
 
 Linux: cgroups(7) in both versions, proc_pid_smaps_rollup(5), proc_meminfo(5), `psi.py`. macOS: `sysctl.py`,
-`mach.py`, `iokit.py`, `thermal.py`, never run on a Mac. A GPU with memory of its own: `nvml.py`.
+`mach.py`, `iokit.py`, `thermal.py`, not tested on a Mac yet. A GPU with its own memory: `nvml.py`.
 """
 
 import os
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from mlxtop.core.machine import System
 
 NO_LIMIT = 2**62
-"""cgroup v1 writes no limit as the largest multiple of a page: anything near it is none."""
+"""cgroup v1 represents "no limit" by the largest multiple of a page. Larger values mean no limit."""
 
 
 class Cgroup:
-    """The memory group of one process: the files that tell its limit and what is charged to it."""
+    """The memory cgroup of one process: the files with its limits and its usage."""
 
     def __init__(
         self, limits: list[str], used: str, stat: str, reclaimable: bytes, path: str, pressure: str
@@ -23,18 +23,18 @@ class Cgroup:
         self._limits, self._used, self._stat, self._reclaimable = limits, used, stat, reclaimable
         self.path = path
         self.pressure = pressure
-        """The file with the group's own pressure, which version 1 does not have."""
+        """The file with the group's pressure. Version 1 has none."""
 
     @property
     def limit(self) -> int | None:
-        """The least limit of the group and those around it in bytes; `None` for no limit at all."""
+        """The lowest limit of the group and its parents in bytes; `None` without a limit."""
         found = [int(text) for file in self._limits if (text := _text(file).strip()).isdecimal()]
         least = min(found, default=NO_LIMIT)
         return least if least < NO_LIMIT else None
 
     @property
     def used(self) -> int | None:
-        """Bytes charged, but for file pages nobody used lately, which the kernel drops before it kills."""
+        """The bytes charged, without inactive file pages: the kernel frees those before it kills."""
         text = _text(self._used).strip()
         if not text.isdecimal():
             return None
@@ -45,7 +45,7 @@ class Cgroup:
 
 
 def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
-    """The memory group of a process. `root` is put before every path, for a system kept in a folder."""
+    """Returns the memory cgroup of a process. `root` is a prefix for all paths, for tests."""
     version, path = _group(_text(f"{root}/proc/{pid}/cgroup"))
     if path is None:
         return None
@@ -56,7 +56,7 @@ def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
         if not mine or not kinds[0].startswith("cgroup"):
             continue
         inside, mount = fields[3], fields[4]
-        # In a container the mount shows only our own part of the tree.
+        # In a container the mount shows only the container's part of the tree.
         rest = path.removeprefix(inside.rstrip("/")) if path.startswith(inside) else "/"
         parts = [part for part in rest.split("/") if part and part != ".."]
         folders = [root + "/".join([mount, *parts[:n]]) for n in range(len(parts), -1, -1)]
@@ -76,7 +76,7 @@ def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
 
 
 def _group(text: str) -> tuple[int, str | None]:
-    """The version and the path of the group that memory is charged to: v1's own if there is one."""
+    """Returns the version and the path of the group for memory; that of version 1 if there is one."""
     unified = None
     for line in text.splitlines():
         number, controllers, path = line.split(":", 2)
@@ -88,28 +88,28 @@ def _group(text: str) -> tuple[int, str | None]:
 
 
 def cgroup_limit() -> int | None:
-    """The memory limit of this process's container in bytes."""
+    """Returns the memory limit of this process's container in bytes; `None` without a limit."""
     found = cgroup()
     return found.limit if found else None
 
 
 def available() -> int | None:
-    """Linux: what can be had without swapping, in bytes."""
+    """Linux: returns the memory that is available without swapping, in bytes."""
     return _meminfo().get("MemAvailable")
 
 
 def _meminfo(text: str | None = None) -> dict[str, int]:
-    """Linux: the sizes of proc_meminfo(5) in bytes."""
+    """Linux: returns the sizes of proc_meminfo(5) in bytes."""
     lines = (_text("/proc/meminfo") if text is None else text).splitlines()
     words = [line.split() for line in lines if line.endswith(" kB")]
     return {name.rstrip(":"): int(value) * 1024 for name, value, *_ in words if value.isdigit()}
 
 
 def pss(pid: int | str = "self") -> int | None:
-    """Linux: the proportional set size of a process in bytes.
+    """Linux: returns the proportional set size of a process in bytes.
 
-    Dear, because the kernel walks all its pages: 0.1 ms for a small process, and 5 to 10 ms for each gigabyte
-    in small pages.
+    The kernel visits all pages: it takes 0.1 ms for a small process, and 5 to 10 ms for each gigabyte in
+    small pages.
     """
     for line in _text(f"/proc/{pid}/smaps_rollup").splitlines():
         if line.startswith("Pss:"):
@@ -118,7 +118,7 @@ def pss(pid: int | str = "self") -> int | None:
 
 
 def version() -> str:
-    """The operating system's name and version: `macOS 15.5 (24F74)`, `Linux 6.12.3`."""
+    """Returns the operating system's name and version: `macOS 15.5 (24F74)`, `Linux 6.12.3`."""
     if sys.platform == "darwin":
         from mlxtop.system import sysctl
 
@@ -128,9 +128,9 @@ def version() -> str:
 
 
 def reader(pid: int, unified: bool) -> Callable[[bool], System]:
-    """A function that reads all of it for a process on this machine; given True, what is dear too.
+    """Returns a function that reads everything for a process on this machine; with True also the slow PSS.
 
-    `unified` says that the device has no memory of its own.
+    `unified`: the device has no memory of its own.
     """
     group = cgroup(pid)
     machine = _mac if sys.platform == "darwin" else _linux(group)
@@ -157,7 +157,7 @@ def reader(pid: int, unified: bool) -> Callable[[bool], System]:
 
 
 def _mac() -> System:
-    """What a Mac tells of itself. Each source that fails leaves its numbers unknown, and only those."""
+    """Reads a Mac. A source that fails leaves only its own numbers unknown."""
     from mlxtop.system import iokit, mach, sysctl, thermal
 
     swap_used, swap_total = sysctl.swap() or (None, None)
@@ -176,11 +176,11 @@ def _mac() -> System:
 
 
 def _nothing() -> None:
-    """Reads what is not there."""
+    """Stands for a reader that is not available."""
 
 
 def _linux(group: Cgroup | None) -> Callable[[], System]:
-    """Reads a Linux machine; pressure is that of the process's container, where its memory is limited."""
+    """Returns a reader of a Linux machine. The pressure is the container's if its memory is limited."""
     from mlxtop.system import psi
 
     own = _text(group.pressure) if group is not None and group.limit is not None else ""

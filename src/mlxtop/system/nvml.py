@@ -1,5 +1,7 @@
-"""An NVIDIA GPU, whoever uses it: NVML, which comes with the driver and needs no CUDA. Structures and values
-of <nvml.h>."""
+"""Memory and utilization of an NVIDIA GPU, from NVML, which is part of the driver and does not need CUDA.
+
+Structures and values are those of <nvml.h>.
+"""
 
 import ctypes
 from collections.abc import Callable
@@ -11,19 +13,19 @@ _HEAT = 0x20 | 0x40
 
 
 class _Memory(ctypes.Structure):
-    """nvmlMemory_t, bytes; `used` counts what the driver keeps for itself too."""
+    """nvmlMemory_t, in bytes. `used` includes the driver's own memory."""
 
     _fields_ = [("total", ctypes.c_uint64), ("free", ctypes.c_uint64), ("used", ctypes.c_uint64)]
 
 
 class _Utilization(ctypes.Structure):
-    """nvmlUtilization_t, percent of the last sixth of a second to a second."""
+    """nvmlUtilization_t, in percent of the last 1/6 s to 1 s."""
 
     _fields_ = [("gpu", ctypes.c_uint), ("memory", ctypes.c_uint)]
 
 
 class Device(NamedTuple):
-    """One reading; `None` is what this GPU does not tell."""
+    """One measurement; `None` is a value that the GPU does not report."""
 
     used: int | None = None
     """Bytes that are not free."""
@@ -31,15 +33,15 @@ class Device(NamedTuple):
     busy: float | None = None
     """From 0 to 1."""
     thermal: str | None = None
-    """`nominal`, or `slowed` while heat holds its clocks down."""
+    """`nominal`, or `slowed` while the clocks are reduced because of heat."""
 
 
 @lru_cache(maxsize=1)
 def reader() -> Callable[[], Device] | None:
-    """A function that reads this machine's GPU.
+    """Returns a function that reads this machine's GPU; `None` without a GPU or with several.
 
-    `None` without a GPU, and with several: which of them a program uses cannot be told from here. Reading
-    its memory takes 4 to 7 µs on an H200, the first 20 ms.
+    With several it is unknown which one a program uses. Reading the memory takes 4 to 7 µs on an H200, the
+    first time 20 ms.
     """
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
@@ -65,7 +67,7 @@ def reader() -> Callable[[], Device] | None:
 
 
 def _only(nvml: Any) -> ctypes.c_void_p | None:
-    """The handle of the one GPU there is."""
+    """Returns the handle of the only GPU; `None` without a GPU or with several."""
     count, device = ctypes.c_uint(), ctypes.c_void_p()
     if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) or count.value != 1:
         return None
@@ -73,7 +75,7 @@ def _only(nvml: Any) -> ctypes.c_void_p | None:
 
 
 def _getter(nvml: Any, name: str, device: ctypes.c_void_p, kind: type[Any]) -> Callable[[], Any]:
-    """A function that has one of NVML's fill a `kind`; `None` where the driver or the GPU lacks it."""
+    """Returns a function that calls NVML to fill a `kind`; `None` if the driver or the GPU lacks the call."""
     call = getattr(nvml, name, None)
 
     def read() -> Any:

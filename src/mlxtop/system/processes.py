@@ -1,4 +1,4 @@
-"""Other processes, looked at from outside."""
+"""The state of other processes."""
 
 import os
 import sys
@@ -9,17 +9,17 @@ _EXITING = 4
 
 
 def is_alive(pid: int) -> bool:
-    """Whether process `pid` still runs. A zombie does not, although `kill(pid, 0)` finds it."""
+    """Returns whether process `pid` runs. A zombie does not, although `kill(pid, 0)` finds it."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:
-        # Another user's.
+        # It belongs to another user.
         return True
     if sys.platform != "linux":
         return not _is_zombie(pid)
-    # One that is about to become a zombie has closed its sockets first.
+    # An exiting process closes its sockets before it becomes a zombie.
     with suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
         state, *fields = file.read().rpartition(")")[2].split()
         return state != "Z" and not int(fields[5]) & _EXITING
@@ -27,7 +27,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    # Imported late: it takes 20 ms, and only here.
+    # Imported here because it takes 20 ms.
     import psutil
 
     try:

@@ -1,4 +1,4 @@
-"""Linux's pressure stall information: how much of the time tasks waited for memory.
+"""Linux's pressure stall information: the share of time in which tasks waited for memory.
 
 https://docs.kernel.org/accounting/psi.html, and `memory.pressure` of cgroup v2.
 """
@@ -6,12 +6,12 @@ https://docs.kernel.org/accounting/psi.html, and `memory.pressure` of cgroup v2.
 from mlxtop.core.machine import LEVELS
 
 WARNING, CRITICAL = 0.10, 0.10
-"""Shares of the last 10 s: in so many some task waited, in so many all tasks did. systemd-oomd begins to kill
-at 0.60 of the latter."""
+"""Shares of the last 10 s in which some task waited, and in which all tasks waited. systemd-oomd kills at
+0.60 of the latter."""
 
 
 def parse(text: str) -> tuple[float, float] | None:
-    """Shares of the last 10 s in which some task waited for memory, and all did; `None` where it is off."""
+    """Returns the shares of the last 10 s in which some task, and all tasks, waited; `None` if disabled."""
     found: dict[str, float] = {}
     for line in text.splitlines():
         kind, _, rest = line.partition(" avg10=")
@@ -23,5 +23,5 @@ def parse(text: str) -> tuple[float, float] | None:
 
 
 def level(some: float, full: float) -> str:
-    """The word that macOS would have for it."""
+    """Returns the corresponding level of macOS."""
     return LEVELS[2 if full >= CRITICAL else 1 if some >= WARNING else 0]

@@ -1,6 +1,6 @@
 """`phys_footprint` on macOS: `proc_pid_rusage` in <libproc.h>, struct rusage_info_v0 in <sys/resource.h>.
 
-Never run by us on a Mac yet.
+Not tested on a Mac yet.
 """
 
 import ctypes
@@ -27,9 +27,9 @@ class _RusageInfoV0(ctypes.Structure):
 
 
 def reader(pid: int | None = None) -> Callable[[], int | None]:
-    """A function that returns `phys_footprint` in bytes, `None` when it cannot be read.
+    """Returns a function that reads `phys_footprint` in bytes, `None` if that fails.
 
-    Of this process, or of another of this user's: that needs no root.
+    It is that of this process or of another process of this user, which needs no root.
     """
     rusage = ctypes.CDLL(None).proc_pid_rusage
     rusage.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.POINTER(_RusageInfoV0)]
@@ -38,7 +38,7 @@ def reader(pid: int | None = None) -> Callable[[], int | None]:
 
     def read() -> int | None:
         found = rusage(of, _RUSAGE_INFO_V0, ctypes.byref(info)) == 0
-        # Whatever runs has some: nothing is what a zombie has.
+        # A running process has some memory. Only a zombie has none.
         return int(info.phys_footprint) or None if found else None
 
     return read

@@ -1,4 +1,4 @@
-"""What mlxtop itself costs: the processor time of its own threads, MLX's not among them."""
+"""The processor time of mlxtop's own threads, without MLX's."""
 
 import threading
 import time
@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from mlxtop.system import thread_clock
 
 ENGINE = "mlxtop-engine"
-"""The thread that does the program's own work; its time is the model's, not mlxtop's."""
+"""The thread that runs the model. Its time does not count as mlxtop's."""
 
 _TEXTUAL = ("textual-input", "textual-output")
-"""Threads that Textual starts for the screen and that cannot enter themselves."""
+"""Threads that Textual starts, which cannot call `counted`."""
 
 _lock = threading.Lock()
 _live: set[threading.Thread] = {threading.main_thread()}
 _ended = 0.0
-"""Seconds that threads used which have ended since."""
+"""Seconds used by threads that have ended."""
 
 
 @contextmanager
 def counted() -> Iterator[None]:
-    """Counts the calling thread as mlxtop's own until the block ends. Also a decorator."""
+    """Counts the calling thread as mlxtop's until the block ends. It can also be used as a decorator."""
     global _ended
     me, before = threading.current_thread(), time.thread_time()
     with _lock:
@@ -37,7 +37,7 @@ def counted() -> Iterator[None]:
 
 
 def cpu() -> float:
-    """Seconds of processor time used so far by mlxtop's own threads, those that have ended included."""
+    """Returns the processor time in seconds of mlxtop's threads, including those that have ended."""
     with _lock:
         threads = _live | {thread for thread in threading.enumerate() if thread.name in _TEXTUAL}
         return _ended + sum(_seconds(thread) for thread in threads)

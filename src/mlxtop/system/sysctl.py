@@ -1,9 +1,9 @@
-"""macOS's swap, memory pressure, GPU limit and version by sysctlbyname(3).
+"""macOS's swap, memory pressure, GPU limit and version, from sysctlbyname(3).
 
-vm.swapusage is `struct xsw_usage` of <sys/sysctl.h>. kern.memorystatus_vm_pressure_level answers with the
-values of <dispatch/source.h>: xnu's bsd/kern/kern_memorystatus_notify.c turns its own levels into them.
-iogpu.wired_limit_mb is of no header: MiB that the GPU may wire, 0 for what macOS thinks best.
-Never run by us on a Mac yet.
+vm.swapusage is `struct xsw_usage` of <sys/sysctl.h>. kern.memorystatus_vm_pressure_level returns the values
+of <dispatch/source.h>: xnu's bsd/kern/kern_memorystatus_notify.c converts its own levels to them.
+iogpu.wired_limit_mb is in no header: the MiB that the GPU may wire, 0 for macOS's default.
+Not tested on a Mac yet.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ PRESSURE = {1: "normal", 2: "warning", 4: "critical"}
 
 
 class XswUsage(ctypes.Structure):
-    """Bytes; then the size of a page, and whether swap is encrypted."""
+    """Sizes in bytes, and whether swap is encrypted."""
 
     _fields_ = [
         ("total", ctypes.c_uint64),
@@ -25,30 +25,30 @@ class XswUsage(ctypes.Structure):
 
 
 def swap() -> tuple[int, int] | None:
-    """Bytes of swap in use, and of swap there is at this moment: macOS makes more when it needs it."""
+    """Returns the used and the present total swap in bytes. macOS enlarges the total when needed."""
     usage = XswUsage()
     whole = _read(b"vm.swapusage", usage) == ctypes.sizeof(usage)
     return (int(usage.used), int(usage.total)) if whole else None
 
 
 def pressure() -> str | None:
-    """`normal`, `warning` or `critical`."""
+    """Returns `normal`, `warning` or `critical`; `None` if unknown."""
     return PRESSURE.get(_number(b"kern.memorystatus_vm_pressure_level") or 0)
 
 
 def wired_limit() -> int | None:
-    """Bytes of memory that the GPU may wire, where somebody set that; `None` for macOS's own choice."""
+    """Returns the bytes that the GPU may wire, if that was set; `None` for macOS's default."""
     return (_number(b"iogpu.wired_limit_mb") or 0) * 2**20 or None
 
 
 def version() -> str | None:
-    """`macOS 15.5 (24F74)`."""
+    """Returns `macOS 15.5 (24F74)`; `None` if unknown."""
     product, build = _text(b"kern.osproductversion"), _text(b"kern.osversion")
     return f"macOS {product}" + (f" ({build})" if build else "") if product else None
 
 
 def _number(name: bytes) -> int | None:
-    """A number of 4 or 8 bytes: some grew from one to the other."""
+    """Returns a number of 4 or 8 bytes: the size of some depends on the version of macOS."""
     found = _bytes(name, 8)
     return int.from_bytes(found, sys.byteorder, signed=True) if found and len(found) in (4, 8) else None
 
@@ -65,7 +65,7 @@ def _bytes(name: bytes, most: int) -> bytes | None:
 
 
 def _read(name: bytes, into: ctypes.Structure | ctypes.Array[ctypes.c_char]) -> int | None:
-    """How many bytes the system filled in; `None` when it does not know `name`, or has more to say."""
+    """Returns the number of bytes read; `None` if `name` is unknown or its value is longer than `into`."""
     call = ctypes.CDLL(None).sysctlbyname
     call.argtypes = [
         ctypes.c_char_p,

@@ -1,6 +1,6 @@
 """A Mac's thermal pressure: the state of a notification, notify(3) and <libkern/OSThermalNotification.h>.
 
-What `powermetrics` calls "current pressure level", without root. Never run by us on a Mac yet.
+It is the "current pressure level" of `powermetrics`, but needs no root. Not tested on a Mac yet.
 """
 
 import ctypes
@@ -9,12 +9,12 @@ from functools import lru_cache
 
 NAME = b"com.apple.system.thermalpressurelevel"
 LEVELS = ("nominal", "moderate", "heavy", "trapping", "sleeping")
-"""`OSThermalPressureLevel` on macOS, from 0 on."""
+"""The values of `OSThermalPressureLevel` on macOS, from 0 on."""
 
 
 @lru_cache(maxsize=1)
 def reader() -> Callable[[], str | None] | None:
-    """A function that returns one of `LEVELS`; `None` where there is no such notification."""
+    """Returns a function that reads one of `LEVELS`; `None` if there is no such notification."""
     try:
         libc = ctypes.CDLL(None)
         register, state = libc.notify_register_check, libc.notify_get_state
@@ -22,7 +22,7 @@ def reader() -> Callable[[], str | None] | None:
         return None
     register.argtypes, register.restype = [ctypes.c_char_p, ctypes.POINTER(ctypes.c_int)], ctypes.c_uint32
     state.argtypes, state.restype = [ctypes.c_int, ctypes.POINTER(ctypes.c_uint64)], ctypes.c_uint32
-    # The registration is kept for as long as the process lives.
+    # The registration is never cancelled.
     token = ctypes.c_int()
     if register(NAME, ctypes.byref(token)):
         return None

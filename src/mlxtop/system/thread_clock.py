@@ -1,8 +1,8 @@
 """The processor time of another thread of this process.
 
-Linux: clock_gettime(2) on the clock of a kernel thread id, made as <linux/posix-timers.h> does: of a thread
-that has ended it is an error, where pthread_getcpuclockid(3) is undefined. macOS: `thread_info` of
-<mach/thread_act.h> with THREAD_BASIC_INFO; never run by us on a Mac yet.
+Linux: clock_gettime(2) with the clock of a kernel thread id, computed as in <linux/posix-timers.h>. For a
+thread that has ended it fails, where pthread_getcpuclockid(3) is undefined. macOS: `thread_info` of
+<mach/thread_act.h> with THREAD_BASIC_INFO; not tested on a Mac yet.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ _PER_THREAD_SCHED = 4 | 2
 
 
 class ThreadBasicInfo(ctypes.Structure):
-    """<mach/thread_info.h>: two `time_value_t` in seconds and microseconds, then what is not of use here."""
+    """The structure of <mach/thread_info.h>. Only the two times, in seconds and microseconds, are used."""
 
     _fields_ = [
         ("user_seconds", ctypes.c_int),
@@ -32,7 +32,7 @@ class ThreadBasicInfo(ctypes.Structure):
 
 
 def seconds(ident: int, native_id: int) -> float | None:
-    """Processor time of the thread with these ids, `None` when it has ended or the system does not tell."""
+    """Returns a thread's processor time in seconds; `None` if it has ended or the time is unknown."""
     if sys.platform == "darwin":
         return _mach(ident)
     try:
@@ -55,7 +55,7 @@ def _mach(ident: int) -> float | None:
         ctypes.POINTER(ctypes.c_uint32),
     ]
     thread_info.restype = ctypes.c_int
-    # It looks the thread up among those that live, and hands out no right that had to be given back.
+    # It finds only running threads. The returned port right need not be released.
     port = port_of(ident)
     found, count = ThreadBasicInfo(), ctypes.c_uint32(ctypes.sizeof(ThreadBasicInfo) // 4)
     if not port or thread_info(port, _THREAD_BASIC_INFO, ctypes.byref(found), ctypes.byref(count)):

@@ -1,9 +1,8 @@
-"""How soon the system lets a thread run that wakes up while every core is busy.
+"""Shortens a thread's time slice, so that it runs sooner after it wakes up while every core is busy.
 
-Linux 6.12 and later: the slice a thread asks for is how long it means to run at a time, and one that asks for
-less is let in before one that runs already: sched_setattr(2), and Documentation/scheduler/sched-eevdf.rst of
-the kernel. No privilege is needed for it. Earlier kernels take the call and do nothing; elsewhere there is
-none.
+Linux 6.12 and later: a thread with a shorter slice preempts one with a longer slice; see sched_setattr(2) and
+the kernel's Documentation/scheduler/sched-eevdf.rst. It needs no privilege. Earlier kernels ignore the call;
+other systems have none.
 """
 
 import ctypes
@@ -13,15 +12,15 @@ import struct
 import sys
 
 SHORTEST = 100_000
-"""Nanoseconds: the kernel takes no shorter slice."""
-# The call's number in <asm/unistd.h>; 32-bit systems, which have others, are none that MLX runs on.
+"""Nanoseconds. The kernel accepts no shorter slice."""
+# The number of the system call in <asm/unistd.h>. 32-bit systems differ, but MLX does not support them.
 _NUMBERS = {"x86_64": 314, "aarch64": 274}
 # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
 _ATTR = struct.Struct("=IIQiIQQQ")
 
 
 def shorten() -> bool:
-    """Asks for the shortest slice for the thread that calls; whether the system took it."""
+    """Requests the shortest slice for the calling thread. Returns whether the system accepted it."""
     number = _NUMBERS.get(platform.machine())
     if sys.platform != "linux" or number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
         return False
