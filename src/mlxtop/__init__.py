@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from mlxtop.core.snapshot import Snapshot
 
 __all__ = ["Snapshot", "cache_limit", "mark", "phase", "snapshot", "watch"]
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Snapshot": "mlxtop.core.snapshot",

@@ -71,6 +71,20 @@ def test_a_limit_is_pending_until_the_change_that_answers_its_command() -> None:
     assert state.limits["cache"] == Limit(7, "keyboard", None, 32)
 
 
+def test_a_command_that_failed_is_pending_no_longer() -> None:
+    state = after(limit(32, 32, "MLX's default"))
+    state.apply(Event(1.0, LimitRequested("cache", 7), 41))
+    state.apply(Event(1.1, ErrorRaised("another", "limit"), 40))
+    assert state.limits["cache"].pending == 7
+    state.apply(Event(1.2, ErrorRaised("it failed", "limit"), 41))
+    assert state.limits["cache"].pending is None
+
+
+def test_nothing_is_pending_at_the_end() -> None:
+    state = after(limit(32, 32, "MLX's default"), LimitRequested("cache", 7), phase("ended"))
+    assert state.limits["cache"].pending is None
+
+
 def test_an_agent_of_0_1_tells_what_was_asked_for() -> None:
     state = after(
         limit(32, 32, "MLX's default"), LimitRequested("cache", 7), limit(32, 7, "keyboard", asked=7)
@@ -130,7 +144,7 @@ def test_the_last_census_is_kept() -> None:
 def test_how_it_stands_to_a_budget_says_nothing_of_another_budget() -> None:
     budget = Budget(100, "flag")
     state = after(BudgetChanged(budget))
-    state.apply(Event(0.5, BudgetRead(BudgetUsage(80, None), None)))
+    state.apply(Event(0.5, BudgetRead(BudgetUsage(80, None))))
     state.apply(Event(1.0, BudgetChanged(budget, 80, 0, 80)))
     assert state.budget_usage == BudgetUsage(80, None)
     state.apply(Event(2.0, BudgetChanged(Budget(200, "keyboard"))))

@@ -45,7 +45,7 @@ def test_others_stay_with_the_viewer(command: Command) -> None:
     assert commands.line(command, 1) is None
 
 
-def test_a_viewer_of_0_1_gives_no_number() -> None:
+def test_a_number_may_be_missing() -> None:
     message = {"type": "limit", "knob": "cache", "bytes": 7, "who": "keyboard"}
     assert commands.parse(message) == (SetLimit("cache", 7, "keyboard"), None)
 

@@ -50,6 +50,13 @@ def test_the_ceiling_is_the_lowest_that_binds_mlx(changed: dict[str, Any], gib: 
 
 
 @pytest.mark.usefixtures("processes")
+def test_a_long_command_line_is_cut() -> None:
+    code = "import json, sys; from mlxtop.mlx import device; sys.argv = ['x' * 900] * 9000; print(json.dumps(device.facts().argv))"
+    words = python(code)
+    assert sum(map(len, words)) <= 50 * 300
+
+
+@pytest.mark.usefixtures("processes")
 def test_there_is_no_more_room_than_the_ceiling() -> None:
     code = "import json; from mlxtop.mlx import device as d; f = d.facts(); print(json.dumps([d.room(f), d.ceiling(f)]))"
     room, (most, _) = python(code)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop import __version__
-from mlxtop.core.events import ErrorRaised, Event, PhaseChanged, ProgressMade, SessionEnded
+from mlxtop.core.events import BudgetRead, ErrorRaised, Event, PhaseChanged, ProgressMade, SessionEnded
 from mlxtop.core.facts import Facts
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.transcript import KEPT_LINES
@@ -550,6 +550,15 @@ def test_the_cause_is_the_last_word_of_a_session_that_has_not_ended_itself(path:
         assert [event.data for event in last] == [PhaseChanged("ended")]
     else:
         assert last == [Event(2.0, SessionEnded("ended by SIGHUP"))]
+
+
+def test_what_only_says_how_things_stand_takes_no_room_while_the_file_cannot_be_written(path: Path) -> None:
+    recorder, session = Recorder(path), Session(interval=60.0)
+    put = add(recorder, session)
+    for item in (Sample(1.0, 1, 2, 3, 3), *[Event(1.0, BudgetRead(None))] * 1_000, Sample(2.0, 1, 2, 3, 3)):
+        put(item)
+    recorder._collect()
+    assert [len(track.waiting) for track in recorder._tracks] == [2]
 
 
 def test_lines_that_came_too_fast_for_the_recording_are_counted_in_it(path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_command_is_started_with_figures_and_not_waited_for(session, tmp_path:
 
     def failure() -> bool:
         guard.check()
-        return any("ended with 3" in line.text for line in session.transcript.since(0))
+        return any("ended with exit code 3" in line.text for line in session.transcript.since(0))
 
     wait_for(failure)
     assert guard._running == []

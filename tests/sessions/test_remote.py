@@ -244,11 +244,24 @@ def test_only_what_we_altered_is_put_back() -> None:
     assert [(m["knob"], m["bytes"]) for m in sent] == [("cache", 5)]
 
 
+def test_a_limit_that_is_not_set_yet_is_put_back_too() -> None:
+    watched, sent = session()
+    take(watched, {"type": "facts", "facts": {}, "limits": {"cache": [5, "x", 5]}})
+    watched.submit(SetLimit("cache", 9, "keyboard"))
+    assert watched.changed_limits() == {"cache": 5}
+    watched.restore_limits()
+    assert [m["bytes"] for m in sent] == [9, 5]
+
+
 def test_who_is_refused_asks_for_no_limit() -> None:
     watched, sent = session()
+    take(watched, {"type": "facts", "facts": {}, "limits": {"cache": [5, "x", 5]}})
+    watched.submit(SetLimit("cache", 7, "keyboard"))
+    sent.clear()
     watched.refuse("already watched by mlxtop (process 5)")
     watched.submit(SetLimit("cache", 9, "keyboard"))
     assert sent == []
+    assert watched.state.limits["cache"].pending is None
     assert watched.state.error == "already watched by mlxtop (process 5)"
 
 

@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from mlxtop.core.commands import AddMark, ClearCache, SetLimit
-from mlxtop.core.events import Event, GenerationFinished, SessionEnded, SystemRead
+from mlxtop.core.budget import Budget
+from mlxtop.core.commands import AddMark, ClearCache, RecordEvent, SetLimit
+from mlxtop.core.events import (
+    BudgetChanged,
+    Event,
+    GenerationFinished,
+    SessionEnded,
+    SystemRead,
+    WarningChanged,
+)
 from mlxtop.core.machine import System
 from mlxtop.core.sample import Sample
 from mlxtop.recording.recorder import Recorder
@@ -104,6 +112,15 @@ def test_a_delta_between_any_two_moments(replay):
     assert (mark.snapshot.active, mark.snapshot.cache) == (at_ten.active, at_ten.cache)
     replay.playhead.seek(5.0)
     assert replay.state.marks[-1].name == "here"
+
+
+def test_a_budget_over_a_recording_holds_wherever_the_playhead_stands(replay):
+    replay.playhead.seek(20.0)
+    replay.submit(RecordEvent(BudgetChanged(Budget(2**30, "keyboard"))))
+    replay.submit(RecordEvent(WarningChanged("damaged")))
+    for at in (20.0, 5.0, 25.0):
+        replay.playhead.seek(at)
+        assert (replay.state.budget, replay.state.warning) == (Budget(2**30, "keyboard"), "damaged")
 
 
 def test_it_plays_and_stops_at_the_end(replay, monkeypatch):

@@ -17,7 +17,7 @@ from mlxtop.core.commands import (
     StopWorkload,
     SubmitPrompt,
 )
-from mlxtop.core.events import CensusTaken, GarbageCollected, PhaseChanged
+from mlxtop.core.events import CensusTaken, GarbageCollected, LimitChanged, PhaseChanged
 from mlxtop.core.facts import Facts
 from mlxtop.core.history import History
 from mlxtop.core.limits import MIB
@@ -230,6 +230,17 @@ async def test_a_census_says_that_it_counts_until_it_comes_or_is_left(app, sessi
         await pilot.pause()
         assert isinstance(app.screen, CensusScreen)
         assert "counting" not in app.dashboard.query_one(Status).render_line(0).text
+
+
+async def test_thousands_of_answers_are_shown_by_one_picture(app, session, monkeypatch):
+    async with app.run_test(size=SIZE) as pilot:
+        drawn = []
+        monkeypatch.setattr(app.dashboard, "tick", lambda: drawn.append(1))
+        for n in range(3_000):
+            session.record_event(LimitChanged("cache", n, n + 1, "keyboard", asked=n + 1))
+        await pilot.pause()
+        assert 1 <= len(drawn) <= 3
+        assert session.state.limits["cache"].value == 3_000
 
 
 async def test_what_a_collection_freed_is_told(app, session):

@@ -96,7 +96,7 @@ class ProgramController(AllocatorController):
             self._event_log.fail(error)
 
     def _report(self, data: EventData, answers: int | None) -> None:
-        # A viewer of mlxtop 0.1 gives its commands no number.
+        # The limits that a program starts with are asked for by no viewer.
         commanded = answers is not None or (isinstance(data, LimitChanged) and data.asked is not None)
         if not commanded and isinstance(data, Repeatable):
             self._event_log.emit_often(data)

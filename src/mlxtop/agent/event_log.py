@@ -79,12 +79,13 @@ class EventLog:
         first message says how many."""
         if number >= self._count:
             return []
-        events = self._events
-        oldest = events[0][0]
-        if number < oldest:
-            return [(oldest - 1, self._gap(oldest - number))]
-        first = number - oldest
-        return [events[i] for i in range(first, min(len(events), first + 100))]
+        with self._lock:
+            events = self._events
+            oldest = events[0][0]
+            if number >= oldest:
+                first = number - oldest
+                return [events[i] for i in range(first, min(len(events), first + 100))]
+        return [(oldest - 1, self._gap(oldest - number))]
 
     def _gap(self, lost: int) -> bytes:
         text = f"{lost:,} events are missing here: the agent keeps the last {KEPT:,}."

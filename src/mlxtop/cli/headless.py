@@ -155,7 +155,9 @@ def _session_line(session: LocalSession, run: RunOptions) -> dict[str, Any]:
 def _line(item: Event | Sample, session: LocalSession) -> dict[str, Any]:
     """One sample or event as a line of the stream. A number that is not known is null."""
     if isinstance(item, Event):
-        return {"type": "event", "time": round(item.time, 6), "kind": item.kind, **to_json(item.data)}
+        # A census has a time of its own.
+        said = to_json(item.data)
+        return {**said, "type": "event", "time": round(item.time, 6), "kind": item.kind}
     sample = {name: None if value == UNKNOWN else value for name, value in item._asdict().items()}
     sample["time"] = round(item.time, 6)
     sample["phase"] = session.phases[item.phase]

@@ -9,11 +9,13 @@ import itertools
 import time
 from typing import NamedTuple
 
+from mlxtop.core.distinct import distinct
 from mlxtop.core.events import EventData
 from mlxtop.core.limits import LimitName
 from mlxtop.core.units import Size
 
 
+@distinct
 class SetLimit(NamedTuple):
     """Sets one of MLX's limits to bytes, or to MLX's default."""
 
@@ -22,28 +24,33 @@ class SetLimit(NamedTuple):
     source: str
 
 
+@distinct
 class ClearCache(NamedTuple):
     """Gives the cached buffers back."""
 
     source: str
 
 
+@distinct
 class ResetPeak(NamedTuple):
     """Has the peak start again from what is active."""
 
     source: str
 
 
+@distinct
 class Collect(NamedTuple):
     """Runs Python's garbage collector."""
 
     source: str
 
 
+@distinct
 class TakeCensus(NamedTuple):
     """Counts the live arrays."""
 
 
+@distinct
 class AddMark(NamedTuple):
     """Marks this moment."""
 
@@ -51,36 +58,43 @@ class AddMark(NamedTuple):
     source: str
 
 
+@distinct
 class SetInterval(NamedTuple):
     """Has the agent take a sample every so many seconds."""
 
     seconds: float
 
 
+@distinct
 class SetControl(NamedTuple):
     """Takes control of a program that is only observed, or gives it back."""
 
     on: bool
 
 
+@distinct
 class SubmitPrompt(NamedTuple):
     """Text that a person typed: the model's next prompt, or a line for the program's standard input."""
 
     text: str
 
 
+@distinct
 class StartWorkload(NamedTuple):
     """Goes on with the prompts of the workload."""
 
 
+@distinct
 class StopWorkload(NamedTuple):
     """Ends what is generated now; nothing follows it."""
 
 
+@distinct
 class ForgetConversation(NamedTuple):
     """Drops the KV cache of a chat."""
 
 
+@distinct
 class RecordEvent(NamedTuple):
     """Takes in an event that the viewer's side knows of: a budget, its alarms, the machine's memory."""
 

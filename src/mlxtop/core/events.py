@@ -8,6 +8,7 @@ dataclasses, for the reason that `core/commands.py` gives.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, NamedTuple, get_args
 
+from mlxtop.core.distinct import distinct
 from mlxtop.core.limits import LimitName
 from mlxtop.core.units import Units, format_size, format_span
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from mlxtop.core.machine import System
 
 
+@distinct
 class FactsRead(NamedTuple):
     """Device, backend, ceilings and versions are known: see `core/facts.py`."""
 
     facts: "Facts"
 
 
+@distinct
 class PhaseChanged(NamedTuple):
     """The program does something else now."""
 
@@ -33,6 +36,7 @@ class PhaseChanged(NamedTuple):
     """Of the prompt, when it is prefilled."""
 
 
+@distinct
 class ProgressMade(NamedTuple):
     """How far a phase has come: bytes while loading, tokens while prefilling and decoding."""
 
@@ -41,6 +45,7 @@ class ProgressMade(NamedTuple):
     total: int
 
 
+@distinct
 class LimitChanged(NamedTuple):
     """A limit was set, or found as it is."""
 
@@ -63,6 +68,7 @@ class LimitChanged(NamedTuple):
         return (self.new or 0) > (self.old or 0)
 
 
+@distinct
 class CacheCleared(NamedTuple):
     """The cache was given back."""
 
@@ -71,6 +77,7 @@ class CacheCleared(NamedTuple):
     times: int = 1
 
 
+@distinct
 class PeakReset(NamedTuple):
     """The peak starts again; before it was `peak`."""
 
@@ -79,6 +86,7 @@ class PeakReset(NamedTuple):
     times: int = 1
 
 
+@distinct
 class GarbageCollected(NamedTuple):
     """Python's garbage collector ran."""
 
@@ -87,12 +95,14 @@ class GarbageCollected(NamedTuple):
     freed: int | None
 
 
+@distinct
 class CensusTaken(NamedTuple):
     """The live arrays were counted."""
 
     census: "Census"
 
 
+@distinct
 class MarkAdded(NamedTuple):
     """A moment to measure from."""
 
@@ -104,6 +114,7 @@ class MarkAdded(NamedTuple):
     tokens: int
 
 
+@distinct
 class GenerationFinished(NamedTuple):
     """A generation is over. Rates are tokens a second."""
 
@@ -119,6 +130,7 @@ class GenerationFinished(NamedTuple):
     """Tokens in the KV cache before it."""
 
 
+@distinct
 class BudgetChanged(NamedTuple):
     """A budget was set or taken away, or its alarm went from one level to another."""
 
@@ -129,12 +141,14 @@ class BudgetChanged(NamedTuple):
     used: int | None = None
 
 
+@distinct
 class SystemRead(NamedTuple):
     """What the machine said of its memory."""
 
     system: "System"
 
 
+@distinct
 class ErrorRaised(NamedTuple):
     """Something went wrong; `phase` is what was being done."""
 
@@ -142,22 +156,26 @@ class ErrorRaised(NamedTuple):
     phase: str = ""
 
 
+@distinct
 class TicksMissed(NamedTuple):
     """The sampler came too late."""
 
     ticks: int
 
 
+@distinct
 class WorkloadDone(NamedTuple):
     """The workload has nothing left to do."""
 
 
+@distinct
 class SessionEnded(NamedTuple):
     """Why nothing was recorded from here on; in recordings only."""
 
     cause: str
 
 
+@distinct
 class LimitRequested(NamedTuple):
     """A limit was asked for, and is not set yet."""
 
@@ -165,13 +183,21 @@ class LimitRequested(NamedTuple):
     size: int
 
 
+@distinct
 class BudgetRead(NamedTuple):
-    """How the session stands to its budget now, and what the machine says."""
+    """How the session stands to its budget now."""
 
     usage: "BudgetUsage | None"
-    system: "System | None"
 
 
+@distinct
+class SystemPolled(NamedTuple):
+    """What the machine says of its memory now; seldom it is told, as `SystemRead`."""
+
+    system: "System"
+
+
+@distinct
 class WarningChanged(NamedTuple):
     """What is wrong with watching itself; `None`: nothing any more."""
 
@@ -197,10 +223,11 @@ EventData = (
     | SessionEnded
     | LimitRequested
     | BudgetRead
+    | SystemPolled
     | WarningChanged
 )
 EVENT_TYPES: tuple[type[EventData], ...] = get_args(EventData)
-PASSING = (ProgressMade, LimitRequested, BudgetRead, WarningChanged)
+PASSING = (ProgressMade, LimitRequested, BudgetRead, SystemPolled, WarningChanged)
 """Events that only say how things stand at this moment: they are not kept."""
 KINDS: Mapping[type[object], str] = {
     FactsRead: "facts",
@@ -242,8 +269,8 @@ class Event(NamedTuple, Generic[D]):
 
     @property
     def kind(self) -> str:
-        """The word for its kind."""
-        return KINDS[type(self.data)]
+        """The word for its kind; of one that is never told, the name of its type."""
+        return KINDS.get(type(self.data), type(self.data).__name__)
 
     @property
     def source(self) -> str | None:

@@ -61,7 +61,7 @@ class Limit(NamedTuple):
     ) -> "Limit":
         """The limit after a change. It is pending until the change that `answers` the command; an agent of
         mlxtop 0.1 tells only what was `asked` for."""
-        default = value if self.default is None else self.default
+        default = value if self.default is None and source == MLX_DEFAULT else self.default
         answered = self.pending == asked if answers is None else self.request == answers
         if answered:
             return Limit(value, source, None, default)
@@ -82,7 +82,7 @@ def cache_ceiling(facts: "Facts", memory: int | None, active: int) -> int | None
     if memory is None or facts.backend not in ("Metal", "CUDA"):
         return None
     if facts.backend == "Metal":
-        if facts.working_set is None:
+        if not facts.working_set:
             return None
         memory = min(memory, int(RECLAIMED * facts.working_set))
     return max(0, memory - active)

@@ -93,13 +93,13 @@ def room(facts: Facts, machine: System, held: int | None, cache: int) -> Room:
 
     On a Mac only what MLX holds counts: what others hold is compressed and swapped there.
     """
-    recommended = machine.wired_limit or facts.working_set
+    recommended = machine.wired_limit or facts.working_set or None
     if not facts.unified:
-        size = machine.device_total or facts.memory
+        size = machine.device_total or facts.memory or None
         return _room("GPU memory", size, _minus(machine.device_total, machine.device_used), cache)
     if recommended is not None:
         return _room("working set", recommended, _minus(recommended, held), cache)
-    memory, limit = facts.memory, machine.cgroup_limit or facts.cgroup_limit
+    memory, limit = facts.memory or None, machine.cgroup_limit or facts.cgroup_limit or None
     if limit is not None and (memory is None or limit < memory):
         left = _minus(limit, machine.cgroup_used)
         if left is not None and machine.available is not None:

@@ -18,6 +18,7 @@ from mlxtop.core.events import (
     PeakReset,
     PhaseChanged,
     ProgressMade,
+    SystemPolled,
     SystemRead,
     TicksMissed,
     WarningChanged,
@@ -90,6 +91,8 @@ class State:
                 self.facts = facts
             case PhaseChanged(phase):
                 self.phase, self.phase_since, self.progress = phase, event.time, None
+                if phase == "ended":
+                    self.drop_requests()
                 if phase not in ("idle", "failed"):
                     self.error, self.done = None, False
             case ProgressMade(_, done, total):
@@ -112,6 +115,8 @@ class State:
                 self.generation = generation
             case ErrorRaised(message):
                 self.error = message
+                if event.answers is not None:
+                    self.drop_requests(event.answers)
             case TicksMissed(ticks):
                 self.late += ticks
             case CensusTaken(census):
@@ -120,14 +125,20 @@ class State:
                 if budget != self.budget:
                     self.budget_usage = None
                 self.budget, self.alarm = budget, level
-            case BudgetRead(usage, system):
-                self.budget_usage, self.system = usage, system
-            case SystemRead(system):
+            case BudgetRead(usage):
+                self.budget_usage = usage
+            case SystemRead(system) | SystemPolled(system):
                 self.system = system
             case WarningChanged(warning):
                 self.warning = warning
             case WorkloadDone():
                 self.done = True
+
+    def drop_requests(self, answers: int | None = None) -> None:
+        """No limit is pending any more, or not the one that the command of that number asked for."""
+        for name, limit in self.limits.items():
+            if answers is None or limit.request == answers:
+                self.limits[name] = limit._replace(pending=None, request=None)
 
     def put_last_mark_first(self) -> None:
         """Has deltas measured from the last mark until another is chosen."""

@@ -44,7 +44,7 @@ def line(command: Command, id_: int) -> bytes | None:
 
 
 def parse(message: Mapping[str, object]) -> tuple[Command, int | None]:
-    """A viewer's message → its command and that one's number; a viewer of mlxtop 0.1 gives none.
+    """A viewer's message → its command and that one's number; `None` where it gives none.
 
     Raises `ValueError` for what is no command.
     """

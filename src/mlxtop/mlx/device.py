@@ -4,7 +4,7 @@ import os
 import sys
 
 from mlxtop import __version__
-from mlxtop.core.facts import Facts
+from mlxtop.core.facts import Facts, words
 from mlxtop.mlx import backend
 from mlxtop.system import footprint, machine
 
@@ -35,7 +35,7 @@ def facts(packages: bool = True) -> Facts:
         mlx_lm=version("mlx-lm") if packages else getattr(sys.modules.get("mlx_lm"), "__version__", None),
         mlxtop=__version__,
         pid=os.getpid(),
-        argv=tuple(sys.argv),
+        argv=words(sys.argv),
     )
 
 

@@ -175,7 +175,8 @@ def _lines(recording: Recording, about: SessionInfo, label: str) -> Iterator[tup
 
 def _event_line(event: Event, label: str) -> dict[str, Any]:
     fields = to_json(event.data)
-    return {"type": "event", "session": label, "time": round(event.time, 6), "kind": event.kind, **fields}
+    # A census has a time of its own.
+    return {**fields, "type": "event", "session": label, "time": round(event.time, 6), "kind": event.kind}
 
 
 def _samples(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:

@@ -104,6 +104,8 @@ class _Track:
         """Whether the session's end was reported."""
 
     def add(self, item: Item) -> None:
+        if isinstance(item, Event) and isinstance(item.data, PASSING):
+            return
         self.waiting.append(item)
         if isinstance(item, Event) and isinstance(item.data, PhaseChanged):
             self.over = item.data.phase == "ended"
@@ -347,7 +349,7 @@ class Recorder(threading.Thread):
             written.phases += 1
         samples = [item for item in track.waiting if isinstance(item, Sample)]
         for item in track.waiting:
-            if isinstance(item, Event) and not isinstance(item.data, PASSING):
+            if isinstance(item, Event):
                 self._insert("event", None, number, float(item.time), item.kind, _json(to_json(item.data)))
         if samples:
             self._write_samples(number, written, samples)

@@ -21,7 +21,7 @@ from mlxtop.core.budget import (
 )
 from mlxtop.core.commands import RecordEvent
 from mlxtop.core.errors import UsageError, fatal
-from mlxtop.core.events import BudgetChanged, BudgetRead, ErrorRaised, Event, SystemRead
+from mlxtop.core.events import BudgetChanged, BudgetRead, ErrorRaised, Event, SystemPolled, SystemRead
 from mlxtop.core.machine import System
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import Size
@@ -167,7 +167,7 @@ class _WatchedSession:
         if budget is None or used is None:
             return False
         found = BudgetUsage(used, self._reach(budget, used))
-        self._session.submit(RecordEvent(BudgetRead(found, state.system)))
+        self._session.submit(RecordEvent(BudgetRead(found)))
         return self._compare(budget, used, several)
 
     def _look_at_system(self) -> None:
@@ -189,7 +189,7 @@ class _WatchedSession:
             self._costly_due = now + max(COSTLY_EVERY, COSTLY_SHARE * (time.monotonic() - now))
             self._pss, self._pss_at = found.pss, now
         found = found._replace(pss=self._pss, pss_age=now - self._pss_at)
-        self._session.submit(RecordEvent(BudgetRead(self._session.state.budget_usage, found)))
+        self._session.submit(RecordEvent(SystemPolled(found)))
         self._record_reading(found, now)
 
     def _record_reading(self, found: System, now: float) -> None:

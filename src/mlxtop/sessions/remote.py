@@ -188,6 +188,8 @@ class RemoteSession(Publisher):
     def refuse(self, why: str) -> None:
         """Records that another viewer controls the program."""
         self.controls = False
+        with self._lock:
+            self.state.drop_requests()
         self._record(Event(self.now(), ErrorRaised(why, "limit")))
 
     def now(self) -> float:
@@ -226,7 +228,8 @@ class RemoteSession(Publisher):
         return {
             name: value
             for name, value in self.initial_limits.items()
-            if now[name].source in ("keyboard", "flag", "budget") and now[name].wanted != value
+            if (now[name].pending is not None or now[name].source in ("keyboard", "flag", "budget"))
+            and now[name].wanted != value
         }
 
     def restore_limits(self) -> None:

@@ -4,16 +4,16 @@ import bisect
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import cast
 
 from mlxtop.core.commands import AddMark, Command, RecordEvent, new_id
 from mlxtop.core.errors import MlxtopError
-from mlxtop.core.events import PASSING, Event, MarkAdded, WarningChanged
+from mlxtop.core.events import PASSING, Event, EventData, MarkAdded, WarningChanged
 from mlxtop.core.playhead import Playhead
-from mlxtop.core.snapshot import Snapshot
-from mlxtop.core.state import Mark, State
+from mlxtop.core.state import State
 from mlxtop.core.timeline import D, Timeline
 from mlxtop.core.transcript import Transcript, Who
 from mlxtop.recording.history import LAST_WORDS, RecordedHistory
@@ -75,13 +75,15 @@ class ReplaySession(Publisher):
         self.history = RecordedHistory(recording, about, self._clock)
         self.events = recording.events(about.id)
         """All of them, in order of time."""
-        self._warning: str | None = None
-        self._marks: list[Mark] = []
-        """Marks of the person who watches the replay."""
+        self._own: list[Event] = []
+        """The viewer's own events: marks, a budget and its alarms."""
+        self._passing: dict[type[object], Event] = {}
+        """The last of each kind of those that only say how things stand now."""
         self.timeline: Timeline = ReplayTimeline(self.events, self._clock)
         self._recorded_lines = recording.transcript(about.id)
         self._transcript, self._lines = Transcript(), 0
-        self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
+        self._recorded, self._applied = State(facts=self._facts), 0
+        """What the first so many recorded events come to."""
 
     def now(self) -> float:
         return self._clock()
@@ -95,21 +97,21 @@ class ReplaySession(Publisher):
 
     @property
     def state(self) -> State:
-        """The session's state at the playhead: the result of all events up to there."""
+        """The state at the playhead: the result of all events up to there, and of the viewer's own."""
         end = bisect.bisect_right(self.events, self.now() + 1e-6, key=lambda event: event.time)
-        if end < self._applied:
-            self._state, self._recorded, self._applied = State(facts=self._facts), 0, 0
-        if end > self._applied:
-            self._state.marks = self._state.marks[: self._recorded]
+        with self._lock:
+            if end < self._applied:
+                self._recorded, self._applied = State(facts=self._facts), 0
             for event in self.events[self._applied : end]:
-                self._state.apply(event)
-            self._recorded, self._applied = len(self._state.marks), end
-        self._state.marks = [*self._state.marks[: self._recorded], *self._marks]
-        self._state.warning = self._warning
+                self._recorded.apply(event)
+            self._applied = end
+            state = replace(self._recorded, limits=dict(self._recorded.limits))
+            for event in (*self._own, *self._passing.values()):
+                state.apply(event)
         sample = self.history.latest
         if sample is not None:
-            self._state.apply_sample(sample)
-        return self._state
+            state.apply_sample(sample)
+        return state
 
     @property
     def transcript(self) -> Transcript:
@@ -123,33 +125,28 @@ class ReplaySession(Publisher):
         return self._transcript
 
     def submit(self, command: Command) -> int:
-        """See `Session.submit`."""
+        """See `Session.submit`. Nothing is written to the recording."""
         id_ = new_id()
         match command:
             case AddMark(name, source):
-                self._mark(name, source, id_)
-            case RecordEvent(WarningChanged(message)):
-                # A warning is about the file, not about a moment in it.
-                self._warning = message
+                sample = self.history.latest
+                if sample is not None:
+                    read = sample.active, sample.cache, sample.peak
+                    self._take(MarkAdded(name, source, *read, tokens=sample.tokens), id_)
             case RecordEvent(data):
-                # A budget can also be set for a replay. It is the viewer's.
-                event = Event(self.now(), data, id_)
-                self._state.apply(event)
-                if not isinstance(data, PASSING):
-                    self.timeline.insert(event)
-                self.publish(event)
+                self._take(data, id_)
         return id_
 
-    def _mark(self, name: str, source: str, answers: int) -> None:
-        """Sets a mark in the replay. It is not written to the recording."""
-        sample = self.history.latest
-        if sample is None:
-            return
-        read = sample.active, sample.cache, sample.peak
-        event = Event(self.now(), MarkAdded(name, source, *read, tokens=sample.tokens), answers)
-        self._marks.append(Mark(name, Snapshot(*read, event.time), sample.tokens))
-        self.timeline.insert(event)
-        self.publish(event)
+    def _take(self, data: EventData, answers: int) -> None:
+        """An event of the viewer's: it holds wherever the playhead stands."""
+        event = Event(self.now(), data, answers)
+        with self._lock:
+            if isinstance(data, PASSING):
+                self._passing[type(data)] = event
+            else:
+                self._own.append(event)
+                self.timeline.insert(event)
+            self.publish(event)
 
 
 def ended(recording: Recording, about: SessionInfo) -> ReplaySession:

@@ -135,6 +135,10 @@ class Dashboard(Screen[None], Background):
         self._columns: Columns | None = None
         self._beats = 0
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._answer_due = False
+        """Whether an answer has come that is not shown yet."""
+        self._census_before: Event[CensusTaken] | None = None
+        """The last census when another one was asked for."""
         self._census: int | None = None
         """The id of the last command that requested a census."""
         self._streamed: object = None
@@ -175,20 +179,23 @@ class Dashboard(Screen[None], Background):
         self._unsubscribe()
 
     def _hear(self, item: Event | Sample) -> None:
-        """Passes events on to the screen. Called on the session's thread."""
-        if isinstance(item, Event) and _is_answer(item):
+        """Has the effect of a command shown. Called on the session's thread."""
+        if isinstance(item, Event) and _is_answer(item) and not self._answer_due:
+            # Once for as many as come until the screen gets there: an agent may send thousands.
+            self._answer_due = True
             # The loop may have ended meanwhile.
             with suppress(RuntimeError):
-                self.call_later(self._answered, item)
+                self.call_later(self._answered)
 
-    def _answered(self, event: Event) -> None:
+    def _answered(self) -> None:
         """Shows the effect of a command at once, not at the next tick."""
-        match event.data:
-            case CensusTaken(census) if self.view.counting and event.answers in (self._census, None):
-                self._look(counting=False)
-                self._show_census(census)
-            case LimitChanged():
-                self.tick()
+        self._answer_due = False
+        taken = self.session.timeline.latest(CensusTaken)
+        if self.view.counting and taken is not None and taken is not self._census_before:
+            self._look(counting=False)
+            self._show_census(taken.data.census)
+        else:
+            self.tick()
 
     def on_screen_resume(self) -> None:
         # At first, and when what lay over it is gone: under another screen it is not painted.
@@ -384,6 +391,7 @@ class Dashboard(Screen[None], Background):
 
     def action_census(self) -> None:
         """Requests a census. It is shown when its event arrives."""
+        self._census_before = self.session.timeline.latest(CensusTaken)
         self._census = self.session.submit(TakeCensus())
         self._look(counting=True)
         asked = self._census
