@@ -23,7 +23,7 @@ class Options:
     workload: Workload = "ramp"
     max_tokens: int = 256
     repeat: int = FOREVER
-    """How many generations (`loop`) or walks through all lengths (`ramp`)."""
+    """The number of generations (`loop`) or of passes through all lengths (`ramp`)."""
     limits: dict[LimitName, Size] = field(default_factory=dict)
     max_kv_size: int | None = None
     kv_bits: int | None = None

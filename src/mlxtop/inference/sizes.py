@@ -37,8 +37,8 @@ def check_config(config: Mapping[str, Any], file: Path) -> None:
     for name in POSITIVE:
         value = about.get(name)
         if value is not None and (type(value) is not int or not 0 < value <= LONGEST):
-            said = one_line(shortened(repr(value)))
-            raise SizeError(f"{file}: {name} is {said}, and must be a whole number from 1 to {LONGEST:,}.")
+            shown = one_line(shortened(repr(value)))
+            raise SizeError(f"{file}: {name} is {shown}, and must be a whole number from 1 to {LONGEST:,}.")
     layers = _highest(config, _LAYERS, MOST_LAYERS, file)
     experts = _highest(config, _EXPERTS, MOST_EXPERTS, file)
     if layers * experts > MOST_PARTS:
@@ -75,15 +75,15 @@ def check_weights(name: str, weights: int, budget: int | None, made: bool) -> No
     """
     facts = device.facts(packages=False)
     most, what = device.ceiling(facts if made else facts._replace(working_set=None))
-    said = f"The weights of {name} are {format_size(weights)}, more than"
+    text = f"The weights of {name} are {format_size(weights)}, more than"
     if budget is not None and weights > budget:
         raise SizeError(
-            f"{said} the budget of {format_size(budget)}: use fewer bits, a smaller model or another budget."
+            f"{text} the budget of {format_size(budget)}: use fewer bits, a smaller model or a larger budget."
         )
     if weights > most:
-        raise SizeError(f"{said} {what}, {format_size(most)}: use fewer bits or a larger machine.")
+        raise SizeError(f"{text} {what}, {format_size(most)}: use fewer bits or a larger machine.")
     free = device.room(facts)
     if made and weights > free:
         raise SizeError(
-            f"{said} the {format_size(free)} of memory that are free now: free more memory first."
+            f"{text} the {format_size(free)} of memory that are free now: free more memory first."
         )

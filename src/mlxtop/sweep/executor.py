@@ -83,9 +83,9 @@ class ModelExecutor:
             max_tokens=target.max_tokens,
             to_the_end=True,
         )
-        self._watch = _Watch()
+        self._listener = _Listener()
         self.session = LocalSession(self._options, interval)
-        self.session.subscribe(self._watch.take)
+        self.session.subscribe(self._listener.handle)
         self._stopping = threading.Event()
         self.facts = Facts()
 
@@ -93,7 +93,7 @@ class ModelExecutor:
         self.session.open()
         self._idle()
         if self.session.state.phase == "failed":
-            raise MlxtopError(self._watch.message)
+            raise MlxtopError(self._listener.message)
         # Excludes everything loaded so far from the collections between cells.
         gc.collect()
         gc.freeze()
@@ -117,16 +117,16 @@ class ModelExecutor:
         busy = load.others()
         if self._stopping.is_set():
             raise Stopped
-        done, high = self._watch.generation, self._watch.high
+        done, high = self._listener.generation, self._listener.high
         if done is None or done.tokens < self._target.max_tokens:
-            raise CellFailedError(self._watch.message or "The generation ended before its last token.")
+            raise CellFailedError(self._listener.message or "The generation ended before its last token.")
         rates = {"tps": done.tps, "ttft": done.ttft, "prefill": done.prompt_tps}
         return Measured({**{k: v for k, v in rates.items() if v > 0}, **high.sizes()}, busy)
 
     def stop(self) -> None:
         self._stopping.set()
         self.session.submit(StopWorkload())
-        self._watch.news.put(None)
+        self._listener.phases.put(None)
 
     def close(self) -> None:
         gc.unfreeze()
@@ -147,7 +147,7 @@ class ModelExecutor:
         """Waits until the engine is idle. Raises the error that ended it."""
         while True:
             try:
-                phase = self._watch.news.get(timeout=LOOK_EVERY)
+                phase = self._listener.phases.get(timeout=LOOK_EVERY)
             except queue.Empty:
                 phase = ""
             if self.session.failure is not None:
@@ -172,18 +172,18 @@ class Highest:
         return {**found, **({"footprint": self.footprint} if self.footprint > 0 else {})}
 
 
-class _Watch:
+class _Listener:
     """Collects the session's samples and events, on the engine's and the sampler's threads."""
 
     def __init__(self) -> None:
-        self.news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.phases: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         """The phases in order; `None` when the sweep is stopped."""
         self.high = Highest()
         self.generation: GenerationFinished | None = None
         self.message = ""
         self._footprint = footprint.reader()
 
-    def take(self, item: Event | Sample) -> None:
+    def handle(self, item: Event | Sample) -> None:
         if isinstance(item, Sample):
             self.high.see(item.active, item.cache, item.footprint)
             return
@@ -198,7 +198,7 @@ class _Watch:
             case ErrorRaised(message):
                 self.message = message
             case PhaseChanged(phase):
-                self.news.put(phase)
+                self.phases.put(phase)
 
     def _finish(self, generation: GenerationFinished) -> None:
         """Records the sizes at the end of a generation, before its KV cache is freed."""

@@ -140,11 +140,11 @@ def reader(pid: int, unified: bool) -> Callable[[bool], System]:
 
         gpu = nvml.reader()
 
-    def read(dear: bool) -> System:
+    def read(slow: bool) -> System:
         found = machine()._replace(
             cgroup_limit=group.limit if group else None,
             cgroup_used=group.used if group else None,
-            pss=pss(pid) if dear else None,
+            pss=pss(pid) if slow else None,
         )
         if gpu is None:
             return found
