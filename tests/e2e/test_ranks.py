@@ -33,7 +33,9 @@ def launch(place: Place, ranks: int, script: str = RANKS) -> Screen:
         *(sys.executable, place.script(script)),
     )
     # In order, whichever came first, and nothing else: neither the launcher nor what helps it.
-    screen.wait_for(lambda text: lanes(text) == [f"rank {i}" for i in range(ranks)], why="a lane a rank")
+    screen.wait_for(
+        lambda text: session_names(text) == [f"rank {i}" for i in range(ranks)], why="a lane a rank"
+    )
     return screen
 
 
@@ -47,8 +49,8 @@ def free_ports(count: int) -> int:
     raise AssertionError("no free ports")
 
 
-def lanes(text: str) -> list[str]:
-    """The names of the lanes, from the top."""
+def session_names(text: str) -> list[str]:
+    """The names of the sessions, from the top."""
     return re.findall(r"^[ ▌][ ↑↓■]+(rank \d+|\d{3,}) +[●■\d]", text, re.MULTILINE)
 
 
@@ -75,13 +77,13 @@ def test_two_ranks_side_by_side_and_each_in_full(place: Place) -> None:
     screen.press("[")
     screen.value(r" cache +20\.0 MiB keyboard")
     screen.press("o")
-    screen.wait_for(lambda text: lanes(text) == ["rank 0", "rank 1"])
+    screen.wait_for(lambda text: session_names(text) == ["rank 0", "rank 1"])
     assert chosen(screen) == "rank 1"
     screen.press("up", "enter")
     screen.value(r"^ active +4\.0 MiB ")
     screen.value(r" cache +32\.0 MiB default")
     screen.press("escape")
-    screen.wait_for(lambda text: lanes(text) == ["rank 0", "rank 1"])
+    screen.wait_for(lambda text: session_names(text) == ["rank 0", "rank 1"])
     leave(screen, "Stop the program")
     assert place.processes() == set()
     assert re.match(r"mlxtop: mlx\.launch -n 2 .* (ended with exit code|was killed by) ", after(screen))
@@ -100,8 +102,8 @@ def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:
     screen.value(r"^[ ▌]↑ rank 3 ")
     # Small, and large again.
     screen.resize(40, 12)
-    screen.wait_for(lambda text: lanes(text) == [f"rank {i}" for i in range(4)] and "sum" in text)
-    screen.wait_for("↑ rank 3 holds up to 12.0 MiB, the me…")
+    screen.wait_for(lambda text: session_names(text) == [f"rank {i}" for i in range(4)] and "sum" in text)
+    screen.wait_for("↑ rank 3 holds up to 12.0 MiB; the me…")
     # What was on its way when the window shrank may still be too long.
     screen.overruns.clear()
     screen.press("end", "enter")

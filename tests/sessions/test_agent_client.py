@@ -446,9 +446,9 @@ def test_a_process_is_this_machine_s_by_the_kernel_s_word_alone(
         (liar,) = fleet.everyone
         assert (liar.pid, liar.process, liar.log) == (program.pid, None, None)
         liar.handle_message(messages.FactsMessage(1.0, Facts(pid=program.pid), {}))
-        guard = BudgetMonitor(lambda: [liar], 1, [parse_action("stop")], terminate)
+        monitor = BudgetMonitor(lambda: [liar], 1, [parse_action("stop")], terminate)
         for _ in range(3):
-            guard.check()
+            monitor.check()
         assert "Could not stop the program" in str(liar.state.error)
         assert liar.state.system is None
         assert "MLXTOP_PID" not in environment(liar)

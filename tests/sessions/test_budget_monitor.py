@@ -43,15 +43,15 @@ def session() -> Guarded:
     return Guarded()
 
 
-def climb(guard: BudgetMonitor, session: Guarded, *percents: int, budget: int = 1000 * MIB) -> None:
+def climb(monitor: BudgetMonitor, session: Guarded, *percents: int, budget: int = 1000 * MIB) -> None:
     for percent in percents:
         session.use(budget * percent // 100)
-        guard.check()
+        monitor.check()
 
 
 def test_each_level_is_told_once(session) -> None:
-    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
-    climb(guard, session, 10, 79, 81, 80, 78, 82, 96, 97, 101, 102, 105)
+    monitor = BudgetMonitor(lambda: (session,), 1000 * MIB)
+    climb(monitor, session, 10, 79, 81, 80, 78, 82, 96, 97, 101, 102, 105)
     assert session.state.budget == Budget(1000 * MIB, "flag")
     assert session.levels == [(0, 80), (80, 95), (95, 100)]
     assert session.state.alarm == 100
@@ -66,51 +66,51 @@ def test_each_level_is_told_once(session) -> None:
 def test_actions_are_taken_once_each_time_it_is_reached(session) -> None:
     stopped = []
     actions = [parse_action(text) for text in ("mark", "clear", "limit:20M", "stop")]
-    guard = BudgetMonitor(lambda: (session,), 1000 * MIB, actions, stopped.append)
-    climb(guard, session, 50, 96)
+    monitor = BudgetMonitor(lambda: (session,), 1000 * MIB, actions, stopped.append)
+    climb(monitor, session, 50, 96)
     assert session.asked == []
-    climb(guard, session, 101, 99, 101, 110)
+    climb(monitor, session, 101, 99, 101, 110)
     once = [AddMark("budget", "budget"), ClearCache("budget"), SetLimit("cache", 20 * MIB, "budget")]
     assert session.asked == once
     assert stopped == [session]
-    climb(guard, session, 60, 100)
+    climb(monitor, session, 60, 100)
     assert session.asked == once * 2
     assert len(stopped) == 2
 
 
 def test_a_budget_below_what_is_used_is_reached_at_once_and_another_one_begins_anew(session) -> None:
-    guard = BudgetMonitor(lambda: (session,), None, [parse_action("clear")])
-    guard.check()
+    monitor = BudgetMonitor(lambda: (session,), None, [parse_action("clear")])
+    monitor.check()
     assert session.levels == []
     set_budget(session, 50 * MIB, "keyboard")
-    guard.check()
+    monitor.check()
     assert session.levels == [(0, 100)]
     set_budget(session, 200 * MIB, "keyboard")
-    guard.check()
+    monitor.check()
     assert session.state.alarm == 0
     set_budget(session, 105 * MIB, "keyboard")
-    guard.check()
+    monitor.check()
     assert session.levels == [(0, 100), (0, 95)]
     set_budget(session, "none", "keyboard")
-    guard.check()
+    monitor.check()
     assert (session.state.budget, session.state.alarm, session.state.budget_usage) == (None, 0, None)
     assert session.asked == [ClearCache("budget")]
 
 
 def test_headroom_and_the_time_to_reach_it(session) -> None:
-    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
+    monitor = BudgetMonitor(lambda: (session,), 1000 * MIB)
     for n in range(40):
         session.use((100 + 5 * n) * MIB)
-        guard.check()
+        monitor.check()
     used, reach = session.state.budget_usage
     assert used == 295 * MIB
     assert reach == pytest.approx((1000 - 295) / 5, rel=0.05)
 
 
 def test_a_footprint_that_nobody_knows_is_no_usage(session) -> None:
-    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
+    monitor = BudgetMonitor(lambda: (session,), 1000 * MIB)
     session.use(UNKNOWN)
-    guard.check()
+    monitor.check()
     assert session.state.budget_usage is None
     assert session.levels == []
 
@@ -135,27 +135,27 @@ def test_a_containers_limit_is_compared_with_what_is_charged_to_the_container(se
 
 
 def test_a_ceiling_that_is_not_there_is_told_and_the_program_goes_on(session) -> None:
-    guard = BudgetMonitor(lambda: (session,), "device")
-    guard.check()
-    guard.check()
+    monitor = BudgetMonitor(lambda: (session,), "device")
+    monitor.check()
+    monitor.check()
     assert session.state.error == "No budget: this device names no recommended working set: name a size."
     assert session.state.budget is None
 
 
 def test_nothing_is_decided_before_the_facts_are_known_nor_after_the_end(session) -> None:
     facts, session.state.facts = session.state.facts, Facts()
-    guard = BudgetMonitor(lambda: (session,), 10 * MIB)
-    guard.check()
+    monitor = BudgetMonitor(lambda: (session,), 10 * MIB)
+    monitor.check()
     assert session.state.budget is None
     session.state.facts = facts
     session.ended = "it ended"
-    guard.check()
+    monitor.check()
     assert session.state.budget is None
 
 
 def test_the_machine_is_read_only_where_the_program_runs_on_it(session) -> None:
-    guard = BudgetMonitor(lambda: (session,))
-    guard.check()
+    monitor = BudgetMonitor(lambda: (session,))
+    monitor.check()
     assert session.state.system is None
     here = Guarded()
     here.process = os.getpid()
@@ -176,9 +176,9 @@ def test_what_is_dear_is_read_seldom(session, monkeypatch) -> None:
     monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
     monkeypatch.setattr(module.machine, "reader", reader)
     session.process = os.getpid()
-    guard = BudgetMonitor(lambda: (session,))
+    monitor = BudgetMonitor(lambda: (session,))
     for _ in range(4):
-        guard.check()
+        monitor.check()
     assert reads == [True, False, False, False]
     assert session.state.system.pss == 7, "the last one known stays"
 
@@ -192,15 +192,15 @@ def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom
     monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
     monkeypatch.setattr(module.machine, "reader", lambda pid, unified: lambda dear: next(readings))
     session.process = os.getpid()
-    guard = BudgetMonitor(lambda: (session,))
+    monitor = BudgetMonitor(lambda: (session,))
     for _ in range(6):
-        guard.check()
+        monitor.check()
     told = session.timeline.between(SystemRead, 0, 10**9)
     assert [event.data.system for event in told] == [calm, tight, hot]
     assert session.state.system._replace(pss_age=0.0) == hot
     # Nothing has changed, so there is nothing to tell, however long ago.
     monkeypatch.setattr(module, "TELL_EVERY", 0.0)
-    guard.check()
+    monitor.check()
     assert session.timeline.count(SystemRead) == 3
 
 
@@ -233,9 +233,9 @@ def test_a_command_is_started_with_figures_and_not_waited_for(session, tmp_path:
     told, go = tmp_path / "told", tmp_path / "go"
     code = "import json, os, sys; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('MLXTOP_')}))"
     command = f'while [ ! -e {go} ]; do sleep 0.01; done; {sys.executable} -c "{code}" > {told}.new; mv {told}.new {told}; exit 3'
-    guard = BudgetMonitor(lambda: (session,), 1000 * MIB, [parse_action(f"exec:{command}")])
+    monitor = BudgetMonitor(lambda: (session,), 1000 * MIB, [parse_action(f"exec:{command}")])
     session.use(1001 * MIB)
-    guard.check()
+    monitor.check()
     go.touch()
     wait_for(told.exists)
     found = json.loads(told.read_text())
@@ -247,24 +247,24 @@ def test_a_command_is_started_with_figures_and_not_waited_for(session, tmp_path:
     assert (found["MLXTOP_ACTIVE"], found["MLXTOP_CACHE"]) == (str(latest.active), str(latest.cache))
 
     def failure() -> bool:
-        guard.check()
+        monitor.check()
         return any("ended with exit code 3" in line.text for line in session.transcript.since(0))
 
     wait_for(failure)
-    assert guard._running == []
+    assert monitor._running == []
 
 
 def test_the_thread_ends_when_it_is_told_to(session) -> None:
-    guard = BudgetMonitor(lambda: (session,), 50 * MIB)
-    guard.start()
+    monitor = BudgetMonitor(lambda: (session,), 50 * MIB)
+    monitor.start()
     wait_for(lambda: session.state.alarm == 100)
-    guard.stop()
-    assert not guard.is_alive()
+    monitor.stop()
+    assert not monitor.is_alive()
 
 
 def test_a_replay_of_the_same_events_is_in_the_same_state(session) -> None:
-    guard = BudgetMonitor(lambda: (session,), 1000 * MIB)
-    climb(guard, session, 50, 96)
+    monitor = BudgetMonitor(lambda: (session,), 1000 * MIB)
+    climb(monitor, session, 50, 96)
     again = RecordedSession()
     for event in session.timeline.between(BudgetChanged, 0, 10**9):
         again.record_event(event.data, event.time)

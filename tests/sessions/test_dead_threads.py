@@ -1,6 +1,6 @@
 """Whatever kills a thread of ours ends the run with its cause, and nothing waits for the dead.
 
-A failure is put into each: the engine, the sampler, the guard, the fleet, the sweep, the recorder.
+A failure is put into each: the engine, the sampler, the monitor, the fleet, the sweep, the recorder.
 """
 
 import subprocess
@@ -122,10 +122,10 @@ def test_a_budget_monitor_that_fails_says_once_that_the_budget_is_not_watched(
         raise KeyError("a bug")
 
     monkeypatch.setattr(BudgetMonitor, "check", look)
-    guard = BudgetMonitor(lambda: (session,))
-    guard.start()
+    monitor = BudgetMonitor(lambda: (session,))
+    monitor.start()
     until(lambda: len(looks) > 2)
-    guard.stop()
+    monitor.stop()
     told = session.timeline.between(ErrorRaised, 0, 60)
     assert [event.data.phase for event in told] == ["budget"]
     assert told[0].data.message.startswith("Watching the budget failed: KeyError: 'a bug'")

@@ -26,7 +26,7 @@ from mlxtop.tui.panels.limits import alarm_colour, soon
 NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
 UNTROUBLED = ("steady", "not enough data")
 TODO = {"failed": "Press s to try again.", "idle": "Press s to continue."}
-COUNTING = "counting the live arrays … waiting for a safe point. Escape cancels."
+COUNTING = "counting arrays: waiting for a safe point, Esc cancels"
 LASTS = 20.0
 """Seconds for which an event is shown."""
 

@@ -136,7 +136,7 @@ class CensusScreen(Screen[None]):
         if census.whole:
             when.append_text(self._ink(f"took {took}", "dim"))
         else:
-            when.append_text(self._ink(f"incomplete: time ran out ({took})", "limit"))
+            when.append_text(self._ink(f"time ran out ({took})", "limit"))
         return text.append(" " * max(1, width - text.cell_len - when.cell_len)).append_text(when)
 
     def _bar(self, width: int) -> Text:
@@ -187,7 +187,7 @@ class CensusScreen(Screen[None]):
         if not census.lazy_count:
             return []
         text = f"{'not computed':<14}{format_size(census.lazy, self._units):>{SIZE}}"
-        more = f"  {'':5}  {_arrays(census.lazy_count):>14}   take no memory, not counted above"
+        more = f"  {'':5}  {_arrays(census.lazy_count):>14}   take no memory"
         return [Text.assemble(self._ink(" □ ", "faint"), self._ink(text, "text"), self._ink(more, "dim"))]
 
     def _heading(self, columns: tuple[int, int, int]) -> Text:
