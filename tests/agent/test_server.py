@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlxtop.agent import command_queue
-from mlxtop.agent.server import MOST_CLIENTS, peer_uid
+from mlxtop.agent.server import MOST_CLIENTS
 from mlxtop.ipc import protocol
 from mlxtop.ipc.protocol import Role
+from mlxtop.ipc.sockets import peer_uid
 from tests.agent.program import MX, PATIENT, Start, Viewer, WatchedProgram, starting, until
 
 pytestmark = pytest.mark.usefixtures("processes")

@@ -4,8 +4,6 @@ import os
 import select
 import signal
 import socket
-import struct
-import sys
 import time
 from contextlib import suppress
 from typing import Protocol
@@ -18,6 +16,7 @@ from mlxtop.agent.thread import RawThread
 from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import count
 from mlxtop.ipc import protocol, sockets
+from mlxtop.ipc.sockets import peer_uid
 from mlxtop.system.descriptors import out_of_the_way
 
 MOST_CLIENTS = 16
@@ -456,13 +455,3 @@ def _close(sock: socket.socket, what: _What) -> None:
         sock.close()
     else:
         sock.detach()
-
-
-def peer_uid(sock: socket.socket) -> int:
-    """The user at the other end of a Unix socket.
-
-    Linux: SO_PEERCRED, unix(7). macOS: LOCAL_PEERCRED, struct xucred in <sys/ucred.h>; never run by us yet.
-    """
-    if sys.platform == "darwin":
-        return int(struct.unpack_from("=II", sock.getsockopt(0, 1, 76))[1])
-    return int(struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])

@@ -67,7 +67,7 @@ def parse_budget(text: str) -> BudgetSpec:
     return cast(int, size)
 
 
-def resolve(ask: BudgetSpec, facts: Facts, who: str) -> Budget | None:
+def resolve(ask: BudgetSpec, facts: Facts, source: str) -> Budget | None:
     """What is asked for, in bytes, on a machine with these facts (`mlx/device.py`).
 
     Raises `UsageError` where there is no such ceiling.
@@ -85,7 +85,7 @@ def resolve(ask: BudgetSpec, facts: Facts, who: str) -> Budget | None:
         if not facts.working_set:
             raise UsageError("this device names no recommended working set: name a size.")
         return Budget(facts.working_set, "device's working set")
-    return Budget(ask, who, "footprint" if facts.unified else "device")
+    return Budget(ask, source, "footprint" if facts.unified else "device")
 
 
 def level(ceiling: int, used: int, before: int) -> int:

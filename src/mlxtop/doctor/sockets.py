@@ -5,9 +5,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 
-from mlxtop.agent.server import peer_uid
 from mlxtop.doctor.finding import Finding, Section
 from mlxtop.ipc import sockets
+from mlxtop.ipc.sockets import peer_uid
 
 
 def check(section: Section) -> Iterator[Finding]:

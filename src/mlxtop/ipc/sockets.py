@@ -6,6 +6,8 @@ Plain `os` instead of `pathlib`: this is read in every watched program.
 import os
 import socket
 import stat
+import struct
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -176,3 +178,13 @@ def _entries(suffix: str, uid: int | None = None) -> Iterator[tuple[str, str]]:
             for name in os.listdir(place):
                 if name.endswith(suffix):
                     yield name, f"{place}/{name}"
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """The user at the other end of a Unix socket.
+
+    Linux: SO_PEERCRED, unix(7). macOS: LOCAL_PEERCRED, struct xucred in <sys/ucred.h>; never run by us yet.
+    """
+    if sys.platform == "darwin":
+        return int(struct.unpack_from("=II", sock.getsockopt(0, 1, 76))[1])
+    return int(struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])

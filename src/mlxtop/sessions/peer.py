@@ -5,7 +5,7 @@ import socket
 import struct
 import sys
 
-from mlxtop.agent.server import peer_uid
+from mlxtop.ipc.sockets import peer_uid
 
 _SOL_LOCAL, _LOCAL_PEERPID = 0, 2  # <sys/un.h> of macOS
 
