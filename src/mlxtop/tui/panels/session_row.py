@@ -222,7 +222,7 @@ class SessionPanel(FleetPanel):
         """The chart's rows from top to bottom, each as segments of one style."""
         if not session.totals:
             return [[] for _ in range(rows)]
-        # The uppermost eighth stays free between lanes.
+        # The uppermost eighth stays free between sessions.
         active, total = (eighths(sizes, 0, top, rows * 8 - 1) for sizes in (session.actives, session.totals))
         columns = [stack(rows, *pair) for pair in zip(active, total, strict=True)]
         glyphs = map("".join, zip(*(glyphs for glyphs, _ in columns), strict=True))
