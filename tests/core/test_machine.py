@@ -4,7 +4,7 @@ import pytest
 
 from mlxtop.core.events import Event, SystemRead
 from mlxtop.core.facts import Facts
-from mlxtop.core.machine import Room, System, course, from_told, room
+from mlxtop.core.machine import Room, System, course, room
 from mlxtop.core.state import State
 
 GIB = 2**30
@@ -61,13 +61,13 @@ def test_a_reading_is_told_by_what_is_known_and_comes_back_the_same() -> None:
     found = System(
         pressure="warning", stalled=0.125, swap_used=0, gpu=0.5, thermal="heavy", pss=7, pss_age=1.5
     )
-    told = json.loads(json.dumps(found.told()))
+    told = json.loads(json.dumps(found.to_json()))
     assert told.keys() == {"pressure", "stalled", "swap_used", "gpu", "thermal", "pss", "pss_age"}
-    assert from_told(told) == found
+    assert System.from_json(told) == found
     state = State()
     state.apply(Event(1.0, SystemRead(found)))
     assert state.system == found
-    assert from_told({"more": "than we know", "pressure": None}) == System()
+    assert System.from_json({"more": "than we know", "pressure": None}) == System()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_reading_is_told_by_what_is_known_and_comes_back_the_same() -> None:
 )  # fmt: skip
 def test_what_is_no_reading_is_refused(told) -> None:
     with pytest.raises(ValueError, match=next(iter(told))):
-        from_told(told)
+        System.from_json(told)
 
 
 def test_the_course_of_a_run_is_its_ends_and_the_worst_in_between() -> None:

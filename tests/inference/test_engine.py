@@ -33,8 +33,8 @@ from mlxtop.core.events import (
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.inference import engine
 from mlxtop.inference import prompts as prompting
-from mlxtop.inference.commands import Generate, Quit
 from mlxtop.inference.engine import Engine
+from mlxtop.inference.engine_commands import Generate, Quit
 from mlxtop.inference.options import FOREVER, Options
 from tests.process import default_cache_limit
 from tests.recorder import Recorder

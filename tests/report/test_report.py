@@ -25,7 +25,7 @@ from mlxtop.core.events import (
     WorkloadDone,
 )
 from mlxtop.core.facts import Facts
-from mlxtop.core.machine import from_told
+from mlxtop.core.machine import System
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.units import format_delta, format_size
 from mlxtop.recording.reader import Recording
@@ -78,7 +78,7 @@ def test_it_tells_how_the_machine_stood_where_that_was_told(tmp_path: Path, real
         {"pressure": "critical", "swap_used": 3 * 2**30, "thermal": "heavy"},
         {"pressure": "warning", "swap_used": 2**30, "thermal": "nominal", "wired": 7 * MIB},
     ]
-    told = [Event(float(at), SystemRead(from_told(reading))) for at, reading in enumerate(readings)]
+    told = [Event(float(at), SystemRead(System.from_json(reading))) for at, reading in enumerate(readings)]
     said = text_of(made(tmp_path / "mac.mlxtop", [Sample(0.0, 1, 2, 3, 3), *told], session))
     assert "pressure normal warning critical" in said
     assert "swap used 0 B 1.00 GiB 3.00 GiB" in said

@@ -232,7 +232,7 @@ ALL = {
 )
 def test_a_mac_that_lacks_a_call_lacks_its_numbers_and_no_others(mac, lacks, unknown) -> None:
     mac(*lacks)
-    told = machine.reader(os.getpid(), unified=True)(False).told()
+    told = machine.reader(os.getpid(), unified=True)(False).to_json()
     assert ALL - told.keys() == unknown
 
 
@@ -255,7 +255,7 @@ def test_a_mac_that_answers_otherwise_than_its_headers_say_is_not_believed(mac, 
     it = mac()
     for name, value in changes.items():
         setattr(it, name, value)
-    told = machine.reader(os.getpid(), unified=True)(False).told()
+    told = machine.reader(os.getpid(), unified=True)(False).to_json()
     assert ALL - told.keys() == unknown
 
 

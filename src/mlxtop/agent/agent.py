@@ -26,7 +26,7 @@ from mlxtop.core.events import MarkAdded, PhaseChanged
 from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import whole
 from mlxtop.core.units import DEFAULT
-from mlxtop.ipc import commands, environment, protocol, sockets
+from mlxtop.ipc import command_json, environment, protocol, sockets
 from mlxtop.mlx import allocator, device
 from mlxtop.system import footprint
 
@@ -114,7 +114,7 @@ class Agent:
             self._set_phase(name)
 
     def _set_phase(self, name: str) -> None:
-        name = str(name)[: commands.NAME]
+        name = str(name)[: command_json.NAME]
         with self._naming:
             if name not in self.phases:
                 if len(self.phases) >= PHASES_MOST:
@@ -199,7 +199,7 @@ class Agent:
 
     def handle_command(self, message: dict[str, object]) -> None:
         """What a viewer asks for. Raises `ValueError` for what makes no sense."""
-        command, id_ = commands.parse(message)
+        command, id_ = command_json.parse(message)
         match command:
             case AddMark(name, source):
                 self._mark(name, source, self._read(), id_)
@@ -218,7 +218,7 @@ class Agent:
             self.controller.execute(command, id_)
 
     def _mark(self, name: str, source: str, read: tuple[int, int, int], id_: int | None = None) -> None:
-        mark = MarkAdded(str(name)[: commands.NAME], source, *read, tokens=self._eval_hook.count)
+        mark = MarkAdded(str(name)[: command_json.NAME], source, *read, tokens=self._eval_hook.count)
         self.event_log.emit(mark, id_)
 
 

@@ -49,7 +49,7 @@ def _machine(session: Session) -> dict[str, Any] | None:
     if found is None:
         return None
     worst = {name: getattr(found, name) for name in ("pressure", "swap_used", "compressed", "thermal")}
-    return {**worst, "start": found.first.told(), "end": found.last.told()}
+    return {**worst, "start": found.first.to_json(), "end": found.last.to_json()}
 
 
 def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:

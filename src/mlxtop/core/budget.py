@@ -34,6 +34,16 @@ class Budget(NamedTuple):
     source: str
     against: Against = "footprint"
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> "Budget | None":
+        """The budget that the data of a `budget` event tell of. Raises `ValueError` for what is none."""
+        size, source, against = data.get("budget"), data.get("source", ""), data.get("against", "footprint")
+        if size is None:
+            return None
+        if type(size) is not int or not isinstance(source, str) or against not in get_args(Against):
+            raise ValueError("a budget has bytes, a source, and what it is compared with")
+        return cls(size, source, cast(Against, against))
+
 
 class BudgetUsage(NamedTuple):
     """How a session stands to its budget now."""
@@ -151,13 +161,3 @@ def parse_action(text: str) -> Action:
     raise UsageError(
         f"'{shortened(text)}' is nothing to do: write mark, clear, limit:SIZE, stop or exec:COMMAND."
     )
-
-
-def from_json(data: Mapping[str, object]) -> Budget | None:
-    """The budget that the data of a `budget` event tell of. Raises `ValueError` for what is none."""
-    bytes_, source, against = data.get("budget"), data.get("source", ""), data.get("against", "footprint")
-    if bytes_ is None:
-        return None
-    if type(bytes_) is not int or not isinstance(source, str) or against not in get_args(Against):
-        raise ValueError("a budget has bytes, a source, and what it is compared with")
-    return Budget(bytes_, source, cast(Against, against))

@@ -27,7 +27,7 @@ from mlxtop.core.events import (
     TicksMissed,
     WorkloadDone,
 )
-from mlxtop.core.facts import from_json as facts_from_json
+from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import count, difference, limit_name, seconds, size, text, truth
 
 NAME, SOURCE, MESSAGE = 80, 200, 1_000
@@ -86,7 +86,7 @@ def to_json(data: EventData) -> dict[str, Any]:
         case CensusTaken(census):
             return census.to_json()
         case SystemRead(system):
-            return system.told()
+            return system.to_json()
         case BudgetChanged(budget, level, was, used):
             bytes_, origin, against = budget or (None, "", "footprint")
             return {
@@ -128,16 +128,16 @@ def _checked(type_: type[Any], fields: Mapping[str, object]) -> EventData:
 def _composed(type_: type[object], fields: Mapping[str, object]) -> EventData:
     """Data that holds one value of a type of its own, which the agent need not import."""
     if type_ is FactsRead:
-        return FactsRead(facts_from_json(fields))
+        return FactsRead(Facts.from_json(fields))
     if type_ is CensusTaken:
         from mlxtop.core.census import Census
 
         return CensusTaken(Census.from_json(fields))
     if type_ is SystemRead:
-        from mlxtop.core.machine import from_told
+        from mlxtop.core.machine import System
 
-        return SystemRead(from_told(fields))
-    from mlxtop.core.budget import from_json as budget
+        return SystemRead(System.from_json(fields))
+    from mlxtop.core.budget import Budget
 
     level, was = count(fields.get("level", 0)), count(fields.get("was", 0))
-    return BudgetChanged(budget(fields), level, was, difference(fields.get("used")))
+    return BudgetChanged(Budget.from_json(fields), level, was, difference(fields.get("used")))

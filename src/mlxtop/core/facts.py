@@ -59,15 +59,15 @@ class Facts(NamedTuple):
         told["argv"] = list(self.argv)
         return {name: value for name, value in told.items() if value is not None or name not in _ADDED}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> "Facts":
+        """Facts of unknown origin. What is missing, wrong or not known here is left out."""
+        return cls._make(_checked(name, data.get(name)) for name in cls._fields)
+
 
 _NOTHING = Facts()
 _ADDED = ("model", "cache_limit")
 """What only some sessions have."""
-
-
-def from_json(data: Mapping[str, object]) -> Facts:
-    """Facts of unknown origin. What is missing, wrong or not known here is left out."""
-    return Facts._make(_checked(name, data.get(name)) for name in Facts._fields)
 
 
 def words(argv: object) -> tuple[str, ...]:

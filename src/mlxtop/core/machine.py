@@ -45,19 +45,19 @@ class System(NamedTuple):
     pss_age: float = 0.0
     """Seconds since it was read."""
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """The data of a `system` event: what is known, by its field's name."""
         return {name: value for name, value in self._asdict().items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> "System":
+        """The reading that a `system` event tells. Raises `ValueError` for what is none."""
+        return cls._make(_checked(name, data.get(name)) for name in cls._fields)
 
 
 _TEXTS = {"pressure": LEVELS, "thermal": None}
 _NUMBERS = {"stalled": 1.0, "gpu": 1.0, "pss_age": 1e12}
 """The most that each can be."""
-
-
-def from_told(data: Mapping[str, object]) -> System:
-    """The reading that a `system` event tells. Raises `ValueError` for what is none."""
-    return System._make(_checked(name, data.get(name)) for name in System._fields)
 
 
 def _checked(name: str, value: object) -> object:

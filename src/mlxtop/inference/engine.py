@@ -25,7 +25,7 @@ from mlxtop.core.events import (
     WorkloadDone,
 )
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.inference.commands import EngineCommand, Generate, Quit
+from mlxtop.inference.engine_commands import EngineCommand, Generate, Quit
 from mlxtop.inference.failure import explain
 from mlxtop.inference.generation import Generation, encode, kv_cache, stream
 from mlxtop.inference.loading import load

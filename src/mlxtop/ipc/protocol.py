@@ -11,7 +11,7 @@ Agent to viewer:
     event    time, kind and data: see `core/event_json.py`; answers: the id of the command that it answers
     refused  why
     bye      the program comes to its end
-Viewer to agent, each command with an `id` of the viewer's: see `ipc/commands.py`
+Viewer to agent, each command with an `id` of the viewer's: see `ipc/command_json.py`
     hello    protocol, mlxtop, pid, role: `look` to observe, `watch` to control (no id)
     limit    knob, bytes (`null` is MLX's default), who
     clear, reset, collect   who

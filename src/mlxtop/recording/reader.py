@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 from mlxtop.core.event_json import from_json
 from mlxtop.core.events import Event
 from mlxtop.core.facts import Facts
-from mlxtop.core.facts import from_json as facts_from_json
 from mlxtop.core.parsing import parse_json
 from mlxtop.core.resample import WIDTHS, Level, Row
 from mlxtop.core.sample import COUNTERS, GAUGES, Sample
@@ -376,7 +375,7 @@ def _about(line: tuple[Any, ...]) -> SessionInfo:
     """Returns a session's description from its row. Raises `ValueError` or `TypeError` if it is invalid."""
     about = SessionInfo(*line)
     command = parse_json(about.command)  # type: ignore[arg-type]  # JSON still
-    facts = facts_from_json(_mapping(parse_json(about.facts)))  # type: ignore[arg-type]
+    facts = Facts.from_json(_mapping(parse_json(about.facts)))  # type: ignore[arg-type]
     texts = (about.title, about.label, about.steps_are, about.footprint_kind)
     if not isinstance(command, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("a session's fields have wrong types")

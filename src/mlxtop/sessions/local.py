@@ -36,8 +36,8 @@ from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT
-from mlxtop.inference.commands import Generate, Quit
 from mlxtop.inference.engine import Engine
+from mlxtop.inference.engine_commands import Generate, Quit
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt
 from mlxtop.mlx import allocator

@@ -11,7 +11,6 @@ from mlxtop import __version__
 from mlxtop.core.event_json import NAME, from_json
 from mlxtop.core.events import KINDS, Event
 from mlxtop.core.facts import UNNAMED, Facts, words
-from mlxtop.core.facts import from_json as facts_from_json
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.parsing import count, seconds, size, text
 from mlxtop.core.sample import UNKNOWN, Sample
@@ -193,7 +192,7 @@ def _facts(message: Mapping[str, object]) -> FactsMessage:
         raise ValueError("facts and limits have names")
     found = {name: _found(limits[name]) for name in LIMIT_NAMES if limits.get(name) is not None}
     known = {name: limit for name, limit in found.items() if limit is not None}
-    return FactsMessage(None if time is None else seconds(time), facts_from_json(given), known)
+    return FactsMessage(None if time is None else seconds(time), Facts.from_json(given), known)
 
 
 def _found(given: object) -> InitialLimit | None:

@@ -36,7 +36,7 @@ from mlxtop.core.text import one_line
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT
-from mlxtop.ipc import commands, protocol
+from mlxtop.ipc import command_json, protocol
 from mlxtop.sessions.messages import Bye, FactsMessage, Hello, InitialLimit, Message, Phases, Samples
 from mlxtop.sessions.session import Capability, Publisher
 
@@ -217,7 +217,7 @@ class RemoteSession(Publisher):
                     self._send_input(text)
             case RecordEvent(data):
                 self._record(Event(self.now(), data, id_))
-        line = commands.line(command, id_)
+        line = command_json.line(command, id_)
         if line is not None:
             self._send(line)
         return id_

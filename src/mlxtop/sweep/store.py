@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from mlxtop import __version__
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.facts import UNNAMED, Facts
-from mlxtop.core.facts import from_json as facts_from_json
 from mlxtop.core.parsing import parse_json
 from mlxtop.sweep.measurement import Measurement
 from mlxtop.sweep.plan import Plan
@@ -97,7 +96,7 @@ def read(path: Path) -> Stored:
         plan = Plan.from_json(data["plan"])
         arms, lengths = len(plan.arms), len(plan.lengths)
         measurements = [Measurement.from_json(r, arms, lengths) for r in data["readings"]]
-        facts = facts_from_json(dict(data["facts"]))
+        facts = Facts.from_json(dict(data["facts"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SweepFileError(f"{path} is damaged: its sweep cannot be read.") from error
     return Stored(plan, facts, measurements)

@@ -17,7 +17,7 @@ from mlxtop.core.commands import (
     TakeCensus,
     new_id,
 )
-from mlxtop.ipc import commands
+from mlxtop.ipc import command_json
 
 SENT: list[Command] = [
     SetLimit("cache", 2**21, "keyboard"),
@@ -34,20 +34,20 @@ SENT: list[Command] = [
 @pytest.mark.parametrize("command", SENT, ids=[type(command).__name__ for command in SENT])
 def test_every_command_for_an_agent_comes_through(command: Command) -> None:
     id_ = new_id()
-    line = commands.line(command, id_)
+    line = command_json.line(command, id_)
     assert line is not None
     assert line.endswith(b"\n")
-    assert commands.parse(json.loads(line)) == (command, id_)
+    assert command_json.parse(json.loads(line)) == (command, id_)
 
 
 @pytest.mark.parametrize("command", [SubmitPrompt("hello"), StartWorkload()])
 def test_others_stay_with_the_viewer(command: Command) -> None:
-    assert commands.line(command, 1) is None
+    assert command_json.line(command, 1) is None
 
 
 def test_a_number_may_be_missing() -> None:
     message = {"type": "limit", "knob": "cache", "bytes": 7, "who": "keyboard"}
-    assert commands.parse(message) == (SetLimit("cache", 7, "keyboard"), None)
+    assert command_json.parse(message) == (SetLimit("cache", 7, "keyboard"), None)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_a_number_may_be_missing() -> None:
 )
 def test_what_makes_no_sense_is_refused(message: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):
-        commands.parse(message)
+        command_json.parse(message)
 
 
 def test_what_is_long_or_out_of_bounds_is_bounded() -> None:
-    assert commands.parse({"type": "mark", "name": "n" * 500, "who": "w" * 500})[0] == AddMark(
+    assert command_json.parse({"type": "mark", "name": "n" * 500, "who": "w" * 500})[0] == AddMark(
         "n" * 80, "w" * 80
     )
-    assert commands.parse({"type": "interval", "seconds": 0})[0] == SetInterval(commands.SHORTEST)
+    assert command_json.parse({"type": "interval", "seconds": 0})[0] == SetInterval(command_json.SHORTEST)
 
 
 def test_numbers_are_never_given_twice() -> None:
