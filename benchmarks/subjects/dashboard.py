@@ -18,13 +18,13 @@ from mlxtop.sessions.session import Listener
 
 def turns(item: Event | Sample) -> None:
     if isinstance(item, Event) and isinstance(item.data, GenerationFinished):
-        tell(**item.data._asdict())
+        tell(**item.data.fields())
         rest()
 
 
 def steps(item: Event | Sample) -> None:
     if isinstance(item, Event) and isinstance(item.data, ProgressMade) and item.data.phase == "prefill":
-        tell(time=item.time, **item.data._asdict())
+        tell(time=item.time, **item.data.fields())
 
 
 def heard(errand: Listener, *arguments: Any, **options: Any) -> LocalSession:

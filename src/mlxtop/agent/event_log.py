@@ -112,9 +112,9 @@ def _joined(before: Repeatable, data: Repeatable) -> Repeatable:
     """Two of a kind as one."""
     match before, data:
         case LimitChanged(), LimitChanged():
-            return data._replace(old=before.old, times=before.times + 1)
+            return data.replace(old=before.old, times=before.times + 1)
         case CacheCleared(), CacheCleared():
-            return data._replace(freed=(before.freed or 0) + (data.freed or 0), times=before.times + 1)
+            return data.replace(freed=(before.freed or 0) + (data.freed or 0), times=before.times + 1)
         case PeakReset(), PeakReset():
-            return data._replace(times=before.times + 1)
+            return data.replace(times=before.times + 1)
     raise TypeError("two of a kind were expected")

@@ -1,22 +1,19 @@
 """What a session can be asked for.
 
 A command is made once, where a key, an option, a budget or a socket asks for it, and goes unchanged to the
-thread that carries it out. Named tuples, not dataclasses: the agent imports them in somebody else's program,
-where making as many dataclasses takes 20 ms and these take 3.
+thread that carries it out.
 """
 
 import itertools
 import time
-from typing import NamedTuple
 
-from mlxtop.core.distinct import distinct
 from mlxtop.core.events import EventData
 from mlxtop.core.limits import LimitName
+from mlxtop.core.record import Record
 from mlxtop.core.units import Size
 
 
-@distinct
-class SetLimit(NamedTuple):
+class SetLimit(Record):
     """Sets one of MLX's limits to bytes, or to MLX's default."""
 
     name: LimitName
@@ -24,78 +21,66 @@ class SetLimit(NamedTuple):
     source: str
 
 
-@distinct
-class ClearCache(NamedTuple):
+class ClearCache(Record):
     """Gives the cached buffers back."""
 
     source: str
 
 
-@distinct
-class ResetPeak(NamedTuple):
+class ResetPeak(Record):
     """Has the peak start again from what is active."""
 
     source: str
 
 
-@distinct
-class Collect(NamedTuple):
+class Collect(Record):
     """Runs Python's garbage collector."""
 
     source: str
 
 
-@distinct
-class TakeCensus(NamedTuple):
+class TakeCensus(Record):
     """Counts the live arrays."""
 
 
-@distinct
-class AddMark(NamedTuple):
+class AddMark(Record):
     """Marks this moment."""
 
     name: str
     source: str
 
 
-@distinct
-class SetInterval(NamedTuple):
+class SetInterval(Record):
     """Has the agent take a sample every so many seconds."""
 
     seconds: float
 
 
-@distinct
-class SetControl(NamedTuple):
+class SetControl(Record):
     """Takes control of a program that is only observed, or gives it back."""
 
     on: bool
 
 
-@distinct
-class SubmitPrompt(NamedTuple):
+class SubmitPrompt(Record):
     """Text that a person typed: the model's next prompt, or a line for the program's standard input."""
 
     text: str
 
 
-@distinct
-class StartWorkload(NamedTuple):
+class StartWorkload(Record):
     """Goes on with the prompts of the workload."""
 
 
-@distinct
-class StopWorkload(NamedTuple):
+class StopWorkload(Record):
     """Ends what is generated now; nothing follows it."""
 
 
-@distinct
-class ForgetConversation(NamedTuple):
+class ForgetConversation(Record):
     """Drops the KV cache of a chat."""
 
 
-@distinct
-class RecordEvent(NamedTuple):
+class RecordEvent(Record):
     """Takes in an event that the viewer's side knows of: a budget, its alarms, the machine's memory."""
 
     data: EventData

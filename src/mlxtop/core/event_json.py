@@ -93,10 +93,10 @@ def to_json(data: EventData) -> dict[str, Any]:
                 "budget": bytes_, "source": origin, "against": against,
                 "level": level, "was": was, "used": used,
             }  # fmt: skip
-    defaults = data._field_defaults
+    defaults = data.defaults
     return {
         field: value
-        for field, value in zip(data._fields, data, strict=True)
+        for field, value in data.fields().items()
         if field not in defaults or value != defaults[field]
     }
 
@@ -117,9 +117,9 @@ def _checked(type_: type[Any], fields: Mapping[str, object]) -> EventData:
     values = {}
     for field, check in _CHECKS[type_].items():
         key = field if field in fields else _OLD_KEYS.get(field, field)
-        if fields.get(key) is not None or (field not in type_._field_defaults and key in fields):
+        if fields.get(key) is not None or (field not in type_.defaults and key in fields):
             values[field] = check(fields[key])
-        elif field not in type_._field_defaults:
+        elif field not in type_.defaults:
             raise ValueError(f"an event lacks {field}")
     data: EventData = type_(**values)
     return data

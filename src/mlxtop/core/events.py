@@ -1,15 +1,14 @@
 """Things that happen at a time. Numbers that flow all the time are samples (`core/sample.py`).
 
 Each kind of event has its own data. Sizes are bytes, spans are seconds, and `None` is what nobody knows.
-`source` is who did it: `keyboard`, `flag`, `budget`, `program`, or a file and line. Named tuples, not
-dataclasses, for the reason that `core/commands.py` gives.
+`source` is who did it: `keyboard`, `flag`, `budget`, `program`, or a file and line.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, NamedTuple, get_args
 
-from mlxtop.core.distinct import distinct
 from mlxtop.core.limits import LimitName
+from mlxtop.core.record import Record
 from mlxtop.core.units import Units, format_size, format_span
 
 if TYPE_CHECKING:
@@ -20,15 +19,13 @@ if TYPE_CHECKING:
     from mlxtop.core.machine import System
 
 
-@distinct
-class FactsRead(NamedTuple):
+class FactsRead(Record):
     """Device, backend, ceilings and versions are known: see `core/facts.py`."""
 
     facts: "Facts"
 
 
-@distinct
-class PhaseChanged(NamedTuple):
+class PhaseChanged(Record):
     """The program does something else now."""
 
     phase: str
@@ -36,8 +33,7 @@ class PhaseChanged(NamedTuple):
     """Of the prompt, when it is prefilled."""
 
 
-@distinct
-class ProgressMade(NamedTuple):
+class ProgressMade(Record):
     """How far a phase has come: bytes while loading, tokens while prefilling and decoding."""
 
     phase: str
@@ -45,8 +41,7 @@ class ProgressMade(NamedTuple):
     total: int
 
 
-@distinct
-class LimitChanged(NamedTuple):
+class LimitChanged(Record):
     """A limit was set, or found as it is."""
 
     name: LimitName
@@ -68,8 +63,7 @@ class LimitChanged(NamedTuple):
         return (self.new or 0) > (self.old or 0)
 
 
-@distinct
-class CacheCleared(NamedTuple):
+class CacheCleared(Record):
     """The cache was given back."""
 
     source: str
@@ -77,8 +71,7 @@ class CacheCleared(NamedTuple):
     times: int = 1
 
 
-@distinct
-class PeakReset(NamedTuple):
+class PeakReset(Record):
     """The peak starts again; before it was `peak`."""
 
     source: str
@@ -86,8 +79,7 @@ class PeakReset(NamedTuple):
     times: int = 1
 
 
-@distinct
-class GarbageCollected(NamedTuple):
+class GarbageCollected(Record):
     """Python's garbage collector ran."""
 
     source: str
@@ -95,15 +87,13 @@ class GarbageCollected(NamedTuple):
     freed: int | None
 
 
-@distinct
-class CensusTaken(NamedTuple):
+class CensusTaken(Record):
     """The live arrays were counted."""
 
     census: "Census"
 
 
-@distinct
-class MarkAdded(NamedTuple):
+class MarkAdded(Record):
     """A moment to measure from."""
 
     name: str
@@ -114,8 +104,7 @@ class MarkAdded(NamedTuple):
     tokens: int
 
 
-@distinct
-class GenerationFinished(NamedTuple):
+class GenerationFinished(Record):
     """A generation is over. Rates are tokens a second."""
 
     tokens: int
@@ -130,8 +119,7 @@ class GenerationFinished(NamedTuple):
     """Tokens in the KV cache before it."""
 
 
-@distinct
-class BudgetChanged(NamedTuple):
+class BudgetChanged(Record):
     """A budget was set or taken away, or its alarm went from one level to another."""
 
     budget: "Budget | None"
@@ -141,64 +129,55 @@ class BudgetChanged(NamedTuple):
     used: int | None = None
 
 
-@distinct
-class SystemRead(NamedTuple):
+class SystemRead(Record):
     """What the machine said of its memory."""
 
     system: "System"
 
 
-@distinct
-class ErrorRaised(NamedTuple):
+class ErrorRaised(Record):
     """Something went wrong; `phase` is what was being done."""
 
     message: str
     phase: str = ""
 
 
-@distinct
-class TicksMissed(NamedTuple):
+class TicksMissed(Record):
     """The sampler came too late."""
 
     ticks: int
 
 
-@distinct
-class WorkloadDone(NamedTuple):
+class WorkloadDone(Record):
     """The workload has nothing left to do."""
 
 
-@distinct
-class SessionEnded(NamedTuple):
+class SessionEnded(Record):
     """Why nothing was recorded from here on; in recordings only."""
 
     cause: str
 
 
-@distinct
-class LimitRequested(NamedTuple):
+class LimitRequested(Record):
     """A limit was asked for, and is not set yet."""
 
     name: LimitName
     size: int
 
 
-@distinct
-class BudgetRead(NamedTuple):
+class BudgetRead(Record):
     """How the session stands to its budget now."""
 
     usage: "BudgetUsage | None"
 
 
-@distinct
-class SystemPolled(NamedTuple):
+class SystemPolled(Record):
     """What the machine says of its memory now; seldom it is told, as `SystemRead`."""
 
     system: "System"
 
 
-@distinct
-class WarningChanged(NamedTuple):
+class WarningChanged(Record):
     """What is wrong with watching itself; `None`: nothing any more."""
 
     message: str | None

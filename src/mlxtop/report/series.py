@@ -172,7 +172,7 @@ def settled(event: Event) -> bool:
 
 def _tick(events: Sequence[Event]) -> Tick:
     first, last = events[0], events[-1]
-    up = isinstance(first.data, LimitChanged) and first.data._replace(new=_new(last)).rose
+    up = isinstance(first.data, LimitChanged) and first.data.replace(new=_new(last)).rose
     return Tick(first.time, first.kind, first.describe(), sum(event.times for event in events), up)
 
 

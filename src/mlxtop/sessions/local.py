@@ -210,7 +210,7 @@ class LocalSession(Publisher):
                     if value is None:
                         return id_
                     self._emit(LimitRequested(name, value), id_)
-                self._engine.submit(command._replace(size=value), id_)
+                self._engine.submit(command.replace(size=value), id_)
             case AddMark(name, source):
                 self._mark(name, source, id_)
             case RecordEvent(data):

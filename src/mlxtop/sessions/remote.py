@@ -206,7 +206,7 @@ class RemoteSession(Publisher):
                 if value is None or self.ended is not None or not self.controls:
                     return id_
                 self._record(Event(self.now(), LimitRequested(name, value), id_))
-                command = command._replace(size=value)
+                command = command.replace(size=value)
             case SetControl(on) if self._lent and on != self.controls:
                 self.controls = on
                 self._send(protocol.hello("control" if on else "observe", self._protocol))
