@@ -1,8 +1,9 @@
 """Every key of the dashboard, pressed in one running demo as a person would."""
 
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,15 @@ def demo(running: Screen) -> Iterator[Screen]:
     """The running demo; whatever a test does to it must have left it whole."""
     yield running
     if running.process.poll() is None:
+        # What a test closed last may still be half drawn.
+        with suppress(AssertionError):
+            running.wait_for(alone, 5)
         # A failed test may have left something open over it.
         if not alone(running.text()):
             running.press("escape")
             running.wait_for(alone, why="the dashboard alone")
+            # A letter right after an escape would be that letter with Alt.
+            time.sleep(1)
         if "⏸" in running.text():
             running.press("end")
             running.wait_for(lambda text: "⏸" not in text)
@@ -294,9 +300,6 @@ def test_the_large_graph(demo: Screen) -> None:
     demo.wait_for("where it goes")
 
 
-# In two of a dozen whole runs, and never alone, `p` did nothing right after the large graph was closed: why is not
-# known yet.
-@pytest.mark.flaky(reruns=1)
 def test_a_picture_is_saved(demo: Screen, pictures: Path) -> None:
     demo.press("p")
     demo.wait_for(lambda _: any(pictures.rglob("*.svg")), why="a picture in the folder")
