@@ -121,11 +121,20 @@ def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:
 
 
 def test_a_rank_that_dies_is_told(place: Place) -> None:
+    # The other rank prints a lot when its peer is gone, so the words must be seen before.
+    seen = place.folder / "seen"
     dies = RANKS.replace(
-        "while True:", "if rank == 1:\n    time.sleep(1); raise SystemExit('rank 1 gives up')\nwhile True:"
+        "while True:",
+        f"""import os
+if rank == 1:
+    print("rank 1 gives up", flush=True)
+    while not os.path.exists({str(seen)!r}): time.sleep(0.02)
+    sys.exit(1)
+while True:""",
     )
     screen = launch(place, 2, dies)
     screen.wait_for("rank 1 gives up")
+    seen.touch()
     screen.value(r"rank 1 +■ ended ")
     screen.wait_for("ended with exit code")
     # What the ranks held stays to be looked at.
