@@ -284,7 +284,7 @@ def test_a_census_long_ago_does_not_name_the_kv_cache() -> None:
 def test_on_a_gpu_with_memory_of_its_own_all_of_the_footprint_is_not_mlxs() -> None:
     for unified, said in ((True, "steady"), (False, "not MLX")):
         run = Run()
-        run.state.facts = run.state.facts._replace(unified=unified)
+        run.state.facts = run.state.facts.replace(unified=unified)
         for i in range(600):
             # The cache and the footprint grow as one, up to a limit nobody reaches.
             run.sample(1000 + i, footprint=1300 + i)
@@ -294,7 +294,7 @@ def test_on_a_gpu_with_memory_of_its_own_all_of_the_footprint_is_not_mlxs() -> N
 @pytest.mark.parametrize(("unified", "beyond"), [(True, 899), (False, 1899)])
 def test_what_is_beyond_mlx_is_the_footprint_without_what_mlx_holds_of_it(unified: bool, beyond: int) -> None:
     run = Run()
-    run.state.facts = run.state.facts._replace(unified=unified)
+    run.state.facts = run.state.facts.replace(unified=unified)
     for i in range(600):
         run.sample(1000, footprint=1300 + i)
     (verdict,) = run.said().verdicts
@@ -420,7 +420,7 @@ def test_a_memory_limit_holds_the_cache_where_mlx_reclaims(
     backend: str, after: float, thrashes: bool
 ) -> None:
     run = Run("tokens")
-    run.state.facts = run.state.facts._replace(backend=backend, working_set=48 * GIB)
+    run.state.facts = run.state.facts.replace(backend=backend, working_set=48 * GIB)
     run.limit(32 * GIB, "MLX's default").limit(32 * GIB, "MLX's default", knob="memory")
     paced(run, 300, cache=600, busy=1.0)
     # Beside 1000 MiB of active memory.
@@ -435,7 +435,7 @@ def test_a_memory_limit_holds_the_cache_where_mlx_reclaims(
 
 def test_a_cache_limit_above_what_mlx_leaves_the_cache_is_to_blame_for_nothing() -> None:
     run = Run("tokens")
-    run.state.facts = run.state.facts._replace(backend="Metal", working_set=1020 * MIB * 100 // 95 + 1)
+    run.state.facts = run.state.facts.replace(backend="Metal", working_set=1020 * MIB * 100 // 95 + 1)
     run.limit(32 * GIB, "MLX's default").limit(32 * GIB, "MLX's default", knob="memory")
     paced(run, 300, cache=600, busy=1.0)
     run.limit(20 * MIB + 4096, "keyboard", old=32 * GIB)
@@ -445,7 +445,7 @@ def test_a_cache_limit_above_what_mlx_leaves_the_cache_is_to_blame_for_nothing()
 
 def test_a_cache_is_full_where_mlx_reclaims_it() -> None:
     run = Run("tokens")
-    run.state.facts = run.state.facts._replace(backend="Metal", working_set=2000 * MIB)
+    run.state.facts = run.state.facts.replace(backend="Metal", working_set=2000 * MIB)
     run.limit(32 * GIB, "MLX's default").limit(32 * GIB, "MLX's default", knob="memory")
     run.rest(400, active=1000, cache=895)
     assert "the cache is full at its limit of 900.0 MiB" in run.said().line()

@@ -2,9 +2,11 @@ import json
 
 import pytest
 
+from mlxtop.core.course import course
 from mlxtop.core.events import Event, SystemRead
 from mlxtop.core.facts import Facts
-from mlxtop.core.machine import Room, System, course, room
+from mlxtop.core.machine import System
+from mlxtop.core.room import Room, room
 from mlxtop.core.state import State
 
 GIB = 2**30
@@ -41,7 +43,7 @@ CUDA = Facts(unified=False, memory=80 * GIB, working_set=None, cgroup_limit=4 * 
             0,
             Room("container", 8 * GIB, GIB // 4, "critical"),
         ),
-        (LINUX._replace(cgroup_limit=99 * GIB), System(), GIB, 0, Room("memory", 64 * GIB, None, None)),
+        (LINUX.replace(cgroup_limit=99 * GIB), System(), GIB, 0, Room("memory", 64 * GIB, None, None)),
         (
             CUDA,
             System(device_used=20 * GIB, device_total=80 * GIB),

@@ -46,7 +46,7 @@ FACTS = Facts(working_set=None, memory=32 * 2**30, unified=True, cgroup_limit=No
     ],
 )
 def test_the_ceiling_is_the_lowest_that_binds_mlx(changed: dict[str, Any], gib: int, what: str) -> None:
-    assert ceiling(FACTS._replace(**changed)) == (gib * 2**30, what)
+    assert ceiling(FACTS.replace(**changed)) == (gib * 2**30, what)
 
 
 @pytest.mark.usefixtures("processes")
@@ -70,5 +70,5 @@ def test_there_is_room_for_what_is_free_and_what_is_held_here_already() -> None:
     assert free is not None
     assert mine is not None
     assert mine > len(held)
-    assert room(FACTS._replace(memory=2**60)) == pytest.approx(free + mine, abs=2**28)
-    assert room(FACTS._replace(memory=2**20)) == 2**20
+    assert room(FACTS.replace(memory=2**60)) == pytest.approx(free + mine, abs=2**28)
+    assert room(FACTS.replace(memory=2**20)) == 2**20

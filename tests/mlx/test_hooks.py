@@ -175,7 +175,7 @@ controller.find_limits()
 controller.set_limit("wired", 2**30, "keyboard")
 told = [json.loads(message) for _, message in event_log.since(0)]
 controller.start_with("wired=7")
-say(standing=controller.limits(), told=[m["data"] for m in told if m["kind"] == "error"],
+say(standing=sorted(controller.limits()), told=[m["data"] for m in told if m["kind"] == "error"],
     answer=[m["data"]["asked"] for m in told if "asked" in m["data"]], wired=wired)
 """
     )

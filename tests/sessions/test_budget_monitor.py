@@ -116,7 +116,7 @@ def test_a_footprint_that_nobody_knows_is_no_usage(session) -> None:
 
 
 def test_on_cuda_the_device_is_compared_and_not_the_footprint(session) -> None:
-    session.state.facts = session.state.facts._replace(unified=False, memory=80 * 2**30)
+    session.state.facts = session.state.facts.replace(unified=False, memory=80 * 2**30)
     set_budget(session, 1000 * MIB, "keyboard")
     assert session.state.budget.against == "device"
     assert usage(session) is None, "nobody has read it"
@@ -127,7 +127,7 @@ def test_on_cuda_the_device_is_compared_and_not_the_footprint(session) -> None:
 
 
 def test_a_containers_limit_is_compared_with_what_is_charged_to_the_container(session) -> None:
-    session.state.facts = session.state.facts._replace(cgroup_limit=1000 * MIB)
+    session.state.facts = session.state.facts.replace(cgroup_limit=1000 * MIB)
     set_budget(session, "cgroup", "flag")
     assert usage(session) == 100 * MIB, "on another machine the footprint is all we know"
     session.state.system = System(cgroup_limit=1000 * MIB, cgroup_used=990 * MIB)
@@ -187,8 +187,8 @@ def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom
     session, monkeypatch
 ) -> None:
     calm, tight = System(pressure="normal", available=9), System(pressure="warning", available=5)
-    hot = tight._replace(thermal="heavy")
-    readings = iter([calm, calm._replace(available=8), tight, tight._replace(available=4), hot, hot, hot])
+    hot = tight.replace(thermal="heavy")
+    readings = iter([calm, calm.replace(available=8), tight, tight.replace(available=4), hot, hot, hot])
     monkeypatch.setattr(module, "SYSTEM_EVERY", 0.0)
     monkeypatch.setattr(module.machine, "reader", lambda pid, unified: lambda dear: next(readings))
     session.process = os.getpid()
@@ -197,7 +197,7 @@ def test_the_machine_s_numbers_go_into_the_stream_when_they_turn_and_else_seldom
         monitor.check()
     told = session.timeline.between(SystemRead, 0, 10**9)
     assert [event.data.system for event in told] == [calm, tight, hot]
-    assert session.state.system._replace(pss_age=0.0) == hot
+    assert session.state.system.replace(pss_age=0.0) == hot
     # Nothing has changed, so there is nothing to tell, however long ago.
     monkeypatch.setattr(module, "TELL_EVERY", 0.0)
     monitor.check()
@@ -210,7 +210,7 @@ def test_what_this_machine_tells_is_an_event_like_any_other(session) -> None:
     BudgetMonitor(lambda: (session,)).check()
     told = session.timeline.latest(SystemRead)
     assert told.data.system.available > 0
-    assert told.data.system._replace(pss_age=0.0) == session.state.system._replace(pss_age=0.0)
+    assert told.data.system.replace(pss_age=0.0) == session.state.system.replace(pss_age=0.0)
 
 
 def test_over_a_recording_this_machine_is_not_read(session) -> None:

@@ -94,7 +94,7 @@ def test_another_device_is_another_sweep(tmp_path: Path) -> None:
     path = tmp_path / "s.json"
     sweep = Sweep(plan(), Bench(plan(), STEP))
     sweep.run()
-    put(path, store.text(sweep.summary, FACTS._replace(mlx="0.1"), sweep.measurements))
+    put(path, store.text(sweep.summary, FACTS.replace(mlx="0.1"), sweep.measurements))
     again = Sweep(plan(), Bench(plan(), STEP), stored=store.read(path))
     again.run()
     assert again.progress.stage == "failed"

@@ -57,7 +57,7 @@ def test_another_sweep_is_refused(tmp_path: Path) -> None:
     ):
         store.check_plan(found, plan(target=ModelTarget((128, 512), 65)), tmp_path / "s.json")
     with pytest.raises(UsageError, match="measured with device A machine, not Another"):
-        store.check_device(found, FACTS._replace(device="Another"))
+        store.check_device(found, FACTS.replace(device="Another"))
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_a_mac_tells_all_of_it_and_what_it_lends_is_given_back(mac) -> None:
     it = mac()
     read = machine.reader(os.getpid(), unified=True)
     found = [read(False) for _ in range(3)][-1]
-    assert found._replace(cgroup_limit=None, cgroup_used=None) == System(
+    assert found.replace(cgroup_limit=None, cgroup_used=None) == System(
         pressure="critical", available=4_000 * PAGE, swap_used=2 * GIB, swap_total=3 * GIB,
         compressed=5_000 * PAGE, wired=4_000 * PAGE, wired_limit=24_000 * 2**20, gpu=0.97, thermal="heavy",
     )  # fmt: skip

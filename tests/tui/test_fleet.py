@@ -8,7 +8,8 @@ from textual.events import MouseScrollDown
 
 from mlxtop.core.facts import Facts
 from mlxtop.core.history import History
-from mlxtop.core.machine import Room, System
+from mlxtop.core.machine import System
+from mlxtop.core.room import Room
 from mlxtop.core.sample import Sample
 from mlxtop.tui import app as tui_app
 from mlxtop.tui import theme

@@ -159,8 +159,8 @@ MAC = System(
 
 def on_a_mac(session: RecordedSession, pressure: str, **more: object) -> None:
     """Gives the session a Mac whose GPU's working set is 64 MiB."""
-    session.record_event(FactsRead(session.state.facts._replace(backend="Metal", working_set=64 * 2**20)))
-    session.record_event(SystemRead(MAC._replace(pressure=pressure, **more)))
+    session.record_event(FactsRead(session.state.facts.replace(backend="Metal", working_set=64 * 2**20)))
+    session.record_event(SystemRead(MAC.replace(pressure=pressure, **more)))
 
 
 @pytest.mark.parametrize("size", [SMALL, MEDIUM, LARGE, (40, 12)], ids=lambda s: f"{s[0]}x{s[1]}")

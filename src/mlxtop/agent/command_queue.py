@@ -9,11 +9,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlxtop.agent.event_log import EventLog
 from mlxtop.core.commands import Command, TakeCensus
 from mlxtop.core.events import ErrorRaised
+from mlxtop.core.record import Record
 from mlxtop.mlx import backend
 
 SAFE_WITHIN = 0.25
@@ -26,7 +27,7 @@ MOST = 100
 """Commands that may wait for a safe point."""
 
 
-class FindLimits(NamedTuple):
+class FindLimits(Record):
     """Reads the limits of a program that ran before the agent came."""
 
 

@@ -4,8 +4,8 @@ import statistics
 from math import inf
 from typing import Any
 
+from mlxtop.core.course import course
 from mlxtop.core.events import GenerationFinished, SystemRead
-from mlxtop.core.machine import course
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.units import format_size, format_span
 from mlxtop.sessions.session import Session

@@ -1,9 +1,9 @@
 """What holds for a whole session: the device MLX runs on, its ceilings, and the versions in play."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from mlxtop.core.parsing import count, text, truth
+from mlxtop.core.record import Record
 from mlxtop.core.text import block
 
 UNNAMED = "—"
@@ -14,7 +14,7 @@ ARGUMENTS, ARGUMENT = 50, 300
 """Words of a command line that are kept, and letters of a word."""
 
 
-class Facts(NamedTuple):
+class Facts(Record):
     """Sizes are bytes; `None` is what the device does not name, or what was not told."""
 
     device: str = UNNAMED
@@ -55,14 +55,14 @@ class Facts(NamedTuple):
 
     def to_json(self) -> dict[str, object]:
         """Plain data by the fields' names; `from_json` reads it."""
-        told: dict[str, object] = self._asdict()
+        told = self.fields()
         told["argv"] = list(self.argv)
         return {name: value for name, value in told.items() if value is not None or name not in _ADDED}
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> "Facts":
         """Facts of unknown origin. What is missing, wrong or not known here is left out."""
-        return cls._make(_checked(name, data.get(name)) for name in cls._fields)
+        return cls().replace(**{name: _checked(name, data.get(name)) for name in cls.defaults})
 
 
 _NOTHING = Facts()
@@ -80,7 +80,7 @@ def _checked(name: str, value: object) -> object:
     try:
         return _CHECKS[name](value)
     except ValueError:
-        return Facts._field_defaults[name]
+        return Facts.defaults[name]
 
 
 def _text(value: object) -> str:

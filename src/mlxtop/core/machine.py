@@ -1,17 +1,14 @@
 """What the machine says of its own memory: not MLX's, and not of this process alone."""
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from mlxtop.core.facts import Facts
+from mlxtop.core.record import Record
 
 LEVELS = ("normal", "warning", "critical")
 """Of pressure, the worst last."""
-TIGHT, SHORT = 0.10, 0.05
-"""Shares of what there is: with less than these left, room is at the level `warning`, `critical`."""
 
 
-class System(NamedTuple):
+class System(Record):
     """One reading. Sizes are bytes; `None` is what this machine does not have, or does not tell."""
 
     pressure: str | None = None
@@ -47,12 +44,12 @@ class System(NamedTuple):
 
     def to_json(self) -> dict[str, object]:
         """The data of a `system` event: what is known, by its field's name."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in self.fields().items() if value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> "System":
         """The reading that a `system` event tells. Raises `ValueError` for what is none."""
-        return cls._make(_checked(name, data.get(name)) for name in cls._fields)
+        return cls().replace(**{name: _checked(name, data.get(name)) for name in cls.defaults})
 
 
 _TEXTS = {"pressure": LEVELS, "thermal": None}
@@ -62,7 +59,7 @@ _NUMBERS = {"stalled": 1.0, "gpu": 1.0, "pss_age": 1e12}
 
 def _checked(name: str, value: object) -> object:
     if value is None:
-        return System._field_defaults[name]
+        return System.defaults[name]
     if name in _TEXTS:
         right = isinstance(value, str) and value in (_TEXTS[name] or (value,))
     elif name in _NUMBERS:
@@ -74,84 +71,5 @@ def _checked(name: str, value: object) -> object:
     return value
 
 
-class Room(NamedTuple):
-    """What bounds the program's memory first, and how much of it is left."""
-
-    what: str
-    size: int | None = None
-    left: int | None = None
-    """Less than nothing beyond it."""
-    level: str | None = None
-    """One of `LEVELS`; MLX's cache counts as left, since MLX gives it back when it needs it."""
-
-
-def room(facts: Facts, machine: System, held: int | None, cache: int) -> Room:
-    """What bounds a program's memory first, and how much of it is left.
-
-    That is a GPU's own memory, the working set of a GPU that has none, a container's limit, or the memory of
-    the machine: the first of these that there is. `held` is MLX's active + cache, bytes.
-
-    On a Mac only what MLX holds counts: what others hold is compressed and swapped there.
-    """
-    recommended = machine.wired_limit or facts.working_set or None
-    if not facts.unified:
-        size = machine.device_total or facts.memory or None
-        return _room("GPU memory", size, _minus(machine.device_total, machine.device_used), cache)
-    if recommended is not None:
-        return _room("working set", recommended, _minus(recommended, held), cache)
-    memory, limit = facts.memory or None, machine.cgroup_limit or facts.cgroup_limit or None
-    if limit is not None and (memory is None or limit < memory):
-        left = _minus(limit, machine.cgroup_used)
-        if left is not None and machine.available is not None:
-            left = min(left, machine.available)
-        return _room("container", limit, left, cache)
-    return _room("memory", memory, machine.available, cache)
-
-
-def _room(what: str, size: int | None, left: int | None, cache: int) -> Room:
-    if size is None or left is None:
-        return Room(what, size, left, None)
-    share = (left + cache) / size
-    return Room(what, size, left, LEVELS[(share < TIGHT) + (share < SHORT)])
-
-
-def _minus(size: int | None, used: int | None) -> int | None:
-    return None if size is None or used is None else size - used
-
-
 def _size(value: object) -> int | None:
     return value if type(value) is int and 0 < value < 2**63 else None
-
-
-class Course(NamedTuple):
-    """How the machine stood over a run: its first and its last reading, and the worst of each number."""
-
-    first: System
-    last: System
-    pressure: str | None
-    swap_used: int | None
-    available: int | None
-    compressed: int | None
-    wired: int | None
-    thermal: str | None
-    """The last that was not `nominal`, if there was one."""
-
-
-def course(readings: Iterable[System]) -> Course | None:
-    """What readings, in order of time, come to; `None` without any."""
-    found = list(readings)
-    if not found:
-        return None
-    levels = [LEVELS.index(each.pressure) for each in found if each.pressure is not None]
-    heat = [each.thermal for each in found if each.thermal is not None]
-    least = [each.available for each in found if each.available is not None]
-    return Course(
-        found[0],
-        found[-1],
-        LEVELS[max(levels)] if levels else None,
-        max((each.swap_used for each in found if each.swap_used is not None), default=None),
-        min(least, default=None),
-        max((each.compressed for each in found if each.compressed is not None), default=None),
-        max((each.wired for each in found if each.wired is not None), default=None),
-        next((word for word in reversed(heat) if word != "nominal"), heat[-1] if heat else None),
-    )

@@ -125,7 +125,7 @@ class Engine(threading.Thread):
     def _begin(self) -> None:
         self._emit(PhaseChanged("load"))
         self._mx = backend.load()
-        self._emit(FactsRead(device.facts()._replace(model=self.options.name)))
+        self._emit(FactsRead(device.facts().replace(model=self.options.name)))
         self._controller = AllocatorController(self._emit, self._mx.synchronize)
         self._controller.install()
         self._controller.read_fresh_limits()

@@ -74,7 +74,7 @@ def check_weights(name: str, weights: int, budget: int | None, made: bool) -> No
     `made`: they are random weights, which need free memory. A checkpoint's may displace other data.
     """
     facts = device.facts(packages=False)
-    most, what = device.ceiling(facts if made else facts._replace(working_set=None))
+    most, what = device.ceiling(facts if made else facts.replace(working_set=None))
     text = f"The weights of {name} are {format_size(weights)}, more than"
     if budget is not None and weights > budget:
         raise SizeError(

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, Census, Holding
+from mlxtop.core.course import course
 from mlxtop.core.events import ErrorRaised, LimitChanged, SessionEnded, SystemRead
 from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, cache_ceiling
-from mlxtop.core.machine import course
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.units import format_size, format_span
 from mlxtop.report.event_list import EventList, event_list

@@ -188,13 +188,13 @@ class _WatchedSession:
         if costly:
             self._costly_due = now + max(COSTLY_EVERY, COSTLY_SHARE * (time.monotonic() - now))
             self._pss, self._pss_at = found.pss, now
-        found = found._replace(pss=self._pss, pss_age=now - self._pss_at)
+        found = found.replace(pss=self._pss, pss_age=now - self._pss_at)
         self._session.submit(RecordEvent(SystemPolled(found)))
         self._record_reading(found, now)
 
     def _record_reading(self, found: System, now: float) -> None:
         """Records the machine's numbers in the session: seldom, because there are many."""
-        reading = found._replace(pss_age=0.0)
+        reading = found.replace(pss_age=0.0)
         turned = (reading.pressure, reading.thermal) != (self._recorded.pressure, self._recorded.thermal)
         if reading != self._recorded and (turned or now - self._recorded_at >= TELL_EVERY):
             self._recorded, self._recorded_at = reading, now

@@ -119,7 +119,7 @@ class CommandExecutor:
     def _learn(self, session: RemoteSession) -> None:
         if not self.facts.known and session.state.facts.known:
             default = session.state.limits["cache"].default
-            self.facts = session.state.facts._replace(cache_limit=default)
+            self.facts = session.state.facts.replace(cache_limit=default)
 
 
 class _Listener:

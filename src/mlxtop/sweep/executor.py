@@ -98,7 +98,7 @@ class ModelExecutor:
         gc.collect()
         gc.freeze()
         limit = self.session.state.limits["cache"].default
-        self.facts = self.session.state.facts._replace(cache_limit=limit)
+        self.facts = self.session.state.facts.replace(cache_limit=limit)
 
     def shape(self, cell: Cell) -> Any:
         return cell.length, self._settings(self._plan.arms[cell.arm])

@@ -141,7 +141,7 @@ def reader(pid: int, unified: bool) -> Callable[[bool], System]:
         gpu = nvml.reader()
 
     def read(slow: bool) -> System:
-        found = machine()._replace(
+        found = machine().replace(
             cgroup_limit=group.limit if group else None,
             cgroup_used=group.used if group else None,
             pss=pss(pid) if slow else None,
@@ -149,7 +149,7 @@ def reader(pid: int, unified: bool) -> Callable[[bool], System]:
         if gpu is None:
             return found
         device = gpu()
-        return found._replace(
+        return found.replace(
             device_used=device.used, device_total=device.total, gpu=device.busy, thermal=device.thermal
         )
 

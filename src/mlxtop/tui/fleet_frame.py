@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from mlxtop.core.machine import Room, System, room
+from mlxtop.core.machine import System
+from mlxtop.core.room import Room, room
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_delta, format_size

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from textual.strip import Strip
 
-from mlxtop.core.machine import Room, System, room
+from mlxtop.core.machine import System
+from mlxtop.core.room import Room, room
 from mlxtop.core.text import one_line
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel
