@@ -367,7 +367,7 @@ class Late(deque):
 commands = agent._agent.command_queue
 commands._todo = Late()
 commands.drain_overdue = lambda now: None
-commands._execute = lambda command, id_: id_ == 2 and print("done", flush=True)
+commands._execute = lambda command, command_id: command_id == 2 and print("done", flush=True)
 late = [lambda: commands.submit(TakeCensus(), 2)]
 commands.submit(TakeCensus(), 1)
 while True: mx.eval(mx.ones(3)); time.sleep(0.01)

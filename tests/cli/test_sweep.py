@@ -24,7 +24,7 @@ from tests.sweep.made import Bench, measurements, plan
 
 MIB = 2**20
 GIVEN = {
-    "model": None, "limits": None, "parameters": (), "prompt_tokens": None, "max_tokens": None, "repeats": 10,
+    "model": None, "limits": None, "parameters": (), "knobs": (), "prompt_tokens": None, "max_tokens": None, "repeats": 10,
     "tolerance": "2%", "adapter_path": None, "random_weights": False, "seed": 0, "metric": None, "lower_is_better": False,
 }  # fmt: skip
 SMALL = ("--limits", "0,1M,default", "--prompt-tokens", "16,48", "--max-tokens", "4", "--headless")
@@ -39,7 +39,7 @@ def test_the_demo_s_plan_and_a_model_s() -> None:
     assert (model.target, model.tolerance) == (ModelTarget((128, 2048), 128, "m"), 0.005)
 
 
-def test_what_is_compared_follows_the_knob() -> None:
+def test_what_is_compared_follows_the_parameter() -> None:
     assert parse_plan({**GIVEN, "parameters": ("prefill-step-size=256,2048",)}, ()).metric == "prefill"
     both = parse_plan({**GIVEN, "limits": "0,default", "parameters": ("kv-bits=4,8",)}, ())
     assert both.names == ("cache-limit", "kv-bits")
@@ -205,7 +205,7 @@ def test_resume_takes_all_options_from_the_file(values: dict[str, object], comma
     assert resumed(stored, {**GIVEN, **values}, values, command) == stored
     more = resumed(stored, {**GIVEN, "repeats": 40, "tolerance": "9%"}, ("repeats", "tolerance"), ())
     assert more == replace(stored, rounds=40, tolerance=0.09)
-    assert stored.differs(resumed(stored, {**GIVEN, "limits": "0,7M"}, ("limits",), ())) == "knobs"
+    assert stored.differs(resumed(stored, {**GIVEN, "limits": "0,7M"}, ("limits",), ())) == "parameters"
 
 
 def test_resume_with_another_target_is_another_sweep() -> None:

@@ -44,7 +44,7 @@ BAD: dict[type, tuple[str, ...]] = {
 }
 OURS = (*BAD, click.Choice, click.types.UnprocessedParamType, click.types.BoolParamType, click.File)
 HOSTILE = "x\x1b[2J\x07\x9b31m\x08"
-TEXT_OPTIONS = {"--prompt", "--metric", "--limits", "--knob", "--prompt-tokens", "--tolerance"}
+TEXT_OPTIONS = {"--prompt", "--metric", "--limits", "--parameter", "--knob", "--prompt-tokens", "--tolerance"}
 """These are any text, or are read as a whole by their command."""
 
 
@@ -78,7 +78,7 @@ def test_every_option_is_of_a_kind_that_refuses_what_it_cannot_be(
         ("run", "--log", "", "--", "true"), ("attach", "²"), ("attach", ""), ("attach", "9" * 40), ("replay", ""),
         ("report", ""), ("export", "", "--format", "csv"), ("fit", "--model", "m", "--within", "inf"),
         ("fit", "--model", "m", "--context", "²k"), ("sweep", "--tolerance", "nan"), ("sweep", "--prompt-tokens", "²"),
-        ("sweep", "--limits", "²,0"), ("sweep", "--knob", "kv-bits=²,4"), ("sweep", "--resume", ""), ("doctor", "²"),
+        ("sweep", "--limits", "²,0"), ("sweep", "--parameter", "kv-bits=²,4"), ("sweep", "--resume", ""), ("doctor", "²"),
         ("attach", HOSTILE), (HOSTILE,), (f"--{HOSTILE}",), ("--interval", HOSTILE), ("attach", "x" * 5000),
     ],
     ids=lambda words: repr(words)[:40],

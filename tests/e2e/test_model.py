@@ -1,4 +1,4 @@
-"""A checkpoint with a real tokenizer: loading it, talking to it, turning the knobs while it reads."""
+"""A checkpoint with a real tokenizer: loading it, talking to it, changing the limits while it reads."""
 
 import re
 import shutil

@@ -33,11 +33,11 @@ SENT: list[Command] = [
 
 @pytest.mark.parametrize("command", SENT, ids=[type(command).__name__ for command in SENT])
 def test_every_command_for_an_agent_comes_through(command: Command) -> None:
-    id_ = new_id()
-    line = command_json.line(command, id_)
+    command_id = new_id()
+    line = command_json.line(command, command_id)
     assert line is not None
     assert line.endswith(b"\n")
-    assert command_json.parse(json.loads(line)) == (command, id_)
+    assert command_json.parse(json.loads(line)) == (command, command_id)
 
 
 @pytest.mark.parametrize("command", [SubmitPrompt("hello"), StartWorkload()])

@@ -22,10 +22,10 @@ pytestmark = pytest.mark.slow
 MIB = 2**20
 
 
-def plan_of(knob: str, **more: Any) -> Plan:
+def plan_of(parameter: str, **more: Any) -> Plan:
     """Two rounds of the demo, or of `target`."""
     given: dict[str, Any] = {"target": ModelTarget((24, 96), 8), "rounds": 2}
-    return Plan(parameters=(parse_parameter(knob),), **{**given, **more})
+    return Plan(parameters=(parse_parameter(parameter),), **{**given, **more})
 
 
 def executor(plan: Plan) -> ModelExecutor:
@@ -102,12 +102,12 @@ def test_nothing_of_a_cell_is_left_for_the_next(limits: ModelExecutor) -> None:
 
 
 @pytest.mark.parametrize(
-    "knob", ["kv-bits=8,default", "max-kv-size=16,default", "prefill-step-size=32,default"]
+    "parameter", ["kv-bits=8,default", "max-kv-size=16,default", "prefill-step-size=32,default"]
 )
-def test_other_knobs_are_the_generation_s(knob: str) -> None:
+def test_other_parameters_are_the_generation_s(parameter: str) -> None:
     # A prompt is taken in at one go, whatever is kept of it: a small KV cache shows in a long answer.
-    length, answer = (128, 8) if knob.startswith("prefill") else (8, 400)
-    plan = plan_of(knob, rounds=1, target=ModelTarget((length,), answer))
+    length, answer = (128, 8) if parameter.startswith("prefill") else (8, 400)
+    plan = plan_of(parameter, rounds=1, target=ModelTarget((length,), answer))
     sweep = Sweep(plan, executor(plan))
     sweep.run()
     assert sweep.failure is None

@@ -81,7 +81,7 @@ def test_no_place_in_a_round_is_anybody_s_own() -> None:
     assert all(first.count(arm) > 0.7 * len(first) / 4 for arm in range(4))
 
 
-def test_two_knobs_make_a_grid() -> None:
+def test_two_parameters_make_a_grid() -> None:
     grid = plan(parameters=(parse_parameter("cache-limit=0,default"), parse_parameter("kv-bits=4,8,default")))
     assert len(grid.arms) == 6
     assert grid.label(0) == "0 B · 4"
@@ -101,7 +101,7 @@ def test_what_may_be_put_together() -> None:
         assert plan().differs(plan(target=target)) == difference
 
 
-def test_knobs_as_they_are_written() -> None:
+def test_parameters_as_they_are_written() -> None:
     assert parse_parameter("cache-limit=0, 20M,1.5GB,default").values == (
         0,
         20 * MIB,
@@ -121,7 +121,7 @@ def test_knobs_as_they_are_written() -> None:
         "max-kv-size=99999999999999999999", "cache-limit=-1",
     ],
 )  # fmt: skip
-def test_what_is_no_knob_is_said_in_one_sentence(text: str) -> None:
+def test_what_is_no_parameter_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_parameter(text)
     assert str(caught.value).endswith(".")
@@ -131,13 +131,13 @@ def test_what_is_no_knob_is_said_in_one_sentence(text: str) -> None:
     ("texts", "word"),
     [
         (["cache-limit=0,1M", "cache-limit=2M,3M"], "different"),
-        (["cache-limit=0,1M", "kv-bits=4,8", "max-kv-size=1,2"], "one --knob or two"),
+        (["cache-limit=0,1M", "kv-bits=4,8", "max-kv-size=1,2"], "one --parameter or two"),
         (["kv-bits=4,8", "max-kv-size=1,2"], "exclude"),
         (["cache-limit=0"], "two or more"),
         (["max-kv-size=1,2,3,4,5,6,7,8,9", "prefill-step-size=1,2,3,4,5,6,7,8"], "64 at most"),
     ],
 )
-def test_knobs_that_do_not_go_together(texts: list[str], word: str) -> None:
+def test_parameters_that_do_not_go_together(texts: list[str], word: str) -> None:
     with pytest.raises(UsageError, match=word):
         check_parameters(tuple(map(parse_parameter, texts)))
 

@@ -44,7 +44,7 @@ def test_mlx_s_default_takes_its_place_by_its_size() -> None:
     assert order(small, rows, Facts()) == [1, 2, 0]
 
 
-def test_other_knobs_are_ordered_by_what_they_hold() -> None:
+def test_other_parameters_are_ordered_by_what_they_hold() -> None:
     of = plan(parameters=(parse_parameter("kv-bits=default,8,4"),))
     made = measurements(of, [100.0, 100.0, 100.0])
     held = {0: 300, 1: 200, 2: 100}

@@ -83,15 +83,15 @@ class RecordedSession(Publisher):
 
     def submit(self, command: Command) -> int:
         """Remembers the command; what a viewer's side does itself is done."""
-        id_ = new_id()
+        command_id = new_id()
         match command:
             case RecordEvent(data):
                 self.record_event(data)
-                return id_
+                return command_id
             case SetLimit(name, size):
                 value = self.state.limits[name].default if size == "default" else size
                 assert value is not None
-                self.record_event(LimitRequested(name, value), answers=id_)
+                self.record_event(LimitRequested(name, value), answers=command_id)
             case AddMark(name, source):
                 sample = self.history.latest
                 assert sample is not None
@@ -99,4 +99,4 @@ class RecordedSession(Publisher):
                     MarkAdded(name, source, sample.active, sample.cache, sample.peak, sample.tokens)
                 )
         self.asked.append(command)
-        return id_
+        return command_id

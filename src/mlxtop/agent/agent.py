@@ -199,27 +199,29 @@ class Agent:
 
     def handle_command(self, message: dict[str, object]) -> None:
         """What a viewer asks for. Raises `ValueError` for what makes no sense."""
-        command, id_ = command_json.parse(message)
+        command, command_id = command_json.parse(message)
         match command:
             case AddMark(name, source):
-                self._mark(name, source, self._read(), id_)
+                self._mark(name, source, self._read(), command_id)
             case SetInterval(seconds):
                 self.interval = seconds
             case SetLimit(name, size) if size == DEFAULT and self.controller.default(name) is None:
                 # Nobody knows what to set.
                 return
             case _:
-                self.command_queue.submit(command, id_)
+                self.command_queue.submit(command, command_id)
 
-    def _execute(self, command: QueuedCommand, id_: int | None) -> None:
+    def _execute(self, command: QueuedCommand, command_id: int | None) -> None:
         if isinstance(command, FindLimits):
             self.controller.find_limits()
         else:
-            self.controller.execute(command, id_)
+            self.controller.execute(command, command_id)
 
-    def _mark(self, name: str, source: str, read: tuple[int, int, int], id_: int | None = None) -> None:
+    def _mark(
+        self, name: str, source: str, read: tuple[int, int, int], command_id: int | None = None
+    ) -> None:
         mark = MarkAdded(str(name)[: command_json.NAME], source, *read, tokens=self._eval_hook.count)
-        self.event_log.emit(mark, id_)
+        self.event_log.emit(mark, command_id)
 
 
 def _argv() -> list[str]:

@@ -64,7 +64,7 @@ class CommandQueue:
         """Whether a command has not run yet."""
         return bool(self._todo)
 
-    def submit(self, command: QueuedCommand, id_: int | None = None) -> None:
+    def submit(self, command: QueuedCommand, command_id: int | None = None) -> None:
         """Has a command carried out at the next safe point; a census at the next one after an `eval`, where
         most of what the program holds is computed. Raises `ValueError` when too many wait already."""
         if len(self._todo) >= MOST:
@@ -72,7 +72,7 @@ class CommandQueue:
         now = time.monotonic()
         if not self._todo:
             self._cpu_then = now, sum(os.times()[:2])
-        self._todo.append((now, command, id_))
+        self._todo.append((now, command, command_id))
         self.due = True
 
     def drain(self, before: bool) -> None:
@@ -119,14 +119,14 @@ class CommandQueue:
         later = []
         while self._todo:
             queued = self._todo.popleft()
-            _, command, id_ = queued
+            _, command, command_id = queued
             if before and isinstance(command, TakeCensus):
                 later.append(queued)
                 continue
             try:
-                self._execute(command, id_)
+                self._execute(command, command_id)
             except Exception as error:
-                self._event_log.emit(ErrorRaised(f"{type(error).__name__}: {error}", "limit"), id_)
+                self._event_log.emit(ErrorRaised(f"{type(error).__name__}: {error}", "limit"), command_id)
         if later:
             self._todo.extendleft(reversed(later))
             self.due = True

@@ -70,19 +70,19 @@ class ProgramController(AllocatorController):
                 source = "" if default is None else MLX_DEFAULT if value == default else "program"
                 self._record_found(name, value, source, default)
 
-    def set_limit(self, name: LimitName, size: Size, source: str, request: int | None = None) -> None:
+    def set_limit(self, name: LimitName, size: Size, source: str, command_id: int | None = None) -> None:
         """Sets a limit of a program that runs; reports a refusal, and the limit that holds.
 
         The wired limit must not change while MLX has work queued on any stream, which nobody can know here.
         """
         if name == "wired" and backend.no_wiring() is None:
-            self._refuse(name, int(size), WIRED_STAYS, request)
+            self._refuse(name, int(size), WIRED_STAYS, command_id)
         else:
-            super().set_limit(name, size, source, request)
+            super().set_limit(name, size, source, command_id)
 
-    def census(self, request: int | None = None) -> None:
+    def census(self, command_id: int | None = None) -> None:
         """Counts the live arrays, and keeps what the weights and the KV caches hold."""
-        parts = self._take_census(request).parts
+        parts = self._take_census(command_id).parts
         self.kept = parts.get("weights", 0), parts.get("kv", 0)
 
     # On the thread of whoever made the change

@@ -43,7 +43,7 @@ class _Command(click.Command):
 Try:
   mlxtop sweep                                                the demo model
   mlxtop sweep --model PATH --limits 0,20M,1G,default --prompt-tokens 128,2048
-  mlxtop sweep --model PATH --knob kv-bits=4,8,default --markdown kv.md
+  mlxtop sweep --model PATH --parameter kv-bits=4,8,default --markdown kv.md
   mlxtop sweep --model PATH --json s.json                     Ctrl-C, and later
   mlxtop sweep --resume s.json
   mlxtop sweep --metric 'Generation:.*, (\\S+) tokens-per-sec' -- mlx_lm.generate --model PATH
@@ -52,13 +52,14 @@ Try:
 @options.MODEL("[default: the demo model]")
 @click.option("--limits", metavar="SIZE,…", help=f"Cache limits to compare. [default: {LIMITS}]")
 @click.option(
-    "--knob",
+    "--parameter",
     "parameters",
     multiple=True,
     metavar="NAME=V,V,…",
     help="Compare values of cache-limit, kv-bits, max-kv-size or prefill-step-size. Given twice, all "
     "combinations are measured.",
 )
+@click.option("--knob", "knobs", multiple=True, hidden=True)  # the name of --parameter in 0.1
 @click.option(
     "--prompt-tokens",
     metavar="N,…",
@@ -146,7 +147,7 @@ def parse_plan(values: dict[str, Any], command: Sequence[str]) -> "Plan":
     """The plan from click's values. Raises `UsageError`."""
     from mlxtop.sweep.plan import Plan, check_parameters, parse_parameter
 
-    texts = list(values["parameters"])
+    texts = [*values["parameters"], *values["knobs"]]
     if values["limits"] is not None:
         texts.insert(0, f"cache-limit={values['limits']}")
     parameters = tuple(parse_parameter(text) for text in texts or [f"cache-limit={LIMITS}"])
@@ -194,7 +195,7 @@ def _command(values: dict[str, Any], command: Sequence[str]) -> "CommandTarget":
 
 
 FIELDS = {
-    "parameters": ("limits", "parameters"),
+    "parameters": ("limits", "parameters", "knobs"),
     "rounds": ("repeats",),
     "tolerance": ("tolerance",),
     "seed": ("seed",),

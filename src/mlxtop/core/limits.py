@@ -38,7 +38,7 @@ class Limit(NamedTuple):
     """Asked for, and not yet carried out by the thread that owns MLX."""
     default: int | None = None
     """What MLX started with."""
-    request: int | None = None
+    command_id: int | None = None
     """The number of the command that is pending."""
 
     @property
@@ -46,9 +46,9 @@ class Limit(NamedTuple):
         """What the value will be once nothing is pending."""
         return self.value if self.pending is None else self.pending
 
-    def asked(self, value: int, request: int | None = None) -> "Limit":
+    def asked(self, value: int, command_id: int | None = None) -> "Limit":
         """The limit once a command has asked for `value` bytes."""
-        return self._replace(pending=value, request=request)
+        return self._replace(pending=value, command_id=command_id)
 
     def found(self, value: int | None, source: str, default: int | None) -> "Limit":
         """The limit as an agent found it."""
@@ -62,7 +62,7 @@ class Limit(NamedTuple):
         """The limit after a change. It is pending until the change that `answers` the command; an agent of
         mlxtop 0.1 tells only what was `asked` for."""
         default = value if self.default is None and source == MLX_DEFAULT else self.default
-        answered = self.pending == asked if answers is None else self.request == answers
+        answered = self.pending == asked if answers is None else self.command_id == answers
         if answered:
             return Limit(value, source, None, default)
         return self._replace(value=value, source=source, default=default)

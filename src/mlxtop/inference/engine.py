@@ -93,9 +93,9 @@ class Engine(threading.Thread):
         self._mx: Any = None
         self._controller: AllocatorController | None = None
 
-    def submit(self, command: EngineCommand, id_: int | None = None) -> None:
-        """Queues `command` and returns at once. The events that answer it carry `id_`."""
-        self._inbox.put((command, id_))
+    def submit(self, command: EngineCommand, command_id: int | None = None) -> None:
+        """Queues `command` and returns at once. The events that answer it carry `command_id`."""
+        self._inbox.put((command, command_id))
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Waits until MLX is imported and its limits are known, or that failed. False after `timeout` s."""
@@ -302,12 +302,12 @@ class Engine(threading.Thread):
         assert self._controller is not None, "no command is executed before MLX is loaded"
         return self._controller
 
-    def _execute(self, command: EngineCommand, id_: int | None) -> bool:
+    def _execute(self, command: EngineCommand, command_id: int | None) -> bool:
         """Executes one command. Returns whether it ends the present work or pause."""
         match command:
             case SetLimit(name="wired") if self._at_work:
                 # Not while work is queued. Also, mlx-lm would restore the old limit after the generation.
-                self._at_rest.append((command, id_))
+                self._at_rest.append((command, command_id))
             case ForgetConversation():
                 known = self._conversation is not None
                 self._conversation = None
@@ -330,7 +330,7 @@ class Engine(threading.Thread):
                 self._quit = True
                 return True
             case _:
-                self._allocator.execute(command, id_)
+                self._allocator.execute(command, command_id)
         return False
 
     def _set_prompt(self, text: str) -> None:

@@ -22,24 +22,24 @@ SHORTEST, LONGEST = 0.01, 60.0
 """Seconds between samples."""
 
 
-def line(command: Command, id_: int) -> bytes | None:
+def line(command: Command, command_id: int) -> bytes | None:
     """A command, ready to be sent; `None` for one that is not for an agent."""
     match command:
         case SetLimit(name, value, source):
             bytes_ = None if value == DEFAULT else value
-            return protocol.line("limit", knob=name, bytes=bytes_, who=source, id=id_)
+            return protocol.line("limit", knob=name, bytes=bytes_, who=source, id=command_id)
         case ClearCache(source):
-            return protocol.line("clear", who=source, id=id_)
+            return protocol.line("clear", who=source, id=command_id)
         case ResetPeak(source):
-            return protocol.line("reset", who=source, id=id_)
+            return protocol.line("reset", who=source, id=command_id)
         case Collect(source):
-            return protocol.line("collect", who=source, id=id_)
+            return protocol.line("collect", who=source, id=command_id)
         case TakeCensus():
-            return protocol.line("census", id=id_)
+            return protocol.line("census", id=command_id)
         case AddMark(name, source):
-            return protocol.line("mark", name=name, who=source, id=id_)
+            return protocol.line("mark", name=name, who=source, id=command_id)
         case SetInterval(every):
-            return protocol.line("interval", seconds=every, id=id_)
+            return protocol.line("interval", seconds=every, id=command_id)
     return None
 
 

@@ -1,7 +1,7 @@
 """Sets MLX's limits, clears its cache, resets its peak, and reports every change, whoever made it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mlxtop.core.commands import ClearCache, Collect, Command, ResetPeak, SetLimit, TakeCensus
 from mlxtop.core.events import (
@@ -14,7 +14,6 @@ from mlxtop.core.events import (
     PeakReset,
 )
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
-from mlxtop.core.record import Record
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.mlx import allocator
 from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
@@ -29,7 +28,7 @@ class Emit(Protocol):
     def __call__(self, data: EventData, answers: int | None = None) -> None: ...
 
 
-class KnownLimit(Record):
+class KnownLimit(NamedTuple):
     """A limit, in bytes; `None` is what nobody knows."""
 
     value: int | None = None
@@ -46,7 +45,7 @@ class AllocatorController:
     """The limits, the cache, the peak, Python's garbage and the count of arrays of this process.
 
     `emit` is told of every change, those by other code included, on the thread that made it; what a command
-    did carries the command's number, `request`. Call the methods where it is safe: on the thread that owns
+    did carries the command's number, `command_id`. Call the methods where it is safe: on the thread that owns
     MLX, between two evaluations. `settle` lets queued work finish first, with the GIL free: on the CPU
     backend MLX's setters wait for it with the GIL held.
     """
@@ -81,62 +80,62 @@ class AllocatorController:
         for name in LIMIT_NAMES:
             self._record_found(name, found[name], MLX_DEFAULT, found[name])
 
-    def execute(self, command: Command, request: int | None = None) -> None:
+    def execute(self, command: Command, command_id: int | None = None) -> None:
         """Carries out a command that concerns the allocator; any other does nothing."""
         match command:
             case SetLimit(name, size, source):
-                self.set_limit(name, size, source, request)
+                self.set_limit(name, size, source, command_id)
             case ClearCache(source):
-                self.clear_cache(source, request)
+                self.clear_cache(source, command_id)
             case ResetPeak(source):
-                self.reset_peak(source, request)
+                self.reset_peak(source, command_id)
             case Collect(source):
-                self.collect(source, request)
+                self.collect(source, command_id)
             case TakeCensus():
-                self.census(request)
+                self.census(command_id)
 
-    def set_limit(self, name: LimitName, size: Size, source: str, request: int | None = None) -> None:
+    def set_limit(self, name: LimitName, size: Size, source: str, command_id: int | None = None) -> None:
         """Sets a limit to bytes or to MLX's default; reports when MLX refuses, and the limit that holds."""
         value = self.default(name) if size == DEFAULT else int(size)
         if value is None:
             return
         self._settle()
         try:
-            self._hooks.set(name, value, source, request)
+            self._hooks.set(name, value, source, command_id)
         except Exception as error:
-            self._refuse(name, value, f"MLX refused the {name} limit: {error}.", request)
+            self._refuse(name, value, f"MLX refused the {name} limit: {error}.", command_id)
 
-    def clear_cache(self, source: str, request: int | None = None) -> None:
+    def clear_cache(self, source: str, command_id: int | None = None) -> None:
         """Gives the cached buffers back, in the name of `source`."""
         self._settle()
-        self._hooks.call("clear_cache", source, request)
+        self._hooks.call("clear_cache", source, command_id)
 
-    def reset_peak(self, source: str, request: int | None = None) -> None:
+    def reset_peak(self, source: str, command_id: int | None = None) -> None:
         """Has the peak start again from what is active, in the name of `source`."""
-        self._hooks.call("reset_peak_memory", source, request)
+        self._hooks.call("reset_peak_memory", source, command_id)
 
-    def collect(self, source: str, request: int | None = None) -> None:
+    def collect(self, source: str, command_id: int | None = None) -> None:
         """Runs Python's garbage collector."""
         objects, freed = allocator.collect()
-        self._emit(GarbageCollected(source, objects, freed), request)
+        self._emit(GarbageCollected(source, objects, freed), command_id)
 
-    def census(self, request: int | None = None) -> None:
+    def census(self, command_id: int | None = None) -> None:
         """Counts the live arrays, the next time longer where the time was too short."""
-        self._take_census(request)
+        self._take_census(command_id)
 
-    def _take_census(self, request: int | None) -> "Census":
+    def _take_census(self, command_id: int | None) -> "Census":
         # Most programs never ask for it.
         from mlxtop.mlx.census import BUDGET, longer, take
 
         found = take(self._census_budget or BUDGET)
         self._census_budget = longer(found, self._census_budget or BUDGET)
-        self._emit(CensusTaken(found), request)
+        self._emit(CensusTaken(found), command_id)
         return found
 
-    def _refuse(self, name: LimitName, value: int, why: str, request: int | None) -> None:
+    def _refuse(self, name: LimitName, value: int, why: str, command_id: int | None) -> None:
         now = self._limits.get(name, UNKNOWN_LIMIT)
-        self._emit(ErrorRaised(why, "limit"), request)
-        self._emit(LimitChanged(name, now.value, now.value, now.source, asked=value), request)
+        self._emit(ErrorRaised(why, "limit"), command_id)
+        self._emit(LimitChanged(name, now.value, now.value, now.source, asked=value), command_id)
 
     def _record_found(self, name: LimitName, value: int, source: str, default: int | None) -> None:
         self._limits[name] = KnownLimit(value, source, default)
@@ -146,13 +145,13 @@ class AllocatorController:
 
     def _on_call(self, what: Change | Call) -> None:
         match what:
-            case Change(name, old, new, source, request):
+            case Change(name, old, new, source, asked, answers):
                 self._limits[name] = KnownLimit(new, source, self.default(name))
-                self._report(LimitChanged(name, old, new, source, request.asked), request.id)
-            case Call("clear_cache", size, source, request):
-                self._report(CacheCleared(source, size), request.id)
-            case Call(_, size, source, request):
-                self._report(PeakReset(source, size), request.id)
+                self._report(LimitChanged(name, old, new, source, asked), answers)
+            case Call("clear_cache", size, source, answers):
+                self._report(CacheCleared(source, size), answers)
+            case Call(_, size, source, answers):
+                self._report(PeakReset(source, size), answers)
 
     def _report(self, data: EventData, answers: int | None) -> None:
         self._emit(data, answers)

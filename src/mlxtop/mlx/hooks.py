@@ -25,21 +25,18 @@ CPU_CACHE_LIMIT = 32 * 2**20
 """What MLX's CPU backend starts with (0.31 and 0.32); a test compares it with MLX's own answer."""
 
 
-class Request(NamedTuple):
-    """What a command of a viewer asked for: its number and, for a limit, the bytes."""
-
-    id: int | None = None
-    asked: int | None = None
-
-
 class Change(NamedTuple):
-    """A limit was set from `old` to `new` bytes by `source`; `request` is what it answers."""
+    """A limit was set from `old` to `new` bytes by `source`.
+
+    A command of a viewer asked for `asked` bytes, and `answers` is its number; `None` for other code.
+    """
 
     name: LimitName
     old: int
     new: int
     source: str
-    request: Request = Request()
+    asked: int | None = None
+    answers: int | None = None
 
 
 class Call(NamedTuple):
@@ -48,7 +45,7 @@ class Call(NamedTuple):
     name: str
     size: int
     source: str
-    request: Request = Request()
+    answers: int | None = None
 
 
 class AllocatorHooks:
@@ -112,21 +109,21 @@ class AllocatorHooks:
         self._replaced.clear()
         self._original.clear()
 
-    def set(self, name: LimitName, value: int, source: str, request: int | None = None) -> Change:
+    def set(self, name: LimitName, value: int, source: str, command_id: int | None = None) -> Change:
         """Sets a limit in the name of `source`. Waits for MLX where MLX waits; raises what MLX raises.
 
         The change tells what MLX took: 0 where nothing is wired, or cached. Set the wired limit at rest only.
         """
         old = int(self._setter(name)(value))
-        change = Change(name, old, taken(name, value), source, Request(request, value))
+        change = Change(name, old, taken(name, value), source, value, command_id)
         self._notice(change)
         return change
 
-    def call(self, name: str, source: str, request: int | None = None) -> None:
+    def call(self, name: str, source: str, command_id: int | None = None) -> None:
         """`clear_cache` or `reset_peak_memory` in the name of `source`."""
         size = self._mx.get_cache_memory() if name == "clear_cache" else self._mx.get_peak_memory()
         self._original[name]()
-        self._notice(Call(name, size, source, Request(request)))
+        self._notice(Call(name, size, source, command_id))
 
     def _setter(self, limit: LimitName) -> Any:
         name = SETTERS[limit]

@@ -202,24 +202,24 @@ class LocalSession(Publisher):
 
     def submit(self, command: Command) -> int:
         """See `Session.submit`."""
-        id_ = new_id()
+        command_id = new_id()
         match command:
             case SetLimit(name, size):
                 with self._lock:
                     value = self.state.limits[name].default if size == DEFAULT else size
                     if value is None:
-                        return id_
-                    self._emit(LimitRequested(name, value), id_)
-                self._engine.submit(command.replace(size=value), id_)
+                        return command_id
+                    self._emit(LimitRequested(name, value), command_id)
+                self._engine.submit(command.replace(size=value), command_id)
             case AddMark(name, source):
-                self._mark(name, source, id_)
+                self._mark(name, source, command_id)
             case RecordEvent(data):
-                self._emit(data, id_)
+                self._emit(data, command_id)
             case SetInterval() | SetControl():
                 pass
             case _:
-                self._engine.submit(command, id_)
-        return id_
+                self._engine.submit(command, command_id)
+        return command_id
 
     def _mark(self, name: str, source: str, answers: int | None) -> None:
         """Sets a mark at this moment. Does nothing before MLX is loaded."""

@@ -199,13 +199,13 @@ class RemoteSession(Publisher):
 
     def submit(self, command: Command) -> int:
         """See `Session.submit`."""
-        id_ = new_id()
+        command_id = new_id()
         match command:
             case SetLimit(name, size):
                 value = self.state.limits[name].default if size == DEFAULT else size
                 if value is None or self.ended is not None or not self.controls:
-                    return id_
-                self._record(Event(self.now(), LimitRequested(name, value), id_))
+                    return command_id
+                self._record(Event(self.now(), LimitRequested(name, value), command_id))
                 command = command.replace(size=value)
             case SetControl(on) if self._lent and on != self.controls:
                 self.controls = on
@@ -216,11 +216,11 @@ class RemoteSession(Publisher):
                 if self._send_input is not None:
                     self._send_input(text)
             case RecordEvent(data):
-                self._record(Event(self.now(), data, id_))
-        line = command_json.line(command, id_)
+                self._record(Event(self.now(), data, command_id))
+        line = command_json.line(command, command_id)
         if line is not None:
             self._send(line)
-        return id_
+        return command_id
 
     def changed_limits(self) -> dict[LimitName, int]:
         """The limits that this viewer changed, with their initial values in bytes."""

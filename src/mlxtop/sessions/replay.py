@@ -126,16 +126,16 @@ class ReplaySession(Publisher):
 
     def submit(self, command: Command) -> int:
         """See `Session.submit`. Nothing is written to the recording."""
-        id_ = new_id()
+        command_id = new_id()
         match command:
             case AddMark(name, source):
                 sample = self.history.latest
                 if sample is not None:
                     read = sample.active, sample.cache, sample.peak
-                    self._take(MarkAdded(name, source, *read, tokens=sample.tokens), id_)
+                    self._take(MarkAdded(name, source, *read, tokens=sample.tokens), command_id)
             case RecordEvent(data):
-                self._take(data, id_)
-        return id_
+                self._take(data, command_id)
+        return command_id
 
     def _take(self, data: EventData, answers: int) -> None:
         """An event of the viewer's: it holds wherever the playhead stands."""

@@ -22,6 +22,7 @@ MOST_ARMS: Final = 64
 
 
 DIFFERENCES: Final = {
+    "knobs": "parameters",
     "subject": "model or command",
     "lengths": "prompt lengths",
     "max_tokens": "tokens a generation",
@@ -114,7 +115,7 @@ class Plan:
         return blocks
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the plan in the file's format, in which parameters are called `knobs`."""
+        """Returns the plan in the file's format, which calls parameters `knobs`, as mlxtop 0.1 did."""
         return {
             **self.target.to_json(),
             "rounds": self.rounds,
@@ -179,7 +180,7 @@ def parse_parameter(text: str) -> SweepParameter:
     name, sign, words = text.partition("=")
     if not sign or name not in NAMES:
         raise UsageError(
-            f"'{shortened(text)}' is not a knob: write NAME=V,V,… with one of {', '.join(NAMES)}."
+            f"'{shortened(text)}' is not a parameter: write NAME=V,V,… with one of {', '.join(NAMES)}."
         )
     values = tuple(_parse_value(name, word.strip()) for word in words.split(","))
     if len(set(values)) < len(values):
@@ -204,7 +205,7 @@ def check_parameters(parameters: tuple[SweepParameter, ...]) -> None:
     """Raises `UsageError` for parameters that cannot be swept together."""
     names = {parameter.name for parameter in parameters}
     if len(parameters) > 2 or len(names) < len(parameters):
-        raise UsageError("A sweep has one --knob or two different ones: remove the others.")
+        raise UsageError("A sweep has one --parameter or two different ones: remove the others.")
     check_kv_cache("max-kv-size" in names, "kv-bits" in names)
     arms = prod(len(parameter.values) for parameter in parameters)
     if arms < 2:
