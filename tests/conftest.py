@@ -16,8 +16,9 @@ os.environ.pop("NO_COLOR", None)
 
 from tests.checkpoint import write_checkpoint
 
-# Started in the background of a shell, we would hand an ignored Ctrl-C down to every process.
+# Started in the background of a shell, or by nohup, we would hand an ignored signal down to every process.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 settings.register_profile(
