@@ -27,7 +27,7 @@ from mlxtop.core.sample import UNKNOWN
 from mlxtop.ipc import protocol
 from mlxtop.sessions import messages
 from mlxtop.sessions.remote import RemoteSession, command
-from mlxtop.tui.frame import Own, View, cut, gather
+from mlxtop.tui.frame import Own, View, gather, visible_columns
 
 MIB = 2**20
 HELLO: dict[str, Any] = {
@@ -351,7 +351,7 @@ odd_message = st.one_of(
 def looked_at(watched: RemoteSession) -> None:
     """What a screen does at every frame."""
     view, now = View(), watched.now()
-    frame = gather(watched, view, Own(), cut(watched, view, 80, now), now)
+    frame = gather(watched, view, Own(), visible_columns(watched, view, 80, now), now)
     for kind in EVENT_TYPES:
         for one in watched.timeline.between(kind, -math.inf, math.inf):
             assert isinstance(one.describe(), str)

@@ -5,7 +5,7 @@ import pytest
 from mlxtop.core.events import GenerationFinished, SystemRead
 from mlxtop.core.machine import System
 from mlxtop.core.sample import speed
-from mlxtop.tui.frame import SPEED_WINDOW, Own, View, cut, gather
+from mlxtop.tui.frame import SPEED_WINDOW, Own, View, gather, visible_columns
 from mlxtop.tui.panels.limits import held
 from tests.tui.recorded import RecordedSession
 
@@ -14,7 +14,7 @@ LAST = 26.0
 
 def paused(session: RecordedSession, now: float) -> float | None:
     view = View(paused=True)
-    return gather(session, view, Own(), cut(session, view, 80, now), now).speed
+    return gather(session, view, Own(), visible_columns(session, view, 80, now), now).speed
 
 
 def test_the_speed_of_a_paused_view_stands_still() -> None:
@@ -50,7 +50,7 @@ def test_the_machine_of_a_paused_view_is_that_of_its_moment() -> None:
 
     def pressure(now: float, paused: bool) -> str | None:
         view = View(paused=paused)
-        return gather(session, view, Own(), cut(session, view, 80, now), now).machine.pressure
+        return gather(session, view, Own(), visible_columns(session, view, 80, now), now).machine.pressure
 
     assert [pressure(now, paused=True) for now in (4.0, 10.0, 20.0)] == [None, "normal", "critical"]
     assert pressure(10.0, paused=False) == "critical"
@@ -61,7 +61,7 @@ def test_the_cache_limit_that_is_shown_is_the_one_that_holds() -> None:
     view = View()
 
     def shown() -> tuple[int | None, str]:
-        frame = gather(session, view, Own(), cut(session, view, 80, LAST), LAST)
+        frame = gather(session, view, Own(), visible_columns(session, view, 80, LAST), LAST)
         return frame.cache_limit, held(frame, "cache")
 
     limit, active = session.state.limits["cache"].value, session.history.latest.active

@@ -73,15 +73,15 @@ class EventList(NamedTuple):
     generations: EventTable
 
 
-def event_list(story: SessionSummary) -> EventList:
+def event_list(summary: SessionSummary) -> EventList:
     """What happened in a session; generations stand in a table of their own."""
-    counts = Counter({kind: story.timeline.count(kind) for kind in NAMES})
-    counts[LimitChanged] -= sum(event.times for event in story.events if settled(event))
-    told = [EventCount(NAMES[kind], n, story.timeline.routine[kind]) for kind, n in counts.items() if n]
-    shown = [e for e in story.events if type(e.data) in NAMES and not e.routine and not settled(e)]
+    counts = Counter({kind: summary.timeline.count(kind) for kind in NAMES})
+    counts[LimitChanged] -= sum(event.times for event in summary.events if settled(event))
+    told = [EventCount(NAMES[kind], n, summary.timeline.routine[kind]) for kind, n in counts.items() if n]
+    shown = [e for e in summary.events if type(e.data) in NAMES and not e.routine and not settled(e)]
     generations = [e for e in shown if isinstance(e.data, GenerationFinished)]
     others = [e for e in shown if not isinstance(e.data, GenerationFinished)]
-    return EventList(told, _table(others, story.offset), _table(generations, story.offset))
+    return EventList(told, _table(others, summary.offset), _table(generations, summary.offset))
 
 
 def _table(events: Sequence[Event], offset: float) -> EventTable:

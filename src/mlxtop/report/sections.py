@@ -39,7 +39,7 @@ class VerdictText(NamedTuple):
     """The page's time; `None` for what has no beginning."""
 
 
-class Stretch(NamedTuple):
+class TitledInterval(NamedTuple):
     """Growth from one moment to another, and what it is called."""
 
     title: str
@@ -97,8 +97,8 @@ class SessionView(NamedTuple):
     """What the growth beside the gauges is measured over."""
     since_loaded: bool
     verdicts: list[VerdictText]
-    whole: Stretch | None
-    between_marks: list[Stretch]
+    whole: TitledInterval | None
+    between_marks: list[TitledInterval]
     generations: bool
     """Whether any was finished."""
     unit: str
@@ -113,29 +113,29 @@ class SessionView(NamedTuple):
     facts: dict[str, str]
 
 
-def session_view(story: SessionSummary) -> SessionView:
+def session_view(summary: SessionSummary) -> SessionView:
     """A session as the page tells it."""
-    steps, census, since = story.about.steps_are, story.state.census, story.since
+    steps, census, since = summary.about.steps_are, summary.state.census, summary.since
     return SessionView(
-        id=story.about.id,
-        label=story.label,
-        line=story.diagnosis.line() if story.diagnosis else "—",
-        last=gauges(story.last) if story.last else None,
+        id=summary.about.id,
+        label=summary.label,
+        line=summary.diagnosis.line() if summary.diagnosis else "—",
+        last=gauges(summary.last) if summary.last else None,
         since=since,
         since_loaded=since is not None and since.start.name == LOADED,
-        verdicts=list(verdicts(story)),
-        whole=stretch("The whole recording", story.whole, steps) if story.whole else None,
-        between_marks=[stretch(f"{s.start.name} → {s.end.name}", s, "") for s in story.stretches],
-        generations=story.whole is not None and story.whole.generations > 0,
+        verdicts=list(verdicts(summary)),
+        whole=titled("The whole recording", summary.whole, steps) if summary.whole else None,
+        between_marks=[titled(f"{s.start.name} → {s.end.name}", s, "") for s in summary.between_marks],
+        generations=summary.whole is not None and summary.whole.generations > 0,
         unit="tok/s" if steps == "tokens" else f"{steps}/s",
-        phases=list(phases(story)),
-        limits=list(limits(story)),
+        phases=list(phases(summary)),
+        limits=list(limits(summary)),
         census=census,
         census_rows=list(census_rows(census)) if census else [],
         largest=census.holdings[:MOST_HOLDINGS] if census else [],
-        events=event_list(story),
-        machine=machine(story),
-        facts=facts(story),
+        events=event_list(summary),
+        machine=machine(summary),
+        facts=facts(summary),
     )
 
 
@@ -148,17 +148,17 @@ def _known(value: int) -> int | None:
     return None if value == UNKNOWN else value
 
 
-def verdicts(story: SessionSummary) -> Iterator[VerdictText]:
+def verdicts(summary: SessionSummary) -> Iterator[VerdictText]:
     """What mlxtop makes of the session, the most important first."""
-    for verdict in story.diagnosis.verdicts if story.diagnosis else ():
+    for verdict in summary.diagnosis.verdicts if summary.diagnosis else ():
         # A line begins with its kind, in words.
         kind, _, line = verdict.line().partition(": ")
         mood = CALM.get(verdict.kind, "")
-        since = None if mood else verdict.since + story.offset
+        since = None if mood else verdict.since + summary.offset
         yield VerdictText(kind if line else verdict.kind, line or kind, verdict.advice, mood, since)
 
 
-def stretch(name: str, interval: Interval, steps_are: str) -> Stretch:
+def titled(name: str, interval: Interval, steps_are: str) -> TitledInterval:
     """Growth in the form of mlx-swift's guide: how long it took, and how much work was done."""
     told = [f"{name}: {format_span(max(0.0, interval.span))}"]
     if interval.generations:
@@ -166,16 +166,16 @@ def stretch(name: str, interval: Interval, steps_are: str) -> Stretch:
     steps = interval.end.steps - interval.start.steps
     if steps and steps_are:
         told.append(f"{steps:,} {steps_are}")
-    return Stretch(", ".join(told), interval)
+    return TitledInterval(", ".join(told), interval)
 
 
-def phases(story: SessionSummary) -> Iterator[PhaseRow]:
+def phases(summary: SessionSummary) -> Iterator[PhaseRow]:
     """What each phase came to, the highest peak first."""
-    for index, stay in sorted(story.stays.items(), key=lambda pair: -pair[1].peak)[:MOST_PHASES]:
-        name = story.phases[index] if 0 <= index < len(story.phases) else "—"
-        cache, total = (_known(stay.high[gauge]) for gauge in ("cache", "total"))
-        speed = stay.steps / stay.decode * 1e6 if stay.decode > 0 else None
-        yield PhaseRow(name, phase_colour(name), stay.peak, cache, total, stay.seconds, stay.times, speed)
+    for index, stats in sorted(summary.phase_stats.items(), key=lambda pair: -pair[1].peak)[:MOST_PHASES]:
+        name = summary.phases[index] if 0 <= index < len(summary.phases) else "—"
+        cache, total = (_known(stats.high[gauge]) for gauge in ("cache", "total"))
+        speed = stats.steps / stats.decode * 1e6 if stats.decode > 0 else None
+        yield PhaseRow(name, phase_colour(name), stats.peak, cache, total, stats.seconds, stats.times, speed)
 
 
 def phase_colour(name: str) -> str:
@@ -185,11 +185,11 @@ def phase_colour(name: str) -> str:
     return "load" if name == "start" else "own"
 
 
-def limits(story: SessionSummary) -> Iterator[LimitRow]:
+def limits(summary: SessionSummary) -> Iterator[LimitRow]:
     """MLX's limits as they stood at the end, who set each, and how often it was changed."""
-    state, last = story.state, story.last
+    state, last = summary.state, summary.last
     changes = Counter(
-        e.data.name for e in story.events if isinstance(e.data, LimitChanged) and not settled(e)
+        e.data.name for e in summary.events if isinstance(e.data, LimitChanged) and not settled(e)
     )
     for name in LIMIT_NAMES:
         limit = state.limits[name]
@@ -213,9 +213,9 @@ def census_rows(census: Census) -> Iterator[CensusRow]:
         yield CensusRow("not computed yet, not counted", census.lazy, census.lazy_count)
 
 
-def machine(story: SessionSummary) -> list[MachineRow]:
+def machine(summary: SessionSummary) -> list[MachineRow]:
     """The machine's own memory over the recording, where it was told: first, last, worst."""
-    found = course(event.data.system for event in story.events if isinstance(event.data, SystemRead))
+    found = course(event.data.system for event in summary.events if isinstance(event.data, SystemRead))
     if found is None:
         return []
     rows = (
@@ -236,23 +236,23 @@ def wall_clock(seconds: float) -> str:
         return "—"
 
 
-def ended(story: SessionSummary) -> str:
+def ended(summary: SessionSummary) -> str:
     """How the session ended, as far as the recording knows."""
-    errors = [e.data for e in story.events if isinstance(e.data, ErrorRaised) and e.data.phase == "ended"]
+    errors = [e.data for e in summary.events if isinstance(e.data, ErrorRaised) and e.data.phase == "ended"]
     if errors:
         return errors[-1].message
-    if story.state.error is not None and story.state.phase == "failed":
-        return f"failed: {story.state.error}"
-    if story.state.done:
+    if summary.state.error is not None and summary.state.phase == "failed":
+        return f"failed: {summary.state.error}"
+    if summary.state.done:
         return "the workload was done"
-    if end := story.timeline.latest(SessionEnded):
+    if end := summary.timeline.latest(SessionEnded):
         return end.data.cause
     return "the recording ends while it runs"
 
 
-def facts(story: SessionSummary) -> dict[str, str]:
+def facts(summary: SessionSummary) -> dict[str, str]:
     """The program, the machine and the versions."""
-    about, f, every = story.about, story.about.facts, format_span(story.about.interval)
+    about, f, every = summary.about, summary.about.facts, format_span(summary.about.interval)
     parts: dict[str, Sequence[str | None]] = {
         "program": [" ".join(map(str, about.command)) or about.title],
         "process": [_with("pid ", about.pid), _with("rank ", about.rank)],
@@ -262,8 +262,8 @@ def facts(story: SessionSummary) -> dict[str, str]:
         "platform": [f.platform, _with("Python ", f.python)],
         "versions": [_with(f"{name} ", getattr(f, name.replace("-", "_"))) for name in PACKAGES],
         "began": [wall_clock(about.started)],
-        "recorded": [format_span(story.span), f"{story.count:,} samples", _with("every ", every)],
-        "ended": [ended(story)],
+        "recorded": [format_span(summary.span), f"{summary.count:,} samples", _with("every ", every)],
+        "ended": [ended(summary)],
     }
     rows = {name: ", ".join(str(part) for part in those if part) for name, those in parts.items()}
     return {name: value for name, value in rows.items() if value}

@@ -93,18 +93,18 @@ class SessionSummary:
     """The page's time of the last sample, or of what was told just after it: how it ended."""
     trace: Series
     runs: list[tuple[float, int]]
-    stays: dict[int, PhaseStats]
+    phase_stats: dict[int, PhaseStats]
     whole: Interval | None
-    stretches: list[Interval]
+    between_marks: list[Interval]
     """Between marks that follow each other; empty where there is no mark in between."""
     diagnosis: Diagnosis | None
 
     @property
     def since(self) -> Interval | None:
         """From when the model was last loaded to the end; the whole where nothing tells of that."""
-        for stretch in reversed(self.stretches):
-            if stretch.start.name == LOADED and self.whole:
-                return Interval(stretch.start, self.whole.end, self.whole.generations)
+        for interval in reversed(self.between_marks):
+            if interval.start.name == LOADED and self.whole:
+                return Interval(interval.start, self.whole.end, self.whole.generations)
         return self.whole
 
     @property
@@ -119,15 +119,15 @@ def summarize(
     """Reads a session once from end to end: some 2 µs a sample."""
     replay = replayed(recording, about)
     events, first, last = replay.events, replay.history.first, replay.history.end
-    cut = series(recording, about, sessions)
-    runs = Runs(cut.times, cut.width)
-    stays = phase_stats(chunks(recording, about.id), runs)
+    trace = series(recording, about, sessions)
+    runs = Runs(trace.times, trace.width)
+    stats = phase_stats(chunks(recording, about.id), runs)
     points = checkpoints(recording, about, events, first, last)
-    between = [_stretch(a, b, events) for a, b in pairwise(points)]
+    between = [_interval(a, b, events) for a, b in pairwise(points)]
     return SessionSummary(
         about, label, offset, replay.phases, events, replay.timeline, replay.state, first, last,
-        replay.history.count, offset + replay.end, cut, runs.close(), stays,
-        _stretch(points[0], points[-1], events) if len(points) > 1 else None,
+        replay.history.count, offset + replay.end, trace, runs.close(), stats,
+        _interval(points[0], points[-1], events) if len(points) > 1 else None,
         between if len(between) > 1 else [], _verdict(replay),
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def _point(name: str, sample: Sample, time: float, exact: dict[str, int]) -> Poi
     return Point(name, time, known, sample.steps)
 
 
-def _stretch(start: Point, end: Point, events: Iterable[Event]) -> Interval:
+def _interval(start: Point, end: Point, events: Iterable[Event]) -> Interval:
     done = (e for e in events if isinstance(e.data, GenerationFinished) and start.time < e.time <= end.time)
     return Interval(start, end, sum(1 for _ in done))
 
@@ -180,18 +180,18 @@ def phase_stats(samples: Iterable[Level], runs: Runs) -> dict[int, PhaseStats]:
         start = 0
         for phase, run in groupby(last["phase"]):
             end = start + sum(1 for _ in run)
-            stay = found.setdefault(phase, PhaseStats())
+            stats = found.setdefault(phase, PhaseStats())
             if phase != now:
                 _leave(found, runs, now, since, chunk.time[start])
-                now, since, stay.times = phase, chunk.time[start], stay.times + 1
+                now, since, stats.times = phase, chunk.time[start], stats.times + 1
             for name, column in gauges.items():
-                stay.high[name] = max(stay.high[name], max(column[start:end]))
+                stats.high[name] = max(stats.high[name], max(column[start:end]))
             # The peak between two samples belongs to where it rose.
             peak = max(gauges["peak"][start:end])
-            stay.peak = max(stay.peak, stay.high["active"], peak if peak > before[0] else 0)
+            stats.peak = max(stats.peak, stats.high["active"], peak if peak > before[0] else 0)
             steps, decode = last["steps"][end - 1], last["decode"][end - 1]
-            stay.steps += steps - before[1]
-            stay.decode += decode - before[2]
+            stats.steps += steps - before[1]
+            stats.decode += decode - before[2]
             before, start = (gauges["peak"][end - 1], steps, decode), end
         over = chunk.time[-1]
         _leave(found, runs, now, since, over)

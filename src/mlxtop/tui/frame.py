@@ -138,7 +138,7 @@ class Frame:
         return named[-1] if named else marks[-1] if marks else None
 
 
-def cut(session: Session, view: View, columns: int, now: float) -> Columns:
+def visible_columns(session: Session, view: View, columns: int, now: float) -> Columns:
     """The part of the history that `view` shows, in `columns` columns. Takes about half a millisecond."""
     axis = view.axis
     start = axis.start(columns, now)

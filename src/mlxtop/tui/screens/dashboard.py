@@ -38,7 +38,7 @@ from mlxtop.sessions.session import Capability, Session
 from mlxtop.tui.binding import key
 from mlxtop.tui.charts.axis import Axis
 from mlxtop.tui.charts.sparkline import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
-from mlxtop.tui.frame import Frame, Own, View, cut, explain, gather
+from mlxtop.tui.frame import Frame, Own, View, explain, gather, visible_columns
 from mlxtop.tui.meter import Meter
 from mlxtop.tui.panel import Panel, PanelRow
 from mlxtop.tui.panels.breakdown import Breakdown
@@ -257,7 +257,7 @@ class Dashboard(Screen[None], Background):
         now = self._now()
         count = max(1, self.size.width - GUTTER)
         if self._columns is None or len(self._columns.last["phase"]) != count:
-            self._columns = cut(self.session, self.view, count, now)
+            self._columns = visible_columns(self.session, self.view, count, now)
         return gather(self.session, self.view, self._own, self._columns, now, self._diagnosis, self._uses)
 
     def _now(self) -> float:
