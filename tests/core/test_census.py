@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core.census import LARGEST, LONGEST, PARTS, Census, Holding
+from mlxtop.core.census import LARGEST, LONGEST, PARTS, VIEWS, Census, Holding, alike
 
 CENSUS = Census(
     active=1000,
@@ -14,7 +14,13 @@ CENSUS = Census(
     holdings=(
         Holding("weights", 600, (10, 15), "float32", "Model: layers.0.weight"),
         Holding("other", 50, (), "int8", "—"),
+        Holding(
+            "kv", 64, (2, 8), "float32", "Scheduler.requests[…].prompt_cache", False, 8, 2, ("a", "b"), 3
+        ),
     ),
+    in_flight=30,
+    compiled=1,
+    frozen=2,
     whole=False,
     seconds=0.25,
     time=1.7e9,
@@ -29,6 +35,33 @@ def test_the_explained_share_is_the_parts_over_active():
     assert CENSUS.explained == 0.95
     assert Census(active=100, parts={**CENSUS.parts, "other": 0}).explained == 9.0, "it is not clamped"
     assert Census(active=0).explained is None
+
+
+def test_what_is_left_has_no_name_and_is_not_in_flight():
+    assert (CENSUS.accounted, CENSUS.rest) == (950, 20)
+    assert Census(active=10, in_flight=30).rest == 0
+
+
+@pytest.mark.parametrize(
+    ("holder", "common"),
+    [
+        ("Model: layers.31.mlp.up_proj.weight", "Model: layers[…].mlp.up_proj.weight"),
+        ("Scheduler.requests[7].prompt_cache", "Scheduler.requests[…].prompt_cache"),
+        ("batch.x.0.12 in __main__", "batch.x[…][…] in __main__"),
+        ("x1 in train.py:88 step()", "x1 in train.py:88 step()"),
+        ("Phi3.5: weight", "Phi3.5: weight"),
+        ("KVCache 3 of 6: keys", "KVCache … of 6: keys"),
+        ("—", "—"),
+    ],
+)
+def test_a_name_tells_what_is_alike(holder, common):
+    assert alike(holder) == common
+
+
+def test_a_census_of_an_older_agent_is_read():
+    old = {"part": "kv", "nbytes": 4, "shape": [1], "dtype": "float32", "holder": "x", "computed": False}
+    (holding,) = Census.from_json({"active": 4, "holdings": [old]}).holdings
+    assert holding == Holding("kv", 4, (1,), "float32", "x", computed=False)
 
 
 def test_what_is_missing_is_nothing_but_active_must_be_there():
@@ -70,6 +103,12 @@ def test_a_name_of_any_length_is_cut():
         {"holdings": [{**CENSUS.to_json()["holdings"][0], "shape": [1] * 65}]},
         {"holdings": [{**CENSUS.to_json()["holdings"][0], "dtype": None}]},
         {"holdings": [{**CENSUS.to_json()["holdings"][0], "holder": 3}]},
+        {"holdings": [{**CENSUS.to_json()["holdings"][0], "arrays": -1}]},
+        {"holdings": [{**CENSUS.to_json()["holdings"][0], "views": "abc"}]},
+        {"holdings": [{**CENSUS.to_json()["holdings"][0], "views": [1]}]},
+        {"holdings": [{**CENSUS.to_json()["holdings"][0], "views": ["x"] * (VIEWS + 1)}]},
+        {"in_flight": None},
+        {"compiled": -1},
     ],
     ids=lambda change: str(change)[:60],
 )

@@ -1,5 +1,6 @@
 """What the live arrays of a program are, and who holds them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, get_args
@@ -10,33 +11,59 @@ PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 LARGEST = 100
 """How many holdings a census lists."""
+VIEWS = 8
+"""How many views of a buffer are named."""
 LONGEST = 400
 """How many characters of a holder's name are kept."""
 _MOST = 2**63 - 1
 _MOST_DIMENSIONS = 64
 _LATEST = 1e11  # seconds: beyond it the calendar of some systems ends
+_KEY = re.compile(r"(?<=[\w\]])(?:\.\d+|\[\d+\])(?=[.\[ ]|$)")
+_NUMBER = re.compile(r" \d+ (?=of \d+:)")
 
 
 class Holding(NamedTuple):
-    """One array and who holds it. `holder` is foreign text: show it through `core.text.one_line`."""
+    """One array, or `arrays` alike, and who holds them.
+
+    `holder` and `views` are foreign text: show them through `core.text.one_line`.
+    """
 
     part: Part
     nbytes: int
+    """Bytes of the buffers behind them, each counted once: what their end gives back.
+
+    Of arrays that are not computed, what they will take."""
     shape: tuple[int, ...]
+    """Of the largest of them."""
     dtype: str
     holder: str
-    """`Model: layers.0.weight`, `KVCache 3 of 6: keys`, `x in train.py:88 step()`, or `—`: nobody knows."""
+    """`Model: layers.0.weight`, `Scheduler.requests[…].prompt_cache`, `x in train.py:88 step()`, or `—`.
+
+    `[…]` stands for an index or a key in which those alike differ, `—` for a holder that nobody knows."""
     computed: bool = True
     """False when it has no memory yet: then it counts in no part."""
+    arrays: int = 1
+    """How many arrays those are, views aside."""
+    owners: int = 0
+    """By how many KV caches or exceptions they are held; 0 where arrays are not told by owner."""
+    views: tuple[str, ...] = ()
+    """Who holds views of the same buffers: the first `VIEWS` of `view_count`."""
+    view_count: int = 0
+
+
+def alike(holder: str) -> str:
+    """What a holder's name has in common with that of the next layer or request: `layers[…].weight` of
+    `layers.3.weight`."""
+    return _NUMBER.sub(" … ", _KEY.sub("[…]", holder))
 
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The arrays of a program at one moment, each counted once. All sizes are bytes.
+    """The arrays of a program at one moment. All sizes are bytes.
 
-    An array counts with the bytes its shape stands for. A view of another array owns less, which nothing in
-    Python can tell: the parts may add up to more than `active`. What is not computed yet has no memory: it is
-    in no part.
+    Each buffer counts once, with all it has room for, however many views share it: the parts never add up
+    to more than `active`. Before MLX 0.32.3 nothing tells a view from an array with a buffer of its own:
+    there each counts with the bytes its shape stands for, and they may.
     """
 
     active: int
@@ -46,7 +73,7 @@ class Census:
     counts: Mapping[Part, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
     """Arrays of each part; every part is there."""
     holdings: tuple[Holding, ...] = ()
-    """The largest arrays, largest first, at most `LARGEST`."""
+    """The largest, at most `LARGEST`: first what is computed, largest first, then what is not."""
     whole: bool = True
     """False when time ran out: then the parts are a lower bound, or some holders are not named."""
     seconds: float = 0.0
@@ -54,16 +81,32 @@ class Census:
     time: float = 0.0
     """When it was taken: seconds since 1970 on the clock of the program that was looked at."""
     lazy: int = 0
-    """Bytes of the arrays that are not computed yet, once they are."""
+    """Bytes of the arrays that are not computed yet, once they are. Their graphs may hold more, or less."""
     lazy_count: int = 0
     """How many those are."""
     lazy_known: bool = True
     """False where MLX (before 0.32.3) cannot tell them apart: then they count in the parts."""
+    in_flight: int = 0
+    """Bytes of `active` that queued work gave back while the census looked: no array has them."""
+    compiled: int = 0
+    """How many functions are compiled. The arrays that they keep as constants cannot be seen."""
+    frozen: int = 0
+    """How many objects `gc.freeze()` hides from every census."""
+
+    @property
+    def accounted(self) -> int:
+        """Bytes of `active` that have a name."""
+        return sum(self.parts.values())
+
+    @property
+    def rest(self) -> int:
+        """Bytes of `active` that have none, and are not in flight."""
+        return max(0, self.active - self.accounted - self.in_flight)
 
     @property
     def explained(self) -> float | None:
         """The parts' share of `active`, 1.0 for all of it; `None` when nothing is active."""
-        return sum(self.parts.values()) / self.active if self.active else None
+        return self.accounted / self.active if self.active else None
 
     def to_json(self) -> dict[str, object]:
         """Plain data for `json.dumps`; `from_json` reads it."""
@@ -74,7 +117,13 @@ class Census:
             "lazy": self.lazy,
             "lazy_count": self.lazy_count,
             "lazy_known": self.lazy_known,
-            "holdings": [{**holding._asdict(), "shape": list(holding.shape)} for holding in self.holdings],
+            "in_flight": self.in_flight,
+            "compiled": self.compiled,
+            "frozen": self.frozen,
+            "holdings": [
+                {**holding._asdict(), "shape": list(holding.shape), "views": list(holding.views)}
+                for holding in self.holdings
+            ],
             "whole": self.whole,
             "seconds": self.seconds,
             "time": self.time,
@@ -96,6 +145,9 @@ class Census:
             counts=_by_part(census.get("counts", {})),
             lazy=_count(census.get("lazy", 0)),
             lazy_count=_count(census.get("lazy_count", 0)),
+            in_flight=_count(census.get("in_flight", 0)),
+            compiled=_count(census.get("compiled", 0)),
+            frozen=_count(census.get("frozen", 0)),
             holdings=tuple(_holding(entry) for entry in holdings),
             lazy_known=_truth(census.get("lazy_known", True)),
             whole=_truth(census.get("whole", True)),
@@ -106,11 +158,13 @@ class Census:
 
 def _holding(data: object) -> Holding:
     entry = _mapping(data)
-    part, shape = entry.get("part"), entry.get("shape")
+    part, shape, views = entry.get("part"), entry.get("shape"), entry.get("views", [])
     if part not in PARTS:
         raise ValueError("a holding's part must be one of " + ", ".join(PARTS))
     if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
         raise ValueError("a holding's shape must be a list of sizes")
+    if not isinstance(views, list) or len(views) > VIEWS:
+        raise ValueError(f"a holding's views must be a list of at most {VIEWS} names")
     return Holding(
         part=part,
         nbytes=_count(entry.get("nbytes")),
@@ -118,6 +172,10 @@ def _holding(data: object) -> Holding:
         dtype=_text(entry.get("dtype")),
         holder=_text(entry.get("holder")),
         computed=_truth(entry.get("computed", True)),
+        arrays=_count(entry.get("arrays", 1)),
+        owners=_count(entry.get("owners", 0)),
+        views=tuple(map(_text, views)),
+        view_count=_count(entry.get("view_count", 0)),
     )
 
 
