@@ -12,11 +12,11 @@ from mlxtop.inference.prompts import TEXT
 
 # Each key and its answer: a limit that waits or is set already, a new mark, the other unit, a still picture.
 ANSWERS = (
-    ("[", rb"waits for MLX|limit [^\x1b]* by keyboard"),
+    ("[", rb"waiting for a safe point|limit [^\x1b]* by keyboard"),
     ("m", rb"\xe2\x80\x9cmark \d+\xe2\x80\x9d"),
     ("u", rb"\d MB"),
     (" ", rb"paused"),
-    ("]", rb"waits for MLX|limit [^\x1b]* by keyboard"),
+    ("]", rb"waiting for a safe point|limit [^\x1b]* by keyboard"),
     ("m", rb"\xe2\x80\x9cmark \d+\xe2\x80\x9d"),
     ("u", rb"\d MiB"),
     (" ", rb"prefill \d+/"),

@@ -19,7 +19,7 @@ own = {name: getattr(mx, name) for name in names}
 found = watch.read_limits()
 watch.install()
 def told():
-    return [[type(h).__name__, *(getattr(h, f) for f in h._fields if f not in ('asked', 'answers'))] for h in heard]
+    return [[type(h).__name__, *(v for f, v in h.fields().items() if f not in ('asked', 'answers'))] for h in heard]
 def say(**what):
     print(json.dumps(what))
 def fill():

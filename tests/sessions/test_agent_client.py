@@ -20,6 +20,7 @@ from mlxtop.core.commands import AddMark, SetControl, SetLimit, TakeCensus
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.events import ErrorRaised
 from mlxtop.core.facts import Facts
+from mlxtop.core.limits import Limit
 from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages
@@ -79,7 +80,8 @@ def test_a_member_is_seen_and_controlled(start: Start, open_fleet: Callable[...,
     assert (watched.pid, watched.controls, joined) == (program.pid, True, [watched])
     until(lambda: watched.state.limits["cache"].default == 32 * MIB)
     watched.submit(SetLimit("cache", 7, "keyboard"))
-    until(lambda: watched.state.limits["cache"][:3] == (7, "keyboard", None))
+    until(lambda: watched.state.limits["cache"].source == "keyboard")
+    assert watched.state.limits["cache"] == Limit(7, "keyboard", None, 32 * MIB)
     watched.submit(AddMark("here", "keyboard"))
     until(lambda: "here" in [mark.name for mark in watched.state.marks])
     watched.submit(TakeCensus())

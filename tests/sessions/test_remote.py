@@ -22,7 +22,7 @@ from mlxtop.core.commands import (
 from mlxtop.core.event_json import to_json
 from mlxtop.core.events import EVENT_TYPES, KINDS, CensusTaken, LimitChanged
 from mlxtop.core.facts import Facts
-from mlxtop.core.limits import LIMIT_NAMES
+from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.ipc import protocol
 from mlxtop.sessions import messages
@@ -68,6 +68,11 @@ def take(watched: RemoteSession, message: dict[str, Any]) -> None:
     found = messages.parse(json.loads(json.dumps(message)))
     if found is not None:
         watched.handle_message(found)
+
+
+def limit(watched: RemoteSession, name: LimitName) -> tuple[int | None, str, int | None]:
+    found = watched.state.limits[name]
+    return found.value, found.source, found.pending
 
 
 def row(at: float, active: int = MIB, cache: int = 5, peak: int = MIB, phase: int = 0) -> list[float]:
@@ -148,7 +153,7 @@ def test_facts_and_limits() -> None:
     limits = {"cache": [5, "train.py:3", 32 * MIB], "memory": [None, "", None]}
     take(watched, {"type": "facts", "facts": {"device": "cpu"}, "limits": limits})
     assert watched.state.facts == Facts(device="cpu")
-    assert watched.state.limits["cache"][:2] == (5, "train.py:3")
+    assert limit(watched, "cache")[:2] == (5, "train.py:3")
     assert watched.initial_limits == {"cache": 5}
 
 
@@ -211,7 +216,7 @@ def test_a_limit_is_pending_until_its_answer() -> None:
     take(watched, event("limit", new=3, source="train.py:1"))
     assert watched.state.limits["cache"].pending == 9
     take(watched, event("limit", new=9, asked=9, source="keyboard"))
-    assert watched.state.limits["cache"][:3] == (9, "keyboard", None)
+    assert limit(watched, "cache") == (9, "keyboard", None)
 
 
 def test_the_answer_names_the_command() -> None:
@@ -230,7 +235,7 @@ def test_a_refused_limit_is_pending_no_longer() -> None:
     take(watched, {"type": "facts", "facts": {}, "limits": {"wired": [0, "MLX's default", 0]}})
     watched.submit(SetLimit("wired", 9, "keyboard"))
     take(watched, event("limit", name="wired", old=0, new=0, asked=9, source="MLX's default"))
-    assert watched.state.limits["wired"][:3] == (0, "MLX's default", None)
+    assert limit(watched, "wired") == (0, "MLX's default", None)
 
 
 def test_only_what_we_altered_is_put_back() -> None:

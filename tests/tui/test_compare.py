@@ -34,7 +34,7 @@ def use_limit(session: RecordedSession, limit: int, speed: float, walks: int = 1
 @pytest.fixture
 def tried(session: RecordedSession) -> RecordedSession:
     """A session in which three limits were tried, the last for a moment only."""
-    session.state.limits["cache"] = session.state.limits["cache"]._replace(value=32 * MIB)
+    session.state.limits["cache"] = session.state.limits["cache"].replace(value=32 * MIB)
     use_limit(session, 32 * MIB, 180.0, walks=2)
     use_limit(session, 20 * MIB, 178.0, walks=2)
     use_limit(session, 2 * MIB, 130.0)

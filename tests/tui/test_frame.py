@@ -67,6 +67,6 @@ def test_the_cache_limit_that_is_shown_is_the_one_that_holds() -> None:
     limit, active = session.state.limits["cache"].value, session.history.latest.active
     assert shown() == (limit, "")
     memory = session.state.limits["memory"]
-    session.state.limits["memory"] = memory._replace(value=active + 3 * 2**20)
+    session.state.limits["memory"] = memory.replace(value=active + 3 * 2**20)
     session.state.facts = session.state.facts.replace(backend="Metal", working_set=2**40)
     assert shown() == (3 * 2**20, "of 20.0 MiB ")

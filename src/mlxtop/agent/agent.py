@@ -71,7 +71,7 @@ class Agent:
         self._naming = threading.Lock()
         self.ring = Ring()
         self._footprint = footprint.Recent()
-        self.facts = Facts()
+        self.facts: Facts | None = None
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
         self._server = Server(self)
@@ -151,7 +151,7 @@ class Agent:
 
     def tick(self, now: float) -> None:
         """Reads the counters."""
-        if not self.facts.known:
+        if self.facts is None:
             self._read_facts()
         active, cache, peak = self._read()
         steps, recent = self._eval_hook, self._footprint

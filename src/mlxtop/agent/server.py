@@ -57,7 +57,7 @@ class Served(Protocol):
     """Seconds between samples."""
     cpu: float
     phases: list[str]
-    facts: Facts
+    facts: Facts | None
     ring: Ring
     event_log: EventLog
     command_queue: CommandQueue
@@ -369,14 +369,17 @@ class Server:
         due = now - client.fed >= GATHER or agent.ring.end - client.samples >= BATCH
         try:
             while client.role is not None and len(client.outbox) < FULL:
-                if agent.facts.known and not client.told:
+                if not client.told and agent.facts is not None:
                     client.told = True
                     # The time first: what is set meanwhile is told by an event after it.
                     client.outbox += protocol.line(
                         "facts",
                         time=agent.event_log.now(),
                         facts=agent.facts.to_json(),
-                        limits=agent.controller.limits(),
+                        limits={
+                            name: list(limit.fields().values())
+                            for name, limit in agent.controller.limits().items()
+                        },
                     )
                 if client.phases < len(agent.phases):
                     client.phases = len(agent.phases)

@@ -1,7 +1,8 @@
 """MLX's three limits as plain data, and the steps that the keys take."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
+from mlxtop.core.record import Record
 from mlxtop.core.units import UNLIMITED
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LADDER: tuple[int, ...] = (
 )
 
 
-class Limit(NamedTuple):
+class Limit(Record):
     """One of MLX's limits as it stands. Sizes are bytes; `None` is what nobody knows yet."""
 
     value: int | None = None
@@ -48,13 +49,13 @@ class Limit(NamedTuple):
 
     def asked(self, value: int, command_id: int | None = None) -> "Limit":
         """The limit once a command has asked for `value` bytes."""
-        return self._replace(pending=value, command_id=command_id)
+        return self.replace(pending=value, command_id=command_id)
 
     def found(self, value: int | None, source: str, default: int | None) -> "Limit":
         """The limit as an agent found it."""
         if default is None and source == MLX_DEFAULT:
             default = value
-        return self._replace(value=value, source=source, default=default)
+        return self.replace(value=value, source=source, default=default)
 
     def changed(
         self, value: int | None, source: str, asked: int | None = None, answers: int | None = None
@@ -65,7 +66,7 @@ class Limit(NamedTuple):
         answered = self.pending == asked if answers is None else self.command_id == answers
         if answered:
             return Limit(value, source, None, default)
-        return self._replace(value=value, source=source, default=default)
+        return self.replace(value=value, source=source, default=default)
 
 
 RECLAIMED = 0.95

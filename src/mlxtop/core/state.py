@@ -138,7 +138,7 @@ class State:
         """No limit is pending any more, or not the one that the command of that number asked for."""
         for name, limit in self.limits.items():
             if answers is None or limit.command_id == answers:
-                self.limits[name] = limit._replace(pending=None, command_id=None)
+                self.limits[name] = limit.replace(pending=None, command_id=None)
 
     def put_last_mark_first(self) -> None:
         """Has deltas measured from the last mark until another is chosen."""

@@ -1,7 +1,7 @@
 """Sets MLX's limits, clears its cache, resets its peak, and reports every change, whoever made it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mlxtop.core.commands import ClearCache, Collect, Command, ResetPeak, SetLimit, TakeCensus
 from mlxtop.core.events import (
@@ -14,6 +14,7 @@ from mlxtop.core.events import (
     PeakReset,
 )
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
+from mlxtop.core.record import Record
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.mlx import allocator
 from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
@@ -28,7 +29,7 @@ class Emit(Protocol):
     def __call__(self, data: EventData, answers: int | None = None) -> None: ...
 
 
-class KnownLimit(NamedTuple):
+class KnownLimit(Record):
     """A limit, in bytes; `None` is what nobody knows."""
 
     value: int | None = None

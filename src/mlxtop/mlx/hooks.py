@@ -9,9 +9,10 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
+from mlxtop.core.record import Record
 from mlxtop.core.units import UNLIMITED
 from mlxtop.mlx import backend
 
@@ -25,7 +26,7 @@ CPU_CACHE_LIMIT = 32 * 2**20
 """What MLX's CPU backend starts with (0.31 and 0.32); a test compares it with MLX's own answer."""
 
 
-class Change(NamedTuple):
+class Change(Record):
     """A limit was set from `old` to `new` bytes by `source`.
 
     A command of a viewer asked for `asked` bytes, and `answers` is its number; `None` for other code.
@@ -39,7 +40,7 @@ class Change(NamedTuple):
     answers: int | None = None
 
 
-class Call(NamedTuple):
+class Call(Record):
     """Somebody called `clear_cache` or `reset_peak_memory`; `size` is the cache or the peak before it."""
 
     name: str
