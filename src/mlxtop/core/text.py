@@ -15,7 +15,8 @@ _BLOCK = {**_LINE, 0x0A: "\n"}
 
 
 # Control sequences (CSI), strings (OSC, DCS, …) and two-letter escapes: ECMA-48, 5.3 to 5.6.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+# Compiled when it is first used: the agent imports this file, and seldom uses it.
+_ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
 
 
 FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -23,7 +24,7 @@ FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 def plain(text: str) -> str:
     """`text` without the escapes that colour it or move a cursor."""
-    return _ESCAPES.sub("", text) if "\x1b" in text else text
+    return re.sub(_ESCAPES, "", text) if "\x1b" in text else text
 
 
 def one_line(text: str) -> str:

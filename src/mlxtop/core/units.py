@@ -17,7 +17,8 @@ DEFAULT: Final = "default"
 Size = int | Literal["default"]
 
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)\s*(?:([KMGTP]?)(iB|B)?)", re.IGNORECASE | re.ASCII)
+# Compiled when it is first used: the agent imports this file, and seldom uses it.
+_SIZE = r"(\d{1,20}(?:\.\d{1,20})?)\s*(?:([KMGTP]?)(iB|B)?)"
 _NAMES: dict[Units, tuple[str, ...]] = {
     "binary": ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"),
     "decimal": ("B", "kB", "MB", "GB", "TB", "PB", "EB"),
@@ -34,7 +35,7 @@ def parse_size(text: str) -> Size:
         return DEFAULT
     if word == "unlimited":
         return UNLIMITED
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
         raise UsageError(
             f"'{shortened(text)}' is not a size: write 0, 20M, 1.5GiB, 500MB, default or unlimited."
