@@ -145,7 +145,9 @@ class Agent:
             self._server.stop(LEAVE_WITHIN)
             peak = self._read()[2]
             if not self._server.met and peak:
-                sockets.leave_message(f"ended before mlxtop could look; its peak was {peak / 2**20:.1f} MiB.")
+                sockets.leave_message(
+                    f"ended before mlxtop read its memory; its peak was {peak / 2**20:.1f} MiB."
+                )
 
     # In the agent's thread
 

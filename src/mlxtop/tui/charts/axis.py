@@ -12,7 +12,7 @@ from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel, Part
 from mlxtop.tui.panels.header import phase_colour
 
-Look = tuple[str, str, bool]
+CellStyle = tuple[str, str, bool]
 """A cell's background, its text colour, and whether the text is bold."""
 
 LABEL_EVERY = 16
@@ -36,21 +36,21 @@ class Axis(Panel[Frame]):
     def _band(self, frame: Frame, width: int) -> Strip:
         columns, names = frame.columns, frame.session.phases
         cells: list[str] = []
-        looks: list[Look] = []
+        styles: list[CellStyle] = []
         ticks = {column for column, _ in frame.ticks}
         for index, run in groupby(columns.last["phase"]):
             start, length = len(cells), len(list(run))
             name = one_line(names[index]) if 0 <= index < len(names) else ""
             at = _room(len(name), start, start + length, ticks) if name else None
             cells += f"{'' if at is None else ' ' * (at - start) + name:<{length}}"
-            looks += [_look(name)] * length
+            styles += [_phase_style(name)] * length
         for column, event in frame.ticks:
             raised = isinstance(event.data, LimitChanged) and event.data.rose
             cells[column] = "▲" if raised else GLYPHS[type(event.data)]
-            looks[column] = (looks[column][0], "mark", True)
+            styles[column] = (styles[column][0], "mark", True)
         parts: list[Part] = [(f" {'phase':<{GUTTER - 1}}", self.style("dim"))]
-        for look, run in groupby(range(len(cells)), looks.__getitem__):
-            parts.append(("".join([cells[i] for i in run]), self.on(*look)))
+        for style, run in groupby(range(len(cells)), styles.__getitem__):
+            parts.append(("".join([cells[i] for i in run]), self.on(*style)))
         return self.row(parts, width)
 
     def _times(self, frame: Frame, width: int) -> Strip:
@@ -60,7 +60,7 @@ class Axis(Panel[Frame]):
         return self.row([(f"{scale:<{GUTTER}}", self.style("dim")), (times, self.style("dim"))], width)
 
 
-def _look(phase: str) -> Look:
+def _phase_style(phase: str) -> CellStyle:
     if not phase:
         return "", "text", False
     return phase_colour(phase), "dim" if phase == "idle" else "ink", False

@@ -64,12 +64,12 @@ class Breakdown(Panel[Frame]):
         for name, *_ in ROWS:
             seen += sizes[name]
             end = round(seen / whole * width) if whole else 0
-            shade, colour = self._look(name)
+            shade, colour = self._shade(name)
             out.append((shade * (end - drawn), self.style(colour)))
             drawn = end
         return out
 
-    def _look(self, name: str) -> tuple[str, str]:
+    def _shade(self, name: str) -> tuple[str, str]:
         """The character and the colour of a part."""
         return (SHADES[name], "text") if self.app.no_color else ("█", name)
 
@@ -84,7 +84,7 @@ class Breakdown(Panel[Frame]):
         width: int,
     ) -> Strip:
         size = parts[name]
-        shade, colour = self._look(name)
+        shade, colour = self._shade(name)
         mark = shade if self.app.no_color else "■"
         share = f"{size / whole:>4.0%}" if size is not None and size >= 0 and whole else "   —"
         title = long if width >= ROOMY else short

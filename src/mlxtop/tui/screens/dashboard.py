@@ -192,7 +192,7 @@ class Dashboard(Screen[None], Background):
         self._answer_due = False
         taken = self.session.timeline.latest(CensusTaken)
         if self.view.counting and taken is not None and taken is not self._census_before:
-            self._look(counting=False)
+            self._change_view(counting=False)
             self._show_census(taken.data.census)
         else:
             self.tick()
@@ -272,7 +272,7 @@ class Dashboard(Screen[None], Background):
             self._explain_at = now + EXPLAIN_EVERY
             self._diagnosis = explain(self.session, self.frame().now)
 
-    def _look(self, **changes: object) -> None:
+    def _change_view(self, **changes: object) -> None:
         """Changes the view and draws it at once, not at the next tick."""
         self._columns = None
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
@@ -305,7 +305,7 @@ class Dashboard(Screen[None], Background):
         def answered(spec: BudgetSpec | None) -> None:
             if spec is not None:
                 set_budget(self.session, spec, KEYBOARD)
-                self._look()
+                self._change_view()
 
         if self.session.state.facts.known:
             self.app.push_screen(BudgetDialog(self.frame()), answered)
@@ -332,13 +332,13 @@ class Dashboard(Screen[None], Background):
             if new:
                 self._mark(name)
             else:
-                self._look(mark=name)
+                self._change_view(mark=name)
 
         self.app.push_screen(MarkDialog(self.session.state.marks, self.frame().mark), answered)
 
     def _mark(self, name: str) -> None:
         self.session.submit(AddMark(name, KEYBOARD))
-        self._look(mark=None)
+        self._change_view(mark=None)
 
     # The model
 
@@ -369,7 +369,7 @@ class Dashboard(Screen[None], Background):
 
     def key_escape(self) -> None:
         if self.view.counting:
-            self._look(counting=False)
+            self._change_view(counting=False)
         elif self.focused is None:
             self.action_leave()
         self.set_focus(None)
@@ -393,13 +393,13 @@ class Dashboard(Screen[None], Background):
         """Requests a census. It is shown when its event arrives."""
         self._census_before = self.session.timeline.latest(CensusTaken)
         self._census = self.session.submit(TakeCensus())
-        self._look(counting=True)
+        self._change_view(counting=True)
         asked = self._census
         self.set_timer(CENSUS_WITHIN, lambda: self._give_up_census(asked))
 
     def _give_up_census(self, asked: int) -> None:
         if self.view.counting and self._census == asked:
-            self._look(counting=False)
+            self._change_view(counting=False)
             self.notify(
                 "The program has not reached a safe point yet. Press w to try again.",
                 severity="warning",
@@ -420,26 +420,26 @@ class Dashboard(Screen[None], Background):
             self.action_live()
             return
         self._paused_at = self.session.now()
-        self._look(paused=True, run_peak=self.session.state.run_peak)
+        self._change_view(paused=True, run_peak=self.session.state.run_peak)
 
     def action_zoom(self, direction: int) -> None:
-        self._look(axis=self.view.axis.zoom(direction, self.session.interval))
+        self._change_view(axis=self.view.axis.zoom(direction, self.session.interval))
 
     def on_chart_zoomed(self, event: Chart.Zoomed) -> None:
         self.action_zoom(event.direction)
 
     def action_pan(self, direction: int) -> None:
         columns = direction * max(1, (self.size.width - GUTTER) // 4)
-        self._look(axis=self.view.axis.pan(columns, self._now()))
+        self._change_view(axis=self.view.axis.pan(columns, self._now()))
 
     def action_live(self) -> None:
-        self._look(axis=replace(self.view.axis, end=None), paused=False, run_peak=None)
+        self._change_view(axis=replace(self.view.axis, end=None), paused=False, run_peak=None)
 
     def action_scroll(self, rows: int) -> None:
         self.query_one(Output).scroll(rows)
 
     def action_units(self) -> None:
-        self._look(units="decimal" if self.view.units == "binary" else "binary")
+        self._change_view(units="decimal" if self.view.units == "binary" else "binary")
 
     def action_graph(self) -> None:
         # Importing plotext takes a fifth of a second: only the graph waits for it.

@@ -328,7 +328,7 @@ class FleetScreen(Screen[None]):
 
     # The view
 
-    def _look(self, **changes: object) -> None:
+    def _change_view(self, **changes: object) -> None:
         """Changes the view and draws it at once, not at the next tick."""
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
         self._judged = -JUDGE_EVERY
@@ -336,20 +336,20 @@ class FleetScreen(Screen[None]):
 
     def action_pause(self) -> None:
         if self.view.paused:
-            self._look(axis=replace(self.view.axis, end=None), paused=False)
+            self._change_view(axis=replace(self.view.axis, end=None), paused=False)
             return
         self._paused_at = self.now(self.fleet.members())
-        self._look(paused=True)
+        self._change_view(paused=True)
 
     def action_zoom(self, direction: int) -> None:
         least = min((member.interval for member in self.fleet.members()), default=FINEST)
-        self._look(axis=self.view.axis.zoom(direction, least))
+        self._change_view(axis=self.view.axis.zoom(direction, least))
 
     def action_pan(self, direction: int) -> None:
         members = self.fleet.members()
         given = self._heights.session if self._heights else 1
         columns = direction * max(1, (self.size.width - gutter(self.size.width, given)) // 4)
-        self._look(axis=self.view.axis.pan(columns, self.now(members)))
+        self._change_view(axis=self.view.axis.pan(columns, self.now(members)))
 
     def action_units(self) -> None:
-        self._look(units="decimal" if self.view.units == "binary" else "binary")
+        self._change_view(units="decimal" if self.view.units == "binary" else "binary")

@@ -33,7 +33,7 @@ class Replay(Dashboard, inherit_bindings=False):
 
     def action_play(self) -> None:
         self.playhead.toggle()
-        self._look()
+        self._change_view()
 
     def action_seek(self, direction: int) -> None:
         columns = max(1, (self.size.width - GUTTER) // 4)
@@ -47,8 +47,8 @@ class Replay(Dashboard, inherit_bindings=False):
 
     def action_faster(self, steps: int) -> None:
         self.playhead.faster(steps)
-        self._look()
+        self._change_view()
 
     def _go(self, at: float) -> None:
         self.playhead.seek(at)
-        self._look()
+        self._change_view()
