@@ -108,6 +108,32 @@ def test_more_than_active_and_out_of_time(snap_compare, app):
     assert snap_compare(app, terminal_size=(80, 24), run_before=act)
 
 
+def test_what_is_folded_shared_left_and_not_computed(snap_compare, app):
+    place = "Scheduler.requests[…].prompt_cache"
+    holdings = (
+        Holding("kv", 468 * MiB, (1, 8, 1024, 64), "float16", place, arrays=936, owners=117),
+        Holding("weights", 448 * MiB, (14336, 4096), "bfloat16", "Model: layers[…].up_proj", arrays=32),
+        Holding("other", 64 * MiB, (4096, 4096), "float32", "x in a.py", views=("y in a.py",), view_count=3),
+        Holding("other", 4, (), "float32", "accumulated in train.py:9 step()", computed=False),
+    )
+    census = Census(
+        active=2000 * MiB,
+        parts={**dict.fromkeys(CENSUS.parts, 0), "weights": 448 * MiB, "kv": 468 * MiB, "other": 64 * MiB},
+        counts={**dict.fromkeys(CENSUS.counts, 0), "weights": 32, "kv": 936, "other": 1},
+        holdings=holdings,
+        lazy=4,
+        lazy_count=1,
+        in_flight=12 * MiB,
+        compiled=2,
+        time=CENSUS.time,
+    )
+
+    async def act(pilot):
+        await open_census(pilot, census)
+
+    assert snap_compare(app, terminal_size=(80, 24), run_before=act)
+
+
 async def test_scrolling_shows_the_last_row(app):
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_census(pilot)
@@ -127,12 +153,12 @@ async def test_again_asks_and_show_swaps(app):
         screen.show(Census(active=0))
         await pilot.pause()
         assert "no arrays" in shown(screen, "#table")
-        assert "explained —" in shown(screen, "#parts")
+        assert "accounted —" in shown(screen, "#parts")
         assert "not computed" not in shown(screen, "#parts")
         screen.show(Census(active=0, lazy=3 * MiB, lazy_count=2))
         await pilot.pause()
         assert "not computed    3.0 MiB" in shown(screen, "#parts")
-        assert "explained —" in shown(screen, "#parts")
+        assert "accounted —" in shown(screen, "#parts")
 
 
 @pytest.mark.parametrize("key", ["escape", "w"])

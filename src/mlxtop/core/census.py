@@ -13,6 +13,8 @@ LARGEST = 100
 """How many holdings a census lists."""
 VIEWS = 8
 """How many views of a buffer are named."""
+RANDOM_STATE = "mx.random.state"
+"""The holder of the key that MLX's random numbers come from: small, as is all that it is computed from."""
 LONGEST = 400
 """How many characters of a holder's name are kept."""
 _MOST = 2**63 - 1
@@ -89,7 +91,7 @@ class Census:
     in_flight: int = 0
     """Bytes of `active` that queued work gave back while the census looked: no array has them."""
     compiled: int = 0
-    """How many functions are compiled. The arrays that they keep as constants cannot be seen."""
+    """How many functions the program has compiled. Arrays that they keep as constants cannot be seen."""
     frozen: int = 0
     """How many objects `gc.freeze()` hides from every census."""
 

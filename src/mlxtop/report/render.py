@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from mlxtop import __version__
+from mlxtop.core.census_text import label
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock, format_delta, format_size, format_span
 
@@ -48,6 +49,7 @@ def _environment() -> "Environment":
     made.globals.update(inline=inline, version=__version__)
     made.filters.update(
         clock=format_clock,
+        holder=label,
         delta=lambda value: format_delta(None if value is None else round(value)),
         number=lambda value: DASH if value is None else f"{value:,}",
         signed=lambda value: f"{round(value):+,}",

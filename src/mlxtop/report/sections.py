@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, Census, Holding
+from mlxtop.core.census_text import reasons
 from mlxtop.core.course import course
 from mlxtop.core.events import ErrorRaised, LimitChanged, SessionEnded, SystemRead
 from mlxtop.core.facts import Facts
@@ -107,6 +108,7 @@ class SessionView(NamedTuple):
     limits: list[LimitRow]
     census: Census | None
     census_rows: list[CensusRow]
+    census_reasons: tuple[str, ...]
     largest: Sequence[Holding]
     events: EventList
     machine: list[MachineRow]
@@ -132,6 +134,7 @@ def session_view(summary: SessionSummary) -> SessionView:
         limits=list(limits(summary)),
         census=census,
         census_rows=list(census_rows(census)) if census else [],
+        census_reasons=reasons(census) if census else (),
         largest=census.holdings[:MOST_HOLDINGS] if census else [],
         events=event_list(summary),
         machine=machine(summary),
@@ -207,6 +210,10 @@ def census_rows(census: Census) -> Iterator[CensusRow]:
     for name in PARTS:
         if name != "garbage" or census.counts[name]:
             yield CensusRow(name, census.parts[name], census.counts[name])
+    if census.in_flight:
+        yield CensusRow("in flight", census.in_flight, None)
+    if census.rest:
+        yield CensusRow("not accounted", census.rest, None)
     if not census.lazy_known:
         yield CensusRow("not computed: not known before MLX 0.32.3, counted", None, None)
     if census.lazy_count:

@@ -35,14 +35,10 @@ def take(budget: float = BUDGET) -> "Census":
     the GIL most of the time, so call it at a safe point. Raises nothing; without MLX everything is 0.
 
     Not seen: arrays that only C++ holds (a compiled function's constants, what an array that is not computed
-    will be made of), and objects that `gc.freeze()` hid. Seen too large: a view; Python cannot tell it from
-    what it is a view of.
+    will be made of), and objects that `gc.freeze()` hid.
     """
     began, now = time.perf_counter(), time.time()
-    try:
-        active = int(sys.modules["mlx.core"].get_active_memory())
-    except Exception:
-        active = 0
+    active = _active()
     # What is first imported here makes enough objects for the collector to run.
     with HeldOff():
         return _take(budget, active, began, now)
@@ -68,4 +64,20 @@ def _take(budget: float, active: int, began: float, now: float) -> "Census":
         whole = False
     found = survey.result()
     whole = whole and found.whole
-    return replace(found, active=active, whole=whole, seconds=time.perf_counter() - began, time=now)
+    after = _active()
+    return replace(
+        found,
+        active=max(active, found.accounted),  # another thread of the program may have computed meanwhile
+        in_flight=max(0, active - max(after, found.accounted)),
+        whole=whole,
+        frozen=gc.get_freeze_count(),
+        seconds=time.perf_counter() - began,
+        time=now,
+    )
+
+
+def _active() -> int:
+    try:
+        return int(sys.modules["mlx.core"].get_active_memory())
+    except Exception:
+        return 0

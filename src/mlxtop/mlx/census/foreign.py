@@ -61,6 +61,10 @@ def class_name(cls: type) -> str:
     return text(NAME.__get__(cls))
 
 
+def class_module(cls: type) -> str:
+    return text(MEMBERS.__get__(cls).get("__module__"))
+
+
 def join(path: str, key: str) -> str:
     return f"{path}.{key}" if path and key else path or key
 

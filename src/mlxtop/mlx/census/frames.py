@@ -6,7 +6,7 @@ import threading
 import types
 from typing import Any
 
-from mlxtop.mlx.census.foreign import file_name, text
+from mlxtop.mlx.census.foreign import derives, file_name, text
 
 FRAMES: dict[type, str] = {
     types.GeneratorType: "gi_frame",
@@ -14,20 +14,24 @@ FRAMES: dict[type, str] = {
     types.AsyncGeneratorType: "ag_frame",
 }
 """What runs later, and where its frame is."""
-_OURS = __name__.rpartition(".")[0]
+_CENSUS = __name__.rpartition(".")[0]
+_GUEST = ("mlxtop.agent", "mlxtop.mlx")
+"""What stands between a program and MLX: its variables are the program's, which has passed them on."""
 _SNAPSHOTS = sys.version_info < (3, 13)  # before PEP 667 a frame keeps the dict that `f_locals` makes
 
 
 def frames() -> list[types.FrameType]:
-    """The frames of all threads but the census's own, the outermost first."""
+    """The frames of all threads but the census's own, the outermost of each thread first."""
     found: list[types.FrameType] = []
     tops = sys._current_frames()
     frame: types.FrameType | None = None
     try:
-        for frame in tops.values():
+        # This thread's first: it is most often the one that owns MLX.
+        for thread in sorted(tops, key=threading.get_ident().__ne__):
+            frame = tops[thread]
             stack = []
             while frame is not None:
-                if not text(dict.get(frame.f_globals, "__name__")).startswith(_OURS):
+                if not _module_of(frame).startswith(_CENSUS):
                     stack.append(frame)
                 frame = frame.f_back
             found += reversed(stack)
@@ -35,6 +39,22 @@ def frames() -> list[types.FrameType]:
         tops.clear()  # it has this function's own frame in it, and would keep itself alive
         frame = None
     return found
+
+
+def frame_of(thing: Any) -> types.FrameType | None:
+    """The frame of a generator or a coroutine, until it ends."""
+    name = next(name for cls, name in FRAMES.items() if derives(type(thing), cls))
+    frame: types.FrameType | None = getattr(thing, name)
+    return frame
+
+
+def is_guest(frame: types.FrameType) -> bool:
+    """Whether it is mlxtop's own, in the watched program."""
+    return _module_of(frame).startswith(_GUEST)
+
+
+def _module_of(frame: types.FrameType) -> str:
+    return text(dict.get(frame.f_globals, "__name__"))
 
 
 def variables_of(frame: types.FrameType) -> dict[str, Any]:
@@ -58,3 +78,11 @@ def place_of(frame: types.FrameType) -> str:
     code = frame.f_code
     line = frame.f_lineno or code.co_firstlineno
     return f"{file_name(code.co_filename)}:{line} {code.co_name}()"
+
+
+def passed_from(frame: types.FrameType) -> str:
+    """The place in the program from which a frame of mlxtop's has its variables."""
+    caller = frame.f_back
+    while caller is not None and is_guest(caller):
+        caller = caller.f_back
+    return place_of(caller) if caller is not None else ""

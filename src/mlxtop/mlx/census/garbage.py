@@ -21,7 +21,8 @@ _MOST = 20_000
 _WALKED = 300_000
 """Objects that are gone through from the variables downwards, at most."""
 _OWNERS: tuple[Kind, ...] = (
-    "holder", "dict", "list", "tuple", "set", "function", "module", "cache", "like a cache", "optimizer"
+    "holder", "dict", "list", "tuple", "set", "function", "module", "cache", "like a cache", "optimizer",
+    "exception", "compiled"
 )  # fmt: skip
 
 

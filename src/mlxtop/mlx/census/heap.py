@@ -13,6 +13,7 @@ from mlxtop.mlx.census.foreign import (
     MEMBERS,
     MRO,
     Found,
+    class_module,
     class_name,
     class_of,
     derives,
@@ -24,7 +25,7 @@ from mlxtop.mlx.census.foreign import (
 
 Kind = Literal[
     "array", "module", "cache", "like a cache", "optimizer", "dict", "list", "tuple", "set",
-    "function", "holder", "leaf"
+    "function", "exception", "compiled", "holder", "leaf"
 ]  # fmt: skip
 Pair = tuple[Any, Any]
 """An owner and what it refers to, or a key and its value."""
@@ -39,10 +40,16 @@ SEARCH = 0.8
 """The share of the time after which what was found is told."""
 SCAN = 0.5
 """The share of the time that finding the arrays, modules, caches and optimizers may take."""
+OWNERS = 0.65
+"""The share of the time after which owners of KV caches and exceptions are no longer looked for."""
 
 CONTAINERS: tuple[Kind, ...] = ("dict", "list", "tuple")
-_TELLING: tuple[Kind, ...] = ("array", "module", "optimizer", "cache", "like a cache")
+_TELLING: tuple[Kind, ...] = (
+    "array", "module", "optimizer", "cache", "like a cache", "exception", "compiled"
+)  # fmt: skip
 _CACHES = "mlx_lm.models.cache"
+_COMPILED = ("gc_func", "_gc_func")
+_LIBRARIES = ("mlx.", "mlx_lm.")
 _BUILT_IN: tuple[tuple[Kind, type], ...] = (
     ("dict", dict),
     ("list", list),
@@ -81,8 +88,7 @@ class Heap:
 
     def __init__(self, array: type, budget: float) -> None:
         began = time.thread_time()
-        self._deadline, self._end = began + SEARCH * budget, began + budget
-        self._scan_until = began + SCAN * budget
+        self._began, self._budget = began, budget
         self._array = array
         self._buffer_size = GLOBALS.__get__(sys.modules["mlx.core"]).get("get_array_buffer_size")
         self._module = class_of("mlx.nn", "Module")
@@ -99,7 +105,7 @@ class Heap:
         """Finds what is telling among all objects. Returns whether there was time for all."""
         dull: set[int] = set()
         for start in range(0, len(objects), CHUNK):
-            if time.thread_time() > self._scan_until:
+            if self.is_over(SCAN):
                 return False
             chunk = objects[start : start + CHUNK]
             # Most have nothing but dull types in them, which is seen without a step of Python for each.
@@ -145,13 +151,17 @@ class Heap:
             return "module"
         if derives(cls, self._optimizer):
             return "optimizer"
-        if any(text(MEMBERS.__get__(base).get("__module__")) == _CACHES for base in MRO.__get__(cls)):
+        if any(class_module(base) == _CACHES for base in MRO.__get__(cls)):
             return "cache"
         for kind, base in _BUILT_IN:
             if derives(cls, base):
                 return kind
         if derives(cls, *_LEAVES):
             return "leaf"
+        if derives(cls, BaseException):
+            return "exception"
+        if class_name(cls) in _COMPILED:
+            return "compiled"
         return "like a cache" if class_name(cls).endswith("Cache") else "holder"
 
     def inside(
@@ -213,41 +223,55 @@ class Heap:
 
     def attributes(self, thing: Any) -> dict[Any, Any]:
         """Attributes as they are kept, from the instance's dict and slots: no property runs."""
-        cls = type(thing)
-        layout = self._layouts.get(id(cls))
-        if layout is None:
-            layout = self._layouts[id(cls)] = layout_of(cls)
         found: dict[Any, Any] = {}
-        for name, slot in layout[1]:
+        for name, slot in self._layout(thing)[1]:
             try:
                 found[name] = slot.__get__(thing)
             except AttributeError:
                 continue  # nothing was stored there
-        if layout[0] is not None:
-            attributes = layout[0].__get__(thing)
-            if derives(type(attributes), dict):
-                found.update(dict.copy(attributes))
-                # Asking for it may have made it: the search must find it between the object and its values.
-                self.things["dict"].append(attributes)
+        names = self.dict_of(thing)
+        if names is not None:
+            found.update(dict.copy(names))
+            # Asking for it may have made it: the search must find it between the object and its values.
+            self.things["dict"].append(names)
         return found
+
+    def dict_of(self, thing: Any) -> dict[Any, Any] | None:
+        """The dict of an instance's attributes, if it has one."""
+        descriptor = self._layout(thing)[0]
+        names = None if descriptor is None else descriptor.__get__(thing)
+        return names if derives(type(names), dict) else None
+
+    def _layout(self, thing: Any) -> tuple[Any, list[Found]]:
+        cls = type(thing)
+        layout = self._layouts.get(id(cls))
+        if layout is None:
+            layout = self._layouts[id(cls)] = layout_of(cls)
+        return layout
 
     def read(self, array: Any, name: str) -> Any:
         """A property of an array, by MLX's own descriptor."""
         return MEMBERS.__get__(self._array)[name].__get__(array)
 
-    def computed(self, array: Any) -> bool | None:
-        """Whether an array has memory; `None` where this MLX cannot tell.
+    @property
+    def knows_buffers(self) -> bool:
+        """Whether this MLX tells how large buffers are, and by that what is computed."""
+        return self._buffer_size is not None
 
-        `get_array_buffer_size` (MLX 0.32.3) reads the array's own state: it evaluates nothing, waits for
-        nothing, and refuses what is not computed. Whatever else tells walks the graph, which recurses.
+    def buffer_size(self, arrays: Any) -> int:
+        """Bytes of the buffers behind an array or a list of them, each buffer counted once.
+
+        `get_array_buffer_size` (MLX 0.32.3) reads the arrays' own state: it evaluates nothing, waits for
+        nothing, and raises `ValueError` for what is not computed. Whatever else tells walks the graph, which
+        recurses.
         """
-        if self._buffer_size is None:
-            return None
-        try:
-            self._buffer_size(array)
-        except ValueError:
-            return False
-        return True
+        return int(self._buffer_size(arrays))
+
+    def compiled(self) -> int:
+        """How many functions the program itself has compiled: those of MLX and mlx-lm have no constants."""
+        functions = (inner for outer in self.things["compiled"] for inner in gc.get_referents(outer))
+        names = (inner.__globals__ for inner in functions if type(inner) is types.FunctionType)
+        return sum(not text(found.get("__name__")).startswith(_LIBRARIES) for found in names)
 
     def is_opened(self, thing: Any) -> bool:
         """Whether what is inside of it is looked at."""
@@ -257,11 +281,11 @@ class Heap:
                 return bool(MEMBERS.__get__(built_in)["__len__"](thing) <= LONG)
         return kind not in ("leaf", "array") and not derives(type(thing), type)
 
-    def tick(self) -> None:
-        """Raises `TimeUp` when the time is over, but for what telling of it takes."""
-        if time.thread_time() > self._deadline:
+    def tick(self, share: float = SEARCH) -> None:
+        """Raises `TimeUp` when that share of the time is over: by default all but what telling takes."""
+        if self.is_over(share):
             raise TimeUp
 
-    def is_over(self) -> bool:
-        """Whether all the time is over."""
-        return time.thread_time() > self._end
+    def is_over(self, share: float = 1.0) -> bool:
+        """Whether that share of the time is over."""
+        return time.thread_time() > self._began + share * self._budget

@@ -1,11 +1,14 @@
 """Which part every array belongs to, and what to call its holder: down from what has a name, then up."""
 
-import heapq
+import gc
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mlxtop.core.census import LARGEST, LONGEST, PARTS, Census, Holding, Part
+from mlxtop.core.census import PARTS, RANDOM_STATE, Census, Part
+from mlxtop.mlx.census import owners
+from mlxtop.mlx.census.buffers import Sharing
 from mlxtop.mlx.census.foreign import (
     GLOBALS,
     NOBODY,
@@ -16,15 +19,27 @@ from mlxtop.mlx.census.foreign import (
     join,
     module_file,
     numbered,
+    text,
 )
-from mlxtop.mlx.census.frames import FRAMES, frames, place_of, variables_of
+from mlxtop.mlx.census.frames import (
+    FRAMES,
+    frame_of,
+    frames,
+    is_guest,
+    passed_from,
+    place_of,
+    variables_of,
+)
 from mlxtop.mlx.census.garbage import only_garbage, reached
-from mlxtop.mlx.census.heap import CHUNK, CONTAINERS, Heap, TimeUp
+from mlxtop.mlx.census.heap import CHUNK, CONTAINERS, Heap, Kind, TimeUp
+from mlxtop.mlx.census.rows import Claim, Lines, Row
+from mlxtop.mlx.census.tracebacks import dead_frames
 
 LEVELS = 8
 """How far up the holders of an array are followed where no variable leads to it."""
 WIDE = 5_000
 """How many containers are opened below one variable; what lies beyond is found from the array upwards."""
+_HOLDERS: tuple[Kind, ...] = ("holder", "exception", *CONTAINERS, "set", "like a cache")
 _CACHE_NAMES = frozenset(("keys", "values", "state"))
 
 
@@ -36,23 +51,18 @@ class _Trail(NamedTuple):
     outline: str  # what to say if nothing with a name is reached: `list of 12 in dict of 3`
 
 
-class _Row(NamedTuple):
-    """An array as it is told of."""
-
-    nbytes: int
-    part: Part
-    holder: str
-    key: int
-    computed: bool
-
-
 class Survey:
     """One look at the heap. Dropped as a whole afterwards: it may hold no reference to itself."""
 
     def __init__(self, array: type, budget: float) -> None:
         self._heap = Heap(array, budget)
-        self._claims: dict[int, tuple[Part, str]] = {}
+        self._claims: dict[int, Claim] = {}
+        self._owners: dict[int, str] = {}
+        self._units: dict[int, Any] = {}
         self._placed = False
+        self._compiled = 0
+        self._hurried = False
+        """Whether an owner was not found for want of time."""
         self._garbage: set[int] = set()
 
     def run(self, objects: list[Any]) -> None:
@@ -61,65 +71,106 @@ class Survey:
         self._weights()
         self._caches()
         self._optimizers()
+        self._compiled = self._heap.compiled()
         if not whole:
             raise TimeUp
         self._placed = True
         self._variables()
+        self._dead_frames()
         self._heap.sort(objects)
         self._number_caches()
+        self._find_owners()
+        self._find_random_state(objects)
         self._search()
         self._find_garbage(objects)
+        if self._hurried:
+            raise TimeUp
 
     def result(self) -> Census:
         """Bytes and arrays of each part, and the largest holdings; of the rest of a census nothing."""
         sizes, counts = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
-        rows: list[_Row] = []
-        unknown: tuple[Part, str] = ("other", NOBODY)
-        waiting, waiting_count, known, whole = 0, 0, True, True
-        for i, (key, array) in enumerate(self._heap.arrays.items()):
-            if i % CHUNK == 0 and self._heap.is_over():
-                whole = False
-                break
-            if key not in self._claims and not self._placed:
-                continue
-            part, holder = self._claims.get(key, unknown)
-            if key in self._garbage:
-                part = "garbage"
-            try:
-                nbytes = int(self._heap.read(array, "nbytes"))
-                computed = self._heap.computed(array)
-            except Exception:
-                continue  # made by `__new__` alone: there is no array in it
-            rows.append(_Row(nbytes, part, holder, key, computed is not False))
-            if computed is False:
-                waiting, waiting_count = waiting + nbytes, waiting_count + 1
-                continue
-            known = known and computed is not None
-            sizes[part] += nbytes
-            counts[part] += 1
-        largest = heapq.nlargest(LARGEST, rows, key=lambda row: row.nbytes)
+        lines, buckets = Lines(self._owners), dict[int, list[tuple[Row, Any]]]()
+        waiting, waiting_count, whole = 0, 0, True
+        try:
+            for row, array in self._rows():
+                if row.computed:
+                    buckets.setdefault(row.nbytes, []).append((row, array))
+                else:
+                    waiting, waiting_count = waiting + row.nbytes, waiting_count + 1
+                    lines.add(row, [])
+        except TimeUp:
+            whole = False
+        for nbytes in sorted(buckets, reverse=True):
+            bucket = sorted(buckets[nbytes], key=lambda pair: pair[0].rank())
+            groups, told_apart = self._groups(nbytes, [array for _, array in bucket])
+            whole = whole and told_apart
+            for group in groups:
+                row, *views = (bucket[place][0] for place in sorted(group))
+                sizes[row.claim.part] += nbytes
+                counts[row.claim.part] += 1
+                lines.add(row, [view.claim.holder for view in views])
         return Census(
             active=0,
             parts=sizes,
             counts=counts,
             lazy=waiting,
             lazy_count=waiting_count,
-            lazy_known=known,
-            holdings=tuple(map(self._holding, largest)),
+            lazy_known=self._heap.knows_buffers,
+            holdings=lines.holdings(),
             whole=whole,
+            compiled=self._compiled,
         )
 
-    def _holding(self, row: _Row) -> Holding:
-        array = self._heap.arrays[row.key]
-        shape = tuple(int(size) for size in self._heap.read(array, "shape"))
-        dtype = str(self._heap.read(array, "dtype")).rpartition(".")[2]
-        return Holding(row.part, row.nbytes, shape, dtype, row.holder[:LONGEST], row.computed)
+    def _rows(self) -> Iterator[tuple[Row, Any]]:
+        """Every array that has a place, or may be told without one. Raises `TimeUp`."""
+        unknown = Claim("other", NOBODY)
+        for i, (key, array) in enumerate(self._heap.arrays.items()):
+            if i % CHUNK == 0:
+                self._heap.tick(1.0)
+            if key not in self._claims and not self._placed:
+                continue
+            claim = self._claims.get(key, unknown)
+            if key in self._garbage:
+                claim = claim._replace(part="garbage")
+            try:
+                own = int(self._heap.read(array, "nbytes"))
+                shape = tuple(int(size) for size in self._heap.read(array, "shape"))
+                dtype = str(self._heap.read(array, "dtype")).rpartition(".")[2]
+                size = self._heap.buffer_size(array) if self._heap.knows_buffers else own
+            except ValueError:
+                yield Row(own, own, claim, shape, dtype, computed=False), array
+            except Exception:
+                continue  # made by `__new__` alone: there is no array in it
+            else:
+                yield Row(size, own, claim, shape, dtype, computed=True), array
 
-    def _claim(self, part: Part, array: Any, holder: str) -> None:
+    def _groups(self, nbytes: int, arrays: list[Any]) -> tuple[list[list[int]], bool]:
+        """The arrays by the buffer that they share, and whether there was time to tell them apart.
+
+        Where there was not, as many stand for themselves as there are buffers, and the rest is left out.
+        """
+        apart = [[place] for place in range(len(arrays))]
+        if not self._heap.knows_buffers or not nbytes or len(arrays) == 1:
+            return apart, True
+        try:
+            return Sharing(arrays, nbytes, self._heap.buffer_size, self._tick_last).groups(), True
+        except (TimeUp, ValueError):  # the latter: the program changed one of them meanwhile
+            return apart[: self._count(nbytes, arrays)], False
+
+    def _tick_last(self) -> None:
+        self._heap.tick(1.0)
+
+    def _count(self, nbytes: int, arrays: list[Any]) -> int:
+        try:
+            return self._heap.buffer_size(arrays) // nbytes
+        except ValueError:
+            return 1
+
+    def _claim(self, claim: Claim, array: Any) -> None:
         """The first part that claims an array has it; that part may still find a better name."""
         self._heap.arrays.setdefault(id(array), array)
-        if self._claims.setdefault(id(array), (part, holder))[0] == part == "kv":
-            self._claims[id(array)] = (part, holder)
+        if self._claims.setdefault(id(array), claim).part == claim.part == "kv":
+            self._claims[id(array)] = claim
 
     # Going down from something with a name.
 
@@ -135,24 +186,52 @@ class Survey:
         # A ring of modules has no root: whichever comes first stands for it.
         for root, name in [*numbered(roots), *((module, class_name(type(module))) for module in modules)]:
             for path, array in self._heap.inside(root, ["array"], ["module", *CONTAINERS], seen):
-                self._claim("weights", array, f"{name}: {path}")
+                self._claim(Claim("weights", f"{name}: {path}"), array)
 
     def _caches(self) -> None:
         """What KV caches hold: mlx-lm's own, and what is called a cache and has keys, values or a state."""
         self._heap.things["cache"] += [c for c in self._heap.things["like a cache"] if self._is_cache(c)]
         for cache, name in numbered(self._heap.things["cache"]):
-            self._claim_attributes("kv", cache, name)
+            if self._claim_attributes("kv", cache, name, cache):
+                self._units[id(cache)] = cache
 
     def _number_caches(self) -> None:
-        """Names a cache after its place in a list of caches: there it is the layer's."""
-        caches = {id(cache): cache for cache in self._heap.things["cache"]}
+        """Names a cache after its place in a list of caches, the layer's, and has the list own it."""
+        caches = dict(self._units)
         lists = {id(owner): owner for owner, _ in self._heap.owners(caches, ["list", "tuple"])}
-        groups = [[child for _, child in self._heap.entries(owner)] for owner in lists.values()]
+        groups = [(owner, [child for _, child in self._heap.entries(owner)]) for owner in lists.values()]
         # The longest list last: it is the one with a cache for each layer.
-        for group in sorted(groups, key=len):
+        for owner, group in sorted(groups, key=lambda pair: len(pair[1])):
             for i, cache in enumerate(group):
                 if id(cache) in caches:
-                    self._claim_attributes("kv", cache, f"{class_name(type(cache))} {i + 1} of {len(group)}")
+                    name = f"{class_name(type(cache))} {i + 1} of {len(group)}"
+                    self._claim_attributes("kv", cache, name, owner)
+        self._units = {**caches, **lists}
+
+    def _find_owners(self) -> None:
+        """Names what owns the KV caches, and the exceptions whose frames are over."""
+        needed = {claim.owner for claim in self._claims.values()}
+        units = {key: unit for key, unit in self._units.items() if key in needed}
+        self._units = {}  # or they would count as alive
+        try:
+            owners.find(self._heap, units, self._roots(), self._owners)
+        except TimeUp:
+            self._hurried = True
+
+    def _roots(self) -> Iterator[owners.Root]:
+        """Variables: the script's, those of functions that run, those of all modules."""
+        main = sys.modules.get("__main__")
+        if derives(type(main), types.ModuleType):
+            names = GLOBALS.__get__(main)
+            yield owners.Root(names, module_file(names))
+        for frame in frames():
+            if not is_guest(frame):
+                yield owners.Root(variables_of(frame), place_of(frame))
+        for module in dict.copy(sys.modules).values():
+            if derives(type(module), types.ModuleType):
+                names = GLOBALS.__get__(module)
+                if not text(names.get("__name__")).startswith("mlxtop."):
+                    yield owners.Root(names, module_file(names))
 
     def _is_cache(self, thing: Any) -> bool:
         found = self._heap.inside(self._heap.attributes(thing), ["array"], CONTAINERS, set())
@@ -162,10 +241,14 @@ class Survey:
         for optimizer, name in numbered(self._heap.things["optimizer"]):
             self._claim_attributes("optimizer", optimizer, name)
 
-    def _claim_attributes(self, part: Part, owner: Any, name: str) -> None:
+    def _claim_attributes(self, part: Part, holder: Any, name: str, owner: Any = None) -> bool:
+        """Claims what the attributes lead to; returns whether that is any array."""
         # An optimizer keeps what it calls `state` in `_state`.
-        for path, array in self._heap.inside(self._heap.attributes(owner), ["array"], CONTAINERS, set()):
-            self._claim(part, array, f"{name}: {path.lstrip('_')}")
+        found = list(self._heap.inside(self._heap.attributes(holder), ["array"], CONTAINERS, set()))
+        for path, array in found:
+            key = 0 if owner is None else id(owner)
+            self._claim(Claim(part, f"{name}: {path.lstrip('_')}", key), array)
+        return bool(found)
 
     def _variables(self) -> None:
         """What a variable of the script or of a running function leads to."""
@@ -174,17 +257,41 @@ class Survey:
         if derives(type(main), types.ModuleType):
             names = GLOBALS.__get__(main)
             self._claim_variables(names, module_file(names), seen)
-        for frame in frames():
-            self._claim_variables(variables_of(frame), place_of(frame), seen)
+        running = frames()
+        for frame in running:
+            if not is_guest(frame):
+                self._claim_variables(variables_of(frame), place_of(frame), seen)
+        for frame in filter(is_guest, running):
+            for _, array in self._reached(variables_of(frame), seen):
+                self._claim(Claim("other", f"passed to MLX in {passed_from(frame)}"), array)
 
     def _claim_variables(self, names: dict[str, Any], place: str, seen: set[int]) -> None:
+        for path, array in self._reached(names, seen):
+            self._claim(Claim("other", f"{path} in {place}"), array)
+
+    def _reached(self, names: dict[str, Any], seen: set[int]) -> Iterator[tuple[str, Any]]:
+        """Path and array of what some variables lead to through containers."""
         for name, value in dict.copy(names).items():
             kind = self._heap.kind(value)
             if kind == "array":
-                self._claim("other", value, f"{name} in {place}")
+                yield name, value
             elif kind in CONTAINERS:
                 for path, array in self._heap.inside(value, ["array"], CONTAINERS, seen, WIDE):
-                    self._claim("other", array, f"{join(name, path)} in {place}")
+                    yield join(name, path), array
+
+    def _dead_frames(self) -> None:
+        """What only the frames of a traceback hold: they are over, but somebody keeps the exception."""
+        seen: set[int] = set()
+        first: dict[int, str] = {}
+        running = {id(frame) for frame in frames()}
+        for exception, frame in dead_frames(self._heap.things["exception"], running):
+            self._heap.tick()
+            key, function = id(exception), frame.f_code.co_name
+            common = f"{class_name(type(exception))} keeps {first.setdefault(key, function)}() alive"
+            self._units[key] = exception
+            for path, array in self._reached(variables_of(frame), seen):
+                holder = f"{class_name(type(exception))} keeps {path} of {function}(), which is over"
+                self._claim(Claim("other", holder, key, common), array)
 
     # Going up from what no variable led to.
 
@@ -194,7 +301,7 @@ class Survey:
         for _ in range(LEVELS):
             above: dict[int, list[_Trail]] = {}
             cells: dict[int, list[_Trail]] = {}
-            for owner, child in self._heap.owners(sought, ("holder", *CONTAINERS, "set", "like a cache")):
+            for owner, child in self._heap.owners(sought, _HOLDERS):
                 trails = sought.pop(id(child), [])
                 if type(owner) is types.CellType:
                     cells.setdefault(id(owner), []).extend(trails)
@@ -203,16 +310,39 @@ class Survey:
                     outline = f"{class_name(type(owner))} of {len(owner)}"
                     for trail in trails:
                         told = f"{trail.outline} in {outline}" if trail.outline else outline
-                        self._claims[trail.key] = ("other", told)
+                        self._claims[trail.key] = Claim("other", told)
                         above.setdefault(id(owner), []).append(_Trail(trail.key, join(key, trail.path), told))
                 else:
                     self._name(trails, *self._holder(owner, child))
             self._closures(cells)
             sought = {**above, **cells}
 
+    def _find_random_state(self, objects: list[Any]) -> None:
+        """Names the key of MLX's random numbers: since 0.32 only C++ refers to the list of one that has it.
+
+        Unnamed it would be looked for in the whole heap, in every program.
+        """
+        lists = self._heap.things["list"]
+        for thing in lists:
+            if list.__len__(thing) != 1:
+                continue
+            array = thing[0] if type(thing) is list else None
+            if id(array) in self._claims or self._heap.kind(array) != "array" or not self._is_key(array):
+                continue
+            above = gc.get_referrers(thing)
+            if all(owner is objects or owner is lists or type(owner) is types.FrameType for owner in above):
+                self._claim(Claim("other", RANDOM_STATE), array)
+
+    def _is_random_state(self, key: int) -> bool:
+        return key in self._claims and self._claims[key].holder == RANDOM_STATE
+
+    def _is_key(self, array: Any) -> bool:
+        shape, dtype = (self._heap.read(array, name) for name in ("shape", "dtype"))
+        return tuple(shape) == (2,) and str(dtype).endswith("uint32")
+
     def _find_garbage(self, objects: list[Any]) -> None:
         """Tells what no variable leads to, and nothing that one leads to, from the rest."""
-        left = set(self._heap.arrays)
+        left = {key for key in self._heap.arrays if not self._is_random_state(key)}
         for roots in (self._variable_roots(), self._module_roots()):
             if left:
                 left -= reached(self._heap, roots, left)
@@ -234,7 +364,7 @@ class Survey:
         if cls is dict:
             return self._heap.key_of(owner, child), module_file(owner)
         if derives(cls, types.FrameType, *FRAMES):
-            frame = owner if cls is types.FrameType else getattr(owner, FRAMES[cls])
+            frame = owner if cls is types.FrameType else frame_of(owner)
             if frame is None:
                 return NOBODY, ""
             return self._heap.key_of(variables_of(frame), child) or "a temporary", place_of(frame)
@@ -256,4 +386,4 @@ class Survey:
     def _name(self, trails: list[_Trail], name: str, place: str) -> None:
         for trail in trails:
             full = join(name, trail.path)
-            self._claims[trail.key] = ("other", f"{full} in {place}" if place else full)
+            self._claims[trail.key] = Claim("other", f"{full} in {place}" if place else full)

@@ -1,5 +1,6 @@
 """The screen of a census: a program's arrays and what holds them."""
 
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.census import PARTS, Census, Holding, Part
+from mlxtop.core.census_text import label, reasons
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_size, format_span
 from mlxtop.tui.binding import key
@@ -28,20 +30,24 @@ NAMES: Final[dict[Part, tuple[str, str]]] = {
     "garbage": ("only garbage", "limit"),
 }
 SIZE, PART, DTYPE = 9, 9, 9
+INDENT = 3
 WIDEST_SHAPE = 20
 MANUAL = Manual(
     words=(
-        ("explained", "the share of active that belongs to the arrays found"),
+        ("accounted", "the share of active that belongs to the arrays found"),
         ("weights", "arrays of modules (nn.Module)"),
         ("KV cache", "keys and values of the tokens so far"),
         ("optimizer", "an optimizer's state"),
         ("other", "all other arrays"),
-        ("only garbage", "arrays that the program cannot reach any more; G frees them"),
-        ("held by", "the object that holds the array, and the path to it"),
+        ("only garbage", "arrays that the program cannot reach any more; G returns them"),
+        ("in flight", "memory of queued work, given back while the arrays were counted"),
+        ("not accounted", "memory that no array has that Python can see, and what may hold it"),
+        ("held by", "the object that holds the array, and the path to it; […]: any index or key"),
+        ("views", "arrays that share a buffer with another; it counts once"),
     ),
     signs=(
         ("■", "the colour of a part, in the bar, the list and the table"),
-        ("□", "an array that is not computed yet: it takes no memory"),
+        ("□", "an array that is not computed yet: what it is computed from stays alive for it"),
     ),
     prose=("The arrays were counted once, at a safe point. Press a to count them again.",),
 )
@@ -50,7 +56,7 @@ ROOMY = 100
 
 
 class CensusScreen(Screen[None]):
-    """Shows a census: how much of `active` it explains, its parts, and the largest arrays.
+    """Shows a census: how much of `active` it accounts for, its parts, and the largest arrays.
 
     `again` requests another census. Pass that one to `show`.
     """
@@ -116,7 +122,8 @@ class CensusScreen(Screen[None]):
                 self._headline(width),
                 self._bar(width),
                 *(self._part(part) for part in PARTS if part != "garbage" or self._census.counts[part]),
-                self._rest(),
+                *self._in_flight(),
+                *self._rest(width),
                 *self._lazy(),
                 Text(),
             ]
@@ -124,10 +131,10 @@ class CensusScreen(Screen[None]):
 
     def _headline(self, width: int) -> Text:
         census = self._census
-        found = format_size(sum(census.parts.values()), self._units)
+        found = format_size(census.accounted, self._units)
         active = format_size(census.active, self._units)
         text = Text.assemble(
-            self._ink(" explained ", "title"),
+            self._ink(" accounted ", "title"),
             self._ink(_share(census.explained).strip(), "text"),
             self._ink(f"   {found} of {active} active", "dim"),
         )
@@ -141,7 +148,7 @@ class CensusScreen(Screen[None]):
 
     def _bar(self, width: int) -> Text:
         census, text = self._census, Text(" ")
-        whole = max(census.active, sum(census.parts.values()))
+        whole = max(census.active, census.accounted)
         room, seen, drawn = width - 1, 0, 0
         for part in PARTS:
             seen += census.parts[part]
@@ -155,25 +162,35 @@ class CensusScreen(Screen[None]):
         census = self._census
         size, count = census.parts[part], census.counts[part]
         share = _share(size / census.active if census.active else None)
-        arrays = _arrays(count) + ("   press G to free it" if part == "garbage" else "")
+        arrays = _arrays(count) + ("   G returns it" if part == "garbage" else "")
         return Text.assemble(
             self._ink(" ■ ", colour),
             self._ink(f"{name:<14}{format_size(size, self._units):>{SIZE}}", "text"),
             self._ink(f"  {share}  {arrays:>14}", "dim"),
         )
 
-    def _rest(self) -> Text:
-        """The part of `active` that no array explains, or by how much the arrays exceed it."""
+    def _in_flight(self) -> list[Text]:
+        size = self._census.in_flight
+        return [self._left("in flight", size, "queued work gave it back meanwhile", "faint")] if size else []
+
+    def _rest(self, width: int) -> list[Text]:
+        """What of `active` no array has, and what may hold it; or by how much the arrays exceed it."""
         census = self._census
-        rest = census.active - sum(census.parts.values())
-        if rest < 0:
-            name, why = "beyond active", "views are counted in full"
-        else:
-            name, why = "not explained", "" if census.whole else "time ran out: press a to count longer"
-        share = _share(abs(rest) / census.active if census.active else None)
+        beyond = census.accounted - census.active
+        if beyond > 0:
+            return [self._left("beyond active", beyond, "views are counted in full", "faint")]
+        why = "" if census.whole else "time ran out: press a to count longer"
+        lines = [self._left("not accounted", census.rest, why, "faint")]
+        for reason in reasons(census):
+            told = textwrap.wrap(one_line(reason), width - INDENT, max_lines=2, placeholder="…")
+            lines += [self._ink(" " * INDENT + line, "dim") for line in told]
+        return lines
+
+    def _left(self, name: str, size: int, why: str, colour: str) -> Text:
+        share = _share(size / self._census.active if self._census.active else None)
         return Text.assemble(
-            self._ink(" ■ ", "faint"),
-            self._ink(f"{name:<14}{format_size(abs(rest), self._units):>{SIZE}}", "text"),
+            self._ink(" ■ ", colour),
+            self._ink(f"{name:<14}{format_size(size, self._units):>{SIZE}}", "text"),
             self._ink(f"  {share}   {why}", "dim"),
         )
 
@@ -187,7 +204,7 @@ class CensusScreen(Screen[None]):
         if not census.lazy_count:
             return []
         text = f"{'not computed':<14}{format_size(census.lazy, self._units):>{SIZE}}"
-        more = f"  {'':5}  {_arrays(census.lazy_count):>14}   take no memory"
+        more = f"  {'':5}  {_arrays(census.lazy_count):>14}   their graphs may hold more"
         return [Text.assemble(self._ink(" □ ", "faint"), self._ink(text, "text"), self._ink(more, "dim"))]
 
     def _heading(self, columns: tuple[int, int, int]) -> Text:
@@ -204,7 +221,7 @@ class CensusScreen(Screen[None]):
             self._ink(f"{name:<{part}.{part}}", "dim"),
             self._ink(set_cell_size(_fit(_shape(holding), shape), shape) + "  ", "text"),
             self._ink(set_cell_size(_fit(one_line(holding.dtype), DTYPE), DTYPE) + "  ", "dim"),
-            self._ink(_fit(one_line(holding.holder), holder), "text"),
+            self._ink(_fit(one_line(label(holding)), holder), "text"),
         )
 
     def _ink(self, text: str, colour: str) -> Text:

@@ -1,0 +1,126 @@
+"""What a census lists: one line a buffer, and one for those alike."""
+
+import heapq
+from typing import NamedTuple
+
+from mlxtop.core.census import LARGEST, LONGEST, PARTS, VIEWS, Holding, Part, alike
+from mlxtop.mlx.census.foreign import NOBODY
+
+ALIKE = 5
+"""From so many on, arrays that are alike are one line."""
+UNCOMPUTED = 30
+"""How many lines what is not computed may take: however small it is, its graph may be large."""
+
+
+class Claim(NamedTuple):
+    """The part of an array, and what to call its holder."""
+
+    part: Part
+    holder: str
+    owner: int = 0
+    """The id of the KV cache or the exception that it belongs to."""
+    common: str = ""
+    """What to call all that its owner holds, beside the owner's own name."""
+
+
+class Row(NamedTuple):
+    """A buffer, by the array that it is named after."""
+
+    nbytes: int
+    own: int
+    """Bytes that the array's shape stands for."""
+    claim: Claim
+    shape: tuple[int, ...]
+    dtype: str
+    computed: bool
+
+    def rank(self) -> tuple[int, bool, int, int]:
+        """The least names a buffer that several share."""
+        holder = self.claim.holder
+        return PARTS.index(self.claim.part), holder == NOBODY, -self.own, len(holder)
+
+
+class _Line:
+    """Rows alike."""
+
+    def __init__(self, holder: str, row: Row) -> None:
+        self.holder = holder
+        self.nbytes = self.count = 0
+        self.rows: list[tuple[Row, list[str]]] = []
+        self.largest = row
+        self.owners: set[int] = set()
+        self.views: list[str] = []
+
+    def add(self, row: Row, views: list[str]) -> None:
+        self.nbytes += row.nbytes
+        self.count += 1
+        self.owners.add(row.claim.owner)
+        self.views += views
+        if self.count < ALIKE:
+            self.rows.append((row, views))
+        if row.own > self.largest.own:
+            self.largest = row
+
+
+_Told = tuple[int, Row, list[str], _Line | None]
+"""Bytes, the array to show, the holders of views, and the line where it stands for all of it."""
+
+
+def _told(line: _Line) -> list[_Told]:
+    if line.count < ALIKE:
+        return [(row.nbytes, row, views, None) for row, views in line.rows]
+    return [(line.nbytes, line.largest, line.views, line)]
+
+
+def _size(told: _Told) -> int:
+    return told[0]
+
+
+class Lines:
+    """Folds rows that are alike; `owners` has the names of those that `Claim.owner` stands for."""
+
+    def __init__(self, owners: dict[int, str]) -> None:
+        self._owners = owners
+        self._lines: dict[object, _Line] = {}
+
+    def add(self, row: Row, views: list[str]) -> None:
+        """Adds a buffer, and the holders of its views."""
+        claim = row.claim
+        owner = self._owners.get(claim.owner, "")
+        if owner or claim.common:
+            holder = ": ".join(filter(None, (owner, claim.common)))
+            key: object = (claim.part, row.computed, holder)
+        else:
+            holder = alike(claim.holder)
+            key = (claim.part, row.computed, holder, row.shape, row.dtype)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line(holder, row)
+        line.add(row, views)
+
+    def holdings(self) -> tuple[Holding, ...]:
+        """The largest, first what is computed."""
+        computed, waiting = list[_Told](), list[_Told]()
+        for line in self._lines.values():
+            (computed if line.largest.computed else waiting).extend(_told(line))
+        last = heapq.nlargest(UNCOMPUTED, waiting, key=_size)
+        first = heapq.nlargest(LARGEST - len(last), computed, key=_size)
+        return tuple(self._holding(*told) for told in (*first, *last))
+
+    def _holding(self, nbytes: int, row: Row, views: list[str], line: _Line | None) -> Holding:
+        return Holding(
+            part=row.claim.part,
+            nbytes=nbytes,
+            shape=row.shape,
+            dtype=row.dtype,
+            holder=(self._full(row.claim) if line is None else line.holder)[:LONGEST],
+            computed=row.computed,
+            arrays=1 if line is None else line.count,
+            owners=len({row.claim.owner} - {0} if line is None else line.owners - {0}),
+            views=tuple(view[:LONGEST] for view in dict.fromkeys(views[: 4 * VIEWS]))[:VIEWS],
+            view_count=len(views),
+        )
+
+    def _full(self, claim: Claim) -> str:
+        owner = self._owners.get(claim.owner, "")
+        return f"{owner}: {claim.holder}" if owner else claim.holder

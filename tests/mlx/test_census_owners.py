@@ -1,0 +1,308 @@
+"""Who holds it: KV caches by their owner, tracebacks by their exception, what is alike in one line."""
+
+import pytest
+
+from tests.mlx.test_census import census_of
+
+pytestmark = pytest.mark.usefixtures("processes")
+
+LINES = """
+from mlxtop.core.census_text import label, reasons
+def lines(found):
+    assert found.whole, found
+    return [[h.part, h.nbytes, h.arrays, h.owners, h.computed, label(h)] for h in found.holdings]
+def computed(shape=(64, 64)):
+    array = mx.random.normal(shape); mx.eval(array)
+    return array
+"""
+SERVER = """
+from mlx_lm.models.cache import KVCache
+def filled(tokens):
+    cache = [KVCache() for _ in range(4)]
+    for layer in cache: layer.update_and_fetch(mx.zeros((1, 2, tokens, 8)), mx.zeros((1, 2, tokens, 8)))
+    mx.eval([layer.state for layer in cache])
+    return cache
+class Request:
+    def __init__(self, cache): self.prompt_cache = cache
+class Scheduler:
+    def __init__(self): self.requests = {}
+"""
+
+
+def of(said: list, part: str) -> list:
+    return [row[1:] for row in said if row[0] == part]
+
+
+def test_kv_caches_are_one_line_by_the_attribute_that_keeps_their_requests():
+    said = census_of(
+        LINES
+        + SERVER
+        + """
+def serve():
+    scheduler = Scheduler()
+    for uid in range(7): scheduler.requests[f"uid-{uid}"] = Request(filled(300 + uid))
+    return census.take(20)
+found = serve()
+said = [lines(found), found.parts["kv"]]
+"""
+    )
+    lines, size = said
+    (row,) = of(lines, "kv")
+    assert row == [size, 7 * 4 * 2, 7, True, "Scheduler.requests[…].prompt_cache (7 caches)"]
+
+
+def test_a_cache_is_named_after_the_variable_or_the_generator_that_has_it():
+    said = census_of(
+        LINES
+        + SERVER
+        + """
+def generate(cache):
+    yield cache
+class Server: pass
+server = Server(); server.running = [generate(filled(10))]; next(server.running[0])
+mine = filled(600)
+stored = {"a": (filled(900), 1)}
+hidden = (lambda kept: lambda: kept)(filled(1200))
+said = [row[5] for row in lines(census.take(20)) if row[0] == "kv"]
+"""
+    )
+    assert said[0] == "hidden.kept in __main__ (1 cache)"
+    assert said[1] == "stored.a[…] in __main__ (1 cache)"
+    assert said[2] == "mine in __main__ (1 cache)"
+    assert said[3].startswith("cache in <string>:")
+    assert said[3].endswith(" generate() (1 cache)")
+
+
+def test_a_trie_of_thousands_of_dicts_is_gone_down_without_going_deep():
+    said = census_of(
+        LINES
+        + SERVER
+        + """
+from mlx_lm.models.cache import LRUPromptCache
+class Generator:
+    def __init__(self): self.prompt_cache = LRUPromptCache(10)
+generator = Generator()
+for start in range(3):
+    generator.prompt_cache.insert_cache(("path", None), list(range(start * 10_000, start * 10_000 + 3_000)), filled(300))
+found = []
+def look(): found.append(census.take(20))
+threading.stack_size(256 * 1024)
+thread = threading.Thread(target=look); thread.start(); thread.join()
+said = lines(found[0])
+"""
+    )
+    (row,) = of(said, "kv")
+    assert row[1:3] == [3 * 4 * 2, 3]
+    assert row[4] == "LRUPromptCache._trie._trie[…].prompt_cache (3 caches)"
+
+
+def test_what_the_frames_of_kept_exceptions_hold_is_one_line():
+    said = census_of(
+        LINES
+        + """
+errors = []
+def decode(hidden):
+    logits = hidden * 2; mx.eval(logits)
+    raise BrokenPipeError("client went away")
+def handle():
+    hidden = computed()
+    decode(hidden)
+for _ in range(6):
+    try: handle()
+    except BrokenPipeError as error: errors.append(error)
+said = lines(census.take(20))
+"""
+    )
+    (row,) = [row for row in of(said, "other") if row[2]]
+    assert row == [
+        12 * 64 * 64 * 4,
+        12,
+        6,
+        True,
+        "errors[…] in __main__: BrokenPipeError keeps handle() alive (6 times)",
+    ]
+
+
+def test_forty_alike_are_one_line_and_four_are_four():
+    said = census_of(
+        LINES
+        + """
+class Deep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(8, 16, bias=False) for _ in range(40)]
+        self.heads = [nn.Linear(8, 4, bias=False) for _ in range(4)]
+model = Deep(); mx.eval(model.parameters())
+said = lines(census.take(20))
+"""
+    )
+    one, *four = of(said, "weights")
+    assert one[1:] == [40, 0, True, "Deep: layers[…].weight (40 arrays)"]
+    assert [row[4] for row in four] == [f"Deep: heads.{i}.weight" for i in range(4)]
+
+
+def test_views_are_listed_with_the_buffer_that_they_share():
+    said = census_of(
+        LINES
+        + """
+base = computed((1024, 1024))
+row, column, half = base[:900], base.T, base[:512].reshape(-1)
+mx.eval(row, column, half)
+found = census.take(20)
+big = [h for h in found.holdings if h.nbytes >= 2**22]
+said = [[h.nbytes, h.holder, sorted(h.views), h.view_count, list(h.shape)] for h in big] + [found.parts["other"]]
+"""
+    )
+    named, size = said
+    place = " in __main__"
+    assert named == [
+        2**22,
+        "base" + place,
+        sorted(v + place for v in ("row", "column", "half")),
+        3,
+        [1024, 1024],
+    ] or (named[1] == "column" + place)
+    assert 2**22 <= size < 2**22 + 2**16
+
+
+def test_a_slice_that_keeps_the_whole_counts_what_its_end_gives_back():
+    said = census_of(
+        LINES
+        + """
+def last():
+    logits = computed((1024, 1024))
+    token = logits[:512]; mx.eval(token)
+    return token
+token = last()
+said = [[h.nbytes, h.holder, list(h.shape)] for h in census.take(20).holdings if h.nbytes >= 2**20]
+"""
+    )
+    assert said == [[2**22, "token in __main__", [512, 1024]]]
+
+
+def test_what_is_not_computed_is_named_and_told_to_hold_what_is_left():
+    said = census_of(
+        LINES
+        + """
+accumulated = mx.array(0.0)
+for _ in range(8):
+    big = computed((512, 512))
+    accumulated = accumulated + big.mean()
+del big
+found = census.take(20)
+said = [[h.holder for h in found.holdings if not h.computed], reasons(found), found.rest >> 20]
+"""
+    )
+    named, why, rest = said
+    assert sorted(named) == ["accumulated in __main__", "mx.random.state"]
+    assert why[0] == "accumulated: not computed; its graph may hold it: evaluate it each step"
+    assert rest == 8
+
+
+def test_a_stored_cache_that_was_never_computed_is_named():
+    said = census_of(
+        LINES
+        + """
+from mlx_lm.models.cache import BatchKVCache
+store = {}
+for request in range(6):
+    batch = BatchKVCache([0, 0])
+    batch.update_and_fetch(mx.zeros((2, 4, 256, 64)), mx.zeros((2, 4, 256, 64)))
+    mx.eval(batch.keys, batch.values)
+    store[request] = [batch.extract(0)]
+del batch
+found = census.take(20)
+said = [lines(found), reasons(found), found.parts["kv"]]
+"""
+    )
+    lines, why, size = said
+    assert [row[1:] for row in of(lines, "kv")] == [[12, 6, False, "store[…] in __main__ (6 caches)"]]
+    assert size == 0
+    assert why[0].startswith("store[…]: not computed; their graphs may hold it")
+
+
+def test_what_only_garbage_holds_is_named_too():
+    said = census_of(
+        LINES
+        + """
+gc.collect(); gc.disable()
+class Node: pass
+def cycle():
+    node = Node(); node.me = node; node.held = computed((32, 32))
+def closure():
+    array = computed((32, 16))
+    def again(): return again, array
+cycle(); closure()
+said = lines(census.take(20))
+"""
+    )
+    one, two = of(said, "garbage")
+    assert one[4] == "Node.held"
+    assert two[4].startswith("array in <string>:")
+
+
+def test_a_wrapper_of_mlxtop_is_no_holder():
+    said = census_of(
+        LINES
+        + """
+import types
+guest = types.ModuleType("mlxtop.agent.eval_hook"); guest.census = census
+exec("def step(*args):\\n    return census.take(20)", vars(guest))
+def train():
+    return guest.step(computed((48, 48)))
+found = train()
+said = [h.holder for h in found.holdings if h.shape == (48, 48)]
+"""
+    )
+    (holder,) = said
+    assert holder.startswith("passed to MLX in <string>:")
+    assert holder.endswith(" train()")
+
+
+def test_compiled_functions_and_frozen_objects_are_told_of():
+    said = census_of(
+        LINES
+        + """
+def make():
+    constant = computed((256, 256))
+    return mx.compile(lambda x: (x @ constant.T).sum())
+functions = [make() for _ in range(3)]
+for function in functions: mx.eval(function(computed((256, 256))))
+found = census.take(20)
+gc.collect(); gc.freeze()
+hidden = census.take(20)
+said = [found.compiled, found.frozen, hidden.frozen > 1000, reasons(hidden)[0]]
+"""
+    )
+    compiled, before, frozen, why = said
+    assert (compiled, before, frozen) == (3, 0, True)
+    assert why.startswith("gc.freeze() hides ")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_sum_never_exceeds_active(seed):
+    said = census_of(
+        f"""
+import random
+chance = random.Random({seed})
+ways = [lambda a: a[: max(1, a.shape[0] // 2)], lambda a: a.T, lambda a: a.reshape(-1), lambda a: a + 1,
+        lambda a: a[::2], lambda a: mx.broadcast_to(a, (3, *a.shape)), lambda a: mx.contiguous(a)]
+kept, said = [mx.ones((64, 64)) for _ in range(8)], []
+for i in range(300):
+    kept.append(chance.choice(ways)(chance.choice(kept)))
+    if chance.random() < 0.3: kept.pop(chance.randrange(len(kept)))
+    if chance.random() < 0.7: mx.eval(chance.sample(kept, min(5, len(kept))))
+    if i % 20 == 0:
+        found = census.take(20)
+        arrays = [a for a in gc.get_objects() if type(a) is mx.array]
+        computed = []
+        for array in arrays:
+            try: mx.get_array_buffer_size(array); computed.append(array)
+            except ValueError: pass
+        said.append([found.accounted, mx.get_array_buffer_size(computed), found.active, sum(h.nbytes for h in found.holdings if h.computed)])
+        del array, arrays, computed
+"""
+    )
+    for accounted, unique, active, listed in said:
+        assert accounted == unique <= active
+        assert listed <= accounted
