@@ -3,7 +3,9 @@
 import random
 from math import exp
 
+from mlxtop.core.events import COLLECTOR, GarbageCollected, LimitChanged, SystemRead
 from mlxtop.core.limits import GIB, MIB
+from mlxtop.core.machine import System
 from mlxtop.core.sample import UNKNOWN
 from tests.analysis.traces import MINUTE, Trace, begin, generation, trace
 
@@ -67,7 +69,7 @@ def bursts(rng: random.Random, missing: float) -> Trace:
 def crowd(rng: random.Random, missing: float) -> Trace:
     """A server with as many conversations at once as happen to be open."""
     p = begin("crowd", rng, missing)
-    base = p.active
+    base, p.trace.always = p.active, {"swings"}
     live: list[tuple[float, float]] = []
 
     def each(t: float) -> None:
@@ -88,7 +90,7 @@ def training(rng: random.Random, missing: float) -> Trace:
     """Steps, and every few minutes an evaluation of another size."""
     p = begin("training", rng, missing)
     base, batch = 3 * p.active, p.active * rng.uniform(0.5, 1.0)
-    other = base * rng.uniform(0.8, 1.25)
+    other, p.trace.always = base * rng.uniform(0.8, 1.25), {"swings"}
     while p.time < 40 * MINUTE:
         p.run(rng.uniform(150, 400), lambda t: setattr(p, "active", base + batch * rng.random()))
         p.cache = p.wobble(batch, 0.05 * batch)
@@ -101,7 +103,7 @@ def training(rng: random.Random, missing: float) -> Trace:
 def restarts(rng: random.Random, missing: float) -> Trace:
     """It drops its model and loads it again, now and then."""
     p = begin("restarts", rng, missing, rng.choice(("tokens", "evals")))
-    base = p.active
+    base, p.trace.always = p.active, {"swings"}
     while p.time < 60 * MINUTE:
         p.cache = base * 0.1
         p.run(rng.uniform(200, 900), lambda t: setattr(p, "active", p.wobble(base, 0.02 * base)))
@@ -207,6 +209,7 @@ def teeth(rng: random.Random, missing: float) -> Trace:
     p = begin("teeth", rng, missing)
     base, period, rate = p.active, rng.uniform(12, 30) * MINUTE, rng.uniform(0.2, 4) * MIB
     p.trace.right, p.trace.until = {"active grows"}, p.time + 1.1 * period + 60
+    p.trace.always = {"swings"}
     while p.time < 7 * period:
         p.run(
             period * rng.uniform(0.9, 1.1), lambda t: setattr(p, "active", p.wobble(base + rate * t, 5 * MIB))
@@ -230,4 +233,70 @@ def slower_by_itself(rng: random.Random, missing: float) -> Trace:
     p.run(rng.uniform(200, 900), each)
     p.set_limit(20 * MIB, "keyboard")
     p.run(10 * MINUTE, each)
+    return p.trace
+
+
+@trace
+def loader(rng: random.Random, missing: float) -> Trace:
+    """It reads its data for a long time before it evaluates anything; its model waits to be computed."""
+    p = begin("loader", rng, missing)
+    p.trace.right = {"not MLX"}
+    rate = rng.uniform(1, 5) * MIB * max(1, p.active / (4 * GIB))
+    p.run(40 * MINUTE, lambda t: setattr(p, "other", rate * t), busy=False)
+    return p.trace
+
+
+@trace
+def leak_beside_an_odd_array(rng: random.Random, missing: float) -> Trace:
+    """It keeps its arrays, and the census explains them all; one more that is not computed holds nothing."""
+    p = begin("leak beside an odd array", rng, missing, weights=GIB)
+    base, rate = p.active, rng.uniform(0.5, 4) * MIB
+    p.trace.right = {"active grows"}
+    while p.time < 25 * MINUTE:
+        start = p.active
+        p.run(3 * MINUTE, lambda t, s=start: setattr(p, "active", s + rate * t))
+        p.census(rng.uniform(0, 0.02) * base, "mask in serve.py")
+    return p.trace
+
+
+@trace
+def report_beside_a_collector(rng: random.Random, missing: float) -> Trace:
+    """It lets go by itself; the collector runs at other times, or frees little."""
+    p = begin("report beside a collector", rng, missing, weights=0.5 * GIB)
+    base, period, size = p.active, rng.uniform(40, 120), rng.uniform(0.4, 3) * GIB
+    p.trace.right = {"swings"}
+    while p.time < 25 * MINUTE:
+        if rng.random() < 0.3:
+            p.event(GarbageCollected(COLLECTOR, 4000, int(0.1 * size)))
+        p.run(period, lambda t: setattr(p, "active", p.wobble(base + size * t / period, 5 * MIB)))
+        p.active = base
+    return p.trace
+
+
+@trace
+def two_batches(rng: random.Random, missing: float) -> Trace:
+    """Small and large batches in turn: both are its work."""
+    p = begin("two batches", rng, missing, weights=GIB)
+    base, more, period = p.active, rng.uniform(0.5, 4) * GIB, rng.uniform(20, 200)
+    p.trace.right = {"swings", "spikes"}
+    while p.time < 30 * MINUTE:
+        p.run(period, lambda t: setattr(p, "active", p.wobble(base, 5 * MIB)))
+        p.run(period * rng.uniform(0.5, 1.5), lambda t: setattr(p, "active", p.wobble(base + more, 5 * MIB)))
+    return p.trace
+
+
+@trace
+def others_fill_the_machine(rng: random.Random, missing: float) -> Trace:
+    """Another program takes the machine's memory; this one grows a little, below its limits."""
+    p = begin("others fill the machine", rng, missing, weights=4 * GIB)
+    base, p.trace.right = p.active, {"cache hoard"}
+    p.event(LimitChanged("memory", 100 * GIB, int(1.1 * base), "train.py:9"))
+    begun = p.time
+    while p.time < 20 * MINUTE:
+        p.run(10, lambda t: setattr(p, "active", p.wobble(base, 50 * MIB)))
+        taken = (p.time - begun) * 20 * MIB
+        p.cache = min(taken / 50, 200 * MIB)
+        level = "normal" if taken < 2 * GIB else "critical"
+        swap = max(0, int(taken - 2 * GIB))
+        p.event(SystemRead(System(pressure=level, swap_used=swap, available=max(10, int(2 * GIB - taken)))))
     return p.trace

@@ -2,8 +2,17 @@
 
 import random
 
-from mlxtop.core.events import Event, GenerationFinished, MarkAdded
+from mlxtop.core.events import (
+    COLLECTOR,
+    Event,
+    GarbageCollected,
+    GenerationFinished,
+    LimitChanged,
+    MarkAdded,
+    SystemRead,
+)
 from mlxtop.core.limits import GIB, MIB
+from mlxtop.core.machine import System
 from tests.analysis.traces import MINUTE, Program, Trace, begin, generation, trace
 
 
@@ -191,6 +200,133 @@ def overridden(rng: random.Random, missing: float) -> Trace:
     p.set_limit(rng.choice((0, GIB)), "site-packages/loader.py:31")
     p.trace.right, p.trace.since, p.trace.due = {"limit overridden"}, p.time, p.time + 1
     p.run(10 * MINUTE, each)
+    return p.trace
+
+
+@trace
+def unloaded(rng: random.Random, missing: float) -> Trace:
+    """The model was dropped; all that MLX holds is its cache."""
+    p = begin("unloaded", rng, missing, rng.choice(("tokens", "evals")))
+    base = p.active
+    p.run(rng.uniform(20, 400), lambda t: setattr(p, "active", p.wobble(base, 10 * MIB)))
+    p.active, p.cache, p.kv, p.weights = 0.0, base, 0, 0
+    p.trace.always, p.trace.due = {"idle cache"}, p.time + 3 * MINUTE
+    p.run(rng.choice((15, 90)) * MINUTE, lambda t: None, busy=False)
+    return p.trace
+
+
+@trace
+def server_at_rest(rng: random.Random, missing: float) -> Trace:
+    """Requests, and then none for a long time; the cache has what they took."""
+    p = begin("server at rest", rng, missing, weights=2 * GIB)
+    base = p.active
+    p.trace.right, p.trace.always = {"cache hoard"}, {"idle cache"}
+    while p.time < 10 * MINUTE:
+        p.run(rng.uniform(5, 20), lambda t: setattr(p, "active", p.wobble(base, 100 * MIB)))
+        p.active, p.cache = base, min(p.cache + 400 * MIB, 3 * GIB)
+        p.run(rng.uniform(1, 20), lambda t: None, busy=False)
+    p.trace.due = p.time + 3 * MINUTE
+    p.run(30 * MINUTE, lambda t: None, busy=False)
+    return p.trace
+
+
+def climb(p: Program, base: float, period: float, size: float, busy: bool = True) -> None:
+    """One tooth of a saw."""
+    p.run(period, lambda t: setattr(p, "active", p.wobble(base + size * t / period, 2 * MIB)), busy)
+    p.active = base
+
+
+@trace
+def metrics_never_evaluated(rng: random.Random, missing: float) -> Trace:
+    """Metrics are added up; nobody evaluates them until the next report. Somebody looks once."""
+    p = begin("metrics never evaluated", rng, missing, weights=0.2 * GIB)
+    base, period, size = p.active, rng.uniform(30, 150), rng.uniform(0.2, 3) * GIB
+    p.trace.right, p.trace.due = {"swings"}, 20 * MINUTE
+    p.trace.causes.add("not evaluated")
+    while p.time < 40 * MINUTE:
+        climb(p, base, period * rng.uniform(0.95, 1.05), size)
+        if p.time > 20 * MINUTE:
+            p.active = base + 0.9 * size
+            p.census(0.9 * size, "accumulated in train.py")
+            p.active = base
+    return p.trace
+
+
+@trace
+def graph_that_grows(rng: random.Random, missing: float) -> Trace:
+    """As above, and the report never comes; somebody counts the arrays now and then."""
+    p = begin("graph that grows", rng, missing, weights=0.2 * GIB)
+    base, rate = p.active, rng.uniform(0.3, 5) * MIB
+    p.trace.right, p.trace.due = {"active grows", "not evaluated"}, 15 * MINUTE
+    while p.time < 30 * MINUTE:
+        start = p.active
+        p.run(4 * MINUTE, lambda t, s=start: setattr(p, "active", s + rate * t + rng.uniform(0, 5 * MIB)))
+        p.census(p.active - base, "accumulated in train.py", "loss in train.py")
+    return p.trace
+
+
+@trace
+def loop_without_an_eval(rng: random.Random, missing: float) -> Trace:
+    """Only the graph grows, which is no memory of MLX's; somebody counts the arrays now and then."""
+    p = begin("loop without an eval", rng, missing)
+    rate = rng.uniform(1, 5) * MIB * max(1, p.active / (4 * GIB))
+    p.trace.right, p.trace.due = {"not evaluated", "not MLX"}, 25 * MINUTE
+    while p.time < 35 * MINUTE:
+        start = p.other
+        p.run(rng.uniform(2, 4) * MINUTE, lambda t, s=start: setattr(p, "other", s + rate * t), busy=False)
+        p.census(0, "x in loop.py")
+    return p.trace
+
+
+@trace
+def collected(rng: random.Random, missing: float) -> Trace:
+    """Cycles hold arrays until Python's collector comes."""
+    p = begin("collected", rng, missing, weights=0.5 * GIB)
+    base, period, size = p.active, rng.uniform(25, 150), rng.uniform(0.4, 3) * GIB
+    p.trace.right, p.trace.due = {"swings"}, 20 * MINUTE
+    p.trace.causes.add("gc")
+    while p.time < 30 * MINUTE:
+        climb(p, base, period * rng.uniform(0.8, 1.2), size)
+        p.event(GarbageCollected(COLLECTOR, rng.randint(10, 5000), int(size * rng.uniform(0.9, 1))))
+    return p.trace
+
+
+@trace
+def long_peaks(rng: random.Random, missing: float) -> Trace:
+    """Most of each minute it needs many times what it needs in the rest."""
+    p = begin("long peaks", rng, missing, weights=0.05 * GIB)
+    base, times, period = p.active, rng.uniform(10, 40), rng.uniform(40, 120)
+    p.trace.right, p.trace.due = {"spikes"}, 20 * MINUTE
+    while p.time < 30 * MINUTE:
+        p.run(period * 0.42, lambda t: setattr(p, "active", p.wobble(base, 0.1 * base)))
+        p.run(period * 0.58, lambda t: setattr(p, "active", p.wobble(base * times, 0.3 * base)))
+    return p.trace
+
+
+@trace
+def above_the_memory_limit(rng: random.Random, missing: float) -> Trace:
+    p = begin("above the memory limit", rng, missing, weights=4 * GIB)
+    base = p.active
+    p.event(LimitChanged("memory", 100 * GIB, 6 * GIB, "train.py:9"))
+    p.run(rng.uniform(60, 600), lambda t: setattr(p, "active", p.wobble(base, 50 * MIB)))
+    p.trace.right, p.trace.since, p.trace.due = {"over the limit"}, p.time, p.time + MINUTE
+    p.run(10 * MINUTE, lambda t: setattr(p, "active", p.wobble(1.8 * base, 50 * MIB)))
+    return p.trace
+
+
+@trace
+def swap_fills(rng: random.Random, missing: float) -> Trace:
+    """A leak on a machine that is soon full."""
+    p = begin("swap fills", rng, missing, weights=4 * GIB)
+    base, rate, room = p.active, rng.uniform(10, 30) * MIB, rng.uniform(1, 3) * GIB
+    p.trace.right, p.trace.due = {"over the limit", "active grows"}, 15 * MINUTE
+    while p.time < 20 * MINUTE:
+        start = p.active
+        p.run(10, lambda t, s=start: setattr(p, "active", s + rate * t))
+        grown = p.active - base
+        level = "normal" if grown < room else "warning" if grown < 1.5 * room else "critical"
+        swap = max(0, int(grown - room))
+        p.event(SystemRead(System(pressure=level, swap_used=swap, available=max(10, int(room - grown)))))
     return p.trace
 
 

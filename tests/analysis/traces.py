@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 
-from mlxtop.core.events import CacheCleared, Event, EventData, GenerationFinished, LimitChanged, PhaseChanged
+from mlxtop.analysis.verdicts import Verdict
+from mlxtop.core.census import PARTS, Census, Holding
+from mlxtop.core.events import (
+    CacheCleared,
+    CensusTaken,
+    Event,
+    EventData,
+    GenerationFinished,
+    LimitChanged,
+    PhaseChanged,
+)
 from mlxtop.core.facts import Facts
 from mlxtop.core.history import History
 from mlxtop.core.limits import GIB, MIB, MLX_DEFAULT
@@ -33,16 +43,36 @@ class Trace:
     """Before this moment they may not."""
     until: float = inf
     """Nor after this one."""
+    always: set[str] = field(default_factory=set)
+    """Verdicts that may be said at any time."""
+    causes: set[str] = field(default_factory=lambda: {"unknown"})
+    """What may be said to be the cause of swings."""
     due: float = inf
     """From this moment on `steady` is wrong."""
 
-    def allows(self, kind: str, time: float) -> bool:
+    def allows(self, verdict: Verdict, time: float) -> bool:
         """Whether a verdict at a moment is no error. Not to know is none."""
+        kind = verdict.kind
+        if kind == "swings" and verdict.words["cause"] not in self.causes:
+            return False
         if kind == "not enough data":
             return True
+        if kind == "idle cache":
+            return self.rests(time)
         if kind == "steady":
             return time < self.due
-        return kind in self.right and self.since <= time <= self.until
+        return kind in self.always or (kind in self.right and self.since <= time <= self.until)
+
+    def rests(self, time: float) -> bool:
+        """Whether at a moment there is a cache that nothing has used for two minutes, give or take a column."""
+        samples = [item for item in self.items if isinstance(item, Sample) and item.time <= time]
+        now = samples[-1]
+        used = (
+            s.time
+            for s in reversed(samples)
+            if (s.active, s.cache, s.steps) != (now.active, now.cache, now.steps)
+        )
+        return now.cache >= 2**16 and now.time - next(used, 0.0) >= 110
 
 
 class Program:
@@ -60,6 +90,12 @@ class Program:
         self.limit = float(80 * GIB)
         self._footprint_due = self._gap_until = 0.0
         self.event(LimitChanged("cache", 80 * GIB, 80 * GIB, MLX_DEFAULT))
+
+    def census(self, unexplained: float, *holders: str) -> None:
+        """Somebody counts the arrays: all of *active* but so much, and those that are not computed."""
+        waits = [Holding("other", 4, (), "float32", holder, computed=False) for holder in holders]
+        parts = {**dict.fromkeys(PARTS, 0), "other": max(0, int(self.active - unexplained))}
+        self.event(CensusTaken(Census(int(self.active), parts, holdings=tuple(waits), lazy_count=len(waits))))
 
     def event(self, data: EventData) -> None:
         self.trace.items.append(Event(self.time, data))

@@ -9,9 +9,9 @@ from math import isfinite
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import LOADING, DiagnosisContext, begin, cache_begin
-from mlxtop.analysis.rules import growth, limits, peaks
+from mlxtop.analysis.rules import growth, idle, limits, over, peaks, swings
 from mlxtop.analysis.trend import Growth
-from mlxtop.analysis.verdicts import ORDER, Diagnosis, Verdict
+from mlxtop.analysis.verdicts import ORDER, Diagnosis, Verdict, VerdictKind
 from mlxtop.analysis.window import Window, WindowReader
 from mlxtop.core.sample import GAUGES, UNKNOWN, Sample
 from mlxtop.core.sample_store import Samples
@@ -20,6 +20,8 @@ from mlxtop.core.timeline import Timeline
 
 Grown = tuple[Growth, Window | None]
 LOADS = "the model is loading"
+GROWS: set[VerdictKind] = {"active grows", "not evaluated"}
+"""Verdicts beside which the course of *active* is not told."""
 
 
 def diagnose(
@@ -47,7 +49,7 @@ def diagnose(
     active = context.windows.grows("active", start)
     cache = context.windows.grows("cache", cache_begin(context, start))
     beyond = context.windows.grows("beyond", start)
-    verdicts = limits.overridden(context)
+    verdicts = [*limits.overridden(context), *over.over(context, start)]
     for (found, grown_in), rule in (
         (active, growth.active),
         (beyond, growth.beyond),
@@ -58,7 +60,10 @@ def diagnose(
             verdicts += [verdict] if verdict else []
     thrash = limits.thrash(context)
     doubt = thrash if thrash is not None and thrash.kind == "not enough data" else None
-    verdicts += [v for v in (thrash, peaks.spikes(context, start)) if v is not None and v is not doubt]
+    unused, spikes = idle.idle_cache(context), peaks.spikes(context, start)
+    if spikes is None and not GROWS & {verdict.kind for verdict in verdicts}:
+        spikes = swings.swings(context, start)
+    verdicts += [v for v in (thrash, unused, spikes) if v is not None and v is not doubt]
     if not verdicts and doubt is not None:
         verdicts = [doubt]
     if not verdicts:
@@ -90,8 +95,8 @@ def _context(
     sample = latest if end == latest.time else history.at(end) or _rough(history, end, window)
     if sample is None:
         return None
-    unified = state.facts.unified
-    reader = WindowReader(history, end, window, unified)
+    waiting = state.census is not None and not all(held.computed for held in state.census.holdings)
+    reader = WindowReader(history, end, window, state.facts.unified, waiting)
     return DiagnosisContext(
         history, timeline, state, phases, steps_are, budget, window, end, first.time, sample, reader
     )
@@ -123,8 +128,25 @@ def _otherwise(context: DiagnosisContext, start: float, gauges: dict[str, Grown]
             words["why"] = f"{name}: {found.why}"
             return Verdict("not enough data", start, {}, words)
     span = context.windows.longest(start)
-    numbers = {"active": context.now.active, "cache": context.now.cache, "span": span}
+    numbers = {
+        "active": context.now.active,
+        "cache": context.now.cache,
+        "peak": max(context.now.peak, context.now.active),
+        "span": span,
+        **_ranges(context.windows.between(context.end - span, context.end)),
+    }
     filled = growth.full(context, None)
     if filled is not None:
         numbers["full"] = filled
     return Verdict("steady", context.end - span, numbers)
+
+
+def _ranges(window: Window) -> dict[str, float]:
+    """Returns the lowest and the highest *active* and cache of a window, in bytes."""
+    found = {name: window.range(name) for name in ("active", "cache")}
+    known = {name: ends for name, ends in found.items() if UNKNOWN not in ends}
+    return {
+        f"{name}_{end}": size
+        for name, ends in known.items()
+        for end, size in zip(("low", "high"), ends, strict=True)
+    }

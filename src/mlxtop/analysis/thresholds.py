@@ -77,3 +77,40 @@ SPEED_HINT: Final = 3
 """From this many blocks on a lower speed prevents the verdict `steady`."""
 PRESSES: Final = 0.05
 """Share of the window. Changes of a limit that are closer together count as one."""
+
+IDLE_SPAN: Final = 0.2
+"""Share of the window. A cache that nothing uses for less is not idle: people read answers meanwhile."""
+IDLE_LEAST: Final = 16 * MIB
+"""A smaller cache is not worth a word."""
+IDLE_ALL: Final = 0.9
+"""Share of what MLX holds from which the cache is all that it holds."""
+IDLE_ALONE: Final = MIB // 16
+"""The least cache that is mentioned where it is all that MLX holds."""
+IDLE_SHARE: Final = 0.5
+"""Share of what MLX holds from which an idle cache is mentioned."""
+IDLE_LARGE: Final = 1024 * MIB
+"""An idle cache of this size is mentioned whatever else MLX holds."""
+
+SWING_LEAST: Final = 64 * MIB
+"""The least rise of a cycle."""
+SWING_SHARE: Final = 0.25
+"""Share of the highest value that a cycle rises. Less is what a step takes beside what stays."""
+SWINGS: Final = 3
+"""How often it must come down: twice may be chance."""
+SWING_COLUMNS: Final = 3
+"""Columns of history in the shortest cycle that can be told."""
+SWING_REGULAR: Final = 0.35
+"""Share of the period by which most cycles may be shorter or longer and still have one."""
+SWING_CLIMBS: Final = 0.15
+"""Share of the columns between the levels, below which a cycle has two levels and does not climb."""
+LONG_PEAK_TIMES: Final = 8.0
+"""The ratio of a peak that lasts to the level between. Below it, it is work beside what stays."""
+LONG_PEAK_SHARE: Final = 0.75
+"""Share of the cycle. What lasts longer is the usual level, and the rest a pause."""
+COLLECTED: Final = 0.6
+"""Share of the falls that the garbage collector explains, from which it is named."""
+
+SWAP_LEAST: Final = 256 * MIB
+"""The least growth of the swap, and of the program beside it: systems swap out a little at rest."""
+SHORT_SPAN: Final = 0.05
+"""Share of the window for which a machine must be seen to run short."""

@@ -4,26 +4,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mlxtop.core.text import shortened
 from mlxtop.core.units import UNLIMITED, Units, format_delta, format_size, format_span
 
 VerdictKind = Literal[
     "limit overridden",
+    "over the limit",
+    "not evaluated",
     "active grows",
     "not MLX",
     "cache hoard",
+    "idle cache",
     "thrash",
     "spikes",
+    "swings",
     "steady",
     "not enough data",
 ]
 ORDER: tuple[VerdictKind, ...] = (
-    "limit overridden",  # a fact, and often the cause of the rest
+    "limit overridden",  # these two are facts, and often the cause of the rest
+    "over the limit",
+    "not evaluated",
     "active grows",  # these two end in a kill, and no limit stops them
     "not MLX",
     "cache hoard",
+    "idle cache",
     "thrash",
     "spikes",
+    "swings",
 )
+FAR_ABOVE = 1000
+"""A ratio that is larger is not told: the smaller size is next to nothing."""
 FAR = 30 * 86400.0
 """Seconds. A ceiling that is further away is not mentioned."""
 
@@ -35,8 +46,8 @@ class Verdict:
     kind: VerdictKind
     since: float
     numbers: Mapping[str, float] = field(default_factory=dict)
-    """`…_per_minute` and `per_generation` are bytes, `span`, `age` and `until_…` seconds, the rest bytes
-    or counts."""
+    """`…_per_minute` and `per_generation` are bytes, `span`, `age`, `idle`, `above`, `lasts`, `period` and
+    `until_…` seconds, the rest bytes or counts."""
     words: Mapping[str, str] = field(default_factory=dict)
     """Values that are not numbers: the phase, the cause, the source."""
     advice: str = ""
@@ -81,6 +92,10 @@ class Diagnosis:
         return {"time": round(self.time, 3), "verdicts": [v.to_json(units) for v in self.verdicts]}
 
 
+HOLDER = 28
+"""Characters of a variable's name that a line has room for."""
+
+
 class _Formatter:
     """Formats a verdict's numbers."""
 
@@ -94,6 +109,11 @@ class _Formatter:
         value = self.numbers.get(name)
         return format_size(None if value is None else min(round(value), UNLIMITED), self.units)
 
+    def range(self, name: str) -> str:
+        """Returns the lowest and the highest of a gauge, or its size where they are the same."""
+        low, high = self.size(f"{name}_low"), self.size(f"{name}_high")
+        return self.size(name) if "—" in (low, high) else low if low == high else f"{low} to {high}"
+
     def more(self, name: str) -> str:
         return format_delta(round(self.numbers.get(name, 0)), self.units)
 
@@ -104,6 +124,11 @@ class _Formatter:
             if seconds >= enough:
                 seconds = round(seconds / unit) * unit
         return format_span(round(seconds, 1))
+
+    def holder(self, alone: bool = False) -> str:
+        """Returns the name of a variable, cut to what a line has room for; `alone`: without the others."""
+        others = f" and {self.words['others']} more" if "others" in self.words and not alone else ""
+        return f"{shortened(self.words['holder'], HOLDER)}{others}"
 
     def ceiling(self) -> str:
         if not self.has("until_ceiling") or self.numbers["until_ceiling"] > FAR:
@@ -122,18 +147,57 @@ def _hoard(w: _Formatter) -> str:
 
 def _active(w: _Formatter) -> str:
     cause = " (KV cache)" if w.words["cause"] == "kv" else ""
+    unseen = "; no eval is seen" if "evals" in w.words else ""
     each = f", {w.more('per_generation')} per generation" if w.has("per_generation") else ""
-    return f"active grows{cause}: {w.more('per_minute')}/min for {w.span('span')}{each}{w.ceiling()}"
+    return f"active grows{cause}: {w.more('per_minute')}/min for {w.span('span')}{each}{unseen}{w.ceiling()}"
 
 
 def _beyond(w: _Formatter) -> str:
-    grown = f"{w.more('per_minute')}/min for {w.span('span')}, now {w.size('beyond')}"
+    also = "; no eval is seen" if "evals" in w.words else f", now {w.size('beyond')}"
+    grown = f"{w.more('per_minute')}/min for {w.span('span')}{also}"
     return f"memory outside MLX grows: {grown}{w.ceiling()}"
+
+
+def _unevaluated(w: _Formatter) -> str:
+    held = w.size("unexplained") if w.has("unexplained") else "it"
+    grown = f"{w.words['gauge']} {w.more('per_minute')}/min for {w.span('span')}"
+    return f"not evaluated: {grown}; {w.holder()} may hold {held}"
+
+
+def _idle(w: _Formatter) -> str:
+    unused = f"{w.size('cache')} of MLX's {w.size('total')}, unused for {w.span('idle')}"
+    cap = f", a cache limit of {w.size('cap')} caps it" if w.has("cap") else ""
+    return f"idle cache: {unused}; c returns it{cap}"
+
+
+def _over(w: _Formatter) -> str:
+    match w.words["limit"]:
+        case "memory":
+            above = f", above it for {w.span('above')} of {w.span('span')}" if w.numbers.get("above") else ""
+            reached = f"active reached {w.size('most')}, the memory limit is {w.size('limit')}"
+            return f"over the limit: {reached}{above}"
+        case "wired":
+            allowed = f"the system keeps at most {w.size('allowed')} resident"
+            return f"over the limit: the wired limit is {w.size('limit')}, and {allowed}"
+    pressed = f"memory pressure is {w.words['pressure']}, swap {w.more('swapped')} in {w.span('span')}"
+    return f"over the limit: {pressed} while this program grew by {w.size('grown')}"
+
+
+def _swings(w: _Formatter) -> str:
+    often = (
+        f"every {w.span('period')}" if w.has("period") else f"{w.numbers['falls']} times in {w.span('span')}"
+    )
+    cause = f"; {w.holder(alone=True)} may hold it" if "holder" in w.words else ""
+    cause = "; gc frees it" if w.words["cause"] == "gc" else cause
+    return f"swings: active from its trough of {w.size('trough')} to {w.size('high')}, {often}{cause}"
 
 
 def _spikes(w: _Formatter) -> str:
     phase = f" in {w.words['phase']}" if "phase" in w.words else ""
-    times = f"{w.numbers['times']:.1f} times its usual {w.size('typical')}"
+    if w.has("lasts"):
+        phase = f" for {w.span('lasts')} of every {w.span('period')}"
+    far = f"{w.numbers['times']:.1f} times" if w.numbers["times"] < FAR_ABOVE else "far above"
+    times = f"{far} its usual {w.size('typical')}"
     lowers = f"; lower it with {w.words['parameter']}" if "parameter" in w.words else ""
     return f"active peaks at {w.size('peak')}{phase}, {times}{lowers}"
 
@@ -152,10 +216,9 @@ def _overridden(w: _Formatter) -> str:
 
 
 def _steady(w: _Formatter) -> str:
-    line = f"steady: active {w.size('active')}, cache {w.size('cache')}, no growth in {w.span('span')}"
-    if w.has("full"):
-        line += f"; the cache is full at its limit of {w.size('full')}"
-    return line
+    cache = f"cache full at its limit of {w.size('full')}" if w.has("full") else f"cache {w.range('cache')}"
+    sizes = f"active {w.range('active')}, peak {w.size('peak')}, {cache}"
+    return f"steady: {sizes}, no growth in {w.span('span')}"
 
 
 def _too_little(w: _Formatter) -> str:
@@ -169,6 +232,10 @@ def _too_little(w: _Formatter) -> str:
 
 
 _LINES: dict[VerdictKind, Callable[[_Formatter], str]] = {
+    "over the limit": _over,
+    "not evaluated": _unevaluated,
+    "idle cache": _idle,
+    "swings": _swings,
     "cache hoard": _hoard,
     "active grows": _active,
     "not MLX": _beyond,

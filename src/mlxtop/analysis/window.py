@@ -23,10 +23,31 @@ class Window:
     times: list[float]
     floors: dict[str, Floors]
     """By gauge: active, cache, total, footprint, kv, and beyond (the footprint without MLX's memory)."""
-    cache_high: int
-    """The largest cache in the last segment, in bytes."""
+    lows: dict[str, list[int]]
+    """By gauge: the lowest value of each column, in bytes; `UNKNOWN` where there is none."""
+    highs: dict[str, list[int]]
+    """By gauge: the highest value of each column, in bytes."""
     steps: int
     """The number of steps done."""
+
+    @property
+    def width(self) -> float:
+        """The length of a column in seconds."""
+        return self.span / (bar.SEGMENTS * bar.COLUMNS)
+
+    @property
+    def cache_high(self) -> int:
+        """The largest cache in the last segment, in bytes."""
+        return max(self.highs["cache"][-bar.COLUMNS :])
+
+    def column_highs(self, gauge: str) -> list[tuple[float, int]]:
+        """Returns the time at which each column begins, and the highest value in it."""
+        return [(self.start + self.width * i, high) for i, high in enumerate(self.highs[gauge])]
+
+    def range(self, gauge: str) -> tuple[int, int]:
+        """Returns the lowest and the highest value in bytes; `UNKNOWN` where there is none."""
+        lows = (low for low in self.lows[gauge] if low != UNKNOWN)
+        return min(lows, default=UNKNOWN), max(self.highs[gauge])
 
 
 def read(history: Samples, start: float, end: float, unified: bool) -> Window:
@@ -42,8 +63,8 @@ def read(history: Samples, start: float, end: float, unified: bool) -> Window:
     segment = span / bar.SEGMENTS
     times = [start + segment * (i + 0.5) for i in range(bar.SEGMENTS)]
     steps = [n for n in columns.last["steps"] if n != UNKNOWN]
-    high = max(columns.hi["cache"][-bar.COLUMNS :])
-    return Window(start, span, times, found, high, steps[-1] - steps[0] if steps else 0)
+    done = steps[-1] - steps[0] if steps else 0
+    return Window(start, span, times, found, columns.lo, columns.hi, done)
 
 
 def _known(window: Window) -> bool:
@@ -63,8 +84,12 @@ def grown(found: Sequence[int | None]) -> int | None:
 class WindowReader:
     """Reads windows of one history that end at `end`, each once, and finds growth in them."""
 
-    def __init__(self, history: Samples, end: float, window: float, unified: bool) -> None:
+    def __init__(
+        self, history: Samples, end: float, window: float, unified: bool, waiting: bool = False
+    ) -> None:
         self.history, self.end, self.window, self.unified = history, end, window, unified
+        self.waiting = waiting
+        """Whether arrays wait to be evaluated: growth without a step is then not a model that loads."""
         self._read: dict[tuple[float, float], Window] = {}
 
     def between(self, start: float, end: float) -> Window:
@@ -118,7 +143,8 @@ class WindowReader:
                 return found._replace(found=of_all.found, why="the total does not grow with it")
         if found.found == "yes" and window.span < bar.GROWTH_SPAN * self.window:
             return found._replace(found="unclear", why="it may be warming up")
-        if found.found == "yes" and window.steps == 0 and begin > self.end - 2 * self.window:
+        loads = window.steps == 0 and begin > self.end - 2 * self.window and not self.waiting
+        if found.found == "yes" and loads:
             return found._replace(found="unclear", why="no step was done yet")
         if found.found == "yes":
             return self._without_cycle(gauge, window, begin, found)

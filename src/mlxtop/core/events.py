@@ -79,6 +79,10 @@ class PeakReset(Record):
     times: int = 1
 
 
+COLLECTOR = "Python"
+"""The source of a garbage collection that nobody asked mlxtop for."""
+
+
 class GarbageCollected(Record):
     """Python's garbage collector ran."""
 
@@ -282,7 +286,8 @@ class Event(NamedTuple, Generic[D]):
             case PeakReset(source, peak):
                 return f"peak reset by {source}, it was {format_size(peak, units)}"
             case GarbageCollected(source, objects, freed):
-                return f"gc.collect() by {source}: {objects:,} objects, {format_size(freed, units)} freed"
+                what = "Python's garbage collector" if source == COLLECTOR else f"gc.collect() by {source}"
+                return f"{what}: {objects:,} objects, {format_size(freed, units)} freed"
             case MarkAdded(name):
                 return f"mark “{name}”"
             case GenerationFinished() as done:

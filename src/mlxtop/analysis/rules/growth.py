@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
+from mlxtop.analysis.rules.unevaluated import WAITING, latest, unexplained, waiting
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window, grown
@@ -15,6 +16,10 @@ from mlxtop.core.units import UNLIMITED
 WORKING = 20 * MIB
 """The smallest cache limit that is proposed: mlx-swift's guide recommends it for an LLM."""
 CENSUS = "Press w to list the live arrays and what holds them, now and again after more growth."
+UNSEEN = (
+    "Nothing was evaluated meanwhile. An array that is not computed keeps all that it is computed from: w "
+    "names such arrays."
+)
 
 
 def hoard(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict | None:
@@ -24,13 +29,12 @@ def hoard(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict 
         return None
     active = grown(window.floors["active"]) or 0
     generations = context.events(GenerationFinished, window.start)
-    cap = max((rung for rung in LADDER if rung <= context.now.cache // 2), default=0)
-    cap = max(cap, WORKING)
+    most = cap(context.now.cache)
     numbers: dict[str, float] = {
         **_rate(growth),
         "cache": context.now.cache,
         "active_grown": active,
-        "cap": cap,
+        "cap": most,
     }
     if limit is not None and limit < UNLIMITED:
         numbers["limit"] = limit
@@ -38,14 +42,23 @@ def hoard(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict 
     if generations:
         numbers["prompt_lengths"] = len({event.data.prompt_tokens for event in generations})
     flat = abs(active) < bar.FLAT * growth.grown
-    flag = f"{cap // GIB}G" if cap >= GIB else f"{cap // MIB}M"
     advice = (
         f"Press [ to lower the cache limit; the status row shows the effect on speed. "
-        f"--cache-limit {flag} sets it from the start. The cache grows with the number of distinct array "
-        f"shapes: use fewer different prompt lengths and batch sizes."
+        f"--cache-limit {flag(most)} sets it from the start. The cache grows with the number of distinct "
+        f"array shapes: use fewer different prompt lengths and batch sizes."
     )
     beside = "flat" if flat else "growing too" if active > 0 else "falling"
     return Verdict("cache hoard", window.start, numbers, {"active": beside}, advice)
+
+
+def cap(cache: int) -> int:
+    """Returns the cache limit in bytes that is proposed for a cache that is too large."""
+    return max(WORKING, *(rung for rung in LADDER if rung <= cache // 2))
+
+
+def flag(size: int) -> str:
+    """Returns a rung of the ladder as an option takes it."""
+    return f"{size // GIB}G" if size >= GIB else f"{size // MIB}M"
 
 
 def _held_at(context: DiagnosisContext) -> int | None:
@@ -61,9 +74,16 @@ def full(context: DiagnosisContext, window: Window | None) -> int | None:
 
 
 def active(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict:
-    """Returns the verdict that the floor of *active* rises."""
+    """Returns the verdict that the floor of *active* rises, or why: arrays that nobody evaluates."""
     kv = grown(window.floors["kv"])
     numbers = {**_rate(growth), "active": float(context.now.active)}
+    floor = next(v for v in window.floors["active"] if v is not None)
+    census = latest(context, window.start)
+    left = unexplained(census, floor) if census else None
+    held = waiting(census) if census else None
+    if left is not None and held is not None:
+        numbers["unexplained"] = left
+        return Verdict("not evaluated", window.start, numbers, {"gauge": "active", **held}, WAITING)
     generations = len(context.events(GenerationFinished, window.start))
     if generations >= 3:
         numbers["per_generation"] = growth.grown / generations
@@ -83,20 +103,34 @@ def active(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict
     else:
         advice = f"{CENSUS} If it is a KV cache, cap it (RotatingKVCache) or quantize it (--kv-bits)."
     more, words = _ceiling(context, growth.slope.value, mlx=True)
+    if not _evaluates(context, window):
+        words, advice = {**words, "evals": "none"}, f"{UNSEEN} {advice}"
     return Verdict("active grows", window.start, {**numbers, **more}, {"cause": cause, **words}, advice)
 
 
+def _evaluates(context: DiagnosisContext, window: Window) -> bool:
+    """Returns whether an evaluation was seen, where they are counted."""
+    return window.steps > 0 or context.steps_are != "evals"
+
+
 def beyond(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict:
-    """Returns the verdict that the process grows outside MLX."""
+    """Returns the verdict that the process grows outside MLX: a graph that nobody evaluates is there, too."""
     held = context.now.total if context.unified else 0
     numbers = {**_rate(growth), "beyond": float(context.now.footprint - held)}
     if context.now.footprint == UNKNOWN:
         del numbers["beyond"]
+    seen, census = _evaluates(context, window), latest(context, window.start)
+    graph = None if seen or census is None else waiting(census)
+    if graph is not None:
+        gauge = {"gauge": "memory outside MLX"}
+        return Verdict("not evaluated", window.start, numbers, {**gauge, **graph}, WAITING)
     more, words = _ceiling(context, growth.slope.value, mlx=False)
     advice = (
         "MLX's limits do not affect it: check what the program keeps outside MLX arrays (text, images, "
         "batches, logs). Press G to run Python's garbage collector; tracemalloc shows what is still held."
     )
+    if not seen:
+        words, advice = {**words, "evals": "none"}, f"{UNSEEN} {advice}"
     return Verdict("not MLX", window.start, {**numbers, **more}, words, advice)
 
 
