@@ -127,7 +127,7 @@ class _Formatter:
 
     def holder(self, alone: bool = False) -> str:
         """Returns the name of a variable, cut to what a line has room for; `alone`: without the others."""
-        others = f" and {self.words['others']} more" if "others" in self.words and not alone else ""
+        others = f" or {self.words['others']} more" if "others" in self.words and not alone else ""
         return f"{shortened(self.words['holder'], HOLDER)}{others}"
 
     def ceiling(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
-from mlxtop.analysis.rules.unevaluated import WAITING, latest, unexplained, waiting
+from mlxtop.analysis.rules.unevaluated import holders, latest, told, unexplained
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window, grown
@@ -80,10 +80,10 @@ def active(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict
     floor = next(v for v in window.floors["active"] if v is not None)
     census = latest(context, window.start)
     left = unexplained(census, floor) if census else None
-    held = waiting(census) if census else None
-    if left is not None and held is not None:
+    if census and left and (held := holders(census)):
         numbers["unexplained"] = left
-        return Verdict("not evaluated", window.start, numbers, {"gauge": "active", **held}, WAITING)
+        words, advice = told(held)
+        return Verdict("not evaluated", window.start, numbers, {"gauge": "active", **words}, advice)
     generations = len(context.events(GenerationFinished, window.start))
     if generations >= 3:
         numbers["per_generation"] = growth.grown / generations
@@ -120,10 +120,10 @@ def beyond(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict
     if context.now.footprint == UNKNOWN:
         del numbers["beyond"]
     seen, census = _evaluates(context, window), latest(context, window.start)
-    graph = None if seen or census is None else waiting(census)
-    if graph is not None:
+    if census and not seen and (graph := holders(census)):
+        words, advice = told(graph)
         gauge = {"gauge": "memory outside MLX"}
-        return Verdict("not evaluated", window.start, numbers, {**gauge, **graph}, WAITING)
+        return Verdict("not evaluated", window.start, numbers, {**gauge, **words}, advice)
     more, words = _ceiling(context, growth.slope.value, mlx=False)
     advice = (
         "MLX's limits do not affect it: check what the program keeps outside MLX arrays (text, images, "

@@ -6,7 +6,7 @@ from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.cycles import Cycles, cycles
 from mlxtop.analysis.rules.peaks import OTHERWISE
-from mlxtop.analysis.rules.unevaluated import WAITING, latest, unexplained, waiting
+from mlxtop.analysis.rules.unevaluated import holders, latest, told, unexplained
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window
 from mlxtop.core.events import COLLECTOR, GarbageCollected
@@ -75,9 +75,9 @@ def _cause(context: DiagnosisContext, window: Window, found: Cycles) -> tuple[Ma
     least, census = (found.high - found.low) / 4, latest(context, window.start)
     if _collected(context, window, found, least) or (census and census.parts["garbage"] >= least):
         return {"cause": "gc"}, COLLECTED
-    held = waiting(census) if census and unexplained(census, found.trough) else None
-    if held is not None:
-        return {"cause": "not evaluated", **held}, WAITING
+    if census and unexplained(census, found.trough) and (held := holders(census)):
+        words, advice = told(held)
+        return {"cause": "not evaluated", **words}, advice
     return {"cause": "unknown"}, UNKNOWN_CAUSE
 
 

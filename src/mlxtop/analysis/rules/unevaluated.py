@@ -1,6 +1,6 @@
 """What a census tells of arrays that are not computed: they keep alive what they are computed from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
@@ -13,6 +13,9 @@ WAITING = (
     "it to mx.eval(…), or keep a number instead of it (.item())."
 )
 
+NAMED, LISTED = 2, 10
+"""Holders that are named in a line, and in advice."""
+
 
 def latest(context: DiagnosisContext, start: float) -> Census | None:
     """Returns the last census since `start`; `None` without one."""
@@ -22,17 +25,18 @@ def latest(context: DiagnosisContext, start: float) -> Census | None:
 
 def unexplained(census: Census, floor: int) -> int | None:
     """Returns the bytes of *active* that no array explains, if they are most of what is above `floor`."""
-    left = census.active - sum(census.parts.values())
+    left = census.rest
     return left if left >= max(bar.GROWTH_LEAST, bar.EXPLAINS * (census.active - floor)) else None
 
 
-def waiting(census: Census) -> Mapping[str, str] | None:
-    """Returns the words of a verdict on arrays that are not computed; `None` if there is none.
+def holders(census: Census) -> list[str]:
+    """Returns who holds arrays that are not computed: variables first, then what has no name."""
+    found = dict.fromkeys(one_line(held.holder) for held in census.holdings if not held.computed)
+    return sorted(found, key=lambda holder: " in " not in holder or " of " in holder)
 
-    They are the first array's holder, and how many others there are.
-    """
-    holders = list(dict.fromkeys(h.holder for h in census.holdings if not h.computed))
-    if not holders:
-        return None
-    others = {"others": str(len(holders) - 1)} if len(holders) > 1 else {}
-    return {"holder": one_line(holders[0]), **others}
+
+def told(found: Sequence[str]) -> tuple[Mapping[str, str], str]:
+    """Returns the words of a verdict on these holders, and advice."""
+    names = [name.partition(" in ")[0] for name in found[:NAMED]]
+    others = {"others": str(len(found) - NAMED)} if len(found) > NAMED else {}
+    return {"holder": " or ".join(names), **others}, f"{WAITING} Not computed: {'; '.join(found[:LISTED])}."
