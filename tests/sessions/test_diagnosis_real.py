@@ -8,7 +8,7 @@ import pytest
 
 from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.analysis.verdicts import Verdict
-from mlxtop.core.commands import SetInterval, SetLimit
+from mlxtop.core.commands import SetInterval, SetLimit, TakeCensus
 from mlxtop.sessions.attach import attach
 from mlxtop.sessions.remote import RemoteSession
 from tests.agent.program import Start, until
@@ -34,6 +34,32 @@ while True:
 HOARD = "    mx.eval(mx.ones((64 * 1024 + n * 4096,)) + 1)\n"
 LEAK = "    held.append(mx.ones((256 * 1024,)) + n); mx.eval(held[-1])\n"
 BYTES = "    held.append(bytearray(b'x') * (1 << 20))\n"
+IDLE = "    if n == 60: del kept; time.sleep(1e6)\n"
+OVER = "    if n == 60: mx.set_memory_limit(20 << 20)\n"
+LONG_PEAK = """\
+    if n % 100 == 1: big = mx.ones((80 << 20,)); mx.eval(big)
+    if n % 100 == 59: big = None; mx.clear_cache()
+"""
+METRICS = """\
+    total = total + 1 if n > 1 else mx.array(0.0)
+    y = mx.ones((512 * 1024,)) + n; mx.eval(y)
+    total = total + y.mean()
+"""
+REPORT = "    if n % 100 == 0: mx.eval(total)\n"
+CYCLES = """\
+    if n == 1:
+        import gc; gc.set_threshold(600)
+        class Node: pass
+    node = Node(); node.itself = node; node.more = [[], [], [], []]
+    node.x = mx.ones((512 * 1024,)) + n; mx.eval(node.x)
+"""
+GRAPH = """\
+    if n == 60:
+        x = kept
+        while True:
+            for _ in range(100): x = x + 1
+            time.sleep(0.01)
+"""
 SPIKE = "    if n % 60 == 0: mx.eval(mx.ones((64 << 20,))); mx.clear_cache()\n"
 
 
@@ -75,8 +101,24 @@ def looked_at(session: RemoteSession, kind: str, seconds: float) -> tuple[Verdic
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(HOARD, "cache hoard"), (LEAK, "active grows"), (BYTES, "not MLX"), (SPIKE, "spikes")],
-    ids=["distinct shapes", "arrays in a list", "bytearrays", "one large array now and then"],
+    [
+        (HOARD, "cache hoard"),
+        (LEAK, "active grows"),
+        (BYTES, "not MLX"),
+        (SPIKE, "spikes"),
+        (IDLE, "idle cache"),
+        (OVER, "over the limit"),
+        (METRICS + REPORT, "swings"),
+    ],
+    ids=[
+        "distinct shapes",
+        "arrays in a list",
+        "bytearrays",
+        "one large array now and then",
+        "all arrays dropped",
+        "a memory limit below what is held",
+        "metrics evaluated now and then",
+    ],
 )
 def test_what_a_program_does_is_said_and_nothing_else(start: Start, code: str, kind: str) -> None:
     with watched(start, code) as session:
@@ -87,9 +129,47 @@ def test_what_a_program_does_is_said_and_nothing_else(start: Start, code: str, k
     if kind == "spikes":
         assert found.numbers["peak"] > 256 * MIB
         assert found.numbers["typical"] < 64 * MIB
-    else:
+    elif "per_minute" in found.numbers:
         # A mebibyte or so, thirty times a second at most.
         assert 100 * MIB < found.numbers["per_minute"] < 30 * 60 * 6 * MIB
+
+
+def test_a_peak_that_lasts_for_half_of_each_cycle_is_a_peak(start: Start) -> None:
+    with watched(start, LONG_PEAK) as session:
+        found, before = looked_at(session, "spikes", 60)
+        # Before there is a third cycle it is no peak yet, and at odd times two sizes of work.
+        assert before <= {"steady", "not enough data", "swings"}
+    assert found.numbers["peak"] > 320 * MIB
+    assert found.numbers["typical"] < 64 * MIB
+    assert 0 < found.numbers["lasts"] < found.numbers["period"]
+
+
+def test_a_sawtooth_of_pythons_collector_says_gc(start: Start) -> None:
+    with watched(start, CYCLES) as session:
+        until(lambda: any(v.words.get("cause") == "gc" for v in verdicts(session)), 60)
+        assert verdicts(session)[0].line().endswith("; gc frees it")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(METRICS, "not evaluated"), (METRICS + REPORT, "swings"), (GRAPH, "not evaluated")],
+    ids=["never", "now and then", "a loop without an eval"],
+)
+def test_a_variable_that_nobody_evaluates_is_named_after_a_census(start: Start, code: str, kind: str) -> None:
+    with watched(start, code) as session:
+        asked = -1.0
+
+        def named() -> Verdict | None:
+            nonlocal asked
+            if session.now() - asked > 2.0:
+                asked = session.now()
+                session.submit(TakeCensus())
+            said = [verdict for verdict in verdicts(session) if verdict.kind == kind]
+            return next((verdict for verdict in said if "holder" in verdict.words), None)
+
+        found = until(named, 90)
+    print(found.line(), found.advice)
+    assert ("total" if code != GRAPH else "x") in found.words["holder"].split(" or ")
 
 
 def test_a_steady_program_is_steady(start: Start) -> None:

@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from mlxtop import __version__, api
+from mlxtop.agent.collector_watch import CollectorWatch
 from mlxtop.agent.command_queue import CommandQueue, FindLimits, QueuedCommand
 from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.eval_hook import EvalHook
@@ -70,6 +71,7 @@ class Agent:
         self._phase = 0
         self._naming = threading.Lock()
         self.ring = Ring()
+        self._collector = CollectorWatch()
         self._footprint = footprint.Recent()
         self.facts: Facts | None = None
         self.cpu = 0.0
@@ -156,6 +158,8 @@ class Agent:
         if self.facts is None:
             self._read_facts()
         active, cache, peak = self._read()
+        if (collected := self._collector.look(active)) is not None:
+            self.event_log.emit(collected)
         steps, recent = self._eval_hook, self._footprint
         # At rest a call that only gives back what is known takes a twentieth of a tick.
         charged = recent.bytes if now < recent.due else recent.at(now)

@@ -6,6 +6,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.events import (
+    COLLECTOR,
     CacheCleared,
     Event,
     GarbageCollected,
@@ -23,7 +24,7 @@ from mlxtop.tui.panels.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.panels.limit_comparison import describe_change
 from mlxtop.tui.panels.limits import alarm_colour, soon
 
-NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT)
+NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT, COLLECTOR)
 UNTROUBLED = ("steady", "not enough data")
 TODO = {"failed": "Press s to try again.", "idle": "Press s to continue."}
 COUNTING = "counting arrays: waiting for a safe point, Esc cancels"
