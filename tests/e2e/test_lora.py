@@ -46,7 +46,7 @@ def test_a_training_run_is_watched(training: Screen, place: Place) -> None:
 def test_the_census_finds_weights_and_optimizer(training: Screen) -> None:
     training.value(r"^ +20 +\d\.\d{3}")
     training.press("w")
-    training.value(r"^ explained +\d+\.?\d*%  .* active ")
+    training.value(r"^ accounted +\d+\.?\d*%  .* active ")
     for part in ("weights", "optimizer"):
         training.value(rf"^ ■ {part} +[1-9][\d.]* [KM]iB +[\d.]+% +\d+ arrays")
         training.value(rf"^ +[\d.]+ KiB +■ {part} +\d+×\d+ +float32 +\S")
@@ -57,7 +57,7 @@ def test_the_census_finds_weights_and_optimizer(training: Screen) -> None:
     training.value(r"■ weights +[1-9][\d.]* KiB +\d+%")
     # Twice: the screen opens again, and `w` closes it too.
     training.press("w")
-    training.wait_for("explained")
+    training.wait_for("accounted")
     training.press("w")
     training.wait_for("where it goes")
     assert leave(training, "Stop the program") == 130

@@ -218,7 +218,7 @@ said = [lines(found), reasons(found), found.parts["kv"]]
     lines, why, size = said
     assert [row[1:] for row in of(lines, "kv")] == [[12, 6, False, "store[…] in __main__ (6 caches)"]]
     assert size == 0
-    assert why[0].startswith("store[…]: not computed; their graphs may hold it")
+    assert why == ["store[…]: not computed; their graphs may hold it: evaluate them before they are kept"]
 
 
 def test_what_only_garbage_holds_is_named_too():
@@ -239,6 +239,27 @@ said = lines(census.take(20))
     one, two = of(said, "garbage")
     assert one[4] == "Node.held"
     assert two[4].startswith("array in <string>:")
+
+
+def test_what_the_program_drops_meanwhile_is_in_flight_and_no_garbage():
+    said = census_of(
+        LINES
+        + """
+gc.collect(); gc.disable()
+class Node: pass
+kept = Node(); kept.requests = [{"kv": computed((128, 128))}]
+ring = Node(); ring.me = ring; ring.held = computed((32, 32)); ring.below = [computed((32, 16))]; del ring
+search = survey.Survey._search
+def drop(self): kept.requests.clear(); search(self)
+survey.Survey._search = drop
+found = census.take(20)
+said = [dict(found.parts), found.in_flight, [h.nbytes for h in found.holdings if h.part == "garbage"]]
+"""
+    )
+    parts, in_flight, garbage = said
+    assert in_flight == 128 * 128 * 4
+    assert garbage == [32 * 32 * 4, 32 * 16 * 4]
+    assert parts["other"] < 1024
 
 
 def test_a_wrapper_of_mlxtop_is_no_holder():

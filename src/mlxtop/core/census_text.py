@@ -26,6 +26,12 @@ def reasons(census: Census) -> tuple[str, ...]:
     return tuple(found) or ("held outside of Python, or by what its collector does not know",)
 
 
+def in_graphs(census: Census) -> int:
+    """Bytes of the `rest` of a census where nothing is known to hold it but graphs of what is not computed."""
+    alone = uncomputed(census) and not census.compiled and not census.frozen
+    return census.rest if alone and reasons(census) else 0
+
+
 def label(holding: Holding) -> str:
     """`Scheduler.requests[…].prompt_cache (117 caches)`, `x in train.py:8 step() (2 views: y, z)`."""
     notes = []
@@ -39,7 +45,7 @@ def label(holding: Holding) -> str:
 
 
 def _many(holding: Holding) -> str:
-    if holding.owners and holding.part == "kv":
+    if holding.owners and " keeps " not in holding.holder:
         return "1 cache" if holding.owners == 1 else f"{holding.owners:,} caches"
     if holding.owners > 1:
         return f"{holding.owners:,} times"
@@ -59,7 +65,8 @@ def _waiting(holdings: tuple[Holding, ...]) -> str:
         told += f" and {more} more"
     one = sum(holding.arrays for holding in holdings) == 1
     graph, them = ("its graph", "it") if one else ("their graphs", "them")
-    return f"{told}: not computed; {graph} may hold it: evaluate {them} each step"
+    when = "before they are kept" if all(holding.part == "kv" for holding in holdings) else "each step"
+    return f"{told}: not computed; {graph} may hold it: evaluate {them} {when}"
 
 
 def _short(holder: str) -> str:

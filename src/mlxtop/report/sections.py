@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, Census, Holding
-from mlxtop.core.census_text import reasons
+from mlxtop.core.census_text import in_graphs, reasons
 from mlxtop.core.course import course
 from mlxtop.core.events import ErrorRaised, LimitChanged, SessionEnded, SystemRead
 from mlxtop.core.facts import Facts
@@ -213,7 +213,7 @@ def census_rows(census: Census) -> Iterator[CensusRow]:
     if census.in_flight:
         yield CensusRow("in flight", census.in_flight, None)
     if census.rest:
-        yield CensusRow("not accounted", census.rest, None)
+        yield CensusRow("in graphs" if in_graphs(census) else "not accounted", census.rest, None)
     if not census.lazy_known:
         yield CensusRow("not computed: not known before MLX 0.32.3, counted", None, None)
     if census.lazy_count:

@@ -67,8 +67,10 @@ def _take(budget: float, active: int, began: float, now: float) -> "Census":
     after = _active()
     return replace(
         found,
-        active=max(active, found.accounted),  # another thread of the program may have computed meanwhile
-        in_flight=max(0, active - max(after, found.accounted)),
+        active=max(
+            active, found.accounted + found.in_flight
+        ),  # another thread of the program may have computed meanwhile
+        in_flight=found.in_flight + max(0, active - max(after, found.accounted + found.in_flight)),
         whole=whole,
         frozen=gc.get_freeze_count(),
         seconds=time.perf_counter() - began,

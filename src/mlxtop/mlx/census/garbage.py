@@ -43,10 +43,11 @@ def reached(heap: Heap, roots: Iterable[Any], sought: set[int]) -> set[int]:
     return sought & seen
 
 
-def only_garbage(heap: Heap, objects: list[Any], arrays: set[int]) -> set[int]:
-    """Those of `arrays` that only garbage holds, all by their ids. `objects` is what the heap was made of.
+def only_garbage(heap: Heap, objects: list[Any], arrays: set[int]) -> tuple[set[int], set[int]]:
+    """Those of `arrays` that only garbage holds, and those that only the census still holds, by their ids.
 
-    Afterwards `heap.things` is empty: each of its references would count as one of the program's.
+    `objects` is what the heap was made of. Afterwards `heap.things` is empty: each of its references would
+    count as one of the program's.
     """
     members = _above(heap, arrays)
     for things in heap.things.values():
@@ -56,7 +57,9 @@ def only_garbage(heap: Heap, objects: list[Any], arrays: set[int]) -> set[int]:
         heap.tick()
         own.update(filter(members.__contains__, map(id, objects[start : start + CHUNK])))
     # Asked twice: a thread of the program may have moved a reference while we counted.
-    return _closed(members, own) & _closed(members, own) & arrays
+    closed = _closed(members, own) & _closed(members, own)
+    dropped = _dropped({key: members[key] for key in closed})
+    return (closed - dropped) & arrays, dropped & arrays
 
 
 def _above(heap: Heap, arrays: set[int]) -> dict[int, Any]:
@@ -101,3 +104,18 @@ def _closed(members: dict[int, Any], own: Mapping[int, int]) -> set[int]:
                 seen.add(id(child))
                 alive.append(id(child))
     return members.keys() - seen
+
+
+def _dropped(closed: dict[int, Any]) -> set[int]:
+    """What no cycle leads to. Such garbage does not last: the program dropped it, and only we hold it."""
+    inner = Counter(id(child) for thing in closed.values() for child in gc.get_referents(thing))
+    loose = [key for key in closed if not inner[key]]
+    dropped = set(loose)
+    while loose:
+        for child in gc.get_referents(closed[loose.pop()]):
+            key = id(child)
+            inner[key] -= 1
+            if key in closed and not inner[key] and key not in dropped:
+                dropped.add(key)
+                loose.append(key)
+    return dropped

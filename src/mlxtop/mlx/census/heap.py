@@ -49,6 +49,7 @@ _TELLING: tuple[Kind, ...] = (
 )  # fmt: skip
 _CACHES = "mlx_lm.models.cache"
 _COMPILED = ("gc_func", "_gc_func")
+_CENSUS = __name__.rpartition(".")[0]
 _LIBRARIES = ("mlx.", "mlx_lm.")
 _BUILT_IN: tuple[tuple[Kind, type], ...] = (
     ("dict", dict),
@@ -156,7 +157,7 @@ class Heap:
         for kind, base in _BUILT_IN:
             if derives(cls, base):
                 return kind
-        if derives(cls, *_LEAVES):
+        if derives(cls, *_LEAVES) or class_module(cls).startswith(_CENSUS):
             return "leaf"
         if derives(cls, BaseException):
             return "exception"

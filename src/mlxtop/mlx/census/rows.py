@@ -90,6 +90,9 @@ class Lines:
         if owner or claim.common:
             holder = ": ".join(filter(None, (owner, claim.common)))
             key: object = (claim.part, row.computed, holder)
+        elif claim.owner:
+            holder = alike(claim.holder).partition(":")[0]  # `KVCache … of 6`
+            key = (claim.part, row.computed, holder)
         else:
             holder = alike(claim.holder)
             key = (claim.part, row.computed, holder, row.shape, row.dtype)

@@ -64,6 +64,8 @@ class Survey:
         self._hurried = False
         """Whether an owner was not found for want of time."""
         self._garbage: set[int] = set()
+        self._dropped: set[int] = set()
+        """Arrays that the program had when the census began, and has no more."""
 
     def run(self, objects: list[Any]) -> None:
         """Finds, places and names, the most telling first. Raises `TimeUp`."""
@@ -91,9 +93,12 @@ class Survey:
         sizes, counts = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
         lines, buckets = Lines(self._owners), dict[int, list[tuple[Row, Any]]]()
         waiting, waiting_count, whole = 0, 0, True
+        dropped: list[Any] = []
         try:
             for row, array in self._rows():
-                if row.computed:
+                if id(array) in self._dropped:
+                    dropped += [array] if row.computed else []
+                elif row.computed:
                     buckets.setdefault(row.nbytes, []).append((row, array))
                 else:
                     waiting, waiting_count = waiting + row.nbytes, waiting_count + 1
@@ -119,6 +124,7 @@ class Survey:
             holdings=lines.holdings(),
             whole=whole,
             compiled=self._compiled,
+            in_flight=self._unshared(dropped, [array for bucket in buckets.values() for _, array in bucket]),
         )
 
     def _rows(self) -> Iterator[tuple[Row, Any]]:
@@ -156,6 +162,15 @@ class Survey:
             return Sharing(arrays, nbytes, self._heap.buffer_size, self._tick_last).groups(), True
         except (TimeUp, ValueError):  # the latter: the program changed one of them meanwhile
             return apart[: self._count(nbytes, arrays)], False
+
+    def _unshared(self, arrays: list[Any], others: list[Any]) -> int:
+        """Bytes of the buffers of arrays that no others share."""
+        if not arrays or not self._heap.knows_buffers:
+            return 0
+        try:
+            return self._heap.buffer_size(arrays + others) - self._heap.buffer_size(others)
+        except ValueError:
+            return 0
 
     def _tick_last(self) -> None:
         self._heap.tick(1.0)
@@ -287,10 +302,11 @@ class Survey:
         for exception, frame in dead_frames(self._heap.things["exception"], running):
             self._heap.tick()
             key, function = id(exception), frame.f_code.co_name
-            common = f"{class_name(type(exception))} keeps {first.setdefault(key, function)}() alive"
-            self._units[key] = exception
             for path, array in self._reached(variables_of(frame), seen):
-                holder = f"{class_name(type(exception))} keeps {path} of {function}(), which is over"
+                self._units[key] = exception
+                name = class_name(type(exception))
+                common = f"{name} keeps {first.setdefault(key, function)}() alive"
+                holder = f"{name} keeps {path} of {function}(), which is over"
                 self._claim(Claim("other", holder, key, common), array)
 
     # Going up from what no variable led to.
@@ -347,7 +363,7 @@ class Survey:
             if left:
                 left -= reached(self._heap, roots, left)
         if left:
-            self._garbage = only_garbage(self._heap, objects, left)
+            self._garbage, self._dropped = only_garbage(self._heap, objects, left)
 
     def _variable_roots(self) -> list[Any]:
         main = sys.modules.get("__main__")

@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.census import PARTS, Census, Holding, Part
-from mlxtop.core.census_text import label, reasons
+from mlxtop.core.census_text import in_graphs, label, reasons
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_size, format_span
 from mlxtop.tui.binding import key
@@ -42,6 +42,7 @@ MANUAL = Manual(
         ("only garbage", "arrays that the program cannot reach any more; G returns them"),
         ("in flight", "memory of queued work, given back while the arrays were counted"),
         ("not accounted", "memory that no array has that Python can see, and what may hold it"),
+        ("in graphs", "the same, where nothing but graphs of what is not computed can hold it"),
         ("held by", "the object that holds the array, and the path to it; […]: any index or key"),
         ("views", "arrays that share a buffer with another; it counts once"),
     ),
@@ -180,7 +181,8 @@ class CensusScreen(Screen[None]):
         if beyond > 0:
             return [self._left("beyond active", beyond, "views are counted in full", "faint")]
         why = "" if census.whole else "time ran out: press a to count longer"
-        lines = [self._left("not accounted", census.rest, why, "faint")]
+        name = "in graphs" if in_graphs(census) else "not accounted"
+        lines = [self._left(name, census.rest, why, "faint")]
         for reason in reasons(census):
             told = textwrap.wrap(one_line(reason), width - INDENT, max_lines=2, placeholder="…")
             lines += [self._ink(" " * INDENT + line, "dim") for line in told]
