@@ -141,3 +141,22 @@ def test_clear_gives_the_servers_cache_back(place: Place, checkpoint: Path) -> N
         screen.value(r"cache cleared by keyboard, [\d.]+ \w+ returned")
         assert until(lambda: place.ps()[pid]["cache"] == 0)
         assert leave(screen, "Stop the program") in ENDS
+
+
+def test_the_census_names_what_the_server_keeps_of_its_requests(place: Place, checkpoint: Path) -> None:
+    with serving(place, checkpoint) as (screen, asking, _):
+        screen.resize(140, 50)
+        asking.more()
+        asking.more()
+        asking.stop()
+        screen.press("w")
+        screen.wait_for("accounted")
+        while "time ran out" in (before := screen.text()):
+            screen.press("a")
+            screen.wait_for(lambda text, before=before: text != before)
+        screen.value(r"LRUPromptCache\._trie\._trie\[…\]\.prompt_cache \(\d+ caches\)")
+        shares = re.findall(r"^ ■ ([\w ]+?) +[\d.]+ \w+ +([\d.]+)%", screen.text(), re.MULTILINE)
+        assert sum(float(share) for name, share in shares if name != "not accounted") >= 95
+        screen.press("w")
+        screen.wait_for("where it goes")
+        assert leave(screen, "Stop the program") in ENDS

@@ -27,7 +27,7 @@ def reasons(census: Census) -> tuple[str, ...]:
 
 
 def in_graphs(census: Census) -> int:
-    """Bytes of the `rest` of a census where nothing is known to hold it but graphs of what is not computed."""
+    """Bytes of the `rest` of a census, where nothing can hold it but graphs of what is not computed."""
     alone = uncomputed(census) and not census.compiled and not census.frozen
     return census.rest if alone and reasons(census) else 0
 
