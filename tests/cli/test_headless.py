@@ -29,6 +29,8 @@ FORM = re.compile(
     # On a Mac mlx-lm sets it around each generation.
     rf"Wired limit:   {SIZE} \(\d+\) [^\n]+\n\n"
     rf"=======\nStarting memory\n{MEMORY}\n=======\nEnding memory\n{MEMORY}\n=======\nGrowth\n{MEMORY}\n"
+    rf"=======\nAt most\nPeak:      {SIZE} \((\d+)\)\nTotal:     {SIZE} \((\d+)\)\nFootprint: {SIZE} \((\d+)\)\n"
+    rf"peak {SIZE} of arrays; most MLX held {SIZE}; most the system charged {SIZE}, as [^\n]+\n\n"
     r"=======\nSpeed\nGenerations:         (\d+) \((\d+) tokens in \S+\)\n"
     r"Tokens/s:            (\d+\.\d)\nTime to first token: \d+\.\d{3} s\n"
     # A run may be over before the machine is looked at.
@@ -42,12 +44,13 @@ def test_a_run_ends_with_the_summary_of_the_mlx_swift_guide() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     form = FORM.fullmatch(done.stdout)
     assert form, done.stdout
-    cache_limit, *memory, generations, tokens, _tps = form.groups()
+    cache_limit, *memory, peak, total, footprint, generations, tokens, _tps = form.groups()
     assert int(cache_limit) == 20 * 2**20
     assert "20.0 MiB (20971520) flag" in done.stdout
     start, end, growth = (list(map(int, memory[i : i + 3])) for i in (0, 3, 6))
     assert growth == [b - a for a, b in zip(start, end, strict=True)]
     assert (int(generations), int(tokens)) == (2, 48)
+    assert end[0] <= int(peak) <= int(total) < int(footprint)
     assert end[1] > 2**20, "the weights are still active at the end"
 
 
@@ -233,6 +236,10 @@ SUMMARY = {
     "start": {"active": 395_412_992, "cache": 0, "peak": 395_412_992},
     "end": {"active": 395_412_992, "cache": 2_097_152, "peak": 1_572_864_000},
     "growth": {"active": 0, "cache": 2_097_152, "peak": 1_177_451_008},
+    "run_peak": 1_572_864_000,
+    "run_total": 1_887_436_800,
+    "run_footprint": None,
+    "most": "peak 1.46 GiB of arrays; most MLX held 1.76 GiB",
     "generations": 2,
     "steps_are": "tokens",
     "tokens": 512,
@@ -269,6 +276,13 @@ def test_the_summary_has_the_form_of_the_guide_to_the_byte() -> None:
         "Cache:  2.0 MiB (2097152)\n"
         "\n"
         "=======\n"
+        "At most\n"
+        "Peak:      1.46 GiB (1572864000)\n"
+        "Total:     1.76 GiB (1887436800)\n"
+        "Footprint: —\n"
+        "peak 1.46 GiB of arrays; most MLX held 1.76 GiB\n"
+        "\n"
+        "=======\n"
         "Speed\n"
         "Generations:         2 (512 tokens in 14.2s)\n"
         "Tokens/s:            41.2\n"
@@ -303,7 +317,7 @@ def test_what_was_never_measured_is_a_dash() -> None:
         "time_to_first_token": None,
     }
     text = describe(nothing)
-    assert text.count("—") == 6
+    assert text.count("—") == 7
     assert "None" not in text
 
 

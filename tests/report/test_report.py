@@ -109,6 +109,15 @@ def test_the_growth_is_that_of_the_samples(tmp_path: Path) -> None:
     assert "footprint — — — — —" in said
 
 
+def test_the_most_of_the_run_goes_with_what_other_tools_show(tmp_path: Path) -> None:
+    samples = [
+        Sample(n * 1.0, 5 * MIB, n % 9 * MIB, 7 * MIB, (5 + n % 9) * MIB, (50 + n % 7) * MIB)
+        for n in range(30)
+    ]
+    said = text_of(made(tmp_path / "run.mlxtop", samples))
+    assert "Peak 7.0 MiB of arrays; most MLX held 13.0 MiB; most the system charged 56.0 MiB" in said
+
+
 def test_a_peak_between_two_samples_belongs_to_the_phase_it_rose_in(tmp_path: Path) -> None:
     session = Session()
     session.phases = ["idle", "prefill"]

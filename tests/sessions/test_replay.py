@@ -41,7 +41,7 @@ def test_it_opens_at_its_end_with_all_that_was(replay, original):
     assert replay.phases == original.phases
     assert replay.state.limits == original.state.limits
     assert replay.state.generations == original.state.generations
-    assert replay.state.run_peak == original.state.run_peak
+    assert replay.state.most == original.state.most
     assert replay.state.facts == original.state.facts
 
 
@@ -61,6 +61,26 @@ def test_how_it_ended_is_told_at_its_end(tmp_path: Path) -> None:
     assert end.describe() == "ended by SIGTERM"
     replay.playhead.seek(1.2)
     assert replay.timeline.latest(SessionEnded) is None
+
+
+def test_the_most_of_a_run_is_that_of_the_samples_up_to_the_playhead(tmp_path: Path) -> None:
+    recorder, session = Recorder(tmp_path / "run.mlxtop"), Session(interval=0.5)
+    put, samples = add(recorder, session), list[Sample]()
+    for n in range(3000):
+        held = 1000 + n * 7919 % 1009 + n // 3
+        samples.append(Sample(n * 0.5, held, n % 5, held, held + n % 5, 3 * held % 3001))
+        put(samples[-1])
+    session.clock = 1500.0
+    recorder.start()
+    recorder.stop(PATIENCE)
+    (replay,) = ReplayFleet(tmp_path / "run.mlxtop").members()
+    for at in (1499.0, 3.2, 3.7, 61.0, 59.9, 700.4, 701.0, 1310.0, 0.0):
+        assert replay.playhead is not None
+        replay.playhead.seek(at)
+        seen = [sample for sample in samples if sample.time <= at]
+        most = replay.state.most
+        assert most.footprint == max(sample.footprint for sample in seen), at
+        assert most.total == max(max(sample.total for sample in seen), seen[-1].peak), at
 
 
 @pytest.mark.parametrize("width", [0.1, 0.5, 1.0, 5.0, 30.0])

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlxtop.core.course import course
 from mlxtop.core.events import GenerationFinished, SystemRead
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.units import format_size, format_span
 from mlxtop.sessions.session import Session
@@ -21,7 +22,7 @@ def summarize(session: Session) -> dict[str, Any]:
     end = latest and Snapshot(latest.active, latest.cache, latest.peak, latest.time)
     # The program may have set other marks since.
     start = next((mark.snapshot for mark in reversed(marks) if mark.name in BEGINS), end)
-    limits = session.state.limits
+    limits, most = session.state.limits, session.state.most
     ttft = [g.ttft for g in generations]
     return {
         "limits": {name: {"bytes": limit.value, "source": limit.source} for name, limit in limits.items()},
@@ -29,6 +30,9 @@ def summarize(session: Session) -> dict[str, Any]:
         "end": _fields(end),
         "growth": _fields(start.delta(end)) if start and end else None,
         "run_peak": session.state.run_peak,
+        "run_total": most.total,
+        "run_footprint": _known(most.footprint),
+        "most": most.describe(session.footprint_kind, session.state.facts.unified),
         "generations": session.state.generations,
         "steps_are": session.steps_are,
         "tokens": latest.tokens if latest else 0,
@@ -52,6 +56,10 @@ def _machine(session: Session) -> dict[str, Any] | None:
     return {**worst, "start": found.first.to_json(), "end": found.last.to_json()}
 
 
+def _known(size: int) -> int | None:
+    return None if size == UNKNOWN else size
+
+
 def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
     if snapshot is None:
         return None
@@ -69,10 +77,17 @@ def describe(summary: dict[str, Any]) -> str:
         fields = summary[key]
         body = str(Snapshot(**fields)) if fields else "—"
         parts.append(f"=======\n{title}\n{body}")
+    parts.append("=======\nAt most\n" + _most(summary))
     parts.append("=======\nSpeed\n" + _speed(summary))
     if summary["machine"] is not None:
         parts.append("=======\nMachine\n" + _worst(summary["machine"]))
     return "\n\n".join(parts)
+
+
+def _most(summary: dict[str, Any]) -> str:
+    rows = (("Peak", "run_peak"), ("Total", "run_total"), ("Footprint", "run_footprint"))
+    sizes = "\n".join(f"{name + ':':<10} {_exact(summary[key])}" for name, key in rows)
+    return f"{sizes}\n{summary['most']}"
 
 
 def _worst(machine: dict[str, Any]) -> str:

@@ -27,7 +27,8 @@ from mlxtop.core.events import (
 from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, Limit, LimitName
 from mlxtop.core.machine import System
-from mlxtop.core.sample import Sample
+from mlxtop.core.most import Most
+from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.snapshot import Snapshot
 
 MARKS_KEPT = 4_096
@@ -70,6 +71,10 @@ class State:
     """Ticks the sampler had to skip."""
     run_peak: int = 0
     """The highest peak of the run, whatever was reset meanwhile."""
+    run_total: int = 0
+    """The most that MLX held, as sampled: active + cache."""
+    run_footprint: int = UNKNOWN
+    """The most that the system charged, as sampled."""
     done: bool = False
     warning: str | None = None
     """What is wrong with watching itself, a recording that cannot be written say, for as long as it is."""
@@ -146,5 +151,17 @@ class State:
         self.marks = [last, *others]
 
     def apply_sample(self, sample: Sample) -> None:
-        """Takes a sample in: its peak may be the run's highest."""
+        """Takes a sample in: its sizes may be the run's highest."""
         self.run_peak = max(self.run_peak, sample.peak)
+        self.run_total = max(self.run_total, sample.total)
+        self.run_footprint = max(self.run_footprint, sample.footprint)
+
+    def saw_before(self, total: int, footprint: int) -> None:
+        """Takes in the highest total and footprint of samples that were not applied one by one."""
+        self.run_total = max(self.run_total, total)
+        self.run_footprint = max(self.run_footprint, footprint)
+
+    @property
+    def most(self) -> Most:
+        """The highest sizes of the run. MLX held at least what its arrays took between two samples."""
+        return Most(self.run_peak, max(self.run_peak, self.run_total), self.run_footprint)

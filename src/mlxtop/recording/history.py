@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 from mlxtop.core.resample import WIDTHS, Columns, pick_level, resample
-from mlxtop.core.sample import COUNTERS, GAUGES, Sample
+from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN, Sample
 from mlxtop.recording.reader import Recording, SessionInfo
 
 MOST_RAW = 40_000
@@ -26,6 +26,7 @@ class RecordedHistory:
         self.end = recording.last(about.id)
         self._latest: Sample | None = None
         self._latest_at = -1.0
+        self._seen, self._highest = 0.0, (UNKNOWN, UNKNOWN)
 
     @property
     def count(self) -> int:
@@ -39,6 +40,23 @@ class RecordedHistory:
         if now != self._latest_at:
             self._latest, self._latest_at = self.at(now), now
         return self._latest
+
+    def highest(self) -> tuple[int, int]:
+        """The highest total and footprint up to `now()`, in bytes; `UNKNOWN` where none is known."""
+        now = self._now()
+        if now < self._seen:
+            self._seen, self._highest = 0.0, (UNKNOWN, UNKNOWN)
+        # Whole buckets first, the widest before the others: so few rows are read.
+        for level in reversed(range(len(WIDTHS) + 1)):
+            width = WIDTHS[level - 1] if level else 0.0
+            end = now // width * width if level else now + 1e-6
+            if end > self._seen:
+                rows = self._recording.rows(self._id, level, self._seen, end)
+                tops = (rows.hi[GAUGES.index(name)] for name in ("total", "footprint"))
+                total, footprint = (max(top, default=UNKNOWN) for top in tops)
+                self._highest = max(self._highest[0], total), max(self._highest[1], footprint)
+                self._seen = end
+        return self._highest
 
     def at(self, time: float) -> Sample | None:
         """The last sample at or before `time`."""

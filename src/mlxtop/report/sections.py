@@ -97,6 +97,8 @@ class SessionView(NamedTuple):
     since: Interval | None
     """What the growth beside the gauges is measured over."""
     since_loaded: bool
+    most: str
+    """The highest sizes in one sentence; empty without a sample."""
     verdicts: list[VerdictText]
     whole: TitledInterval | None
     between_marks: list[TitledInterval]
@@ -125,6 +127,7 @@ def session_view(summary: SessionSummary) -> SessionView:
         last=gauges(summary.last) if summary.last else None,
         since=since,
         since_loaded=since is not None and since.start.name == LOADED,
+        most=most(summary) if summary.last else "",
         verdicts=list(verdicts(summary)),
         whole=titled("The whole recording", summary.whole, steps) if summary.whole else None,
         between_marks=[titled(f"{s.start.name} → {s.end.name}", s, "") for s in summary.between_marks],
@@ -140,6 +143,13 @@ def session_view(summary: SessionSummary) -> SessionView:
         machine=machine(summary),
         facts=facts(summary),
     )
+
+
+def most(summary: SessionSummary) -> str:
+    """The highest sizes of a session, and how they go with what other tools show."""
+    state = summary.state
+    sentence = state.most.describe(summary.about.footprint_kind, state.facts.unified)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def gauges(sample: Sample) -> dict[str, int | None]:

@@ -111,6 +111,7 @@ class ReplaySession(Publisher):
         sample = self.history.latest
         if sample is not None:
             state.apply_sample(sample)
+            state.saw_before(*self.history.highest())
         return state
 
     @property

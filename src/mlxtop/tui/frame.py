@@ -18,6 +18,7 @@ from mlxtop.core.events import (
 )
 from mlxtop.core.limits import MLX_DEFAULT, cache_ceiling
 from mlxtop.core.machine import System
+from mlxtop.core.most import Most
 from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN, Sample, speed
 from mlxtop.core.state import Mark, State
@@ -47,8 +48,8 @@ class View:
     paused: bool = False
     counting: bool = False
     """Whether a census was requested and has not arrived."""
-    run_peak: int | None = None
-    """The peak of the run when the view was paused."""
+    most: Most | None = None
+    """The highest sizes of the run when the view was paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,9 @@ class Frame:
         return "tok/s" if steps == "tokens" else f"{steps}/s"
 
     @property
-    def run_peak(self) -> int:
-        """The highest peak of the run in bytes, up to the moment shown."""
-        return self.state.run_peak if self.view.run_peak is None else self.view.run_peak
+    def most(self) -> Most:
+        """The highest sizes of the run up to the moment shown."""
+        return self.state.most if self.view.most is None else self.view.most
 
     @property
     def used(self) -> int | None:

@@ -296,7 +296,7 @@ class PeakChart(Chart):
 
     def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
         notes = [self.range(frame, scale)]
-        run = frame.run_peak
+        run = frame.most.peak
         if frame.sample is not None and run > frame.sample.peak:
             text = f"run {frame.size(run)}"
             if height >= 3:

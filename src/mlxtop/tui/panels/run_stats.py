@@ -1,4 +1,4 @@
-"""Numbers of the run: generations, first token, prompt speed, highest peak, and samples."""
+"""Numbers of the run: the highest sizes, generations, first token, prompt speed, and samples."""
 
 from textual.strip import Strip
 
@@ -9,6 +9,8 @@ from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel
 
 NAME = 13
+MOST = ("run peak", "most held", "most charged")
+"""Of arrays, of what MLX held, and of what the system charged."""
 
 
 class RunStats(Panel[Frame]):
@@ -16,13 +18,13 @@ class RunStats(Panel[Frame]):
 
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         late = f", {frame.state.late:,} late" if frame.state.late else ""
-        machine = frame.machine
+        machine, most = frame.machine, frame.most
+        sizes = (most.peak, most.total, most.footprint) if frame.sample else (None, None, None)
         rows = (
+            *zip(MOST, map(frame.size, sizes), strict=True),
             *(self._model(frame) if frame.session.steps_are == "tokens" else self._program(frame)),
-            ("run peak", frame.size(frame.run_peak) if frame.sample else "—"),
-            (frame.session.footprint_kind, frame.size(frame.sample and frame.sample.footprint)),
-            *((("PSS", self._pss(frame, machine)),) if machine.pss else ()),
             ("samples", f"{frame.session.history.count:,}{late}"),
+            *((("PSS", self._pss(frame, machine)),) if machine.pss else ()),
         )
         return [
             self.row([(" run", self.style("title"))], width),

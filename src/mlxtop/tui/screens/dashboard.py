@@ -378,8 +378,10 @@ class Dashboard(Screen[None], Background):
         self.post_message(self.Left())
 
     def action_explain(self) -> None:
-        found = explain(self.session, self.frame().now)
-        self.app.push_screen(ExplainDialog(found, self.view.units))
+        frame = self.frame()
+        unified, units = frame.state.facts.unified, self.view.units
+        most = frame.most.describe(self.session.footprint_kind, unified, units)
+        self.app.push_screen(ExplainDialog(explain(self.session, frame.now), units, most))
 
     def action_compare(self) -> None:
         from mlxtop.tui.screens.compare import Compare
@@ -420,7 +422,7 @@ class Dashboard(Screen[None], Background):
             self.action_live()
             return
         self._paused_at = self.session.now()
-        self._change_view(paused=True, run_peak=self.session.state.run_peak)
+        self._change_view(paused=True, most=self.session.state.most)
 
     def action_zoom(self, direction: int) -> None:
         self._change_view(axis=self.view.axis.zoom(direction, self.session.interval))
@@ -433,7 +435,7 @@ class Dashboard(Screen[None], Background):
         self._change_view(axis=self.view.axis.pan(columns, self._now()))
 
     def action_live(self) -> None:
-        self._change_view(axis=replace(self.view.axis, end=None), paused=False, run_peak=None)
+        self._change_view(axis=replace(self.view.axis, end=None), paused=False, most=None)
 
     def action_scroll(self, rows: int) -> None:
         self.query_one(Output).scroll(rows)

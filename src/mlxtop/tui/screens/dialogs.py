@@ -183,13 +183,14 @@ class MarkDialog(ModalScreen[tuple[str, bool] | None]):
 
 
 class ExplainDialog(ModalScreen[None]):
-    """Shows all verdicts on a run, each with advice."""
+    """Shows all verdicts on a run, each with advice, and `most`: the highest sizes in one sentence."""
 
     BINDINGS = [Binding("escape,e,q,enter", "dismiss(None)", "Close")]
 
-    def __init__(self, diagnosis: Diagnosis, units: Units) -> None:
+    def __init__(self, diagnosis: Diagnosis, units: Units, most: str) -> None:
         super().__init__()
         self._diagnosis = diagnosis
+        self._most = most
         self._units: Units = units
 
     def compose(self) -> ComposeResult:
@@ -198,5 +199,6 @@ class ExplainDialog(ModalScreen[None]):
             text.append(f"\n{one_line(verdict.line(self._units))}\n", style="bold")
             if verdict.advice:
                 text.append(f"{one_line(verdict.advice)}\n", style="not bold")
+        text.append(f"\n{self._most}\n", style="not bold")
         with VerticalScroll(classes="dialog wide"):
             yield Static(text)
