@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from mlxtop.attach import process_info
 from mlxtop.core.errors import UsageError
+from mlxtop.core.facts import words
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -120,3 +122,41 @@ def test_root_is_not_told_to_be_root(monkeypatch: pytest.MonkeyPatch, uid: int |
         process_info.read(os.getpid())
     with pytest.raises(UsageError, match=r"start the program with `mlxtop run`\.$"):
         process_info.read(os.getpid())
+
+
+RENAME = """
+import ctypes, sys
+print("up", flush=True); sys.stdin.readline()
+# As setproctitle does it: over the place where the kernel reads the command line.
+start, end = map(int, open("/proc/self/stat").read().rpartition(")")[2].split()[45:47])
+ctypes.memmove(start, b"worker: queue 3".ljust(end - start, b"\\0"), end - start)
+print("renamed", flush=True); sys.stdin.readline()
+"""
+
+
+@linux
+@pytest.mark.usefixtures("processes")
+def test_a_title_that_a_program_gave_itself() -> None:
+    argv = [sys.executable, "-c", RENAME, "--port", "8080"]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as program:
+        assert program.stdout.readline() == "up\n"
+        assert process_info.title(program.pid, words(argv)) is None
+        program.stdin.write("\n")
+        assert program.stdout.readline() == "renamed\n"
+        assert process_info.title(program.pid, words(argv)) == "worker: queue 3"
+        program.stdin.close()
+
+
+def test_the_program_behind_a_worker() -> None:
+    pid, mine = os.getpid(), psutil.Process().parent().cmdline()
+    spawned = [
+        "python",
+        "-c",
+        "from multiprocessing.spawn import spawn_main; spawn_main()",
+        "--multiprocessing-fork",
+    ]
+    assert process_info.parent_of_worker(pid, spawned) == mine
+    assert process_info.parent_of_worker(pid, ["python", "train.py"]) is None
+    assert process_info.parent_of_worker(2**22 + 1, spawned) is None

@@ -57,7 +57,7 @@ def shown(program: Program) -> list[str]:
         ("exit 0", 0, "ended with exit code 0"),
         ("exit 3", 3, "ended with exit code 3"),
         ("kill -TERM $$", 143, "was killed by SIGTERM"),
-        ("kill -KILL $$", 137, "was killed by SIGKILL (the system does that when memory runs out)"),
+        ("kill -KILL $$", 137, "was killed by SIGKILL"),
         ("kill -INT $$", 130, "was killed by SIGINT"),
     ],
 )

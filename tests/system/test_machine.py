@@ -339,3 +339,26 @@ def test_one_device_is_read_and_several_are_not_guessed_among(monkeypatch, devic
         assert (found.device_used, found.device_total, found.pss) == (20 * GIB, 80 * GIB, None)
         assert machine.reader(os.getpid(), unified=True)(False).device_used is None
     nvml.reader.cache_clear()
+
+
+def test_the_oom_killers_counter_in_both_versions(tmp_path: Path) -> None:
+    events = "low 0\nhigh 0\nmax 21\noom 2\noom_kill 1\noom_group_kill 0\n"
+    group = machine.cgroup(
+        root=root_of(tmp_path / "2", "0::/\n", V2_MOUNTS, {"sys/fs/cgroup/memory.events": events})
+    )
+    assert group.oom_kills == 1
+    control = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"
+    files = {"sys/fs/cgroup/memory/memory.oom_control": control}
+    group = machine.cgroup(root=root_of(tmp_path / "1", V1_DOCKER_CGROUP, V1_DOCKER_MOUNTS, files))
+    assert group.oom_kills == 3
+    # The root of version 2 has no such file.
+    group = machine.cgroup(
+        root=root_of(tmp_path / "root", "0::/\n", V2_MOUNTS, {"sys/fs/cgroup/cgroup.procs": ""})
+    )
+    assert group.oom_kills is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_machines_own_counter_only_grows() -> None:
+    before = machine.oom_kills()
+    assert before is None or 0 <= before <= (machine.oom_kills() or 0)

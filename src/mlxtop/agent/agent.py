@@ -12,9 +12,11 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from mlxtop import __version__, api
+from mlxtop.agent import last_error, worker
 from mlxtop.agent.collector_watch import CollectorWatch
 from mlxtop.agent.command_queue import CommandQueue, FindLimits, QueuedCommand
 from mlxtop.agent.controller import ProgramController
@@ -76,6 +78,8 @@ class Agent:
         self.facts: Facts | None = None
         self.cpu = 0.0
         """Seconds of processor time the agent's thread has used."""
+        self.last_error: dict[str, str] = {}
+        """The exception that ends the program, see `last_error.read`; empty until then, and without one."""
         self._server = Server(self)
         self.event_log.emit(PhaseChanged(self.phases[0]))
 
@@ -144,6 +148,8 @@ class Agent:
 
     def _on_exit(self) -> None:
         if self._pid == os.getpid():
+            with suppress(Exception):
+                self.last_error = last_error.read()
             self._server.stop(LEAVE_WITHIN)
             peak = self._read()[2]
             if not self._server.met and peak:
@@ -193,6 +199,7 @@ class Agent:
             "mlxtop": __version__,
             "pid": self._pid,
             "argv": _argv(),
+            "name": worker.name(),
             "started": self._started,
             "now": self.event_log.now(),
             "interval": self.interval,

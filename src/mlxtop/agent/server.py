@@ -61,6 +61,7 @@ class Served(Protocol):
     ring: Ring
     event_log: EventLog
     command_queue: CommandQueue
+    last_error: dict[str, str]
     controller: ProgramController
 
     def tick(self, now: float) -> None: ...
@@ -284,7 +285,7 @@ class Server:
         self._feed_all()
         for client in self._clients.values():
             with suppress(OSError):
-                client.outbox += protocol.line("bye")
+                client.outbox += protocol.line("bye", **self._agent.last_error)
                 client.send()
 
     def _handle_ready(self, fd: int, flags: int) -> None:

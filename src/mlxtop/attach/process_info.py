@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from mlxtop.core.errors import UsageError
+from mlxtop.core.facts import words
 
 _MLX = re.compile(r"/libmlx\.(so|dylib)|/mlx/core\.[^/]*so\b")
 # Surest first: the interpreter's library, its own extension modules, any extension module, the executable.
@@ -112,6 +113,32 @@ def sockets(pid: int) -> list[str]:
     except (psutil.Error, OSError, RuntimeError):
         return []
     return sorted({path for path in (connection.laddr for connection in found) if path.startswith("/")})
+
+
+def title(pid: int, argv: Sequence[str]) -> str | None:
+    """Returns the title that process `pid` gave itself, as by setproctitle; `None` if it has none.
+
+    `argv` is the command line it started with. The interpreter's own name is not compared: a Mac's Python
+    replaces it.
+    """
+    try:
+        now = psutil.Process(pid).cmdline()
+    except (psutil.Error, OSError):
+        return None
+    kept = words(now)
+    return " ".join(now).strip() or None if kept[1:] != tuple(argv)[1:] else None
+
+
+def parent_of_worker(pid: int, argv: Sequence[str]) -> list[str] | None:
+    """Returns the command line of the program that started process `pid` as a worker of `multiprocessing`;
+    `None` if it is no such worker. `argv` is its own, which says nothing of it."""
+    if not any(word.startswith("from multiprocessing.") for word in argv[:4]):
+        return None
+    try:
+        parent = psutil.Process(pid).parent()
+        return parent.cmdline() if parent is not None else None
+    except (psutil.Error, OSError):
+        return None
 
 
 def python_of(pid: int) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
+from mlxtop.cli.keeper import Keeper
 from mlxtop.cli.options import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
@@ -48,8 +49,15 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     session.check(which)
     check()
     recording = recorder(values["record"], values["record_text"])
-    fleet = session.attach(which, on_join(values, recording))
-    monitor = BudgetMonitor(lambda: fleet.everyone, ceiling.spec, ceiling.actions, terminate)
+    keeper = Keeper()
+    fleet = session.attach(which, on_join(values, recording), keeper)
+
+    def stop(session: "Session") -> None:
+        for member in fleet.everyone:
+            member.told_to_end = member.told_to_end or member is session
+        terminate(session)
+
+    monitor = BudgetMonitor(lambda: fleet.everyone, ceiling.spec, ceiling.actions, stop)
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
     printed = Printed(lambda text: fleet.everyone[0].transcript.write("log", text))
     with terminal(printed, not os.isatty(0)):
@@ -63,6 +71,7 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
         for watched in fleet.everyone:
             watched.restore_limits()
     fleet.stop()
+    keeper.tell()
     end_recording(recording, cause(app.return_code or 0, goes_on=True))
     hard_exit(app.return_code or 0)
 

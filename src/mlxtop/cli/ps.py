@@ -44,7 +44,7 @@ def collect() -> list[dict[str, Any]]:
     """
     from mlxtop.ipc import sockets
     from mlxtop.sessions.agent_client import all_addresses, remove_stale
-    from mlxtop.sessions.remote import command
+    from mlxtop.sessions.remote import command, title
     from mlxtop.sessions.top_fleet import unattached_processes
 
     sockets.remove_stale()
@@ -57,7 +57,7 @@ def collect() -> list[dict[str, Any]]:
         rows.append(
             {
                 "pid": hello.pid,
-                "command": command(list(hello.argv)),
+                "command": title(hello.pid, hello.argv, hello.name or command(list(hello.argv))),
                 **{name: hello.counters.get(name) for name in ("active", "cache", "peak", "footprint")},
                 "watched": "ready" if hello.watched is None else "yes",
                 "socket": address.path,

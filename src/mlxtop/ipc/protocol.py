@@ -4,13 +4,14 @@ The agent speaks first. Its `hello` and the protocol's number in it never change
 two versions can tell each other which of them to upgrade.
 
 Agent to viewer:
-    hello    protocol, mlxtop, pid, argv, started, now, interval, run, rank, log, watched, footprint, counters
+    hello    protocol, mlxtop, pid, argv, started, now, interval, run, rank, log, watched, footprint,
+             counters; name: of a worker of multiprocessing
     facts    facts (see `mlx/device.py`) and limits (value, who, default of each): once MLX is in use
     phases   names: all phases so far; a sample's `phase` is an index into them
     samples  rows: each the fields of `core.sample.Sample` but `total`; cpu: seconds the agent's thread used
     event    time, kind and data: see `core/event_json.py`; answers: the id of the command that it answers
     refused  why
-    bye      the program comes to its end
+    bye      the program comes to its end; error and where: the exception that ends it, if one does
 Viewer to agent, each command with an `id` of the viewer's: see `ipc/command_json.py`
     hello    protocol, mlxtop, pid, role: `look` to observe, `watch` to control (no id)
     limit    knob, bytes (`null` is MLX's default), who

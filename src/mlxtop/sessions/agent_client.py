@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from mlxtop.analysis.post_mortem import Evidence, find_cause
 from mlxtop.core.errors import fatal
 from mlxtop.core.text import one_line, shortened
 from mlxtop.core.transcript import Transcript
@@ -17,10 +18,11 @@ from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.protocol import Role
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages, peer
-from mlxtop.sessions.messages import Hello, Refused
+from mlxtop.sessions.death import Death, OomCounters, printed
+from mlxtop.sessions.messages import Bye, Hello, Refused
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.session import UnattachedProcess
-from mlxtop.system import footprint, self_usage
+from mlxtop.system import footprint, jetsam, self_usage
 from mlxtop.system.processes import is_alive
 
 LOOK_EVERY = 0.2
@@ -30,7 +32,11 @@ FIND_EVERY = 0.4
 work."""
 GATHER = 0.02
 """Seconds to wait after a read, so that the messages of many agents are read together."""
+WATCH_EVERY = 2.0
+"""Seconds between two looks at what the system says of the processes."""
 OUTBOX_MOST = 2**20
+JUST_NOW = 30.0
+"""Seconds before a death from which a report of the system may be about it."""
 
 
 class Connection:
@@ -89,7 +95,8 @@ class AgentClient(threading.Thread):
     """Connects to every agent that `find` returns and keeps a session for each. See `sessions.session.Fleet`.
 
     With the role `observe` no commands are sent to the programs. `joined(session)` is called for each new
-    session, on the fleet's thread. Sessions share `transcript` if it is given.
+    session, on the fleet's thread, and `died(session)` when one has died. Sessions share `transcript` if it
+    is given.
     """
 
     def __init__(
@@ -99,6 +106,7 @@ class AgentClient(threading.Thread):
         role: Role = "control",
         transcript: Transcript | None = None,
         joined: Callable[[RemoteSession], None] | None = None,
+        died: Callable[[RemoteSession], None] | None = None,
     ) -> None:
         super().__init__(name="mlxtop-fleet", daemon=True)
         self.title = title
@@ -111,6 +119,8 @@ class AgentClient(threading.Thread):
         self._find = find
         self._role: Role = role
         self._joined = joined
+        self._died = died
+        self._oom_counters: dict[RemoteSession, OomCounters] = {}
         self._own_memory = footprint.reader()()
         self._connections: dict[str, Connection] = {}
         self._members: tuple[RemoteSession, ...] = ()
@@ -162,7 +172,7 @@ class AgentClient(threading.Thread):
             self.changed.set()
 
     def _serve(self) -> None:
-        look_at = find_at = 0.0
+        look_at = find_at = watch_at = 0.0
         while not self._stopping:
             now = time.monotonic()
             if now >= look_at:
@@ -171,6 +181,9 @@ class AgentClient(threading.Thread):
                     find_at = now + FIND_EVERY
                     self.find_agents()
                 self.poll()
+                if now >= watch_at:
+                    watch_at = now + WATCH_EVERY
+                    self._watch_processes()
             read = False
             for key, _ in self._selector.select(max(0.0, look_at - time.monotonic())):
                 if key.data is None:
@@ -204,6 +217,12 @@ class AgentClient(threading.Thread):
             self.changed.clear()
             self.changed.wait(0.05)
         self.stop()
+
+    def _watch_processes(self) -> None:
+        """Reads what the system says of the processes: only what changes just before a death is evidence."""
+        for session, counters in self._oom_counters.items():
+            counters.look()
+            session.look_at_title()
 
     def poll(self) -> None:
         """Does a subclass's periodic work. Called on the fleet's thread every `LOOK_EVERY` seconds."""
@@ -282,6 +301,9 @@ class AgentClient(threading.Thread):
         connection.session = self.session(hello, send, peer.process(connection.socket, hello.pid))
         self._number_uniquely(connection.session)
         send(protocol.hello(self._role, hello.protocol))
+        if connection.session.process is not None:
+            self._oom_counters[connection.session] = OomCounters(connection.session.process)
+            connection.session.look_at_title()
         self._members = tuple(sorted((*self._members, connection.session), key=_order))
         if self._joined:
             self._joined(connection.session)
@@ -315,11 +337,50 @@ class AgentClient(threading.Thread):
                 f"{one_line(connection.address.path)} cannot be watched: {why}."
             )
         if connection.session is not None and connection.session.ended is None:
-            connection.session.end(why or self.how_it_ended(connection.session))
+            self._end(connection.session, why)
         if not (why or connection.refused):
             # The process may open a new socket after an exec. After an invalid message it is not tried again.
             self._connections.pop(connection.address.path, None)
         self.changed.set()
+
+    def _end(self, session: RemoteSession, why: str | None) -> None:
+        """Ends a session whose connection is closed: because of `why`, or with its process."""
+        how = why or self.how_it_ended(session)
+        if why is None:
+            session.death = self._examine(session, how)
+        self._oom_counters.pop(session, None)
+        session.end(session.death.text if session.death else how)
+        if session.death is not None and self._died is not None:
+            self._died(session)
+
+    def _examine(self, session: RemoteSession, how: str) -> Death | None:
+        """Why a process died; `None` if it runs, is out of reach, or ended as it should."""
+        gone = session.bye is not None or (session.process is not None and not is_alive(session.process))
+        if not gone or session.told_to_end:
+            return None
+        counters = self._oom_counters.get(session)
+        oom_kills, of_machine = counters.grown() if counters is not None else (None, None)
+        now, bye, lines = time.time(), session.bye or Bye(), self.last_lines(session)
+        evidence = Evidence(
+            status=self.exit_status(session),
+            in_order=session.bye is not None,
+            error=bye.error,
+            lines=lines,
+            oom_kills=oom_kills,
+            machine_oom_kills=of_machine,
+            jetsam=jetsam.reason(session.process, now - JUST_NOW) if session.process else None,
+            system=session.state.system,
+        )
+        cause = find_cause(evidence)
+        return None if cause is None else Death(now, how, cause, bye.where, lines)
+
+    def exit_status(self, session: RemoteSession) -> int | None:
+        """The exit code of a session's process, negative for a signal; `None` if only its parent knows."""
+        return None
+
+    def last_lines(self, session: RemoteSession) -> tuple[str, ...]:
+        """The last lines that a session's process printed, as far as mlxtop has them."""
+        return printed(session.transcript)
 
     def how_it_ended(self, session: RemoteSession) -> str:
         """How a process that is not mlxtop's child ended, as far as known, in a few words."""

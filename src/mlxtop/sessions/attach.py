@@ -43,10 +43,13 @@ class AttachFleet(AgentClient):
     """The sessions of the agents at `addresses`, with the program's output if `mlxtop run` logged it."""
 
     def __init__(
-        self, addresses: Sequence[Address], joined: Callable[[RemoteSession], None] | None = None
+        self,
+        addresses: Sequence[Address],
+        joined: Callable[[RemoteSession], None] | None = None,
+        died: Callable[[RemoteSession], None] | None = None,
     ) -> None:
         self._waiting = list(addresses)
-        super().__init__("attached", self._next, joined=joined)
+        super().__init__("attached", self._next, joined=joined, died=died)
         self._tails: dict[RemoteSession, Tail] = {}
         self.everyone: tuple[RemoteSession, ...] = ()
         """All sessions, including those of programs that have not created an array yet."""
@@ -69,17 +72,26 @@ class AttachFleet(AgentClient):
         for session, tail in self._tails.items():
             tail.poll(session.transcript)
 
+    def last_lines(self, session: RemoteSession) -> tuple[str, ...]:
+        if session in self._tails:
+            self._tails[session].poll(session.transcript)
+        return super().last_lines(session)
 
-def attach(which: Sequence[str], joined: Callable[[RemoteSession], None] | None = None) -> AttachFleet:
+
+def attach(
+    which: Sequence[str],
+    joined: Callable[[RemoteSession], None] | None = None,
+    died: Callable[[RemoteSession], None] | None = None,
+) -> AttachFleet:
     """A connected fleet for `which`: process ids and paths of agents' sockets.
 
-    `joined` is called with each new session, on the fleet's thread. Raises `MlxtopError` when one of them
-    cannot be watched.
+    `joined` is called with each new session, `died` with each that dies, on the fleet's thread. Raises
+    `MlxtopError` when one of them cannot be watched.
     """
     addresses = [
         _socket(name) if (pid := whole(name)) is None else _process(pid) for name in dict.fromkeys(which)
     ]
-    fleet = AttachFleet(addresses, joined)
+    fleet = AttachFleet(addresses, joined, died)
     fleet.start()
     end = time.monotonic() + ANSWER_WITHIN
     while not fleet.problem and len(fleet.everyone) < len(addresses):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 from mlxtop import __version__
-from mlxtop.core.event_json import NAME, from_json
+from mlxtop.core.event_json import MESSAGE, NAME, from_json
 from mlxtop.core.events import KINDS, Event
 from mlxtop.core.facts import UNNAMED, Facts, words
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
@@ -43,6 +43,8 @@ class Hello(NamedTuple):
     footprint: str
     counters: Mapping[str, int]
     """Bytes by name, of the counters that are known."""
+    name: str | None = None
+    """The name of a worker process; `None` for any other, and from an agent of mlxtop 0.1."""
 
 
 class Samples(NamedTuple):
@@ -76,7 +78,12 @@ class Refused(NamedTuple):
 
 
 class Bye(NamedTuple):
-    """The program ended normally."""
+    """The program's interpreter came to its end."""
+
+    error: str | None = None
+    """The exception that ended it, as the last line of its traceback; `None` without one."""
+    where: str | None = None
+    """File, line and function where that was raised."""
 
 
 Message = Hello | Samples | Event | FactsMessage | Phases | Refused | Bye
@@ -101,7 +108,7 @@ def parse(message: Mapping[str, object]) -> Message | None:
         case "refused":
             return Refused(text(message.get("why"), TEXT))
         case "bye":
-            return Bye()
+            return Bye(_message(message.get("error")), _message(message.get("where")))
     return None
 
 
@@ -123,6 +130,7 @@ def hello(message: Mapping[str, object]) -> Hello:
         log=_path(message.get("log")),
         footprint=_or(lambda value: text(value, 16), message.get("footprint"), "footprint"),
         counters={name: value for name, value in known.items() if value is not None},
+        name=_or(lambda value: text(value, NAME), message.get("name"), None) or None,
     )
 
 
@@ -151,6 +159,10 @@ def _or(read: Callable[[object], T], value: object, unknown: U) -> T | U:
         return read(value)
     except ValueError:
         return unknown
+
+
+def _message(value: object) -> str | None:
+    return _or(lambda value: text(value, MESSAGE), value, None) or None
 
 
 def _path(value: object) -> str | None:

@@ -17,10 +17,14 @@ from mlxtop.core.files import append
 from mlxtop.core.limits import LimitName
 from mlxtop.ipc import environment, sockets
 from mlxtop.sessions import log_files
+from mlxtop.sessions.death import ErrorFile
 from mlxtop.sessions.tail import Tail
 
 PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 """How a program is stopped: signals, each with the seconds to wait before the next."""
+
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL)
+"""Signals that end a program."""
 
 LOG_MOST = 2**28
 """Largest size in bytes of a log without --log: watching must not fill the disk."""
@@ -65,6 +69,10 @@ class Program:
         self._kept = log is not None
         self.output: Tail | None = None
         """Its output, if that goes to a log that can be followed."""
+        self.errors: ErrorFile | None = None
+        """Its standard error, if that does not go to the log."""
+        self.told_to_end = False
+        """Whether mlxtop has sent it one of the signals `ENDS`."""
         into = -1
         if screen or log is not None:
             into = self._open_log(log)
@@ -101,6 +109,8 @@ class Program:
             streams = {
                 name: into for fd, name in ((1, "stdout"), (2, "stderr")) if not screen or os.isatty(fd)
             }
+        if "stderr" not in streams:
+            self.errors = ErrorFile(2)
         if not self._spoken_to:
             streams["stdin"] = subprocess.DEVNULL
         elif screen and os.isatty(0):
@@ -175,8 +185,7 @@ class Program:
         if code >= 0:
             return f"ended with exit code {code}"
         name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
-        hint = " (the system does that when memory runs out)" if -code == signal.SIGKILL else ""
-        return f"was killed by {name}{hint}"
+        return f"was killed by {name}"
 
     def send_input(self, text: str) -> None:
         """Writes a line to its standard input, if mlxtop has it."""
@@ -194,6 +203,7 @@ class Program:
     def signal(self, number: int) -> None:
         """Sends a signal to it and to the children in its group."""
         if self.code is None:
+            self.told_to_end = self.told_to_end or number in ENDS
             with suppress(OSError):
                 os.killpg(self.pid, number)
 

@@ -1,8 +1,9 @@
 """The session of a watched program: receives its agent's messages, and sends commands to it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from mlxtop.attach import process_info
 from mlxtop.core.commands import (
     AddMark,
     ClearCache,
@@ -37,6 +38,7 @@ from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import command_json, protocol
+from mlxtop.sessions.death import Death
 from mlxtop.sessions.messages import Bye, FactsMessage, Hello, InitialLimit, Message, Phases, Samples
 from mlxtop.sessions.session import Capability, Publisher
 
@@ -79,7 +81,8 @@ class RemoteSession(Publisher):
         self.interval = hello.interval
         self._protocol = hello.protocol
         self.command = list(hello.argv)
-        self.title = command(self.command)
+        self._name = hello.name or command(self.command)
+        self.title = self._name
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
         self.watched = hello.watched
         """The process id of the viewer that had control before; `None` without one."""
@@ -97,8 +100,12 @@ class RemoteSession(Publisher):
         """Whether this viewer has control. One viewer at a time has it; its commands are carried out."""
         self._lent = not controls
         """Whether control is taken only while the session's dashboard is open."""
-        self.bye = False
-        """Whether the program ended normally."""
+        self.bye: Bye | None = None
+        """The program's last message; `None` while it runs, and when it was killed."""
+        self.told_to_end = False
+        """Whether mlxtop has told the program to end."""
+        self.death: Death | None = None
+        """How and why it died; `None` while it runs, and when it ended as it should."""
         self.agent_cost: float | None = None
         self._cost_then = (0.0, 0.0)
         self._second, self._in_second = -1, 0
@@ -109,6 +116,11 @@ class RemoteSession(Publisher):
         self._send = send
         self._origin = time.monotonic() - hello.now
         self._ended_at = 0.0
+
+    def look_at_title(self) -> None:
+        """Takes over the title that the process has given itself meanwhile, if any."""
+        if self.process is not None:
+            self.title = title(self.process, self.command, self._name)
 
     # What comes in
 
@@ -129,7 +141,7 @@ class RemoteSession(Publisher):
                     raise ValueError("phases are only added")
                 self.phases = list(names)
             case Bye():
-                self.bye = True
+                self.bye = message
 
     def _sample(self, sample: Sample) -> None:
         if sample.phase >= len(self.phases):
@@ -236,6 +248,12 @@ class RemoteSession(Publisher):
         """Sets the limits that this viewer changed to their initial values."""
         for name, value in self.changed_limits().items():
             self.submit(SetLimit(name, value, "mlxtop"))
+
+
+def title(pid: int, argv: Sequence[str], name: str) -> str:
+    """The title that process `pid` of this machine gave itself, else `name`."""
+    found = process_info.title(pid, argv)
+    return one_line(found[:SHORT]) if found is not None else name
 
 
 def command(argv: object) -> str:

@@ -7,6 +7,7 @@ from mlxtop.core.transcript import Transcript
 from mlxtop.ipc import sockets
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions.agent_client import AgentClient, remove_stale
+from mlxtop.sessions.death import Death
 from mlxtop.sessions.messages import Hello
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.remote import RemoteSession, command
@@ -15,7 +16,12 @@ from mlxtop.sessions.remote import RemoteSession, command
 class RunFleet(AgentClient):
     """The sessions of all processes of `program` that use MLX."""
 
-    def __init__(self, program: Program, joined: Callable[[RemoteSession], None] | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        joined: Callable[[RemoteSession], None] | None = None,
+        died: Callable[[RemoteSession], None] | None = None,
+    ) -> None:
         sockets.remove_stale()
         self.program = program
         self._had_socket = False
@@ -26,6 +32,7 @@ class RunFleet(AgentClient):
             self._addresses,
             transcript=Transcript() if program.log is not None else None,
             joined=joined,
+            died=died,
         )
         self.send_input = self._type if program.listens else None
         self._reported = False
@@ -78,14 +85,17 @@ class RunFleet(AgentClient):
 
     def poll(self) -> None:
         ended = self.program.code is not None
-        if self.transcript is not None and self.program.output is not None:
-            self.program.output.poll(self.transcript)
+        self._read_output()
         if ended and not self._reported:
             self._reported = True
             # The last messages of its agents.
             self._read_messages()
             self.log(f"the program {self.program.how()}")
             self.changed.set()
+
+    def _read_output(self) -> None:
+        if self.transcript is not None and self.program.output is not None:
+            self.program.output.poll(self.transcript)
 
     def status(self) -> str:
         if self.program.code is not None:
@@ -104,6 +114,21 @@ class RunFleet(AgentClient):
             for address in self._addresses():
                 if not sockets.listens(address):
                     remove_stale(address)
+
+    def _examine(self, session: RemoteSession, how: str) -> Death | None:
+        death = None if self.program.told_to_end else super()._examine(session, how)
+        # A parent ends its workers as it likes: that one ended without notice is no death.
+        child = session.pid != self.program.pid
+        return None if child and death is not None and death.cause.kind == "unknown" else death
+
+    def exit_status(self, session: RemoteSession) -> int | None:
+        return self.program.code if session.pid == self.program.pid else None
+
+    def last_lines(self, session: RemoteSession) -> tuple[str, ...]:
+        if self.program.errors is not None:
+            return self.program.errors.lines()
+        self._read_output()
+        return super().last_lines(session)
 
     def how_it_ended(self, session: RemoteSession) -> str:
         # After its last message an interpreter may take a while to end.

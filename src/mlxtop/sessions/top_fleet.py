@@ -58,7 +58,10 @@ def unattached_processes() -> tuple[UnattachedProcess, ...]:
         if pid in known:
             continue
         try:
-            found.append(UnattachedProcess(pid, command(psutil.Process(pid).cmdline()), footprint.of(pid)))
+            argv = psutil.Process(pid).cmdline()
         except psutil.Error:
             continue
+        parent = process_info.parent_of_worker(pid, argv)
+        name = command(argv) if parent is None else f"a worker of {command(parent)}"
+        found.append(UnattachedProcess(pid, name, footprint.of(pid)))
     return tuple(found)

@@ -18,9 +18,17 @@ class Cgroup:
     """The memory cgroup of one process: the files with its limits and its usage."""
 
     def __init__(
-        self, limits: list[str], used: str, stat: str, reclaimable: bytes, path: str, pressure: str
+        self,
+        limits: list[str],
+        used: str,
+        stat: str,
+        reclaimable: bytes,
+        path: str,
+        pressure: str,
+        events: str,
     ) -> None:
         self._limits, self._used, self._stat, self._reclaimable = limits, used, stat, reclaimable
+        self._events = events
         self.path = path
         self.pressure = pressure
         """The file with the group's pressure. Version 1 has none."""
@@ -43,6 +51,11 @@ class Cgroup:
                 return max(0, int(text) - int(line.split()[1]))
         return int(text)
 
+    @property
+    def oom_kills(self) -> int | None:
+        """How many of its processes the kernel's OOM killer has ended so far."""
+        return _counter(self._events, "oom_kill")
+
 
 def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
     """Returns the memory cgroup of a process. `root` is a prefix for all paths, for tests."""
@@ -63,14 +76,24 @@ def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
         here = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112
         if here is None:
             return None
-        limit, used, reclaimable = (
-            ("memory.max", "memory.current", b"inactive_file ")
+        limit, used, reclaimable, events = (
+            ("memory.max", "memory.current", b"inactive_file ", "memory.events")
             if version == 2
-            else ("memory.limit_in_bytes", "memory.usage_in_bytes", b"total_inactive_file ")
+            else (
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                b"total_inactive_file ",
+                "memory.oom_control",
+            )
         )
-        limits = [f"{folder}/{limit}" for folder in folders]
         return Cgroup(
-            limits, f"{here}/{used}", f"{here}/memory.stat", reclaimable, path, f"{here}/memory.pressure"
+            [f"{folder}/{limit}" for folder in folders],
+            f"{here}/{used}",
+            f"{here}/memory.stat",
+            reclaimable,
+            path,
+            f"{here}/memory.pressure",
+            f"{here}/{events}",
         )
     return None
 
@@ -91,6 +114,20 @@ def cgroup_limit() -> int | None:
     """Returns the memory limit of this process's container in bytes; `None` without a limit."""
     found = cgroup()
     return found.limit if found else None
+
+
+def oom_kills() -> int | None:
+    """Linux: returns how many processes of the machine the kernel's OOM killer has ended so far."""
+    return _counter("/proc/vmstat", "oom_kill")
+
+
+def _counter(path: str, name: str) -> int | None:
+    """Returns the value in a file with lines of a name and a number."""
+    for line in _text(path).splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isdecimal():
+            return int(value)
+    return None
 
 
 def available() -> int | None:

@@ -1,0 +1,104 @@
+"""What is known of a watched process when it ends, and why it died."""
+
+import os
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxtop.analysis.post_mortem import Cause
+from mlxtop.core.text import block, plain
+from mlxtop.core.transcript import Transcript
+from mlxtop.system import machine
+
+LINES = 60
+"""The last lines of a program's output that are looked at."""
+READ_MOST = 2**14
+"""Bytes of a file with standard error that are read."""
+REDUNDANT = ("killed", "exit code", "unknown")
+"""Kinds of cause that say no more than how a process ended does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a process that did not end as it should."""
+
+    time: float
+    """Seconds since the epoch."""
+    how: str
+    """How it ended, in a few words: `the program ended with exit code 1`."""
+    cause: Cause
+    where: str | None = None
+    """File, line and function of the exception that ended it, if it is known."""
+    lines: tuple[str, ...] = ()
+    """The last lines of its output; empty where mlxtop does not have them."""
+
+    @property
+    def text(self) -> str:
+        """How and why it ended, in one line."""
+        return self.how if self.cause.kind in REDUNDANT else f"{self.how}: {self.cause.what}"
+
+
+class OomCounters:
+    """The counters of the kernel's OOM killer for the container of process `pid`, and for the machine.
+
+    `root` is a prefix for the paths of the container, for tests.
+    """
+
+    def __init__(self, pid: int, root: str = "") -> None:
+        self._group = machine.cgroup(pid, root)
+        self._before = self._read()
+
+    def look(self) -> None:
+        """Reads them, from time to time."""
+        self._before = self._read()
+
+    def grown(self) -> tuple[int | None, int | None]:
+        """By how much that of the container, and that of the machine, grew since the last look."""
+        (group, whole), (group_now, whole_now) = self._before, self._read()
+        return _minus(group_now, group), _minus(whole_now, whole)
+
+    def _read(self) -> tuple[int | None, int | None]:
+        return self._group.oom_kills if self._group else None, machine.oom_kills()
+
+
+def _minus(now: int | None, before: int | None) -> int | None:
+    return None if now is None or before is None else now - before
+
+
+def printed(transcript: Transcript | None) -> tuple[str, ...]:
+    """The last lines that a program printed."""
+    lines = transcript.since(0) if transcript is not None else []
+    return tuple(line.text for line in lines if line.who == "out")[-LINES:]
+
+
+class ErrorFile:
+    """A regular file to which a program's standard error goes: what is written to it from now on."""
+
+    def __init__(self, fd: int) -> None:
+        found = os.fstat(fd)
+        self._file = (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+        self._begin = found.st_size
+        self._path = _path(fd) if self._file else ""
+
+    def lines(self) -> tuple[str, ...]:
+        """The last lines; empty if they cannot be read."""
+        with suppress(OSError), Path(self._path).open("rb") as file:
+            found = os.fstat(file.fileno())
+            if (found.st_dev, found.st_ino) == self._file:
+                begin = self._begin if self._begin <= found.st_size else 0
+                file.seek(max(begin, found.st_size - READ_MOST))
+                return tuple(block(plain(file.read(READ_MOST).decode(errors="replace"))).splitlines())[
+                    -LINES:
+                ]
+        return ()
+
+
+def _path(fd: int) -> str:
+    """The path of an open file. It was opened for writing, so that reading needs the path."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        return os.fsdecode(fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+    return f"/proc/self/fd/{fd}"
