@@ -141,6 +141,22 @@ said = lines(census.take(20))
     assert [row[4] for row in four] == [f"Deep: heads.{i}.weight" for i in range(4)]
 
 
+def test_the_keys_of_a_table_are_one_line_and_those_of_a_small_dict_are_not():
+    said = census_of(
+        LINES
+        + """
+class Session: pass
+sessions = {f"u{i * 7919:x}": {"hidden": computed((8, 32))} for i in range(20)}
+batch = {name: computed((8, 16)) for name in ("x", "y", "mask", "lengths", "weights")}
+said = lines(census.take(20))
+"""
+    )
+    one, *five = [row for row in of(said, "other") if row[3] and row[0] >= 512]
+    assert one == [20 * 1024, 20, 0, True, "sessions[…].hidden in __main__ (20 arrays)"]
+    assert sorted(row[4] for row in five)[0] == "batch.lengths in __main__"
+    assert len(five) == 5
+
+
 def test_views_are_listed_with_the_buffer_that_they_share():
     said = census_of(
         LINES

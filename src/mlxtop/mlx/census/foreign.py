@@ -13,6 +13,8 @@ Found = tuple[str, Any]
 """A name or a path, and what was found there."""
 
 NOBODY = "—"
+OTHERS = "[…]"
+"""Stands for an index or a key."""
 MRO: Any = vars(type)["__mro__"]
 NAME: Any = vars(type)["__name__"]
 MEMBERS: Any = vars(type)["__dict__"]

@@ -8,12 +8,10 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from mlxtop.mlx.census.foreign import class_module, class_name, derives, is_anonymous, text
+from mlxtop.mlx.census.foreign import OTHERS, class_module, class_name, derives, is_anonymous, text
 from mlxtop.mlx.census.frames import FRAMES, frame_of, place_of, variables_of
 from mlxtop.mlx.census.heap import CHUNK, CONTAINERS, OWNERS, Heap
 
-OTHERS = "[…]"
-"""An index or a key that is told by none of its own."""
 FEW = 4
 """A dict with more entries than this is a table: its keys are no names."""
 _CLOSED = (type, types.FrameType, types.TracebackType, types.CodeType)

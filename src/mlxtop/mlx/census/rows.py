@@ -4,12 +4,18 @@ import heapq
 from typing import NamedTuple
 
 from mlxtop.core.census import LARGEST, LONGEST, PARTS, VIEWS, Holding, Part, alike
-from mlxtop.mlx.census.foreign import NOBODY
+from mlxtop.mlx.census.foreign import NOBODY, OTHERS
 
 ALIKE = 5
 """From so many on, arrays that are alike are one line."""
+TABLE = 10
+"""From so many on, arrays are one line whose names differ in one word: the keys of a dict."""
 UNCOMPUTED = 30
 """How many lines what is not computed may take: however small it is, its graph may be large."""
+
+
+MOST_TOLD = 5_000
+"""How many lines are looked at for one that could stand for several."""
 
 
 class Claim(NamedTuple):
@@ -72,6 +78,35 @@ def _told(line: _Line) -> list[_Told]:
     return [(line.nbytes, line.largest, line.views, line)]
 
 
+def _tables(found: list[_Told]) -> list[_Told]:
+    """Folds what has names like `sessions.a81f.hidden in app.py`, where one word is the key of a table."""
+    tables: dict[tuple[Part, tuple[int, ...], str, str], list[_Told]] = {}
+    for told in found[:MOST_TOLD]:
+        _, row, _, line = told
+        if line is None and row.claim.part in ("other", "garbage"):
+            for holder in _without_a_word(row.claim.holder):
+                tables.setdefault((row.claim.part, row.shape, row.dtype, holder), []).append(told)
+    taken: set[int] = set()
+    lines: list[_Told] = []
+    for key, alike_ones in sorted(tables.items(), key=lambda table: -len(table[1])):
+        members = [told for told in alike_ones if id(told) not in taken]
+        if len(members) >= TABLE:
+            taken.update(map(id, members))
+            line = _Line(key[-1], members[0][1])
+            for _, row, views, _ in members:
+                line.add(row, views)
+            lines += _told(line)
+    return [told for told in found if id(told) not in taken] + lines
+
+
+def _without_a_word(holder: str) -> list[str]:
+    """The name once with each of its words but the first as `[…]`."""
+    path, place, where = holder.partition(" in ")
+    words = path.split(".")
+    masked = (".".join([words[i - 1] + OTHERS, *words[i + 1 :]]) for i in range(1, len(words)))
+    return [".".join([*words[: i - 1], end]) + place + where for i, end in enumerate(masked, 1)]
+
+
 def _size(told: _Told) -> int:
     return told[0]
 
@@ -106,6 +141,7 @@ class Lines:
         computed, waiting = list[_Told](), list[_Told]()
         for line in self._lines.values():
             (computed if line.largest.computed else waiting).extend(_told(line))
+        computed, waiting = _tables(computed), _tables(waiting)
         last = heapq.nlargest(UNCOMPUTED, waiting, key=_size)
         first = heapq.nlargest(LARGEST - len(last), computed, key=_size)
         return tuple(self._holding(*told) for told in (*first, *last))
