@@ -296,6 +296,11 @@ def test_steps_of_a_program_say_what_their_rate_is_of() -> None:
     assert told.endswith("Evals/s:  41.2 while working (idle time excluded)")
 
 
+def test_long_steps_are_told_with_how_long_one_takes() -> None:
+    told = describe({**SUMMARY, "steps_are": "evals", "tokens_per_second": 1 / 90})
+    assert told.endswith("Evals/s:  0.0111, 1m30s each, while working (idle time excluded)")
+
+
 def test_how_the_machine_stood_is_told_where_it_is_known() -> None:
     machine = {"pressure": "warning", "swap_used": 3 * 2**30, "thermal": "heavy", "start": {"swap_used": 0}}
     assert describe({**SUMMARY, "machine": machine}).endswith(

@@ -166,7 +166,7 @@ class Agent:
         active, cache, peak = self._read()
         if (collected := self._collector.look(active)) is not None:
             self.event_log.emit(collected)
-        steps, recent = self._eval_hook, self._footprint
+        steps, recent = self._eval_hook.clock, self._footprint
         # At rest a call that only gives back what is known takes a twentieth of a tick.
         charged = recent.bytes if now < recent.due else recent.at(now)
         self.ring.add(
@@ -233,7 +233,7 @@ class Agent:
     def _mark(
         self, name: str, source: str, read: tuple[int, int, int], command_id: int | None = None
     ) -> None:
-        mark = MarkAdded(str(name)[: command_json.NAME], source, *read, tokens=self._eval_hook.count)
+        mark = MarkAdded(str(name)[: command_json.NAME], source, *read, tokens=self._eval_hook.clock.count)
         self.event_log.emit(mark, command_id)
 
 

@@ -11,6 +11,8 @@ from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.units import format_size, format_span
 from mlxtop.sessions.session import Session
 
+LONG_STEPS = 2.0
+"""Steps a second below which it is told how long one takes."""
 BEGINS = ("loaded", "start")
 """The marks that growth is measured from, if the run has them."""
 
@@ -112,6 +114,8 @@ def _speed(summary: dict[str, Any]) -> str:
         steps = summary["steps_are"]
         word = steps.capitalize()
         count = f"{summary['tokens']:,} in {span} from start to end"
+        if tps is not None and 0 < tps < LONG_STEPS:
+            rate = f"{tps:.3g}, {format_span(1 / tps)} each,"
         return f"{word}:    {count}\n{word}/s:  {rate} while working (idle time excluded)"
     return (
         f"Generations:         {summary['generations']} ({summary['tokens']} tokens in {span})\n"

@@ -78,7 +78,9 @@ class Header(Panel[Frame]):
     def _right(self, frame: Frame, width: int) -> list[Part]:
         text, dim = self.style("text"), self.style("dim")
         parts: list[Part] = [self._phase(frame)]
-        rate = "—" if frame.speed is None else f"{frame.speed:.1f}"
+        rate = (
+            "—" if frame.speed is None else f"{frame.speed:.1f}" if frame.speed >= 1 else f"{frame.speed:.2g}"
+        )
         parts.append((f" {rate:>6}", self.style("speed")))
         parts.append((f" {frame.per_second}", dim))
         if width >= 60:
