@@ -10,9 +10,8 @@ def clock(*steps: tuple[float, float], queued: bool = False) -> StepClock:
     made, now = StepClock(), 1000.0
     for pause, takes in steps:
         began = now + pause
-        made.enter(began)
         now = began + takes
-        made.leave(began, now, queued)
+        made.add(began, now, queued)
     return made
 
 
@@ -44,19 +43,16 @@ def test_the_device_works_after_a_step_that_was_queued() -> None:
     assert rate(made) == pytest.approx(1 / 0.601, rel=0.1)
     # Then nobody asks for anything.
     busy, now = made.busy, 5000.0
-    made.enter(now)
-    made.leave(now, now + 0.001, True)
+    made.add(now, now + 0.001, True)
     assert made.busy - busy < 10_000
 
 
 def test_steps_of_two_threads_take_the_time_of_their_union() -> None:
     made = StepClock()
-    made.enter(10.0)
     for n in range(40):
         began = 12.0 + n * 0.1
-        made.enter(began)
-        made.leave(began, began + 0.05, False)
-    made.leave(10.0, 20.0, False)
+        made.add(began, began + 0.05, False)
+    made.add(10.0, 20.0, False)
     assert made.count == 41
     assert made.busy <= 10e6
     assert made.busy == pytest.approx(8e6, rel=0.02)

@@ -32,13 +32,12 @@ class EvalHook:
             if commands.due:
                 self._safe_point(True)
             began = time.perf_counter()
-            clock.enter(began)
             commands.inside = True
             try:
                 return function(*args, **kwargs)
             finally:
                 commands.inside = False
-                clock.leave(began, time.perf_counter(), queued)
+                clock.add(began, time.perf_counter(), queued)
                 if commands.due:
                     self._safe_point(False)
 

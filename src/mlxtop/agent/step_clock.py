@@ -18,15 +18,12 @@ class StepClock:
         """Microseconds of work."""
         self._last, self._usual, self._queued = 0.0, 0.0, False
 
-    def enter(self, now: float) -> None:
-        """A step begins at `now`, in seconds."""
-        gap = now - self._last
-        if 0 < gap < WAITED or (self._queued and 0 < gap < 8 * self._usual):
-            self.busy += int(gap * 1e6)
-        self._usual += (min(gap, 60.0) - self._usual) / 8
-
-    def leave(self, began: float, now: float, queued: bool) -> None:
-        """The step that began at `began` is over at `now`; `queued`: it only queued its work."""
-        self.busy += int((now - max(began, self._last)) * 1e6)
+    def add(self, began: float, ended: float, queued: bool) -> None:
+        """A step took from `began` to `ended`, in seconds; `queued`: it only queued its work."""
+        pause = began - self._last
+        if pause < WAITED or (self._queued and pause < 8 * self._usual):
+            began = self._last
+        self.busy += int((ended - began) * 1e6)
         self.count += 1
-        self._last, self._queued = now, queued
+        self._usual += (min(pause, 60.0) - self._usual) / 8
+        self._last, self._queued = ended, queued
