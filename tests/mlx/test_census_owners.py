@@ -157,6 +157,28 @@ said = lines(census.take(20))
     assert len(five) == 5
 
 
+def test_models_of_one_class_are_named_after_what_leads_to_them():
+    said = census_of(
+        LINES
+        + """
+class Model(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.layers = [nn.Linear(size, 8, bias=False) for _ in range(6)]
+class Provider: pass
+provider = Provider(); provider.loaded = {"mlx-community/Qwen3-4B": Model(32), "org/other": Model(48)}
+draft = Model(16)
+mx.eval([m.parameters() for m in (*provider.loaded.values(), draft)])
+said = [row[5] for row in lines(census.take(20)) if row[0] == "weights"]
+"""
+    )
+    assert said == [
+        "Provider.loaded[org/other]: layers[…].weight (6 arrays)",
+        "Provider.loaded[mlx-community/Qwen3-4B]: layers[…].weight (6 arrays)",
+        "draft in __main__: layers[…].weight (6 arrays)",
+    ]
+
+
 def test_views_are_listed_with_the_buffer_that_they_share():
     said = census_of(
         LINES

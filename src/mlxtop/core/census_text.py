@@ -59,7 +59,7 @@ def uncomputed(census: Census) -> tuple[Holding, ...]:
 
 
 def _waiting(holdings: tuple[Holding, ...]) -> str:
-    names = list(dict.fromkeys(_short(holding.holder) for holding in holdings))
+    names = list(dict.fromkeys(_short(holding) for holding in holdings))
     told, more = ", ".join(names[:NAMED]), len(names) - NAMED
     if more > 0:
         told += f" and {more} more"
@@ -69,6 +69,6 @@ def _waiting(holdings: tuple[Holding, ...]) -> str:
     return f"{told}: not computed; {graph} may hold it: evaluate {them} {when}"
 
 
-def _short(holder: str) -> str:
+def _short(holding: Holding) -> str:
     """The name without its place: `accumulated` of `accumulated in train.py:9 step()`."""
-    return alike(holder).partition(" in ")[0]
+    return alike(holding.holder).partition(" in ")[0].partition(": " if holding.part == "kv" else "\n")[0]

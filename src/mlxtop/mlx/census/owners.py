@@ -12,6 +12,7 @@ from mlxtop.mlx.census.foreign import OTHERS, class_module, class_name, derives,
 from mlxtop.mlx.census.frames import FRAMES, frame_of, place_of, variables_of
 from mlxtop.mlx.census.heap import CHUNK, CONTAINERS, OWNERS, Heap
 
+MOST = 10_000_000
 FEW = 4
 """A dict with more entries than this is a table: its keys are no names."""
 _CLOSED = (type, types.FrameType, types.TracebackType, types.CodeType)
@@ -31,15 +32,17 @@ class _Step(NamedTuple):
     key: str
 
 
-def find(heap: Heap, units: dict[int, Any], roots: Iterable[Root], found: dict[int, str]) -> None:
+def find(
+    heap: Heap, units: dict[int, Any], roots: Iterable[Root], found: dict[int, str], most: int = MOST
+) -> None:
     """Puts the name of the owner of each of `units`, by its id, into `found`, as far as `roots` lead to it.
 
-    Raises `TimeUp`; what was found until then is in `found`.
+    No more than `most` objects are gone through. Raises `TimeUp`; what was found until then is in `found`.
     """
     left = units.keys() - found.keys()
     seen: set[int] = set()
     for root in roots:
-        if not left:
+        if not left or len(seen) > most:
             return
         parents: dict[int, Any] = {}
         for unit in _below(heap, root.variables, left, seen, parents):
@@ -103,6 +106,8 @@ def _key(heap: Heap, above: Any, owner: Any, child: Any) -> str:
         names = zip(above.__code__.co_freevars, owner, strict=False)
         return next((name for name, cell in names if cell is child), "")
     if is_anonymous(owner):
+        if heap.kind(child) == "module" and (key := heap.key_of(owner, child)):
+            return f"[{key}]"  # the model's path, most often
         return (_word(owner, child) if cls is dict and len(owner) <= FEW else "") or OTHERS
     if derives(cls, *FRAMES):
         frame = frame_of(owner)
@@ -139,6 +144,6 @@ def _under(key: str, path: str) -> str:
     """`key` before `path`; one `[…]` stands for a whole chain of them."""
     if not path or not key:
         return key or path
-    if path.startswith(OTHERS):
-        return path if key == OTHERS else key + path
+    if path.startswith("["):
+        return path if key == OTHERS and path.startswith(OTHERS) else key + path
     return f"{key}.{path}"

@@ -27,6 +27,8 @@ class Claim(NamedTuple):
     """The id of the KV cache or the exception that it belongs to."""
     common: str = ""
     """What to call all that its owner holds, beside the owner's own name."""
+    apart: bool = False
+    """Whether what its owner holds takes a line each: a model's weights."""
 
 
 class Row(NamedTuple):
@@ -122,6 +124,10 @@ class Lines:
         """Adds a buffer, and the holders of its views."""
         claim = row.claim
         owner = self._owners.get(claim.owner, "")
+        if claim.apart:
+            holder = f"{owner}: {claim.holder.partition(': ')[2]}" if owner else claim.holder
+            claim, owner = Claim(claim.part, holder), ""
+            row = row._replace(claim=claim)
         if owner or claim.common:
             holder = ": ".join(filter(None, (owner, claim.common)))
             key: object = (claim.part, row.computed, holder)

@@ -3,6 +3,7 @@
 import gc
 import sys
 import types
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ from mlxtop.mlx.census.tracebacks import dead_frames
 
 LEVELS = 8
 """How far up the holders of an array are followed where no variable leads to it."""
+MODELS = 5_000
+"""How many objects are gone through for the names of models of one class."""
 WIDE = 5_000
 """How many containers are opened below one variable; what lies beyond is found from the array upwards."""
 _HOLDERS: tuple[Kind, ...] = ("holder", "exception", *CONTAINERS, "set", "like a cache")
@@ -59,6 +62,7 @@ class Survey:
         self._claims: dict[int, Claim] = {}
         self._owners: dict[int, str] = {}
         self._units: dict[int, Any] = {}
+        self._models: dict[int, Any] = {}
         self._placed = False
         self._compiled = 0
         self._hurried = False
@@ -201,7 +205,9 @@ class Survey:
         # A ring of modules has no root: whichever comes first stands for it.
         for root, name in [*numbered(roots), *((module, class_name(type(module))) for module in modules)]:
             for path, array in self._heap.inside(root, ["array"], ["module", *CONTAINERS], seen):
-                self._claim(Claim("weights", f"{name}: {path}"), array)
+                self._claim(Claim("weights", f"{name}: {path}", id(root), apart=True), array)
+        kinds = Counter(type(root) for root in roots)
+        self._models = {id(root): root for root in roots if kinds[type(root)] > 1}
 
     def _caches(self) -> None:
         """What KV caches hold: mlx-lm's own, and what is called a cache and has keys, values or a state."""
@@ -227,9 +233,12 @@ class Survey:
         """Names what owns the KV caches, and the exceptions whose frames are over."""
         needed = {claim.owner for claim in self._claims.values()}
         units = {key: unit for key, unit in self._units.items() if key in needed}
-        self._units = {}  # or they would count as alive
+        models = self._models
+        self._units = self._models = {}  # or they would count as alive
         try:
             owners.find(self._heap, units, self._roots(), self._owners)
+            # A class names one model; of several of a class, the variable or the path that leads to each.
+            owners.find(self._heap, models, self._roots(), self._owners, MODELS)
         except TimeUp:
             self._hurried = True
 
