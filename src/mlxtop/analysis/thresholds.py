@@ -14,7 +14,7 @@ LONGER: Final = (1, 6, 36, 144)
 """The windows examined, as multiples of `WINDOW`: 10 min, 1 h, 6 h, 24 h. Long ones find slow leaks."""
 LEAST_SPAN: Final = 1 / 3
 """Share of the window that is needed for a verdict. First requests and compilations are over by then."""
-GROWTH_SPAN: Final = 1 / 2
+GROWTH_SPAN: Final = 2 / 3
 """Share of the window. A shorter growth may be a warm-up."""
 WARM_UP: Final = 0.1
 """Share of the run (and at least of the window) that is left out at the start: weights load, caches fill."""
