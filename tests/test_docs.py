@@ -64,8 +64,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def words(line: str) -> list[str]:
-    """The arguments of a command line, without a comment, the next command of a pipe and `…`."""
-    alone = re.split(r" [|&](?: |$)", line)[0].replace("PID", "4242")
+    """The arguments of a command line, without a comment, a redirection, the next command of a pipe and `…`."""
+    alone = re.split(r" [|&>](?: |$)", line)[0].replace("PID", "4242")
     return [word for word in shlex.split(alone, comments=True)[1:] if word != "…"]
 
 

@@ -55,9 +55,11 @@ def test_the_census_finds_weights_and_optimizer(training: Screen) -> None:
     training.wait_for(lambda text: "where it goes" in text and "■ optimizer" not in text)
     # The dashboard knows from then on what is weights.
     training.value(r"■ weights +[1-9][\d.]* KiB +\d+%")
-    # Twice: the screen opens again, and `w` closes it too.
+    # Twice: the screen opens again, and `w` shows what has changed since.
     training.press("w")
     training.wait_for("accounted")
     training.press("w")
+    training.wait_for("since the census")
+    training.press("escape")
     training.wait_for("where it goes")
     assert leave(training, "Stop the program") == 130

@@ -157,6 +157,6 @@ def test_the_census_names_what_the_server_keeps_of_its_requests(place: Place, ch
         screen.value(r"LRUPromptCache\._trie\._trie\[…\]\.prompt_cache \(\d+ caches\)")
         shares = re.findall(r"^ ■ ([\w ]+?) +[\d.]+ \w+ +([\d.]+)%", screen.text(), re.MULTILINE)
         assert sum(float(share) for name, share in shares if name != "not accounted") >= 95
-        screen.press("w")
+        screen.press("escape")
         screen.wait_for("where it goes")
         assert leave(screen, "Stop the program") in ENDS

@@ -1,6 +1,7 @@
 """The census on the screen: pictures at each size, and what its keys do."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from textual.app import App, ComposeResult
@@ -161,13 +162,58 @@ async def test_again_asks_and_show_swaps(app):
         assert "accounted —" in shown(screen, "#parts")
 
 
-@pytest.mark.parametrize("key", ["escape", "w"])
-async def test_a_key_closes_it(app, key):
+async def test_a_key_closes_it(app):
     async with app.run_test(size=(80, 24)) as pilot:
         await open_census(pilot)
-        await pilot.press(key)
+        await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(pilot.app.screen, CensusScreen)
+
+
+def later(*holdings):
+    """A census a minute after `CENSUS`, with `holdings` in place of its smallest."""
+    parts = {**CENSUS.parts, "other": 90 * MiB + sum(h.nbytes for h in holdings)}
+    return replace(
+        CENSUS, active=5500 * MiB, parts=parts, holdings=tuple(WEIGHTS) + holdings, time=CENSUS.time + 61
+    )
+
+
+KEYS = Holding("kv", 40 * MiB, (1, 8, 10240, 128), "bfloat16", "KVCache 3 of 32: keys")
+HELD = Holding("other", 96 * MiB, (512, 1024), "float32", "held[…] in serve.py", arrays=48)
+LOSS = Holding("other", 4, (), "float32", "loss in train.py:91 step()", computed=False)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_changes(snap_compare, app, size):
+    async def act(pilot):
+        screen = await open_census(pilot)
+        await pilot.press("w")
+        screen.show(later(KEYS, HELD, LOSS))
+        await idle(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=act)
+
+
+async def test_w_compares_the_next_census_with_this_one_and_a_lists_it(app):
+    asked = []
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_census(pilot, again=lambda: asked.append(1))
+        await pilot.press("w")
+        screen.show(later(KEYS))
+        assert "since the census 1m1s before" in shown(screen, "#parts")
+        assert "grew" in shown(screen, "#table")
+        await pilot.press("w")
+        screen.show(later(KEYS, HELD))
+        assert "appeared" in shown(screen, "#table")
+        assert "KVCache" not in shown(screen, "#table")
+        await pilot.press("w")
+        screen.show(later(KEYS, HELD))
+        assert "nothing that a census lists appeared or vanished" in shown(screen, "#table")
+        # Asked for by w, and then by a, it is listed.
+        await pilot.press("w", "a")
+        screen.show(later(KEYS))
+        assert "accounted" in shown(screen, "#parts")
+        assert len(asked) == 5
 
 
 async def test_hostile_names_are_text(app):

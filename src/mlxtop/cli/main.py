@@ -9,7 +9,20 @@ from mlxtop import __version__
 from mlxtop.cli import options
 from mlxtop.cli.model_options import model_options, parse_run
 
-COMMANDS = ("run", "attach", "ps", "top", "sweep", "fit", "replay", "report", "export", "info", "doctor")
+COMMANDS = (
+    "run",
+    "attach",
+    "census",
+    "ps",
+    "top",
+    "sweep",
+    "fit",
+    "replay",
+    "report",
+    "export",
+    "info",
+    "doctor",
+)
 """Each is a file of this folder with a command of the same name."""
 
 

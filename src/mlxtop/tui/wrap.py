@@ -1,6 +1,6 @@
-"""Wraps a line of plain text to a width in terminal cells."""
+"""A line of plain text in a width of terminal cells: wrapped, or cut."""
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -32,3 +32,14 @@ def _words(text: str) -> list[str]:
     """Words with the space after them, so that joining them gives `text` again."""
     parts = text.split(" ")
     return [*(f"{part} " for part in parts[:-1]), parts[-1]]
+
+
+def fit(text: str, width: int) -> str:
+    """`text` in at most `width` cells, cut in the middle: the ends of a path say most."""
+    if cell_len(text) <= width:
+        return text
+    head = (width - 1) // 4
+    tail = text
+    while cell_len(tail) > width - 1 - head:
+        tail = tail[1:]
+    return set_cell_size(text, head) + "…" + tail

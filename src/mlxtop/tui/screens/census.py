@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
@@ -15,11 +15,14 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.census import PARTS, Census, Holding, Part
+from mlxtop.core.census_diff import diff
 from mlxtop.core.census_text import in_graphs, label, reasons
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_size, format_span
 from mlxtop.tui.binding import key
+from mlxtop.tui.screens import census_changes
 from mlxtop.tui.screens.help import Manual
+from mlxtop.tui.wrap import fit
 
 # The name of each part, and its colour in `tui.theme`.
 NAMES: Final[dict[Part, tuple[str, str]]] = {
@@ -50,7 +53,10 @@ MANUAL = Manual(
         ("■", "the colour of a part, in the bar, the list and the table"),
         ("□", "an array that is not computed yet: what it is computed from stays alive for it"),
     ),
-    prose=("The arrays were counted once, at a safe point. Press a to count them again.",),
+    prose=(
+        "The arrays were counted once, at a safe point. Press a to count them again, w to see what appeared "
+        "and vanished since.",
+    ),
 )
 ROOMY = 100
 """On narrower screens a part is shown by its colour alone, to leave room for the holder."""
@@ -71,8 +77,9 @@ class CensusScreen(Screen[None]):
     """
     MANUAL = MANUAL
     BINDINGS = [
-        key("escape,w", "dismiss", "back", "Go back to the dashboard", True, "esc"),
+        key("escape", "dismiss", "back", "Go back to the dashboard", True, "esc"),
         key("a", "again", "again", "Count the live arrays again", True),
+        key("w", "changes", "changes", "Count them again, and show what appeared and vanished since", True),
     ]
 
     def __init__(self, census: Census, units: Units, again: Callable[[], None]) -> None:
@@ -80,6 +87,10 @@ class CensusScreen(Screen[None]):
         self._census = census
         self._units = units
         self._again = again
+        self._earlier: Census | None = None
+        """The census whose changes are shown; `None` where the present one is listed."""
+        self._comparing = False
+        """Whether the next census is compared with this one."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="parts")
@@ -98,23 +109,37 @@ class CensusScreen(Screen[None]):
 
     def show(self, census: Census) -> None:
         """Replaces the census that is shown."""
-        self._census = census
+        self._earlier = self._census if self._comparing else None
+        self._census, self._comparing = census, False
         if self.is_mounted:
             self.draw()
 
     def action_again(self) -> None:
+        self._comparing = False
+        self._again()
+
+    def action_changes(self) -> None:
+        self._comparing = True
         self._again()
 
     def draw(self) -> None:
-        """Draws the census for the present size and theme."""
+        """Draws the census, or its changes, for the present size and theme."""
         width = self.size.width - 1  # the scrollbar's
+        if self._earlier is not None:
+            self._draw(
+                *census_changes.lines(diff(self._earlier, self._census), width, self._units, self._ink)
+            )
+            return
         columns = _columns(self._census.holdings, width)
-        self.query_one("#parts", Static).update(self._parts(width))
-        self.query_one("#heading", Static).update(self._heading(columns))
         rows = [self._row(holding, columns) for holding in self._census.holdings]
-        self.query_one("#table", Static).update(
-            Text("\n").join(rows) if rows else self._ink(" no arrays were found", "dim")
+        self._draw(
+            self._parts(width), self._heading(columns), rows or [self._ink(" no arrays were found", "dim")]
         )
+
+    def _draw(self, parts: Text, heading: Text, rows: list[Text]) -> None:
+        self.query_one("#parts", Static).update(parts)
+        self.query_one("#heading", Static).update(heading)
+        self.query_one("#table", Static).update(Text("\n").join(rows))
 
     def _parts(self, width: int) -> Text:
         """The headline, the bar, and a line for each part."""
@@ -221,9 +246,9 @@ class CensusScreen(Screen[None]):
             self._ink(f" {format_size(holding.nbytes, self._units):>{SIZE}}  ", "text"),
             self._ink("■ " if holding.computed else "□ ", colour),
             self._ink(f"{name:<{part}.{part}}", "dim"),
-            self._ink(set_cell_size(_fit(_shape(holding), shape), shape) + "  ", "text"),
-            self._ink(set_cell_size(_fit(one_line(holding.dtype), DTYPE), DTYPE) + "  ", "dim"),
-            self._ink(_fit(one_line(label(holding)), holder), "text"),
+            self._ink(set_cell_size(fit(_shape(holding), shape), shape) + "  ", "text"),
+            self._ink(set_cell_size(fit(one_line(holding.dtype), DTYPE), DTYPE) + "  ", "dim"),
+            self._ink(fit(one_line(label(holding)), holder), "text"),
         )
 
     def _ink(self, text: str, colour: str) -> Text:
@@ -253,14 +278,3 @@ def _share(share: float | None) -> str:
     if share is None:
         return "    —"
     return f"{share:5.0%}" if share >= 0.9995 else f"{share:5.1%}"
-
-
-def _fit(text: str, width: int) -> str:
-    """`text` in at most `width` cells, cut in the middle: the ends of a path say most."""
-    if cell_len(text) <= width:
-        return text
-    head = (width - 1) // 4
-    tail = text
-    while cell_len(tail) > width - 1 - head:
-        tail = tail[1:]
-    return set_cell_size(text, head) + "…" + tail
