@@ -37,21 +37,21 @@ BYTES = "    held.append(bytearray(b'x') * (1 << 20))\n"
 IDLE = "    if n == 60: del kept; time.sleep(1e6)\n"
 OVER = "    if n == 60: mx.set_memory_limit(20 << 20)\n"
 LONG_PEAK = """\
-    if n % 100 == 1: big = mx.ones((80 << 20,)); mx.eval(big)
-    if n % 100 == 59: big = None; mx.clear_cache()
+    if n % 50 == 1: big = mx.ones((80 << 20,)); mx.eval(big)
+    if n % 50 == 29: big = None; mx.clear_cache()
 """
 METRICS = """\
     total = total + 1 if n > 1 else mx.array(0.0)
-    y = mx.ones((512 * 1024,)) + n; mx.eval(y)
+    y = mx.ones((1024 * 1024,)) + n; mx.eval(y)
     total = total + y.mean()
 """
-REPORT = "    if n % 100 == 0: mx.eval(total)\n"
+REPORT = "    if n % 40 == 0: mx.eval(total)\n"
 CYCLES = """\
     if n == 1:
-        import gc; gc.set_threshold(600)
+        import gc; gc.set_threshold(300)
         class Node: pass
     node = Node(); node.itself = node; node.more = [[], [], [], []]
-    node.x = mx.ones((512 * 1024,)) + n; mx.eval(node.x)
+    node.x = mx.ones((1024 * 1024,)) + n; mx.eval(node.x)
 """
 GRAPH = """\
     if n == 60:
@@ -60,6 +60,7 @@ GRAPH = """\
             for _ in range(100): x = x + 1
             time.sleep(0.01)
 """
+# Cycles are short beside the window, so that a loaded machine does not make too few of them.
 SPIKE = "    if n % 60 == 0: mx.eval(mx.ones((64 << 20,))); mx.clear_cache()\n"
 
 
