@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.core.census import LARGEST, LONGEST, PARTS, VIEWS, Census, Holding, alike
+from mlxtop.core.census import LARGEST, LONGEST, PARTS, SHORTER, VIEWS, Census, Holding, alike
+from mlxtop.ipc.protocol import LONGEST_LINE
 
 CENSUS = Census(
     active=1000,
@@ -75,6 +76,21 @@ def test_a_name_of_any_length_is_cut():
     data = CENSUS.to_json()
     data["holdings"][0]["holder"] = "x" * 10_000
     assert len(Census.from_json(data).holdings[0].holder) == LONGEST
+
+
+def test_the_largest_census_fits_a_line_of_the_protocol():
+    emoji = "\U0001f600"
+    holding = Holding(
+        "other",
+        2**62,
+        (2**30,) * 8,
+        "float32",
+        emoji * LONGEST,
+        views=(emoji * SHORTER,) * VIEWS,
+        view_count=9,
+    )
+    census = Census(active=2**62, holdings=(holding,) * LARGEST)
+    assert len(json.dumps(census.to_json())) < 0.95 * LONGEST_LINE
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def test_a_line_says_for_how_many_it_stands_and_what_shares_its_buffer():
         "x in a.py (2 arrays; 1,200 views: y, z, 1,198 more)"
     )
     assert label(STORED) == "Store.kept[…] (2 caches)"
-    assert label(STORED._replace(part="garbage", owners=1)) == "Store.kept[…] (1 cache)"
+    assert label(STORED._replace(part="garbage", owners=1)) == "Store.kept[…] (only garbage; 1 cache)"
     kept = one._replace(holder="errors[…] in a.py: ValueError keeps f() alive", arrays=9, owners=3)
     assert label(kept) == "errors[…] in a.py: ValueError keeps f() alive (3 times)"
 

@@ -275,7 +275,7 @@ said = lines(census.take(20))
 """
     )
     one, two = of(said, "garbage")
-    assert one[4] == "Node.held"
+    assert one[4] == "Node.held (only garbage)"
     assert two[4].startswith("array in <string>:")
 
 

@@ -11,12 +11,14 @@ PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 LARGEST = 100
 """How many holdings a census lists."""
-VIEWS = 8
+VIEWS = 4
 """How many views of a buffer are named."""
 RANDOM_STATE = "mx.random.state"
 """The holder of the key that MLX's random numbers come from: small, as is all that it is computed from."""
 LONGEST = 400
 """How many characters of a holder's name are kept."""
+SHORTER = 60
+"""How many of a view's: a census of names of emoji still fits a line of the agent's protocol."""
 _MOST = 2**63 - 1
 _MOST_DIMENSIONS = 64
 _LATEST = 1e11  # seconds: beyond it the calendar of some systems ends
@@ -176,7 +178,7 @@ def _holding(data: object) -> Holding:
         computed=_truth(entry.get("computed", True)),
         arrays=_count(entry.get("arrays", 1)),
         owners=_count(entry.get("owners", 0)),
-        views=tuple(map(_text, views)),
+        views=tuple(_text(view)[:SHORTER] for view in views),
         view_count=_count(entry.get("view_count", 0)),
     )
 

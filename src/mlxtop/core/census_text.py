@@ -34,7 +34,7 @@ def in_graphs(census: Census) -> int:
 
 def label(holding: Holding) -> str:
     """`Scheduler.requests[…].prompt_cache (117 caches)`, `x in train.py:8 step() (2 views: y, z)`."""
-    notes = []
+    notes = ["only garbage"] if holding.part == "garbage" else []
     if holding.arrays > 1:
         notes.append(_many(holding))
     if holding.views:

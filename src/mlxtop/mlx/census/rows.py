@@ -3,7 +3,7 @@
 import heapq
 from typing import NamedTuple
 
-from mlxtop.core.census import LARGEST, LONGEST, PARTS, VIEWS, Holding, Part, alike
+from mlxtop.core.census import LARGEST, LONGEST, PARTS, SHORTER, VIEWS, Holding, Part, alike
 from mlxtop.mlx.census.foreign import NOBODY, OTHERS
 
 ALIKE = 5
@@ -162,7 +162,7 @@ class Lines:
             computed=row.computed,
             arrays=1 if line is None else line.count,
             owners=len({row.claim.owner} - {0} if line is None else line.owners - {0}),
-            views=tuple(view[:LONGEST] for view in dict.fromkeys(views[: 4 * VIEWS]))[:VIEWS],
+            views=tuple(dict.fromkeys(view[:SHORTER] for view in views[: 4 * VIEWS]))[:VIEWS],
             view_count=len(views),
         )
 

@@ -349,9 +349,7 @@ class Survey:
         """
         lists = self._heap.things["list"]
         for thing in lists:
-            if list.__len__(thing) != 1:
-                continue
-            array = thing[0] if type(thing) is list else None
+            array = next(iter(list.copy(thing)), None) if list.__len__(thing) == 1 else None
             if id(array) in self._claims or self._heap.kind(array) != "array" or not self._is_key(array):
                 continue
             above = gc.get_referrers(thing)
