@@ -21,6 +21,10 @@ BUDGET, BUDGET_MOST = 0.25, 4.0
 """Seconds of processor time for a first census, and for the longest."""
 
 
+INTERPRETER = 1_000
+"""More objects than Python freezes itself (3.12: 375), and fewer than a program has that imported MLX."""
+
+
 def longer(found: "Census", budget: float) -> float:
     """The time to give the next census, when `found` was given `budget`: a person who asks again can wait."""
     return budget if found.whole else min(BUDGET_MOST, 4 * budget)
@@ -72,10 +76,15 @@ def _take(budget: float, active: int, began: float, now: float) -> "Census":
         ),  # another thread of the program may have computed meanwhile
         in_flight=found.in_flight + max(0, active - max(after, found.accounted + found.in_flight)),
         whole=whole,
-        frozen=gc.get_freeze_count(),
+        frozen=_frozen(),
         seconds=time.perf_counter() - began,
         time=now,
     )
+
+
+def _frozen() -> int:
+    count = gc.get_freeze_count()
+    return count if count > INTERPRETER else 0
 
 
 def _active() -> int:
