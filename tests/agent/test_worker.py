@@ -17,21 +17,25 @@ def work():
 
 if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[1])
-    worker = context.Process(target=work, name="runner-1", daemon=True)
+    worker = context.Process(target=work, name=sys.argv[2] if sys.argv[2:] else None, daemon=True)
     worker.start()
     print(worker.pid, flush=True)
     sys.stdin.readline()
 """
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
+DEFAULT = {"spawn": "SpawnProcess", "fork": "ForkProcess", "forkserver": "ForkServerProcess"}
+
+
+@pytest.mark.parametrize("method", DEFAULT)
 def test_a_worker_says_its_name(start: Start, tmp_path: Path, method: str) -> None:
     script = tmp_path / "serve.py"
     script.write_text(CODE)
-    program = start([sys.executable, str(script), method])
-    pid = int(program.line())
-    hello = program.connect(None, pid).message("hello")
-    assert (hello["pid"], hello["name"]) == (pid, "runner-1")
+    for name, told in (("runner-1", "runner-1"), (None, f"{DEFAULT[method]}-1 of serve.py")):
+        program = start([sys.executable, str(script), method, *([name] if name else [])])
+        pid = int(program.line())
+        hello = program.connect(None, pid).message("hello")
+        assert (hello["pid"], hello["name"]) == (pid, told)
 
 
 def test_any_other_program_has_none_and_imports_nothing_for_it(start: Start) -> None:

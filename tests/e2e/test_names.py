@@ -33,6 +33,7 @@ def test_run_and_its_recording_name_workers(place: Place) -> None:
     screen.exit()
     recording = Recording(path)
     assert {session.title for session in recording.sessions} == NAMES
+    assert {session.label for session in recording.sessions} == NAMES
     recording.close()
 
 

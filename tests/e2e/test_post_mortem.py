@@ -89,6 +89,10 @@ def test_a_program_without_mlx_leaves_no_page(place: Place) -> None:
 def test_a_program_that_is_killed_in_its_dashboard(place: Place) -> None:
     screen = place.run(place.script(BUSY))
     screen.value(r"^ active +4\.0 MiB ")
+    screen.press("w")
+    screen.wait_for("kept in program.py")
+    screen.press("escape")
+    screen.wait_for("where it goes")
     pid = place.only(screen.process.pid)
     os.kill(pid, signal.SIGKILL)
     screen.wait_for("killed by SIGKILL")
@@ -98,6 +102,8 @@ def test_a_program_that_is_killed_in_its_dashboard(place: Place) -> None:
     text = last(place)
     assert "The program was killed by SIGKILL." in text
     assert "  | it is up" in text
+    assert re.search(r"^What held the arrays, counted \S+ before$", text, re.MULTILINE)
+    assert re.search(r"^ +4\.0 MiB  1024×1024 float32 +kept in program\.py$", text, re.MULTILINE)
 
 
 def test_attached_it_is_known_too(place: Place) -> None:

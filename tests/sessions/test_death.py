@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -41,9 +41,10 @@ def here(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Run:
     """`mlxtop run`, without its screen."""
 
-    def __init__(self, code: str, log: Path | None) -> None:
+    def __init__(self, code: str, log: Path | None, wrapper: Sequence[str]) -> None:
         self.died: list[RemoteSession] = []
-        self.program = Program([sys.executable, "-c", code], screen=False, log=log, spoken_to=False)
+        argv = [*wrapper, sys.executable, "-c", code]
+        self.program = Program(argv, screen=False, log=log, spoken_to=False)
         self.fleet = RunFleet(self.program, died=self.died.append)
         self.fleet.start()
 
@@ -68,11 +69,11 @@ class Run:
 def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def begin(code: str, log: bool = True) -> Run:
+    def begin(code: str, log: bool = True, wrapper: Sequence[str] = ()) -> Run:
         # It waits until it is watched: a program that dies at once is not.
         waits = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\n"
-        runs.append(Run(MX + waits + code, tmp_path / "out.log" if log else None))
-        assert runs[-1].session.pid == runs[-1].program.pid
+        runs.append(Run(MX + waits + code, tmp_path / "out.log" if log else None, wrapper))
+        assert (runs[-1].session.pid == runs[-1].program.pid) == (not wrapper)
         (tmp_path / "go").touch()
         return runs[-1]
 
@@ -126,6 +127,20 @@ def test_sigkill_without_a_sign_is_never_for_want_of_memory(run: Callable[..., R
     assert found.cause.kind in ("killed", "memory pressure", "OOM killer")
     if found.cause.kind == "killed":
         assert it.session.ended == "the program was killed by SIGKILL"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("", None),
+        ("os.kill(os.getpid(), 15)", None),
+        ("os.kill(os.getpid(), 11)", "crash"),
+        (LARGE, "buffer too large"),
+    ],
+)
+def test_a_shell_ends_as_what_it_runs(run: Callable[..., Run], code: str, kind: str | None) -> None:
+    found = run(code, wrapper=("sh", "-c", '"$@"; exit $?', "sh")).over().death
+    assert (found and found.cause.kind) == kind
 
 
 def test_what_mlxtop_ends_has_not_died(run: Callable[..., Run]) -> None:

@@ -31,7 +31,8 @@ def record_local(recorder: "Recorder", session: "LocalSession") -> None:
 
 def record_member(recorder: "Recorder", session: "RemoteSession") -> None:
     """Records one of the watched programs."""
-    about = {"pid": session.pid if session.pid > 0 else None, "rank": session.rank, "label": session.label}
+    label = session.label if session.rank is not None else session.worker or session.label
+    about = {"pid": session.pid if session.pid > 0 else None, "rank": session.rank, "label": label}
     session.subscribe(recorder.add(session, session.command, started=session.started, **about))
 
 

@@ -7,6 +7,8 @@ from math import inf
 from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.core.census import Census
+from mlxtop.core.census_diff import shape_text
+from mlxtop.core.census_text import label
 from mlxtop.core.events import (
     BudgetChanged,
     CacheCleared,
@@ -150,9 +152,8 @@ def _holders(census: Census, death: Death) -> Iterator[str]:
     age = format_span(round(max(0.0, death.time - census.time)))
     yield f"What held the arrays, counted {age} before"
     for holding in census.holdings[:MOST_HOLDINGS]:
-        shape = "×".join(map(str, holding.shape)) or "scalar"
-        size, what = format_size(holding.nbytes), one_line(f"{shape} {holding.dtype}")
-        yield f"  {size:>10}  {what:<24}  {one_line(holding.holder)}"
+        size, what = format_size(holding.nbytes), one_line(f"{shape_text(holding.shape)} {holding.dtype}")
+        yield f"  {size:>10}  {what:<24}  {one_line(label(holding))}"
 
 
 def advice(session: RemoteSession, death: Death) -> list[str]:

@@ -81,6 +81,8 @@ class RemoteSession(Publisher):
         self.interval = hello.interval
         self._protocol = hello.protocol
         self.command = list(hello.argv)
+        self.worker = hello.name
+        """The name of a worker process; `None` for any other."""
         self._name = hello.name or command(self.command)
         self.title = self._name
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)

@@ -12,6 +12,9 @@ from mlxtop.sessions.messages import Hello
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.remote import RemoteSession, command
 
+WRAPPER_WITHIN = 1.0
+"""Seconds to wait for the end of a program whose only process that uses MLX has ended."""
+
 
 class RunFleet(AgentClient):
     """The sessions of all processes of `program` that use MLX."""
@@ -122,7 +125,10 @@ class RunFleet(AgentClient):
         return None if child and death is not None and death.cause.kind == "unknown" else death
 
     def exit_status(self, session: RemoteSession) -> int | None:
-        return self.program.code if session.pid == self.program.pid else None
+        if session.pid == self.program.pid:
+            return self.program.code
+        # A shell, or `uv run`, ends as the one program that it runs.
+        return self.program.code if len(self._members) == 1 and self.program.wait(WRAPPER_WITHIN) else None
 
     def last_lines(self, session: RemoteSession) -> tuple[str, ...]:
         if self.program.errors is not None:
