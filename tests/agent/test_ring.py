@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from mlxtop.agent.ring import ROWS, Ring
 
-TEN = tuple(range(10))
+ELEVEN = tuple(range(11))
 
 
 def test_rows_come_back_as_they_went_in() -> None:
     ring = Ring(4)
-    row = (1.25, 2**63 - 1, -(2**63), -1, 0, 5, 6, 7, 8, 9, 10)
+    row = (1.25, 2**63 - 1, -(2**63), -1, 0, 5, 6, 7, 8, 9, 10, 11)
     ring.add(*row)
     assert ring.rows(0, 10) == [row]
 
@@ -21,7 +21,7 @@ def test_rows_come_back_as_they_went_in() -> None:
 def test_it_keeps_the_last_and_knows_their_numbers(size: int, added: int, start: int, most: int) -> None:
     ring = Ring(size)
     for number in range(added):
-        ring.add(float(number), *TEN)
+        ring.add(float(number), *ELEVEN)
     assert (ring.begin, ring.end) == (max(0, added - size), added)
     rows = ring.rows(max(start, ring.begin), most)
     assert [row[0] for row in rows] == [
@@ -33,5 +33,5 @@ def test_it_never_grows() -> None:
     ring = Ring()
     size = sys.getsizeof(ring._block)
     for number in range(ROWS + 100):
-        ring.add(float(number), *TEN)
+        ring.add(float(number), *ELEVEN)
     assert sys.getsizeof(ring._block) == size < 2**20

@@ -73,7 +73,8 @@ def _blocks(block: list[Sample], seconds: float, count: int) -> Iterator[bytes]:
 
     Only the first time differs, which comes first: what follows it is compressed once.
     """
-    columns = [[round(sample.time * 1e6) for sample in block], *list(zip(*block, strict=True))[1:]]
+    _, *known, _ = zip(*block, strict=True)
+    columns = [[round(sample.time * 1e6) for sample in block], *known, [0] * len(block)]
     flat = zlib.decompress(codec.pack(columns))
     code, first = struct.unpack_from("<cq", flat)
     rest = flat[9:]

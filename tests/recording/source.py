@@ -63,7 +63,7 @@ def real_run(session: Session) -> list[Item]:
                 if line["phase"] not in session.phases:
                     session.phases.append(line["phase"])
                 line["phase"] = session.phases.index(line["phase"])
-                values = (UNKNOWN if line[name] is None else line[name] for name in Sample._fields[1:])
+                values = (UNKNOWN if line.get(name) is None else line[name] for name in Sample._fields[1:])
                 items.append(Sample(at, *values))
             case "event":
                 event = Event(at, event_data(line.pop("kind"), line))

@@ -33,9 +33,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     lengths: list[int] = []
     unpack = codec.unpack
 
-    def counting(data: bytes, count: int, rows: int) -> Any:
+    def counting(data: bytes, count: int, rows: int, **least: int) -> Any:
         lengths.append(rows)
-        return unpack(data, count, rows)
+        return unpack(data, count, rows, **least)
 
     monkeypatch.setattr(codec, "unpack", counting)
     return lengths

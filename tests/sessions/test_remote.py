@@ -41,6 +41,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "clear": {"source": "train.py:8", "freed": 100, "times": 3},
     "reset": {"source": "train.py:9", "peak": 100, "times": 1},
     "collect": {"source": "keyboard", "objects": 5, "freed": 100},
+    "peak": {"peak": 9, "floor": 5, "step": 3, "phase": "run", "caller": "train.py:7", "how": "async"},
     "census": {
         "active": 5,
         "parts": {},
@@ -136,7 +137,7 @@ def test_events_reach_state_and_timeline(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "missing"),
-    [(kind, key) for kind, data in EVENTS.items() for key in data if key not in ("times", "asked", "phase", "freed")
+    [(kind, key) for kind, data in EVENTS.items() for key in data if key not in ("times", "asked", "phase", "freed", "caller", "how")
      and not (kind == "census" and key != "active") and (kind, key) != ("collect", "freed")],
 )  # fmt: skip
 def test_an_event_that_lacks_something_is_no_message(kind: str, missing: str) -> None:
@@ -368,7 +369,7 @@ def looked_at(watched: RemoteSession) -> None:
         frame.size(limit.value)
         frame.size(limit.wanted)
         assert isinstance(limit.source, str)
-    frame.size(frame.run_peak)
+    frame.size(frame.most.peak)
     assert all(isinstance(name, str) for name in watched.phases)
 
 

@@ -55,7 +55,7 @@ class RecordedSession(Publisher):
             case "sample":
                 line["phase"] = self._phase(line["phase"])
                 names = Sample._fields[1:]
-                self.history.add(Sample(time, *(UNKNOWN if line[n] is None else line[n] for n in names)))
+                self.history.add(Sample(time, *(UNKNOWN if line.get(n) is None else line[n] for n in names)))
                 self.state.apply_sample(self.history.latest)
             case "event":
                 self.record_event(event_data(line.pop("kind"), line), time)

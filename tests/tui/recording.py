@@ -25,7 +25,9 @@ def record(path: Path, until: float = 26.0, text: bool = True, more: Sequence[Ev
         if kind == "sample":
             line["phase"] = session.phases.index(line["phase"])
             sink(
-                Sample(time, *(UNKNOWN if line[name] is None else line[name] for name in Sample._fields[1:]))
+                Sample(
+                    time, *(UNKNOWN if line.get(name) is None else line[name] for name in Sample._fields[1:])
+                )
             )
         elif kind == "event":
             sink(Event(time, event_data(line.pop("kind"), line)))

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 from mlxtop import __version__, api
@@ -30,7 +31,10 @@ from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import whole
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import command_json, environment, protocol, sockets
-from mlxtop.mlx import allocator, device
+from mlxtop.mlx import device
+from mlxtop.mlx.hooks import place
+from mlxtop.mlx.step_log import StepLog
+from mlxtop.mlx.step_peaks import Rise, StepPeaks
 from mlxtop.system import footprint
 
 INTERVAL = 0.1
@@ -54,11 +58,14 @@ class Agent:
     def __init__(self, run: str, late: bool) -> None:
         self.run = run
         self.interval = INTERVAL
+        # First: it looks whether the program has references to MLX's functions.
+        self._peaks = StepPeaks(lambda rise: self._on_rise(rise, "between"))
         self.event_log = EventLog(lambda: self._server.wake())
         self.controller = ProgramController(self.event_log, late)
         self.command_queue = CommandQueue(self.event_log, self._safe_point, self._execute)
-        self._eval_hook = EvalHook(self.command_queue, self._safe_point)
-        self._read = allocator.reader()
+        self._eval_hook = EvalHook(
+            self.command_queue, self._safe_point, self._peaks, self._on_rise, self.event_log.fail
+        )
         self._late = late
         self._begin()
 
@@ -69,6 +76,8 @@ class Agent:
         self.event_log.begin()
         self.command_queue.begin()
         self.controller.begin()
+        self._peaks.begin_process()
+        self._step_log = StepLog(self._peaks)
         self.phases = ["run"]
         self._phase = 0
         self._naming = threading.Lock()
@@ -89,6 +98,7 @@ class Agent:
         # in the end close one of the program's.
         self._read_facts()
         self._server.open()
+        self._peaks.install()
         self.controller.install()
         self._eval_hook.install()
         api.listen(self._on_api_call)
@@ -119,6 +129,11 @@ class Agent:
         else:
             self._set_phase(name)
 
+    def _on_rise(self, rise: Rise, how: str) -> None:
+        """A step rose higher than those that are told, or memory rose `between` two."""
+        line = None if how == "between" else place(sys._getframe(1))
+        self._step_log.note(self.event_log.now(), rise, self.phases[self._phase], line, how=how)
+
     def _set_phase(self, name: str) -> None:
         name = str(name)[: command_json.NAME]
         with self._naming:
@@ -135,6 +150,7 @@ class Agent:
             self._server.forget()
             self.event_log.begin()
             self.command_queue.begin()
+            self._peaks.begin_process()
             self._naming = threading.Lock()
             self.command_queue.due = True
         except Exception:
@@ -151,7 +167,7 @@ class Agent:
             with suppress(Exception):
                 self.last_error = last_error.read()
             self._server.stop(LEAVE_WITHIN)
-            peak = self._read()[2]
+            peak = self._peaks.peak()
             if not self._server.met and peak:
                 sockets.leave_message(
                     f"ended before mlxtop read its memory; its peak was {peak / 2**20:.1f} MiB."
@@ -163,7 +179,7 @@ class Agent:
         """Reads the counters."""
         if self.facts is None:
             self._read_facts()
-        active, cache, peak = self._read()
+        active, cache, peak = self._peaks.read()
         if (collected := self._collector.look(active)) is not None:
             self.event_log.emit(collected)
         steps, recent = self._eval_hook.clock, self._footprint
@@ -171,8 +187,13 @@ class Agent:
         charged = recent.bytes if now < recent.due else recent.at(now)
         self.ring.add(
             now - self.event_log.origin, active, cache, peak, charged,
-            steps.count, steps.count, steps.busy, self._phase, *self.controller.kept,
+            steps.count, steps.count, steps.busy, self._phase, *self.controller.kept, self._peaks.take_high(),
         )  # fmt: skip
+
+    def tell_steps(self, last: bool = False) -> None:
+        """Tells of the highest steps that nothing replaces any more; at the `last`, of all."""
+        for at, step in self._step_log.settled(inf if last else self.event_log.now()):
+            self.event_log.emit(step, at=at)
 
     def _read_facts(self) -> None:
         """On what MLX runs, and the limits as it starts with them.
@@ -193,7 +214,7 @@ class Agent:
     def hello(self) -> dict[str, object]:
         """What a viewer is told first, `watched` aside. The counters are those of this moment."""
         names = ("active", "cache", "peak", "footprint")
-        counters = dict(zip(names, (*self._read(), self._footprint.bytes), strict=True))
+        counters = dict(zip(names, (*self._peaks.read(), self._footprint.bytes), strict=True))
         return {
             "protocol": protocol.PROTOCOL,
             "mlxtop": __version__,
@@ -215,7 +236,7 @@ class Agent:
         command, command_id = command_json.parse(message)
         match command:
             case AddMark(name, source):
-                self._mark(name, source, self._read(), command_id)
+                self._mark(name, source, self._peaks.read(), command_id)
             case SetInterval(seconds):
                 self.interval = seconds
             case SetLimit(name, size) if size == DEFAULT and self.controller.default(name) is None:

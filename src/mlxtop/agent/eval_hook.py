@@ -8,15 +8,30 @@ from typing import Any
 from mlxtop.agent.command_queue import CommandQueue
 from mlxtop.agent.step_clock import StepClock
 from mlxtop.mlx import backend
+from mlxtop.mlx.step_peaks import Begun, Rise, StepPeaks
 
 
 class EvalHook:
-    """Counts the program's steps; calls `safe_point` before and after one when a command is due."""
+    """Times the program's steps and has `peaks` look how high each rises.
 
-    def __init__(self, commands: CommandQueue, safe_point: Callable[[bool], None]) -> None:
+    Calls `safe_point` before and after a step when a command is due, `note(rise, how)` after one that rose
+    high, and `fail` with an error of ours: none reaches the program.
+    """
+
+    def __init__(
+        self,
+        commands: CommandQueue,
+        safe_point: Callable[[bool], None],
+        peaks: StepPeaks,
+        note: Callable[[Rise, str], None],
+        fail: Callable[[Exception], None],
+    ) -> None:
         self.clock = StepClock()
         self._commands = commands
         self._safe_point = safe_point
+        self._peaks = peaks
+        self._note = note
+        self._fail = fail
 
     def install(self) -> None:
         """Wraps MLX's functions."""
@@ -25,7 +40,7 @@ class EvalHook:
             setattr(mx, name, self._wrap(getattr(mx, name), queued=name == "async_eval"))
 
     def _wrap(self, function: Any, queued: bool) -> Any:
-        commands, clock = self._commands, self.clock
+        commands, clock, begin, end = self._commands, self.clock, self._peaks.begin, self._peaks.end
 
         @wraps(function)
         def step(*args: Any, **kwargs: Any) -> Any:
@@ -33,12 +48,32 @@ class EvalHook:
                 self._safe_point(True)
             began = time.perf_counter()
             commands.inside = True
+            begun: Begun | None = None
             try:
+                try:
+                    begun = begin()
+                except Exception as error:
+                    self._fail_or_raise(error)
                 return function(*args, **kwargs)
             finally:
                 commands.inside = False
                 clock.add(began, time.perf_counter(), queued)
+                try:
+                    rise = end(begun)
+                    if rise is not None:
+                        self._note(rise, "async" if queued else "")
+                except Exception as error:
+                    self._fail_or_raise(error)
                 if commands.due:
                     self._safe_point(False)
 
         return step
+
+    def _fail_or_raise(self, error: Exception) -> None:
+        """Tells of an error of ours. What the program's handler of a signal raised meanwhile is its own."""
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        if last is not None and not last.tb_frame.f_globals.get("__name__", "").startswith("mlxtop."):
+            raise error
+        self._fail(error)

@@ -37,9 +37,9 @@ class EventLog:
         """Seconds since the agent came: the time of all it tells."""
         return time.monotonic() - self.origin
 
-    def emit(self, data: EventData, answers: int | None = None) -> None:
-        """Something happened: viewers hear of it, those who come later too."""
-        message = protocol.event_line(Event(self.now(), data, answers))
+    def emit(self, data: EventData, answers: int | None = None, at: float | None = None) -> None:
+        """Something happened, now or `at` a time: viewers hear of it, those who come later too."""
+        message = protocol.event_line(Event(self.now() if at is None else at, data, answers))
         with self._lock:
             self._events.append((self._count, message))
             self._count += 1

@@ -3,13 +3,13 @@
 from struct import Struct
 from typing import Any
 
-_ROW = Struct("<d10q")
+_ROW = Struct("<d11q")
 ROWS = 6_000
 """Ten minutes at ten samples a second: half a megabyte."""
 
 
 class Ring:
-    """Rows of one float and ten integers. Rows are numbered from the first ever added."""
+    """Rows of one float and eleven integers. Rows are numbered from the first ever added."""
 
     def __init__(self, rows: int = ROWS) -> None:
         self._rows = rows

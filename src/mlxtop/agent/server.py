@@ -66,6 +66,8 @@ class Served(Protocol):
 
     def tick(self, now: float) -> None: ...
 
+    def tell_steps(self, last: bool = False) -> None: ...
+
     def hello(self) -> dict[str, object]: ...
 
     def handle_command(self, message: dict[str, object]) -> None: ...
@@ -249,6 +251,7 @@ class Server:
             with suppress(OSError):
                 self._keep_path(now)
         self._agent.event_log.flush_repeats(now)
+        self._agent.tell_steps()
         self._agent.cpu = time.thread_time()
 
     def _keep_path(self, now: float) -> None:
@@ -280,6 +283,7 @@ class Server:
         now = time.monotonic()
         self._agent.tick(now)
         self._agent.event_log.flush_repeats(now)
+        self._agent.tell_steps(last=True)
         for client in self._clients.values():
             client.fed = 0.0
         self._feed_all()

@@ -5,6 +5,7 @@ from math import inf
 from typing import Any
 
 from mlxtop.core.course import course
+from mlxtop.core.event_json import to_json
 from mlxtop.core.events import GenerationFinished, SystemRead
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.snapshot import Snapshot
@@ -35,6 +36,7 @@ def summarize(session: Session) -> dict[str, Any]:
         "run_total": most.total,
         "run_footprint": _known(most.footprint),
         "most": most.describe(session.footprint_kind, session.state.facts.unified),
+        "steps": [{"time": event.time, **to_json(event.data)} for event in session.state.peaks],
         "generations": session.state.generations,
         "steps_are": session.steps_are,
         "tokens": latest.tokens if latest else 0,

@@ -23,6 +23,7 @@ from mlxtop.core.events import (
     PhaseChanged,
     ProgressMade,
     SessionEnded,
+    StepPeaked,
     SystemRead,
     TicksMissed,
     WorkloadDone,
@@ -62,6 +63,10 @@ _CHECKS: Mapping[type[object], Mapping[str, Check]] = {
     },
     CacheCleared: {"source": source, "freed": difference, "times": count},
     PeakReset: {"source": source, "peak": count, "times": count},
+    StepPeaked: {
+        "peak": count, "floor": count, "step": count, "phase": name, "caller": source, "tokens": count,
+        "how": name,
+    },
     GarbageCollected: {"source": source, "objects": count, "freed": difference},
     MarkAdded: {
         "name": name, "source": source, "active": count, "cache": count, "peak": count, "tokens": count,

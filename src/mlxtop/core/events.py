@@ -83,6 +83,28 @@ COLLECTOR = "Python"
 """The source of a garbage collection that nobody asked mlxtop for."""
 
 
+class StepPeaked(Record):
+    """A step was one of those in which the most memory was active; the event's time is its end.
+
+    A step is a call of `mx.eval` or `mx.async_eval`; where mlxtop runs the model, a weight, a part of a
+    prompt or a token.
+    """
+
+    peak: int
+    """The most that was active, in bytes."""
+    floor: int
+    """What was active before it."""
+    step: int
+    """Its number; 0 for what rose between two steps."""
+    phase: str
+    caller: str = ""
+    """File and line that called `eval`."""
+    tokens: int | None = None
+    """In the KV cache at its end, where that is known."""
+    how: str = ""
+    """Why it is not its own peak alone: `async`, `threads`, `between`."""
+
+
 class GarbageCollected(Record):
     """Python's garbage collector ran."""
 
@@ -194,6 +216,7 @@ EventData = (
     | LimitChanged
     | CacheCleared
     | PeakReset
+    | StepPeaked
     | GarbageCollected
     | CensusTaken
     | MarkAdded
@@ -219,6 +242,7 @@ KINDS: Mapping[type[object], str] = {
     LimitChanged: "limit",
     CacheCleared: "clear",
     PeakReset: "reset",
+    StepPeaked: "peak",
     GarbageCollected: "collect",
     CensusTaken: "census",
     MarkAdded: "mark",
@@ -285,6 +309,9 @@ class Event(NamedTuple, Generic[D]):
                 return f"cache cleared by {source}, {format_size(freed, units)} returned"
             case PeakReset(source, peak):
                 return f"peak reset by {source}, it was {format_size(peak, units)}"
+            case StepPeaked(peak, floor, _, phase, caller):
+                rise = format_size(peak - floor, units)
+                return f"{phase} reached {format_size(peak, units)}, {rise} above {caller or 'the rest'}"
             case GarbageCollected(source, objects, freed):
                 what = "Python's garbage collector" if source == COLLECTOR else f"gc.collect() by {source}"
                 return f"{what}: {objects:,} objects, {format_size(freed, units)} freed"

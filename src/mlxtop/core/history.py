@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from math import inf
 from threading import Lock
 
-from mlxtop.core.resample import WIDTHS, Columns, Level, Row, close, fold, pick_level, resample
-from mlxtop.core.sample import COUNTERS, GAUGES, Sample
+from mlxtop.core.resample import WIDTHS, Columns, Level, Row, close, fold, pick_level, resample, sample_at
+from mlxtop.core.sample import COUNTERS, GAUGES, RISING, Sample
 
 _N = len(GAUGES)
+_RISING = [GAUGES.index(name) for name in RISING]
 
 BUCKETS = 14_400
 """Buckets that each level above 0 keeps: 4 h, 40 h, 10 d, 100 d."""
@@ -30,8 +31,7 @@ class History:
 
     def __init__(self, interval: float = 0.1) -> None:
         self._interval = interval
-        self._raw = Level(min(max(round(RAW_SECONDS / interval), RAW_LEAST), RAW_MOST))
-        self._raw.hi = self._raw.lo
+        self._raw = Level(min(max(round(RAW_SECONDS / interval), RAW_LEAST), RAW_MOST), raw=True)
         self._levels = [Level(BUCKETS) for _ in WIDTHS]
         # What the bucket of each level that is still being filled is made of. The first level's lies in
         # `_recent`: samples wait there until their second is over, so that a tick costs one append.
@@ -62,7 +62,7 @@ class History:
             return
         values = self._unfold(self._raw)
         self._raw.trim()
-        row = self._reduce(values[:_N])
+        row = self._reduce(values)
         self._recent.clear()
         self._levels[0].append(row)
         self._fold(1, row)
@@ -71,14 +71,19 @@ class History:
         """Appends the recent samples to `level`, one row each; returns their values, column by column."""
         time, *values = zip(*self._recent, strict=True)
         level.time.extend(time)
-        for column, part in zip((*level.lo, *level.last), values, strict=True):
+        for column, part in zip((*level.lo, *level.last), values[:-1], strict=True):
             column.extend(part)
+        for gauge in _RISING:
+            level.hi[gauge].extend(map(max, values[gauge], values[-1]))
         return values
 
-    def _reduce(self, gauges: Sequence[Sequence[int]]) -> Row:
-        """The recent samples, whose gauges are given column by column, as one row of the first level."""
-        last = self._recent[-1].counters
-        return Row(float(self._second), [*map(min, gauges)], [*map(max, gauges)], last)
+    def _reduce(self, values: Sequence[Sequence[int]]) -> Row:
+        """The recent samples, whose values are given column by column, as one row of the first level."""
+        gauges, high = values[:_N], max(values[-1])
+        highs = [*map(max, gauges)]
+        for gauge in _RISING:
+            highs[gauge] = max(highs[gauge], high)
+        return Row(float(self._second), [*map(min, gauges)], highs, self._recent[-1].counters)
 
     def _fold(self, level: int, row: Row) -> None:
         """Adds `row` to the open bucket of `level`; a bucket that closes goes up one level."""
@@ -118,7 +123,7 @@ class History:
             i = bisect_right(raw.time, time) - 1
             if i < 0:
                 return None
-            return Sample(raw.time[i], *(c[i] for c in raw.lo), *(c[i] for c in raw.last))
+            return sample_at(raw, i)
 
     def _kept(self, level: int) -> Level:
         return self._levels[level - 1] if level else self._raw
@@ -141,7 +146,7 @@ class History:
         pending = [close(WIDTHS[k], self._open[k]) for k in range(level - 1, 0, -1) if self._open[k]]
         if self._recent:
             _, *values = zip(*self._recent, strict=True)
-            pending.append(self._reduce(values[:_N]))
+            pending.append(self._reduce(values))
         for row in pending:
             if start <= row.time < end:
                 rows.append(row)

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN
+from mlxtop.core.sample import COUNTERS, GAUGES, RISING, UNKNOWN, Sample
 
 
 class Columns(NamedTuple):
@@ -27,15 +27,21 @@ WIDTHS = (1.0, 10.0, 60.0, 600.0)
 
 
 class Level:
-    """Rows of one width in parallel arrays. Dropping old rows in bulk keeps appending cheap."""
+    """Rows of one width in parallel arrays. Dropping old rows in bulk keeps appending cheap.
+
+    Of samples (`raw`) `hi` is `lo` but for the gauges of `RISING`.
+    """
 
     __slots__ = ("cap", "hi", "last", "lo", "time")
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, raw: bool = False) -> None:
         self.cap = cap
         self.time = array("d")
         self.lo = [array("q") for _ in GAUGES]
-        self.hi = [array("q") for _ in GAUGES]
+        self.hi = [
+            low if raw and name not in RISING else array("q")
+            for name, low in zip(GAUGES, self.lo, strict=True)
+        ]
         self.last = [array("q") for _ in COUNTERS]
 
     def append(self, row: "Row") -> None:
@@ -48,7 +54,9 @@ class Level:
     def trim(self) -> None:
         if len(self.time) < 2 * self.cap:
             return
-        for column in (self.time, *self.lo, *(() if self.hi is self.lo else self.hi), *self.last):
+        del self.time[: self.cap]
+        own = (high for low, high in zip(self.lo, self.hi, strict=True) if high is not low)
+        for column in (*self.lo, *own, *self.last):
             del column[: self.cap]
 
     def slice(self, start: float, end: float) -> "Level":
@@ -57,9 +65,19 @@ class Level:
         part = Level(self.cap)
         part.time = self.time[i:j]
         part.lo = [column[i:j] for column in self.lo]
-        part.hi = part.lo if self.hi is self.lo else [column[i:j] for column in self.hi]
+        part.hi = [
+            copy if high is low else high[i:j]
+            for low, high, copy in zip(self.lo, self.hi, part.lo, strict=True)
+        ]
         part.last = [column[i:j] for column in self.last]
         return part
+
+
+def sample_at(level: Level, row: int) -> Sample:
+    """A row of samples as the sample that it was."""
+    active, high = level.lo[0][row], level.hi[0][row]
+    values = (column[row] for column in (*level.lo, *level.last))
+    return Sample._make((level.time[row], *values, high if high > active else UNKNOWN))
 
 
 class Row(NamedTuple):

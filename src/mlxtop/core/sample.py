@@ -25,11 +25,20 @@ class Sample(NamedTuple):
     """Index into the session's list of phase names."""
     weights: int = UNKNOWN
     kv: int = UNKNOWN
+    high: int = UNKNOWN
+    """The most that was active since the sample before, where that is known and more than `active`."""
 
     @property
     def gauges(self) -> tuple[int, ...]:
         """The fields named by `GAUGES`."""
         return self.active, self.cache, self.peak, self.total, self.footprint
+
+    @property
+    def highs(self) -> tuple[int, ...]:
+        """The highest that is known of each gauge since the sample before."""
+        active, cache, peak, total, footprint = self.gauges
+        # MLX held at least what was active.
+        return max(active, self.high), cache, peak, max(total, self.high), footprint
 
     @property
     def counters(self) -> tuple[int, ...]:
@@ -38,6 +47,8 @@ class Sample(NamedTuple):
 
 
 GAUGES = ("active", "cache", "peak", "total", "footprint")
+RISING = ("active", "total")
+"""The gauges that `high` may raise."""
 COUNTERS = ("tokens", "steps", "decode", "phase", "weights", "kv")
 
 

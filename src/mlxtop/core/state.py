@@ -1,6 +1,7 @@
 """What a session's events add up to: where it stands now. Fed with the same events, it is the same."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 from mlxtop.core.budget import Budget, BudgetUsage
 from mlxtop.core.census import Census
@@ -18,6 +19,7 @@ from mlxtop.core.events import (
     PeakReset,
     PhaseChanged,
     ProgressMade,
+    StepPeaked,
     SystemPolled,
     SystemRead,
     TicksMissed,
@@ -28,6 +30,7 @@ from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, Limit, LimitName
 from mlxtop.core.machine import System
 from mlxtop.core.most import Most
+from mlxtop.core.peaks import highest
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.snapshot import Snapshot
 
@@ -75,6 +78,8 @@ class State:
     """The most that MLX held, as sampled: active + cache."""
     run_footprint: int = UNKNOWN
     """The most that the system charged, as sampled."""
+    peaks: list[Event[StepPeaked]] = field(default_factory=list)
+    """The steps in which the most memory was active, the highest first."""
     done: bool = False
     warning: str | None = None
     """What is wrong with watching itself, a recording that cannot be written say, for as long as it is."""
@@ -111,6 +116,8 @@ class State:
                 self.limits[it.name] = limit.changed(it.new, it.source, it.asked, event.answers)
             case PeakReset(peak=peak):
                 self.run_peak = max(self.run_peak, peak)
+            case StepPeaked():
+                self.peaks = highest([*self.peaks, cast("Event[StepPeaked]", event)])
             case MarkAdded() as mark:
                 snapshot = Snapshot(mark.active, mark.cache, mark.peak, event.time)
                 first, others = self.marks[:1], self.marks[1:][-MARKS_KEPT:]

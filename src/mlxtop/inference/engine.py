@@ -8,10 +8,11 @@ two weights while loading, or at once when idle.
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any, Literal
 
 from mlxtop.core.commands import ForgetConversation, SetLimit, StartWorkload, StopWorkload, SubmitPrompt
@@ -22,6 +23,7 @@ from mlxtop.core.events import (
     MarkAdded,
     PhaseChanged,
     ProgressMade,
+    StepPeaked,
     WorkloadDone,
 )
 from mlxtop.core.sample import UNKNOWN
@@ -33,6 +35,8 @@ from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import Prompt, prompts
 from mlxtop.mlx import allocator, backend, breakdown, device
 from mlxtop.mlx.controller import AllocatorController, Emit
+from mlxtop.mlx.step_log import StepLog
+from mlxtop.mlx.step_peaks import Begun, StepPeaks
 from mlxtop.system import self_usage
 
 Write = Callable[[Literal["prompt", "reply", "log"], str], None]
@@ -92,6 +96,17 @@ class Engine(threading.Thread):
         """Limits to set after the present generation."""
         self._mx: Any = None
         self._controller: AllocatorController | None = None
+        self._peaks: StepPeaks | None = None
+        self._step_log: StepLog | None = None
+        self._step: Begun | None = None
+
+    def take_high(self) -> int:
+        """The most that was active since this was last called, in bytes. One thread calls it."""
+        return 0 if self._peaks is None else self._peaks.take_high()
+
+    def settled_steps(self, now: float = inf) -> Iterable[tuple[float, StepPeaked]]:
+        """The highest steps to tell, each once, with the monotonic seconds at which they ended."""
+        return () if self._step_log is None else self._step_log.settled(now)
 
     def submit(self, command: EngineCommand, command_id: int | None = None) -> None:
         """Queues `command` and returns at once. The events that answer it carry `command_id`."""
@@ -126,6 +141,10 @@ class Engine(threading.Thread):
         self._emit(PhaseChanged("load"))
         self._mx = backend.load()
         self._emit(FactsRead(device.facts().replace(model=self.options.name)))
+        # First: it looks whether somebody has references to MLX's functions.
+        self._peaks = StepPeaks()
+        self._step_log = StepLog(self._peaks)
+        self._peaks.install()
         self._controller = AllocatorController(self._emit, self._mx.synchronize)
         self._controller.install()
         self._controller.read_fresh_limits()
@@ -148,6 +167,8 @@ class Engine(threading.Thread):
         self._conversation = self._model = self._tokenizer = None
         if self._controller is not None:
             self._controller.remove()
+        if self._peaks is not None:
+            self._peaks.remove()
         if self._mx is not None:
             self._mx.synchronize()
             self._mx.clear_streams()
@@ -163,7 +184,9 @@ class Engine(threading.Thread):
         """Evaluates the weights one by one, so that loading reports progress and can be ended."""
         total, done, reported = breakdown.weights(self._model), 0, 0.0
         for array in breakdown.arrays(self._model):
+            self._begin_step()
             self._mx.eval(array)
+            self._end_step("load")
             done += array.nbytes
             if (now := time.monotonic()) - reported >= MEASURE_EVERY:
                 self._emit(ProgressMade("load", done, total))
@@ -235,17 +258,20 @@ class Engine(threading.Thread):
         self._emit(PhaseChanged("prefill", len(tokens)))
         run = Generation(len(tokens), context, options.max_tokens, time.monotonic())
         replies = stream(
-            self._model, self._tokenizer, tokens, cache, options, partial(self._prefilled, cache)
+            self._model, self._tokenizer, tokens, cache, options, partial(self._prefilled, cache, context)
         )
         try:
+            self._begin_step()
             with closing(replies):
                 for reply in replies:
                     self._decoded(run, cache, reply)
                     self._safe_point()
+                    self._begin_step()
         except _Interrupted:
             run.reason = "stopped"
             raise
         finally:
+            self._end_step("decode", context + len(tokens) + run.tokens)
             self._remembered = context + len(tokens) + run.tokens
             if run.tokens:
                 self._emit(run.summary())
@@ -253,12 +279,15 @@ class Engine(threading.Thread):
                 # The KV cache is no longer used.
                 self.counters.kv = 0
 
-    def _prefilled(self, cache: list[Any], done: int, total: int) -> None:
+    def _prefilled(self, cache: list[Any], context: int, done: int, total: int) -> None:
+        self._end_step("prefill", context + done)
         self.counters.kv = breakdown.kv(cache)
         self._emit(ProgressMade("prefill", done, total))
         self._safe_point()
+        self._begin_step()
 
     def _decoded(self, run: Generation, cache: list[Any], reply: Any) -> None:
+        self._end_step("decode", run.context + run.prompt_tokens + run.tokens)
         now = time.monotonic()
         if run.tokens == 0:
             run.first(now, reply.prompt_tps)
@@ -273,6 +302,20 @@ class Engine(threading.Thread):
             self.counters.kv = breakdown.kv(cache)
             self._emit(ProgressMade("decode", run.tokens, run.most))
         self._write("reply", reply.text)
+
+    # Steps: a weight, a part of a prompt, a token
+
+    def _begin_step(self) -> None:
+        assert self._peaks is not None, "no step is done before MLX is loaded"
+        self._step = self._peaks.begin()
+
+    def _end_step(self, phase: str, tokens: int | None = None) -> None:
+        assert self._peaks is not None
+        assert self._step_log is not None
+        step, self._step = self._step, None
+        rise = self._peaks.end(step)
+        if rise is not None:
+            self._step_log.note(time.monotonic(), rise, phase, tokens=tokens)
 
     # Safe points
 

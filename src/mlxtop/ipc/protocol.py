@@ -8,7 +8,8 @@ Agent to viewer:
              counters; name: of a worker of multiprocessing
     facts    facts (see `mlx/device.py`) and limits (value, who, default of each): once MLX is in use
     phases   names: all phases so far; a sample's `phase` is an index into them
-    samples  rows: each the fields of `core.sample.Sample` but `total`; cpu: seconds the agent's thread used
+    samples  rows: each the fields of `core.sample.Sample` but `total`, `high` where the agent has it; cpu:
+             seconds the agent's thread used
     event    time, kind and data: see `core/event_json.py`; answers: the id of the command that it answers
     refused  why
     bye      the program comes to its end; error and where: the exception that ends it, if one does
@@ -43,7 +44,7 @@ LONGEST_COMMAND = 4_096
 """Bytes of the longest line an agent reads."""
 LONGEST_LINE = 2**20
 """Bytes of the longest line a viewer reads."""
-_ROW = b"[%.6f" + b",%d" * 10 + b"]"
+_ROW = b"[%.6f" + b",%d" * 11 + b"]"
 
 
 def line(kind: str, /, **fields: Any) -> bytes:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
@@ -24,6 +25,8 @@ SETTERS: dict[LimitName, str] = {
 CALLS = {"clear_cache": "get_cache_memory", "reset_peak_memory": "get_peak_memory"}
 CPU_CACHE_LIMIT = 32 * 2**20
 """What MLX's CPU backend starts with (0.31 and 0.32); a test compares it with MLX's own answer."""
+Place = tuple[str, int]
+"""A file and a line in it."""
 
 
 class Change(Record):
@@ -151,11 +154,21 @@ class AllocatorHooks:
 
 def caller() -> str:
     """File and line of the code outside mlxtop that called MLX: `mlx_lm/generate.py:463`."""
-    frame = sys._getframe(2)
+    return place_text(place(sys._getframe(2)))
+
+
+def place(frame: FrameType) -> Place:
+    """Where the code outside mlxtop is that led to `frame`. Cheap: text is made of it where it is told."""
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("mlxtop", "contextlib"):
         frame = frame.f_back
-    parts = frame.f_code.co_filename.replace("\\", "/").split("/")
-    return f"{'/'.join(parts[-2:])}:{frame.f_lineno}"
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def place_text(place: Place) -> str:
+    """A file's last two names and the line."""
+    path, line = place
+    names = path.replace("\\", "/").split("/")
+    return f"{'/'.join(names[-2:])}:{line}"
 
 
 def taken(limit: LimitName, value: int) -> int:

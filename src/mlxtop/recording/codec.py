@@ -34,24 +34,26 @@ def pack(columns: Sequence[Sequence[int]]) -> bytes:
     return zlib.compress(b"".join(parts), 6)
 
 
-def unpack(data: bytes, count: int, rows: int) -> list["array[int]"]:
-    """Returns `count` columns of `rows` integers. Raises `DamagedError`."""
+def unpack(data: bytes, count: int, rows: int, least: int | None = None) -> list["array[int]"]:
+    """Returns `count` columns of `rows` integers, or at `least` so many. Raises `DamagedError`."""
     if not 1 <= rows <= MOST_ROWS:
         raise DamagedError(f"a block of {rows} rows")
     try:
-        return _unpack(data, count, rows)
+        return _unpack(data, count, rows, count if least is None else least)
     except (zlib.error, struct.error, ValueError, OverflowError) as error:
         raise DamagedError(str(error)) from error
 
 
-def _unpack(data: bytes, count: int, rows: int) -> list["array[int]"]:
+def _unpack(data: bytes, count: int, rows: int, least: int) -> list["array[int]"]:
     most = count * (_HEAD.size + 8 * rows)
     inflate = zlib.decompressobj()
     flat = inflate.decompress(data, most + 1)
     if not inflate.eof:
         raise DamagedError("it is truncated, or longer than declared")
     columns, at = [], 0
-    for _ in range(count):
+    for n in range(count):
+        if at == len(flat) and n >= least:
+            break
         code, first = _HEAD.unpack_from(flat, at)
         steps = array(code.decode("ascii"))
         if steps.typecode not in "bhiq":

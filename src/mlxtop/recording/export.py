@@ -19,7 +19,7 @@ from mlxtop.recording.reader import Recording, SessionInfo
 
 CHUNK_ROWS = 25_000
 FIRST_CHUNK = 60.0
-SIZES = (*GAUGES, "weights", "kv")
+SIZES = (*GAUGES, "weights", "kv", "high")
 HEADER = (
     "session", "time_seconds", "unix_seconds", "phase", *(f"{name}_bytes" for name in SIZES),
     "tokens", "steps", "decode_seconds",
@@ -132,7 +132,9 @@ def _each(recording: Recording) -> list[tuple[SessionInfo, str]]:
 
 
 def _table(chunk: Level) -> dict[str, "array[int]"]:
-    return dict(zip((*GAUGES, *COUNTERS), (*chunk.lo, *chunk.last), strict=True))
+    found = dict(zip((*GAUGES, *COUNTERS), (*chunk.lo, *chunk.last), strict=True))
+    rises = zip(chunk.lo[0], chunk.hi[0], strict=True)
+    return {**found, "high": array("q", (high if high > active else UNKNOWN for active, high in rises))}
 
 
 def _known(column: "array[int]", nothing: Any) -> Sequence[Any]:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
+from operator import add
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,8 +16,8 @@ from mlxtop.core.event_json import from_json
 from mlxtop.core.events import Event
 from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import parse_json
-from mlxtop.core.resample import WIDTHS, Level, Row
-from mlxtop.core.sample import COUNTERS, GAUGES, Sample
+from mlxtop.core.resample import WIDTHS, Level, Row, sample_at
+from mlxtop.core.sample import COUNTERS, GAUGES, RISING, Sample
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock
 from mlxtop.recording import codec, schema
@@ -25,7 +26,8 @@ from mlxtop.recording.journal import loses_commits
 from mlxtop.recording.rollup import LEVELS, roll
 from mlxtop.recording.table import BlockRow, Table
 
-SAMPLE_COLUMNS = 1 + len(GAUGES) + len(COUNTERS)
+SAMPLE_COLUMNS = 1 + len(GAUGES) + len(COUNTERS) + 1
+"""The last is not there in recordings of earlier versions."""
 BUCKET_COLUMNS = 1 + 2 * len(GAUGES) + len(COUNTERS)
 BLOCKS_KEPT = 64
 UNBOUNDED = 2**62
@@ -134,7 +136,7 @@ class Recording:
             block = self._block(session, 0, row)
             i = bisect_right(block.time, time) - 1 if block is not None else -1
             if block is not None and i >= 0:
-                return _sample(block, i)
+                return sample_at(block, i)
         return None
 
     def samples(self, session: int, start: float = 0.0, end: float = float("inf")) -> Iterator[Sample]:
@@ -142,7 +144,7 @@ class Recording:
         for block in self._level(session, 0, start, end):
             for i, time in enumerate(block.time):
                 if start <= time < end:
-                    yield _sample(block, i)
+                    yield sample_at(block, i)
 
     def rows(self, session: int, level: int, start: float, end: float) -> Level:
         """Returns the samples (level 0) or buckets from `start` to `end`, also those not yet in a block."""
@@ -150,9 +152,7 @@ class Recording:
             return self._rows(session, level, start, end)
 
     def _rows(self, session: int, level: int, start: float, end: float) -> Level:
-        found = Level(UNBOUNDED)
-        if level == 0:
-            found.hi = found.lo
+        found = Level(UNBOUNDED, raw=level == 0)
         width = WIDTHS[level - 1] if level else 0.0
         start -= width
         for block in self._level(session, level, start, end):
@@ -196,7 +196,7 @@ class Recording:
         try:
             if not row.is_whole(session, level):
                 raise codec.DamagedError("its checksum is wrong")
-            columns = codec.unpack(row.data, BUCKET_COLUMNS if level else SAMPLE_COLUMNS, row.rows)
+            columns = _unpack(row, level)
         except (codec.DamagedError, TypeError):
             self._spoil("block", *key)
             return None
@@ -261,7 +261,7 @@ class Recording:
         if row.crc is not None:
             return row.is_whole(session, 0)
         try:
-            codec.unpack(row.data, SAMPLE_COLUMNS, row.rows)
+            _unpack(row, 0)
         except (codec.DamagedError, TypeError):
             return False
         return True
@@ -420,31 +420,48 @@ def _number(value: Any, kind: type[N]) -> N:
         return kind(0)
 
 
+def _unpack(row: BlockRow, level: int) -> list["array[int]"]:
+    if level:
+        return codec.unpack(row.data, BUCKET_COLUMNS, row.rows)
+    return codec.unpack(row.data, SAMPLE_COLUMNS, row.rows, least=SAMPLE_COLUMNS - 1)
+
+
 def _as_level(columns: list["array[int]"], level: int) -> Level:
-    gauges = len(GAUGES)
-    block = Level(UNBOUNDED)
+    block = Level(UNBOUNDED, raw=level == 0)
     block.time = array("d", (time / 1e6 for time in columns[0]))
-    block.lo = columns[1 : 1 + gauges]
-    block.hi = columns[1 + gauges : 1 + 2 * gauges] if level else block.lo
-    block.last = columns[-len(COUNTERS) :]
+    gauges, end = len(GAUGES), 1 + len(GAUGES)
+    block.lo = columns[1:end]
+    if level:
+        block.hi, end = columns[end : end + gauges], end + gauges
+    else:
+        block.hi = _highs(block.lo, columns[SAMPLE_COLUMNS - 1 :])
+    block.last = columns[end : end + len(COUNTERS)]
     return block
+
+
+def _highs(gauges: list["array[int]"], rises: list["array[int]"]) -> list["array[int]"]:
+    """The highest of each gauge, from how far `active` rose above the sample's."""
+    highs = list(gauges)
+    for rise in rises:
+        high = array("q", map(add, gauges[0], rise))
+        for name in RISING:
+            gauge = GAUGES.index(name)
+            highs[gauge] = array("q", map(max, gauges[gauge], high))
+    return highs
 
 
 def _extend(found: Level, part: Level) -> None:
     found.time.extend(part.time)
-    groups = [(found.lo, part.lo), (found.last, part.last)]
-    if found.hi is not found.lo:
-        groups.append((found.hi, part.hi))
-    for into, columns in groups:
-        for column, more in zip(into, columns, strict=True):
-            column.extend(more)
+    own = [pair for low, *pair in zip(found.lo, found.hi, part.hi, strict=True) if pair[0] is not low]
+    for into, more in (
+        *zip(found.lo, part.lo, strict=True),
+        *zip(found.last, part.last, strict=True),
+        *own,
+    ):
+        into.extend(more)
 
 
 def _each(level: Level) -> Iterator[Row]:
     for i, time in enumerate(level.time):
         lo, hi = [c[i] for c in level.lo], [c[i] for c in level.hi]
         yield Row(time, lo, hi, [c[i] for c in level.last])
-
-
-def _sample(block: Level, i: int) -> Sample:
-    return Sample(block.time[i], *(c[i] for c in block.lo), *(c[i] for c in block.last))

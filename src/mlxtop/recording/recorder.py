@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import sub
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -381,7 +382,10 @@ class Recorder(threading.Thread):
             self._database.execute(f"DELETE FROM block WHERE {where}", (number, first))
             samples, written.samples, after = written.samples, [], written.after
         times = [round(sample.time * 1e6) for sample in samples]
-        self._insert_block(number, 0, times, list(zip(*samples, strict=True))[1:], after)
+        _, *columns, high = zip(*samples, strict=True)
+        # How far it rose: mostly zeros, which pack into nothing.
+        rises = [max(rise, 0) for rise in map(sub, high, columns[0])]
+        self._insert_block(number, 0, times, [*columns, rises], after)
 
     def _roll_up(self, number: int, written: _Written, samples: list[Sample], last: bool) -> None:
         """Adds samples to the buckets and writes full blocks of finished buckets; at the end all buckets."""

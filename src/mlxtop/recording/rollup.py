@@ -13,8 +13,7 @@ PLAIN = (*GAUGES, "tokens", "phase", "weights", "kv")
 
 def row(sample: Sample) -> Row:
     """Returns a sample as a bucket."""
-    gauges = sample.gauges
-    return Row(sample.time, gauges, gauges, sample.counters)
+    return Row(sample.time, sample.gauges, sample.highs, sample.counters)
 
 
 def roll(level: int, begun: Row | None, rows: Iterable[Row]) -> tuple[list[Row], Row | None]:

@@ -6,7 +6,8 @@
     phase    the names of a session's phases; a sample's phase is an index into them
     event    see `core/event_json.py`; `data` is JSON
     block    samples (level 0) and their extremes in buckets of 1, 10, 60 and 600 s (levels 1 to 4), packed
-             by `codec.py`: at level 0 the columns are those of `core.sample.Sample`; above it the start of
+             by `codec.py`: at level 0 the columns are those of `core.sample.Sample`, and instead of `high`
+             how far it is above `active` (not there in earlier recordings); above it the start of
              the bucket, the minimum and the maximum of each gauge, and the last value of each counter.
              `after`: the time of the row before the first one, which shows whether a block is missing
     text     prompts, replies and output, only if requested

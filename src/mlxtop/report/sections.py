@@ -14,6 +14,7 @@ from mlxtop.core.course import course
 from mlxtop.core.events import ErrorRaised, LimitChanged, SessionEnded, SystemRead
 from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, cache_ceiling
+from mlxtop.core.peaks import HOW
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.units import format_size, format_span
 from mlxtop.report.event_list import EventList, event_list
@@ -76,6 +77,21 @@ class CensusRow(NamedTuple):
     arrays: int | None
 
 
+class StepRow(NamedTuple):
+    """One of the steps in which the most was active; sizes are bytes."""
+
+    at: float
+    """The page's time."""
+    time: float
+    """The session's."""
+    peak: int
+    rise: int
+    phase: str
+    step: int | None
+    tokens: int | None
+    caller: str
+
+
 class MachineRow(NamedTuple):
     """A reading of the machine's memory: words or bytes."""
 
@@ -107,6 +123,7 @@ class SessionView(NamedTuple):
     unit: str
     """Of speed."""
     phases: list[PhaseRow]
+    steps: list[StepRow]
     limits: list[LimitRow]
     census: Census | None
     census_rows: list[CensusRow]
@@ -134,6 +151,7 @@ def session_view(summary: SessionSummary) -> SessionView:
         generations=summary.whole is not None and summary.whole.generations > 0,
         unit="tok/s" if steps == "tokens" else f"{steps}/s",
         phases=list(phases(summary)),
+        steps=list(highest_steps(summary)),
         limits=list(limits(summary)),
         census=census,
         census_rows=list(census_rows(census)) if census else [],
@@ -189,6 +207,17 @@ def phases(summary: SessionSummary) -> Iterator[PhaseRow]:
         cache, total = (_known(stats.high[gauge]) for gauge in ("cache", "total"))
         speed = stats.steps / stats.decode * 1e6 if stats.decode > 0 else None
         yield PhaseRow(name, phase_colour(name), stats.peak, cache, total, stats.seconds, stats.times, speed)
+
+
+def highest_steps(summary: SessionSummary) -> Iterator[StepRow]:
+    """The steps in which the most was active, the highest first."""
+    for event in summary.state.peaks:
+        step = event.data
+        caller = ", ".join(word for word in (step.caller, HOW.get(step.how, "")) if word)
+        yield StepRow(
+            event.time + summary.offset, event.time, step.peak, step.peak - step.floor, step.phase,
+            step.step or None, step.tokens, caller or "—",
+        )  # fmt: skip
 
 
 def phase_colour(name: str) -> str:

@@ -78,16 +78,18 @@ def _width(least: float, fine: bool) -> float:
 
 def _as_they_are(rows: Level, hold: float) -> Series:
     """Each sample a column, with an empty one where samples are missing."""
-    gauges = {name: [int(v) for v in column] for name, column in zip(GAUGES, rows.lo, strict=True)}
+    lo, hi = (
+        {name: list(column) for name, column in zip(GAUGES, part, strict=True)} for part in (rows.lo, rows.hi)
+    )
     last = dict(zip(COUNTERS, rows.last, strict=True))
     times, speed = list(rows.time), _speed(last["steps"], last["decode"])
     for i in range(len(times) - 1, 0, -1):
         if times[i] - times[i - 1] > hold:
             times.insert(i, (times[i] + times[i - 1]) / 2)
             speed.insert(i, None)
-            for column in gauges.values():
+            for column in (*lo.values(), *hi.values()):
                 column.insert(i, UNKNOWN)
-    return Series(0.0, times, gauges, gauges, speed)
+    return Series(0.0, times, lo, hi, speed)
 
 
 def _speed(steps: Sequence[int], decode: Sequence[int]) -> list[float | None]:

@@ -175,7 +175,7 @@ def phase_stats(samples: Iterable[Level], runs: Runs) -> dict[int, PhaseStats]:
     found: dict[int, PhaseStats] = {}
     now, since, before = -1, 0.0, (0, 0, 0)
     for chunk in samples:
-        gauges = dict(zip(GAUGES, chunk.lo, strict=True))
+        gauges = dict(zip(GAUGES, chunk.hi, strict=True))
         last = dict(zip(COUNTERS, chunk.last, strict=True))
         start = 0
         for phase, run in groupby(last["phase"]):

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import get_args
 
 from mlxtop import api
@@ -30,7 +31,7 @@ from mlxtop.core.events import (
 )
 from mlxtop.core.history import History
 from mlxtop.core.playhead import Playhead
-from mlxtop.core.sample import Sample
+from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
@@ -124,6 +125,7 @@ class LocalSession(Publisher):
             self._finished = True
             self._sampler.stop()
             self._tick(time.monotonic())
+            self._tell_steps(inf)
 
     def close(self, timeout: float) -> bool:
         """Ends the run. Returns False if MLX is still working after `timeout` seconds.
@@ -170,7 +172,7 @@ class LocalSession(Publisher):
 
     def _tick(self, now: float) -> None:
         active, cache, peak = self._read()
-        c = self._engine.counters
+        c, high = self._engine.counters, self._engine.take_high()
         sample = Sample(
             now - self._origin,
             active,
@@ -184,9 +186,16 @@ class LocalSession(Publisher):
             self._phase,
             c.weights,
             c.kv,
+            high if high > active else UNKNOWN,
         )
         self.history.add(sample)
         self.record_sample(sample, self.state)
+        self._tell_steps(now)
+
+    def _tell_steps(self, now: float) -> None:
+        """Records the highest steps that nothing replaces any more at `now`."""
+        for at, step in self._engine.settled_steps(now):
+            self.record(Event(at - self._origin, step), self.state, self.timeline)
 
     def _late(self, ticks: int) -> None:
         self._emit(TicksMissed(ticks))

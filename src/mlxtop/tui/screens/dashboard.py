@@ -105,6 +105,7 @@ class Dashboard(Screen[None], Background):
         key("e", "explain", "explain", "Explain the state of the run, and what to do"),
         key("v", "compare", "Compare", "Compare the cache limits used in this run"),
         key("w", "census", "arrays", "List the live arrays, largest first"),
+        key("P", "peaks", "Peaks", "List the steps in which the most memory was active", False, "P"),
         key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
         key("o", "leave", "list", "Go back to the list of programs", True),
         key("u", "units", "Units", "Switch between MiB, GiB and MB, GB (as mlx-lm prints)"),
@@ -414,6 +415,11 @@ class Dashboard(Screen[None], Background):
             self.app.screen.show(census)
         else:
             self.app.push_screen(CensusScreen(census, self.view.units, self.action_census))
+
+    def action_peaks(self) -> None:
+        from mlxtop.tui.screens.peaks import PeaksScreen
+
+        self.app.push_screen(PeaksScreen(lambda: self.session.state.peaks, self.view.units))
 
     # The view
 

@@ -1,0 +1,208 @@
+"""How high each step rose, while the program sees MLX's peak as if nobody looked.
+
+MLX keeps one peak. It is reset before each step and read after it; what it was is kept here, and
+`get_peak_memory` answers with the highest of both. Nothing here waits: what must not be parted by another
+thread of Python's is done in one call of C.
+
+References to MLX's functions that were taken before lead past us, and so does C++. Where there is one, and
+once the peak was reset past us, MLX's peak is left alone: then only steps that raise it are seen.
+"""
+
+import sys
+from _thread import get_ident
+from collections.abc import Callable
+from functools import wraps
+from operator import call
+from typing import Any
+
+from mlxtop.mlx import backend
+
+GET, RESET = "get_peak_memory", "reset_peak_memory"
+Begun = tuple[int, int, int, bool]
+"""A step's number, what was active before it, MLX's peak before it, and whether no other step ran then."""
+
+
+Rise = tuple[int, int, int, bool]
+"""A step in which memory rose: the most that was active, what was active before it, its number (0 for what
+rose between two steps), and whether other threads had steps meanwhile: then it is the peak of all of them."""
+
+
+class StepPeaks:
+    """Call `begin` before a step and `end` after it, on the step's thread. Any thread may read.
+
+    `between` is told, on the thread whose step begins, of what rose since the last step ended: work that is
+    done by other means than a step.
+    """
+
+    def __init__(self, between: Callable[[Rise], None] = lambda _: None) -> None:
+        self._mx: Any = backend.load()
+        self._between = between
+        # Before we have references of our own.
+        self.exact = not any(map(_is_referenced, self._functions()))
+        """Whether MLX's peak is ours to reset."""
+        self._active, self._cache = self._mx.get_active_memory, self._mx.get_cache_memory
+        self._peak = getattr(self._mx, GET)
+        self._take = self._peak, getattr(self._mx, RESET)
+        self.least = 0
+        """Bytes that a step must exceed to be told."""
+        self._replaced: list[tuple[Any, str, Any]] = []
+        self._kept: list[int] = []
+        """What MLX's peak was when we reset it: the highest counts. Empty after the program's own reset."""
+        self._number = 0
+        self._turn = 0
+        """Counts the beginnings and ends of resets: between two equal readings MLX's peak only rises."""
+        self._last = (-1, 0, 0)
+        """At the end of the last step: the turn, MLX's peak, what was active."""
+        self._high = 0
+        """The most that was active since the last `take_high`."""
+        self._taken = (-1, 0)
+        """At the last `take_high`: the turn, MLX's peak."""
+        self.begin_process()
+
+    def begin_process(self) -> None:
+        """Forgets the steps of other threads: a fork's child has none of them."""
+        self._inside: dict[int, int] = {}
+        """The steps that are under way, by thread."""
+
+    def install(self) -> None:
+        """Wraps MLX's functions, and their deprecated likes in `mx.metal`."""
+        wrap = {GET: self._wrap_get, RESET: self._wrap_reset}
+        for module, name in self._functions():
+            function = getattr(module, name)
+            self._replaced.append((module, name, function))
+            setattr(module, name, wrap[name](function))
+
+    def remove(self) -> None:
+        """Gives MLX its own functions back. Their peak counts from the last step on."""
+        for module, name, function in reversed(self._replaced):
+            setattr(module, name, function)
+        self._replaced.clear()
+
+    def _functions(self) -> list[tuple[Any, str]]:
+        return [(m, name) for m in (self._mx, self._mx.metal) for name in (GET, RESET) if hasattr(m, name)]
+
+    # What others read
+
+    def read(self) -> tuple[int, int, int]:
+        """Active, cache and the program's own peak, in bytes."""
+        return self._active(), self._cache(), self.peak()
+
+    def peak(self) -> int:
+        """The program's own peak in bytes."""
+        # MLX's first: what a step takes from it meanwhile is in `_kept` by then.
+        return max([self._look(), *self._kept])
+
+    def take_high(self) -> int:
+        """The most that was active since this was last called, in bytes. One thread calls it."""
+        turn = self._turn
+        now = self._look()
+        self._taken = turn, now
+        high, self._high = self._high, 0
+        return high
+
+    # Steps
+
+    def begin(self) -> Begun | None:
+        """A step begins; `end` takes the result. `None` for one inside another, as in a signal's handler."""
+        ident, inside = get_ident(), self._inside
+        if ident in inside and _is_inside_a_step():
+            return None
+        number = self._number = self._number + 1
+        inside[ident] = number
+        # Whoever finds another one here leaves MLX's peak alone: one thread at a time resets it.
+        alone = len(inside) == 1
+        before = self._look()
+        if alone:
+            turn, top, floor = self._last
+            if before > max(top, self.least) and turn == self._turn:
+                self._between((before, floor, 0, False))
+            if before and self.exact:
+                self._reset()
+                before = 0
+        return number, self._floor(alone), before, alone
+
+    def end(self, begun: Begun | None) -> Rise | None:
+        """The step is over. `None` where memory did not rise above `least`, or nobody knows."""
+        if begun is None:
+            return None
+        number, floor, before, alone = begun
+        self._inside.pop(get_ident(), None)
+        turn = self._turn
+        top = self._look()
+        self._last = turn, top, self._active()
+        if top <= before or top <= floor or top <= self.least:
+            return None
+        return top, floor, number, not alone or number != self._number
+
+    def _reset(self) -> None:
+        kept = self._kept
+        taken = filter(None, map(call, self._take))
+        self._turn += 1
+        # It reads and resets now, in one call: no thread of Python's comes in between.
+        kept.extend(taken)
+        self._turn += 1
+        # In place, and never from a copy: the program may reset its peak meanwhile.
+        kept.sort()
+        del kept[:-1]
+
+    def _floor(self, alone: bool) -> int:
+        """What is active before a step."""
+        kept, floor = self._kept, int(self._active())
+        # MLX's own threads may have allocated between the read and the reset: what they still hold is seen.
+        # Once anything was allocated, the peak is never below what is active.
+        if alone and kept and floor > kept[-1]:
+            kept.append(floor)
+        return floor
+
+    def _look(self) -> int:
+        """MLX's peak since the last reset, whoever reset it."""
+        turn, (last, top, _) = self._turn, self._last
+        now = int(self._peak())
+        if now < top and turn == last == self._turn:
+            # Somebody reset it past us, a C++ library say: from here on MLX's peak is the program's.
+            self.exact = False
+            self._kept.clear()
+        then, known = self._taken
+        if now > self._high and (turn != then or now > known):
+            self._high = now
+        return now
+
+    def _wrap_get(self, function: Any) -> Any:
+        @wraps(function)
+        def wrapper() -> int:
+            # The deprecated ones say so.
+            function()
+            return self.peak()
+
+        return wrapper
+
+    def _wrap_reset(self, function: Any) -> Any:
+        both = function, self._kept.clear
+
+        @wraps(function)
+        def wrapper() -> None:
+            self._turn += 1
+            # In one call of C, as above.
+            tuple(map(call, both))
+            self._turn += 1
+
+        return wrapper
+
+
+_PROBE = {"unreferenced": object()}
+
+
+def _is_referenced(place: tuple[Any, str]) -> bool:
+    """Whether somebody beside its module has a reference to a function: `from mlx.core import` takes one."""
+    module, name = place
+    return sys.getrefcount(vars(module)[name]) > sys.getrefcount(_PROBE["unreferenced"])
+
+
+def _is_inside_a_step() -> bool:
+    """Whether the code that calls `begin` has called it on this stack before: it has not, where an exception
+    ended that step before its `end`."""
+    frame = sys._getframe(2)
+    code, outer = frame.f_code, frame.f_back
+    while outer is not None and outer.f_code is not code:
+        outer = outer.f_back
+    return outer is not None
