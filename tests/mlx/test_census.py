@@ -576,3 +576,27 @@ print(json.dumps(said))
     assert meddled == [[1234, 5], False]
     assert interrupted == after == [1234, 5]
     assert child == 0
+
+
+def test_the_first_census_of_a_program_does_not_let_the_collector_run_by_its_import():
+    said = python(
+        """
+import gc, json, sys
+import mlx.core as mx
+from mlxtop.mlx.controller import AllocatorController
+class Node: pass
+def garbage():
+    node = Node(); node.me = node; node.held = mx.zeros((256, 256)); mx.eval(node.held)
+told = []
+controller = AllocatorController(lambda data, answers=None: told.append(data.census))
+before = "mlxtop.mlx.census" in sys.modules
+gc.collect()
+for _ in range(4): garbage()
+junk = [[i] for i in range(gc.get_threshold()[0] - gc.get_count()[0] - 60)]
+controller.census()
+print(json.dumps([before, told[0].active >> 18, told[0].counts["garbage"], gc.get_threshold()[0]]))
+"""
+    )
+    imported, active, garbage, threshold = said
+    assert (imported, active, garbage) == (False, 4, 4)
+    assert threshold < 10_000

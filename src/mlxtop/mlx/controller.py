@@ -17,6 +17,7 @@ from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
 from mlxtop.core.record import Record
 from mlxtop.core.units import DEFAULT, Size
 from mlxtop.mlx import allocator
+from mlxtop.mlx.collector import HeldOff
 from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
 
 if TYPE_CHECKING:
@@ -125,10 +126,12 @@ class AllocatorController:
         self._take_census(command_id)
 
     def _take_census(self, command_id: int | None) -> "Census":
-        # Most programs never ask for it.
-        from mlxtop.mlx.census import BUDGET, longer, take
+        # The import, too, makes enough objects for the collector to run.
+        with HeldOff():
+            # Most programs never ask for it.
+            from mlxtop.mlx.census import BUDGET, longer, take
 
-        found = take(self._census_budget or BUDGET)
+            found = take(self._census_budget or BUDGET)
         self._census_budget = longer(found, self._census_budget or BUDGET)
         self._emit(CensusTaken(found), command_id)
         return found

@@ -10,7 +10,7 @@ import gc
 import sys
 import time
 
-from mlxtop.mlx.census.collector import HeldOff
+from mlxtop.mlx.collector import HeldOff
 
 # Importing `typing` makes enough objects for the collector to run.
 TYPE_CHECKING = False
