@@ -36,7 +36,8 @@ def cycles(start: float, width: float, lows: Sequence[int], highs: Sequence[int]
     `None` unless the gauge rose far and came down, several times and up to the end. Cycles of less than
     `thresholds.SWING_COLUMNS` columns cannot be told apart.
     """
-    low, high = _usual(lows, highs)
+    known = [(lo, hi) for lo, hi in zip(lows, highs, strict=True) if lo != UNKNOWN]
+    low, high = _usual(known)
     rise = high - low
     if rise < max(bar.SWING_LEAST, bar.SWING_SHARE * high):
         return None
@@ -49,13 +50,12 @@ def cycles(start: float, width: float, lows: Sequence[int], highs: Sequence[int]
     period = sum(alike) / len(alike)
     if period < bar.SWING_COLUMNS:
         return None
-    known = [(lo, hi) for lo, hi in zip(lows, highs, strict=True) if lo != UNKNOWN]
     half, between = low + rise / 2, (low + rise / 4, high - rise / 4)
-    above = sum(((lo >= half) + (hi >= half)) / 2 for lo, hi in known) / len(known)
-    climbs = sum(between[0] < lo and hi < between[1] for lo, hi in known)
+    above = sum([((lo >= half) + (hi >= half)) / 2 for lo, hi in known]) / len(known)
+    climbs = sum([between[0] < lo and hi < between[1] for lo, hi in known])
     return Cycles(
-        low=min(lo for lo, _ in known),
-        high=max(hi for _, hi in known),
+        low=min([lo for lo, _ in known]),
+        high=max([hi for _, hi in known]),
         trough=int(median(troughs)),
         falls=[start + width * i for i in falls],
         period=period * width,
@@ -65,13 +65,12 @@ def cycles(start: float, width: float, lows: Sequence[int], highs: Sequence[int]
     )
 
 
-def _usual(lows: Sequence[int], highs: Sequence[int]) -> tuple[int, int]:
+def _usual(known: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Returns the usual lowest and highest value: a column in twenty may be further out."""
-    floor, top = sorted(v for v in lows if v != UNKNOWN), sorted(v for v in highs if v != UNKNOWN)
-    if not floor:
+    if not known:
         return 0, 0
-    out = len(floor) // 20
-    return floor[out], top[-1 - out]
+    out = len(known) // 20
+    return sorted([lo for lo, _ in known])[out], sorted([hi for _, hi in known])[-1 - out]
 
 
 def _falls(lows: Sequence[int], highs: Sequence[int], down: float, up: float) -> tuple[list[int], list[int]]:

@@ -46,7 +46,7 @@ class Window:
 
     def range(self, gauge: str) -> tuple[int, int]:
         """Returns the lowest and the highest value in bytes; `UNKNOWN` where there is none."""
-        lows = (low for low in self.lows[gauge] if low != UNKNOWN)
+        lows = [low for low in self.lows[gauge] if low != UNKNOWN]
         return min(lows, default=UNKNOWN), max(self.highs[gauge])
 
 
