@@ -50,6 +50,7 @@ def warm_up(rng: random.Random, missing: float) -> Trace:
 def bursts(rng: random.Random, missing: float) -> Trace:
     """A server: requests come in bursts, with long rests; the cache keeps what few shapes there are."""
     p = begin("bursts", rng, missing)
+    p.trace.always = {"swings"}
     base, shapes = p.active, [rng.uniform(5, 60) * MIB for _ in range(6)]
     seen: set[int] = set()
     while p.time < 50 * MINUTE:

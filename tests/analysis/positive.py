@@ -210,7 +210,7 @@ def unloaded(rng: random.Random, missing: float) -> Trace:
     base = p.active
     p.run(rng.uniform(20, 400), lambda t: setattr(p, "active", p.wobble(base, 10 * MIB)))
     p.active, p.cache, p.kv, p.weights = 0.0, base, 0, 0
-    p.trace.always, p.trace.due = {"idle cache"}, p.time + 3 * MINUTE
+    p.trace.right, p.trace.due = {"idle cache"}, p.time + 3 * MINUTE
     p.run(rng.choice((15, 90)) * MINUTE, lambda t: None, busy=False)
     return p.trace
 
@@ -220,7 +220,7 @@ def server_at_rest(rng: random.Random, missing: float) -> Trace:
     """Requests, and then none for a long time; the cache has what they took."""
     p = begin("server at rest", rng, missing, weights=2 * GIB)
     base = p.active
-    p.trace.right, p.trace.always = {"cache hoard"}, {"idle cache"}
+    p.trace.right, p.trace.always = {"idle cache"}, {"cache hoard"}
     while p.time < 10 * MINUTE:
         p.run(rng.uniform(5, 20), lambda t: setattr(p, "active", p.wobble(base, 100 * MIB)))
         p.active, p.cache = base, min(p.cache + 400 * MIB, 3 * GIB)
@@ -296,7 +296,8 @@ def long_peaks(rng: random.Random, missing: float) -> Trace:
     """Most of each minute it needs many times what it needs in the rest."""
     p = begin("long peaks", rng, missing, weights=0.05 * GIB)
     base, times, period = p.active, rng.uniform(10, 40), rng.uniform(40, 120)
-    p.trace.right, p.trace.due = {"spikes"}, 20 * MINUTE
+    # Before it is seen to be regular.
+    p.trace.right, p.trace.always, p.trace.due = {"spikes"}, {"swings"}, 20 * MINUTE
     while p.time < 30 * MINUTE:
         p.run(period * 0.42, lambda t: setattr(p, "active", p.wobble(base, 0.1 * base)))
         p.run(period * 0.58, lambda t: setattr(p, "active", p.wobble(base * times, 0.3 * base)))

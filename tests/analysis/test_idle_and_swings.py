@@ -146,7 +146,7 @@ def test_a_graph_that_was_found_is_told_at_once_and_not_taken_for_a_model_that_l
     for i in range(500):
         run.steps = -10
         run.sample(100, footprint=500 + i)
-    assert run.said().line().endswith("but no step was done yet")
+    assert run.said().line().endswith("but no eval is seen yet; press w for what waits")
     assert only(run.event(census(100, 100, "x in loop.py")), "not evaluated")
 
 
@@ -176,6 +176,10 @@ def test_a_sawtooth_longer_than_the_window_is_found_in_a_longer_one() -> None:
     verdict = only(saw(Run(), 9, period=1200), "swings")
     assert verdict.numbers["period"] == pytest.approx(1200, rel=0.05)
     assert verdict.line().endswith("every 20m")
+
+
+def test_a_period_that_was_seen_twice_is_told_as_roughly_as_it_is_known() -> None:
+    assert only(saw(Run(), 4, period=110), "swings").line().endswith(", about every 1m50s")
 
 
 def test_swings_at_odd_times_are_counted() -> None:
@@ -353,7 +357,14 @@ def test_the_longest_lines_fit_the_status_row(units: str) -> None:
          "grown", "allowed", "swapped", "active_low", "cache_low"), 999.9 * MIB,
     )  # fmt: skip
     spans = dict.fromkeys(("idle", "span", "period", "lasts", "above"), 100.0)
-    numbers = {**sizes, **spans, "active_high": 12.34 * GIB, "cache_high": 12.34 * GIB, "times": 33.3}
+    numbers = {
+        **sizes,
+        **spans,
+        "active_high": 12.34 * GIB,
+        "cache_high": 12.34 * GIB,
+        "times": 33.3,
+        "falls": 12,
+    }
     holder = {"holder": "a_variable_with_a_name_that_goes_on", "others": "12"}
     for kind, words in (
         ("idle cache", {}),
@@ -361,7 +372,7 @@ def test_the_longest_lines_fit_the_status_row(units: str) -> None:
         ("over the limit", {"limit": "memory"}),
         ("over the limit", {"limit": "wired"}),
         ("over the limit", {"limit": "machine", "pressure": "critical"}),
-        ("swings", {"cause": "not evaluated", **holder}),
+        ("swings", {"cause": "not evaluated", "period": "rough", **holder}),
         ("spikes", {}),
         ("steady", {}),
     ):

@@ -24,6 +24,8 @@ class Cycles(NamedTuple):
     """The usual time between two falls."""
     regular: bool
     """Whether most of these times are about as long."""
+    sure: bool
+    """Whether there are enough of them not to be so by chance."""
     above: float
     """How long it is high in each cycle."""
     plateau: bool
@@ -46,7 +48,7 @@ def cycles(start: float, width: float, lows: Sequence[int], highs: Sequence[int]
     if len(falls) < bar.SWINGS or len(lows) - falls[-1] > 2 * max(gaps):
         return None
     middle = median(gaps)
-    alike = [gap for gap in gaps if abs(gap - middle) <= bar.SWING_REGULAR * middle] or gaps
+    alike = [gap for gap in gaps if abs(gap - middle) <= bar.SWING_REGULAR * middle + 1] or gaps
     period = sum(alike) / len(alike)
     if period < bar.SWING_COLUMNS:
         return None
@@ -59,7 +61,8 @@ def cycles(start: float, width: float, lows: Sequence[int], highs: Sequence[int]
         trough=int(median(troughs)),
         falls=[start + width * i for i in falls],
         period=period * width,
-        regular=len(gaps) >= bar.SWINGS and len(alike) >= 0.8 * len(gaps),
+        regular=len(alike) >= 0.8 * len(gaps),
+        sure=len(gaps) > bar.SWINGS,
         above=above * period * width,
         plateau=climbs < bar.SWING_CLIMBS * len(known),
     )

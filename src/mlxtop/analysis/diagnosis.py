@@ -96,7 +96,7 @@ def _context(
     if sample is None:
         return None
     waiting = state.census is not None and not all(held.computed for held in state.census.holdings)
-    reader = WindowReader(history, end, window, state.facts.unified, waiting)
+    reader = WindowReader(history, end, window, state.facts.unified, steps_are, waiting)
     return DiagnosisContext(
         history, timeline, state, phases, steps_are, budget, window, end, first.time, sample, reader
     )

@@ -99,8 +99,8 @@ SWINGS: Final = 3
 """How often it must come down: twice may be chance."""
 SWING_COLUMNS: Final = 3
 """Columns of history in the shortest cycle that can be told."""
-SWING_REGULAR: Final = 0.35
-"""Share of the period by which most cycles may be shorter or longer and still have one."""
+SWING_REGULAR: Final = 0.25
+"""Share of the period, beside a column, by which most cycles may be shorter or longer and still have one."""
 SWING_CLIMBS: Final = 0.15
 """Share of the columns between the levels, below which a cycle has two levels and does not climb."""
 LONG_PEAK_TIMES: Final = 8.0

@@ -92,7 +92,7 @@ class Diagnosis:
         return {"time": round(self.time, 3), "verdicts": [v.to_json(units) for v in self.verdicts]}
 
 
-HOLDER = 28
+HOLDER = 23
 """Characters of a variable's name that a line has room for."""
 
 
@@ -184,9 +184,9 @@ def _over(w: _Formatter) -> str:
 
 
 def _swings(w: _Formatter) -> str:
-    often = (
-        f"every {w.span('period')}" if w.has("period") else f"{w.numbers['falls']} times in {w.span('span')}"
-    )
+    often = f"{w.numbers['falls']} times in {w.span('span')}"
+    if w.has("period"):
+        often = f"{'about ' if w.words.get('period') == 'rough' else ''}every {w.span('period')}"
     cause = f"; {w.holder(alone=True)} may hold it" if "holder" in w.words else ""
     cause = "; gc frees it" if w.words["cause"] == "gc" else cause
     return f"swings: active from its trough of {w.size('trough')} to {w.size('high')}, {often}{cause}"

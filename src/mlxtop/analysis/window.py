@@ -11,6 +11,7 @@ from mlxtop.core.sample_store import Samples
 
 Gauge = Literal["active", "cache", "beyond"]
 Floors = list[int | None]
+NO_EVAL = "no eval is seen yet; press w for what waits"
 READ = ("active", "cache", "total", "footprint")
 
 
@@ -85,9 +86,16 @@ class WindowReader:
     """Reads windows of one history that end at `end`, each once, and finds growth in them."""
 
     def __init__(
-        self, history: Samples, end: float, window: float, unified: bool, waiting: bool = False
+        self,
+        history: Samples,
+        end: float,
+        window: float,
+        unified: bool,
+        steps_are: str = "tokens",
+        waiting: bool = False,
     ) -> None:
         self.history, self.end, self.window, self.unified = history, end, window, unified
+        self.steps_are = steps_are
         self.waiting = waiting
         """Whether arrays wait to be evaluated: growth without a step is then not a model that loads."""
         self._read: dict[tuple[float, float], Window] = {}
@@ -145,7 +153,9 @@ class WindowReader:
             return found._replace(found="unclear", why="it may be warming up")
         loads = window.steps == 0 and begin > self.end - 2 * self.window and not self.waiting
         if found.found == "yes" and loads:
-            return found._replace(found="unclear", why="no step was done yet")
+            return found._replace(
+                found="unclear", why=NO_EVAL if self.steps_are == "evals" else "no step was done yet"
+            )
         if found.found == "yes":
             return self._without_cycle(gauge, window, begin, found)
         return found

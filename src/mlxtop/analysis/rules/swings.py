@@ -30,9 +30,9 @@ def swings(context: DiagnosisContext, begin: float) -> Verdict | None:
     for span in context.windows.spans(begin):
         window = context.windows.between(context.end - span, context.end)
         found = cycles(window.start, window.width, window.lows["active"], window.highs["active"])
-        if found is not None and (seen is None or found.regular):
+        if found is not None and (seen is None or (found.regular and found.sure)):
             seen = window, found
-            if found.regular:
+            if found.regular and found.sure:
                 break
     if seen is None:
         return None
@@ -42,7 +42,13 @@ def swings(context: DiagnosisContext, begin: float) -> Verdict | None:
 def _is_peak(found: Cycles) -> bool:
     """Returns whether it is far above its usual level for a part of each cycle. Else both are its work."""
     far = found.high >= bar.LONG_PEAK_TIMES * max(1, found.trough)
-    return found.regular and found.plateau and far and found.above <= bar.LONG_PEAK_SHARE * found.period
+    return (
+        found.regular
+        and found.sure
+        and found.plateau
+        and far
+        and found.above <= bar.LONG_PEAK_SHARE * found.period
+    )
 
 
 def _long_peak(found: Cycles) -> Verdict:
@@ -64,9 +70,10 @@ def _sawtooth(context: DiagnosisContext, window: Window, found: Cycles) -> Verdi
         "falls": len(found.falls),
         "span": window.span,
     }
+    words, advice = _cause(context, window, found)
     if found.regular:
         numbers["period"] = found.period
-    words, advice = _cause(context, window, found)
+        words = {**words, "period": "sure" if found.sure else "rough"}
     return Verdict("swings", window.start, numbers, words, advice)
 
 
