@@ -135,6 +135,17 @@ def test_what_is_folded_shared_left_and_not_computed(snap_compare, app):
     assert snap_compare(app, terminal_size=(80, 24), run_before=act)
 
 
+async def test_a_narrow_screen_leaves_out_where_the_owner_is():
+    kept = "errors[…] in a.py:68 main(): ValueError keeps f() alive"
+    holdings = tuple(Holding("other", 4, (1,), "int8", name) for name in (kept, "x in a.py:68 main()"))
+    for width, wanted in ((80, "errors[…]: ValueError keeps f() alive"), (120, kept)):
+        async with Host().run_test(size=(width, 24)) as pilot:
+            screen = await open_census(pilot, Census(active=8, holdings=holdings))
+            first, second = shown(screen, "#table").splitlines()
+            assert first.endswith(f"  {wanted}")
+            assert second.endswith("  x in a.py:68 main()")
+
+
 async def test_scrolling_shows_the_last_row(app):
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await open_census(pilot)

@@ -1,11 +1,12 @@
 """The screen of a census: a program's arrays and what holds them."""
 
+import re
 import textwrap
 import time
 from collections.abc import Callable
 from typing import Final
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
@@ -58,6 +59,8 @@ MANUAL = Manual(
         "and vanished since.",
     ),
 )
+OWNERS_PLACE = re.compile(r" in \S+(?: \S+\(\))?(?=: )")
+"""The place of the variable `errors` in `errors[…] in a.py:68 main(): ValueError keeps f() alive`."""
 ROOMY = 100
 """On narrower screens a part is shown by its colour alone, to leave room for the holder."""
 
@@ -248,7 +251,7 @@ class CensusScreen(Screen[None]):
             self._ink(f"{name:<{part}.{part}}", "dim"),
             self._ink(set_cell_size(fit(_shape(holding), shape), shape) + "  ", "text"),
             self._ink(set_cell_size(fit(one_line(holding.dtype), DTYPE), DTYPE) + "  ", "dim"),
-            self._ink(fit(one_line(label(holding)), holder), "text"),
+            self._ink(_fit_holder(one_line(label(holding)), holder), "text"),
         )
 
     def _ink(self, text: str, colour: str) -> Text:
@@ -267,6 +270,11 @@ def _columns(holdings: tuple[Holding, ...], width: int) -> tuple[int, int, int]:
     part = PART + 2 if width >= ROOMY else 0
     shape = min(WIDEST_SHAPE, max([6, *(len(_shape(holding)) for holding in holdings)]))
     return part, shape, max(8, width - (1 + SIZE + 4 + part + shape + 2 + DTYPE + 2))
+
+
+def _fit_holder(text: str, width: int) -> str:
+    """`text` in at most `width` cells: where an owner's variable is goes first."""
+    return fit(OWNERS_PLACE.sub("", text) if cell_len(text) > width else text, width)
 
 
 def _shape(holding: Holding) -> str:
