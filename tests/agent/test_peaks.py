@@ -130,7 +130,7 @@ def test_no_peak_is_lost_and_none_comes_back_under_threads(start: Start) -> None
         CROWD
         + """
 wrong = []
-for n in range(100):
+for n in range(30):
     spike = -big
     mx.eval(spike)
     del spike
@@ -138,7 +138,7 @@ for n in range(100):
     if not 2 * size <= peak < 2.5 * size: wrong.append(("a spike", n, peak))
     while mx.get_active_memory() > 1.5 * size: time.sleep(0.0005)
     mx.reset_peak_memory()
-    for _ in range(20):
+    for _ in range(10):
         mx.eval(mx.ones((8,)))
         peak = mx.get_peak_memory()
         if peak > 1.5 * size: wrong.append(("no spike", n, peak))
@@ -147,7 +147,7 @@ for thread in threads: thread.join()
 print(wrong, flush=True)
 """
     )
-    assert start(MX + code + "os._exit(0)").line() == "[]"
+    assert start(MX + code + "os._exit(0)").line(60.0) == "[]"
 
 
 SIGNALS = """
@@ -225,6 +225,15 @@ MIB = 2**20
 """
 
 
+def test_what_rose_between_two_samples_is_told_once(start: Start) -> None:
+    viewer = start.up(SPIKES + "spike(64)\n").connect()
+    viewer.until(lambda m: m["type"] == "samples" and any(row[11] > 66 * MIB for row in m["rows"]))
+    viewer.more()
+    # MLX's own peak stands where it was.
+    assert viewer.rows()[-1][3] > 66 * MIB
+    assert viewer.rows()[-1][11] < 8 * MIB
+
+
 def test_a_viewer_hears_of_the_highest_steps_with_file_and_line(start: Start) -> None:
     program = start.up(SPIKES + "import mlxtop\nspike(16)\nwith mlxtop.phase('train'): spike(64)\n")
     viewer = program.connect()
@@ -250,14 +259,14 @@ def test_a_step_of_all_but_the_last_second_is_told_at_the_end(start: Start) -> N
 
 
 def test_steps_that_grow_are_told_once_a_second(start: Start) -> None:
-    code = "grown = []\nend = time.monotonic() + 3\nwhile time.monotonic() < end:\n"
+    code = "grown = []\nend = time.monotonic() + 2.5\nwhile time.monotonic() < end or len(grown) < 500:\n"
     code += "    grown.append(mx.ones((64,))); mx.eval(grown[-1]); time.sleep(0.001)\n"
     viewer = start.up(code).connect()
-    viewer.until(lambda m: m["type"] == "event" and m["kind"] == "peak" and m["data"]["step"] > 1_000)
+    viewer.until(lambda m: m["type"] == "event" and m["kind"] == "peak" and m["data"]["step"] >= 500)
     viewer.more()
     found = [m for m in viewer.heard if m["type"] == "event" and m["kind"] == "peak"]
     times = sorted(m["time"] for m in found if m["data"]["caller"] == "<string>:7")
-    assert 2 <= len(times) <= 5
+    assert 2 <= len(times) <= times[-1] - times[0] + 2
     steps = sorted((m["data"]["step"], m["data"]["peak"]) for m in found)
     assert all(before < after for (_, before), (_, after) in pairwise(steps))
 
@@ -280,7 +289,7 @@ mx.eval(floor)
 
 
 def test_steps_of_several_threads_are_told_as_shared(start: Start) -> None:
-    code = CROWD + "mx.eval(-big)\n" * 20 + "stop.set()\nfor thread in threads: thread.join()\n"
+    code = CROWD + "mx.eval(-big)\n" * 8 + "stop.set()\nfor thread in threads: thread.join()\n"
     viewer = start.up(code).connect()
     assert viewer.event("peak", how="threads")["peak"] >= 128 * MIB
 

@@ -108,6 +108,11 @@ def test_json_ends_with_what_was_measured(stream: list[dict[str, Any]]) -> None:
     assert (summary["generations"], summary["tokens"]) == (1, 24)
     assert summary["tokens_per_second"] > 0
     assert summary["time_to_first_token"] > 0
+    steps = summary["steps"]
+    assert [step["peak"] for step in steps] == sorted((step["peak"] for step in steps), reverse=True)
+    assert steps[0]["peak"] <= summary["run_peak"]
+    assert {step["phase"] for step in steps} >= {"load", "prefill"}
+    assert all(step["tokens"] > 0 for step in steps if step["phase"] == "decode")
     assert summary["samples"] >= sum(line["type"] == "sample" for line in stream)
     assert summary["end"]["active"] == summary["start"]["active"] + summary["growth"]["active"]
 

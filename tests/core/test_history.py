@@ -43,6 +43,7 @@ def samples(rows: Iterable[tuple[int, int, int]]) -> list[Sample]:
             phase=n % 7,
             weights=a,
             kv=b,
+            high=a + b if b and n % 3 == 0 else UNKNOWN,
         )
         for n, (ms, (_, a, b)) in enumerate(zip(times, rows, strict=True))
     ]
@@ -66,10 +67,9 @@ def values(columns: Columns, i: int) -> dict[str, tuple[int, int]]:
 
 
 def extremes(members: list[Sample]) -> dict[str, tuple[int, int]]:
-    return {
-        name: (min(getattr(s, name) for s in members), max(getattr(s, name) for s in members))
-        for name in GAUGES
-    }
+    gauges = zip(*(s.gauges for s in members), strict=True)
+    highs = zip(*(s.highs for s in members), strict=True)
+    return dict(zip(GAUGES, zip(map(min, gauges), map(max, highs), strict=True), strict=True))
 
 
 @given(rows, st.sampled_from(WIDTHS), st.integers(1, 60), st.integers(0, 100))

@@ -46,7 +46,8 @@ def runs(draw: st.DrawFn) -> list[Sample]:
 
 
 def sample(n: int, time: float, a: int, b: int, c: int) -> Sample:
-    return Sample(time, a, b, c, a + b, c // 2, n, a, n * 7, n % 5, b, c)
+    high = a + 1 + c % 1_000 if n % 3 == 0 else UNKNOWN
+    return Sample(time, a, b, c, a + b, c // 2, n, a, n * 7, n % 5, b, c, high)
 
 
 Look = Callable[[Recording], None]
@@ -95,7 +96,7 @@ def buckets(run: Iterable[Sample], width: float) -> list[Row]:
         Row(
             time,
             tuple(min(s.gauges[i] for s in inside) for i in range(len(GAUGES))),
-            tuple(max(s.gauges[i] for s in inside) for i in range(len(GAUGES))),
+            tuple(max(s.highs[i] for s in inside) for i in range(len(GAUGES))),
             inside[-1].counters,
         )
         for time, inside in sorted(found.items())
@@ -186,9 +187,10 @@ def test_every_extreme_is_in_its_column_at_every_zoom(
             rows = read.rows(1, level, start, start + width * count)
             found = resample(rows, start, width, count, hold=0.0, gauges=GAUGES, counters=COUNTERS)
             for i, members in enumerate(inside):
-                for name in GAUGES:
-                    values = [getattr(s, name) for s in members] or [UNKNOWN]
-                    assert (found.lo[name][i], found.hi[name][i]) == (min(values), max(values))
+                for n, name in enumerate(GAUGES):
+                    low = min((s.gauges[n] for s in members), default=UNKNOWN)
+                    high = max((s.highs[n] for s in members), default=UNKNOWN)
+                    assert (found.lo[name][i], found.hi[name][i]) == (low, high)
                 for name in COUNTERS:
                     assert found.last[name][i] == (getattr(members[-1], name) if members else UNKNOWN)
 
@@ -221,7 +223,7 @@ def test_a_replay_draws_what_the_live_session_drew(
 @pytest.mark.parametrize("how", ENDS)
 def test_a_long_run_keeps_its_one_spike_at_every_zoom(how: str) -> None:
     run, spike = [sample(n, n / 100, 7, n, 7) for n in range(80_000)], 2**45
-    run[43_210] = run[43_210]._replace(active=spike)
+    run[43_210] = run[43_210]._replace(high=spike)
 
     def spiked(read: Recording) -> None:
         for level in (0, *LEVELS):

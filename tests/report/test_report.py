@@ -21,6 +21,7 @@ from mlxtop.core.events import (
     LimitChanged,
     MarkAdded,
     SessionEnded,
+    StepPeaked,
     SystemRead,
     WorkloadDone,
 )
@@ -88,6 +89,23 @@ def test_it_tells_how_the_machine_stood_where_that_was_told(tmp_path: Path, real
     assert "available" not in said
     # A recording of before has none of it.
     assert "pressure" not in text_of(real)
+
+
+def test_it_lists_the_highest_steps_and_draws_what_rose_between_samples(tmp_path: Path) -> None:
+    items: list[Event | Sample] = [
+        Sample(0.0, 5 * MIB, 0, 5 * MIB, 5 * MIB),
+        Sample(1.0, 5 * MIB, 0, 9 * MIB, 5 * MIB, high=9 * MIB),
+        Event(0.5, StepPeaked(9 * MIB, 5 * MIB, 1_042, "train", "my/train.py:88", 300, "async")),
+        Event(0.6, StepPeaked(11 * MIB, 5 * MIB, 0, "run", how="between")),
+        Sample(2.0, 5 * MIB, 0, 9 * MIB, 5 * MIB),
+    ]
+    html = made(tmp_path / "steps.mlxtop", items)
+    said = text_of(html)
+    assert "9.0 MiB 4.0 MiB train 1,042 300 my/train.py:88, async" in said
+    assert "11.0 MiB 6.0 MiB run — — between two steps" in said
+    assert said.index("11.0 MiB") < said.index("1,042")
+    recording = Recording(tmp_path / "steps.mlxtop")
+    assert series.series(recording, recording.sessions[0], 1).hi["active"] == [5 * MIB, 9 * MIB, 5 * MIB]
 
 
 def test_it_tells_the_run_the_machine_and_the_versions(real: str) -> None:

@@ -583,3 +583,22 @@ def test_a_sample_that_cannot_be(gauge: str, value: Any) -> None:
     watched, _ = session()
     with pytest.raises(ValueError, match="whole numbers"):
         take(watched, samples(row(1.0, **{gauge: value})))
+
+
+@pytest.mark.parametrize(
+    ("more", "high"), [([], UNKNOWN), ([UNKNOWN], UNKNOWN), ([MIB], UNKNOWN), ([3 * MIB], 3 * MIB)]
+)
+def test_what_rose_between_two_samples_is_taken_from_agents_that_tell_it(more: list[int], high: int) -> None:
+    watched, _ = session()
+    take(watched, samples([*row(0.1), *more]))
+    latest = watched.history.latest
+    assert latest is not None
+    assert (latest.active, latest.high) == (MIB, high)
+    assert watched.history.columns(0.0, 1.0, 1).hi["active"] == [max(high, MIB)]
+
+
+@pytest.mark.parametrize("more", [[1, 1], ["1"], [-2], [2**62], [None]])
+def test_a_sample_of_other_numbers_is_no_message(more: list[Any]) -> None:
+    watched, _ = session()
+    with pytest.raises(ValueError, match="sample"):
+        take(watched, samples([*row(0.1), *more]))
