@@ -236,3 +236,4 @@ def test_what_is_no_file_has_no_lines() -> None:
     assert ErrorFile(other).lines() == ()
     os.close(ours)
     os.close(other)
+    assert ErrorFile(other).lines() == ()

@@ -77,13 +77,18 @@ class ErrorFile:
     """A regular file to which a program's standard error goes: what is written to it from now on."""
 
     def __init__(self, fd: int) -> None:
-        found = os.fstat(fd)
-        self._file = (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
-        self._begin = found.st_size
-        self._path = _path(fd) if self._file else ""
+        self._file: tuple[int, int] | None = None
+        # Where it cannot be read the program is watched without it.
+        with suppress(OSError):
+            found = os.fstat(fd)
+            if stat.S_ISREG(found.st_mode):
+                self._path, self._begin = _path(fd), found.st_size
+                self._file = found.st_dev, found.st_ino
 
     def lines(self) -> tuple[str, ...]:
         """The last lines; empty if they cannot be read."""
+        if self._file is None:
+            return ()
         with suppress(OSError), Path(self._path).open("rb") as file:
             found = os.fstat(file.fileno())
             if (found.st_dev, found.st_ino) == self._file:
