@@ -36,6 +36,8 @@ print("up", flush=True); sys.stdin.readline(); broken.append(1)
 sys.stdin.readline(); sys.exit(5)
 """
 """A program's end whose agent breaks after the first line of input."""
+LEISURE = "from mlxtop.agent import agent; agent.LEAVE_WITHIN = 1_000.0"
+"""All that is to be told at the end is told, however loaded the machine is."""
 PATIENT = "from mlxtop.agent import server; server.HELLO_WITHIN = 1_000.0"
 """Nobody is dropped for not having greeted: whoever is dropped was dropped for what they said."""
 Message = dict[str, Any]

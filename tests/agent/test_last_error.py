@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.agent.program import MX, Start
+from tests.agent.program import LEISURE, MX, Start
 
-READY = "print('up', flush=True); sys.stdin.readline()\n"
+READY = LEISURE + "; print('up', flush=True); sys.stdin.readline()\n"
 
 
 def told(start: Start, code: str) -> tuple[int, str | None, str | None]:

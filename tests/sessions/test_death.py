@@ -16,7 +16,7 @@ from mlxtop.sessions.death import ErrorFile, OomCounters
 from mlxtop.sessions.program import Program
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.run_fleet import RunFleet
-from tests.agent.program import MX, PATIENCE, Start, until
+from tests.agent.program import LEISURE, MX, PATIENCE, Start, until
 from tests.system.test_machine import V2_MOUNTS, root_of
 
 READ = "sys.stdin.readline()\n"
@@ -71,7 +71,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
     def begin(code: str, log: bool = True, wrapper: Sequence[str] = ()) -> Run:
         # It waits until it is watched: a program that dies at once is not.
-        waits = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\n"
+        waits = f"{LEISURE}\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\n"
         runs.append(Run(MX + waits + code, tmp_path / "out.log" if log else None, wrapper))
         assert (runs[-1].session.pid == runs[-1].program.pid) == (not wrapper)
         (tmp_path / "go").touch()
@@ -93,7 +93,7 @@ def test_an_exception_is_named_with_its_place(run: Callable[..., Run]) -> None:
     it = run("def step(): raise KeyError('x')\nprint('step 1', flush=True)\nstep()")
     found = it.over().death
     assert found is not None
-    assert (found.cause.kind, found.where) == ("exception", "<string>:5 step()")
+    assert (found.cause.kind, found.where) == ("exception", "<string>:6 step()")
     assert it.session.ended == "the program ended with exit code 1: KeyError: 'x'"
     assert it.died == [it.session]
     assert (found.lines[0], found.lines[-1]) == ("step 1", "KeyError: 'x'")
@@ -173,7 +173,7 @@ def attached() -> tuple[AgentClient, list[RemoteSession]]:
     [("", None), ("sys.exit(3)", None), ("raise ValueError('x')", "exception"), (LARGE, "buffer too large")],
 )
 def test_attached_the_last_message_tells(start: Start, code: str, kind: str | None) -> None:
-    program = start(MX + "print('up', flush=True)\n" + READ + code)
+    program = start(MX + LEISURE + "\nprint('up', flush=True)\n" + READ + code)
     fleet, died = attached()
     until(fleet.members)
     program.say()
