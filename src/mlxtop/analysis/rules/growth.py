@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
-from mlxtop.analysis.rules.unevaluated import holders, latest, told, unexplained
+from mlxtop.analysis.rules.unevaluated import holders, telling, told, unexplained
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window, grown
@@ -78,7 +78,7 @@ def active(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict
     kv = grown(window.floors["kv"])
     numbers = {**_rate(growth), "active": float(context.now.active)}
     floor = next(v for v in window.floors["active"] if v is not None)
-    census = latest(context, window.start)
+    census = telling(context, window.start)
     left = unexplained(census, floor) if census else None
     if census and left and (held := holders(census)):
         numbers["unexplained"] = left
@@ -119,7 +119,7 @@ def beyond(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict
     numbers = {**_rate(growth), "beyond": float(context.now.footprint - held)}
     if context.now.footprint == UNKNOWN:
         del numbers["beyond"]
-    seen, census = _evaluates(context, window), latest(context, window.start)
+    seen, census = _evaluates(context, window), telling(context, window.start)
     if census and not seen and (graph := holders(census)):
         words, advice = told(graph)
         gauge = {"gauge": "memory outside MLX"}

@@ -6,10 +6,10 @@ from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.cycles import Cycles, cycles
 from mlxtop.analysis.rules.peaks import OTHERWISE
-from mlxtop.analysis.rules.unevaluated import holders, latest, told, unexplained
+from mlxtop.analysis.rules.unevaluated import holders, telling, told, unexplained
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window
-from mlxtop.core.events import COLLECTOR, GarbageCollected
+from mlxtop.core.events import COLLECTOR, CensusTaken, GarbageCollected
 
 COLLECTED = (
     "Arrays in reference cycles wait for Python's garbage collector. Break the cycle, or call gc.collect() "
@@ -79,9 +79,11 @@ def _sawtooth(context: DiagnosisContext, window: Window, found: Cycles) -> Verdi
 
 def _cause(context: DiagnosisContext, window: Window, found: Cycles) -> tuple[Mapping[str, str], str]:
     """Returns the cause as words of a verdict, and advice."""
-    least, census = (found.high - found.low) / 4, latest(context, window.start)
-    if _collected(context, window, found, least) or (census and census.parts["garbage"] >= least):
+    least = (found.high - found.low) / 4
+    garbage = [event.data.census.parts["garbage"] for event in context.events(CensusTaken, window.start)]
+    if _collected(context, window, found, least) or max(garbage, default=0) >= least:
         return {"cause": "gc"}, COLLECTED
+    census = telling(context, window.start)
     if census and unexplained(census, found.trough) and (held := holders(census)):
         words, advice = told(held)
         return {"cause": "not evaluated", **words}, advice

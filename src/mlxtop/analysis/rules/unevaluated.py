@@ -17,10 +17,10 @@ NAMED, LISTED = 2, 10
 """Holders that are named in a line, and in advice."""
 
 
-def latest(context: DiagnosisContext, start: float) -> Census | None:
-    """Returns the last census since `start`; `None` without one."""
-    taken = context.events(CensusTaken, start)
-    return taken[-1].data.census if taken else None
+def telling(context: DiagnosisContext, start: float) -> Census | None:
+    """Returns the census since `start` that found arrays not computed and explains least of *active*."""
+    taken = [event.data.census for event in context.events(CensusTaken, start)]
+    return max(taken, key=lambda census: (bool(holders(census)), census.rest), default=None)
 
 
 def unexplained(census: Census, floor: int) -> int | None:
