@@ -511,6 +511,7 @@ def test_attach_by_process_id(start: Start, open_fleet: Callable[..., Any]) -> N
     program = start.up()
     fleet = open_fleet(attach([str(program.pid)]))
     assert fleet.everyone[0].pid == program.pid
+    until(lambda: program.connect(None).message("hello")["watched"] == os.getpid())
     with pytest.raises(
         MlxtopError, match=r"is already watched by mlxtop \(process \d+\): quit that one first"
     ):
