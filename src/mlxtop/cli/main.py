@@ -15,6 +15,7 @@ COMMANDS = (
     "census",
     "ps",
     "top",
+    "trace",
     "sweep",
     "fit",
     "replay",

@@ -1,0 +1,1 @@
+"""Reads trace files: every allocation of a program, by operation and by line."""

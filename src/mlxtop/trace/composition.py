@@ -1,0 +1,65 @@
+"""What was alive at one moment, by site, and how it is put together: by operation, by line."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlxtop.trace.sites import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """The live bytes and buffers of each site, by its number. Sites that came later are not in it."""
+
+    time_ns: int
+    """`CLOCK_MONOTONIC`; 0 for now."""
+    index: int
+    """How many events had been written."""
+    step: int
+    bytes: NDArray[np.int64]
+    buffers: NDArray[np.int64]
+    exact: bool = True
+    """False where events on the way from a known composition are missing, or were too small for the ring."""
+
+    @property
+    def total(self) -> int:
+        """Bytes alive."""
+        return int(self.bytes.sum())
+
+    @property
+    def count(self) -> int:
+        """Buffers alive."""
+        return int(self.buffers.sum())
+
+
+class Part(NamedTuple):
+    """Bytes and buffers that have a name in common: an operation's, a line's. Foreign text."""
+
+    name: str
+    bytes: int
+    buffers: int
+
+
+def parts(composition: Composition, sites: Sequence[Site], name: Callable[[Site], str]) -> list[Part]:
+    """The composition by `name`, most bytes first. Names without a live buffer are left out."""
+    sums: dict[str, tuple[int, int]] = {}
+    rows = zip(sites, composition.bytes.tolist(), composition.buffers.tolist(), strict=False)
+    for site, size, buffers in rows:
+        if size or buffers:
+            known = sums.get(name(site), (0, 0))
+            sums[name(site)] = (known[0] + size, known[1] + buffers)
+    found = [Part(word, size, buffers) for word, (size, buffers) in sums.items()]
+    return sorted(found, key=lambda part: (-part.bytes, -part.buffers, part.name))
+
+
+def by_operation(composition: Composition, sites: Sequence[Site]) -> list[Part]:
+    """The composition by operation."""
+    return parts(composition, sites, lambda site: site.name)
+
+
+def by_line(composition: Composition, sites: Sequence[Site]) -> list[Part]:
+    """The composition by the line that evaluated."""
+    return parts(composition, sites, lambda site: site.line)
