@@ -61,6 +61,15 @@ def test_a_step_that_does_not_rise_or_not_high_enough_is_not_told() -> None:
     assert said["high"][0] == 3 * said["size"]
 
 
+def test_what_does_not_rise_above_the_end_of_the_step_before_is_not_told() -> None:
+    said = python(
+        SETUP + "kept = [mx.array(bytes(1 << 20))]\nstep()\nkept.clear(); tiny = mx.array([1.0])\n"
+        "step()\nsay(rises=rises)"
+    )
+    # Less is active than at its end, but MLX's peak is what the new one makes of it.
+    assert said["rises"] == []
+
+
 def test_what_rises_between_two_steps_is_no_steps() -> None:
     said = python(SETUP + "step()\nallocate(3)\nstep()\nsay(rises=rises, size=size)")
     assert said["rises"] == [[4 * said["size"], said["size"], 0, False]]

@@ -114,7 +114,7 @@ class StepPeaks:
         before = self._look()
         if alone:
             turn, top, floor = self._last
-            if before > max(top, self.least) and turn == self._turn:
+            if before > max(top, floor, self.least) and turn == self._turn:
                 self._between((before, floor, 0, False))
             if before and self.exact:
                 self._reset()
