@@ -19,6 +19,7 @@ from mlxtop.core.events import (
     LimitChanged,
     PeakReset,
     PhaseChanged,
+    StepPeaked,
 )
 from mlxtop.core.history import History
 from mlxtop.core.limits import GIB, LIMIT_NAMES, MIB
@@ -285,6 +286,31 @@ def test_a_peak_between_two_samples_counts_and_one_of_long_ago_does_not() -> Non
     run.sample(1000, spike=3000)
     assert run.rest(300).said().kinds == ("spikes",)
     assert run.rest(900).said().kinds == ("steady",)
+
+
+def test_a_spike_names_the_line_that_made_it() -> None:
+    run = Run().rest(400)
+    run.sample(1000, spike=3000)
+    for step in (
+        StepPeaked(3000 * MIB, 1000 * MIB, 7, "run", "vision/tower.py:16"),
+        StepPeaked(3000 * MIB, 2900 * MIB, 8, "run", "vision/tower.py:20"),
+        StepPeaked(2900 * MIB, 1000 * MIB, 9, "run", "vision/other.py:1"),
+        StepPeaked(3000 * MIB, 1000 * MIB, 0, "run", how="between"),
+    ):
+        run.event(step)
+    (verdict,) = run.rest(300).said().verdicts
+    assert verdict.line() == "active peaks at 2.93 GiB in vision/tower.py:16, 3.0 times its usual 1000 MiB"
+    assert "P lists the highest steps" in verdict.advice
+
+
+@pytest.mark.parametrize(("peak", "floor"), [(2000, 1000), (3000, 2500)])
+def test_a_spike_that_no_step_made_names_none(peak: int, floor: int) -> None:
+    run = Run().rest(400)
+    run.sample(1000, spike=3000)
+    run.event(StepPeaked(peak * MIB, floor * MIB, 7, "run", "vision/tower.py:16"))
+    (verdict,) = run.rest(300).said().verdicts
+    assert "caller" not in verdict.words
+    assert "mlxtop.phase" in verdict.advice
 
 
 def test_loading_another_model_is_neither_growth_nor_spike() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.core.census import PARTS, Census, Holding
-from mlxtop.core.events import COLLECTOR, CensusTaken, GarbageCollected, SystemRead
+from mlxtop.core.events import COLLECTOR, CensusTaken, GarbageCollected, StepPeaked, SystemRead
 from mlxtop.core.limits import GIB, MIB
 from mlxtop.core.machine import System
 from mlxtop.core.units import format_span
@@ -114,9 +114,10 @@ def test_growth_that_no_array_explains_names_the_variable_that_waits() -> None:
     [
         census(699, 690, "mask in serve.py"),  # the arrays explain it
         census(699, 100),  # nothing waits
+        census(150, 130, "mask in serve.py"),  # it was taken when hardly anything had grown
         CensusTaken(Census(699 * MIB, lazy_known=False)),
     ],
-    ids=["explained", "all computed", "an MLX that cannot tell"],
+    ids=["explained", "all computed", "too early", "an MLX that cannot tell"],
 )
 def test_a_variable_is_named_for_a_reason_only(found: CensusTaken) -> None:
     run = Run()
@@ -235,11 +236,12 @@ def test_a_peak_that_lasts_is_a_peak() -> None:
     run = Run()
     for _ in range(12):
         run.rest(25, 30).rest(35, 1000)
+    run.event(StepPeaked(1000 * MIB, 30 * MIB, 7, "run", "train.py:9"))
     verdict = only(run.rest(10, 30), "spikes")
     assert verdict.numbers["lasts"] == pytest.approx(35, abs=4)
     assert verdict.numbers["period"] == pytest.approx(60, abs=2)
     assert verdict.line().startswith("active peaks at 1000 MiB for 3")
-    assert verdict.line().endswith(", 33.3 times its usual 30.0 MiB")
+    assert verdict.line().endswith(" in train.py:9, 33.3 times its usual 30.0 MiB")
 
 
 def test_two_sizes_of_work_are_no_peak() -> None:
@@ -373,7 +375,7 @@ def test_the_longest_lines_fit_the_status_row(units: str) -> None:
         ("over the limit", {"limit": "wired"}),
         ("over the limit", {"limit": "machine", "pressure": "critical"}),
         ("swings", {"cause": "not evaluated", "period": "rough", **holder}),
-        ("spikes", {}),
+        ("spikes", {"caller": "a_folder_with_a_name/a_program_with_a_name.py:1234"}),
         ("steady", {}),
     ):
         line = Verdict(kind, 0.0, numbers, words).line(units)  # type: ignore[arg-type]

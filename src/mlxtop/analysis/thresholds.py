@@ -53,13 +53,17 @@ FULL: Final = 0.9
 FLAT: Final = 0.25
 """Share of the cache's growth below which *active* counts as flat."""
 EXPLAINS: Final = 0.5
-"""Share of the growth of *active* from which the KV cache is named as the cause."""
+"""Share of a growth or a rise of *active* from which something is named as the cause."""
+TELLS: Final = 0.25
+"""Share of a growth or a cycle that must have risen when a census is taken, or it explains none of it."""
 
 SPIKE_TIMES: Final = {"tokens": 1.5, "evals": 2.0}
 """The ratio of a peak to the usual *active*. It is higher where phases are unknown: the usual is then less
 certain."""
 SPIKE_LEAST: Final = 64 * MIB
 """The least difference between a peak and the usual *active*."""
+SPIKE_NEAR: Final = 0.01
+"""Share of a peak by which the step that made it may differ: a sample may see a little more or less."""
 SPIKE_SHARE: Final = {"tokens": 0.5, "evals": 0.25}
 """Share of the columns. A higher level that lasts longer is the usual. Prefill may take up to half."""
 SPIKE_LASTS: Final = 0.05

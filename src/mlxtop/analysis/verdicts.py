@@ -193,13 +193,19 @@ def _swings(w: _Formatter) -> str:
 
 
 def _spikes(w: _Formatter) -> str:
-    phase = f" in {w.words['phase']}" if "phase" in w.words else ""
-    if w.has("lasts"):
-        phase = f" for {w.span('lasts')} of every {w.span('period')}"
-    far = f"{w.numbers['times']:.1f} times" if w.numbers["times"] < FAR_ABOVE else "far above"
-    times = f"{far} its usual {w.size('typical')}"
     lowers = f"; lower it with {w.words['parameter']}" if "parameter" in w.words else ""
-    return f"active peaks at {w.size('peak')}{phase}, {times}{lowers}"
+    # There is room for one of them.
+    line = "" if lowers else _end(w.words.get("caller", ""), HOLDER)
+    where = " at ".join(name for name in (w.words.get("phase", ""), line) if name)
+    often = f" for {w.span('lasts')} of every {w.span('period')}" if w.has("lasts") else ""
+    far = f"{w.numbers['times']:.1f} times" if w.numbers["times"] < FAR_ABOVE else "far above"
+    begins = f"active peaks at {w.size('peak')}{often}{f' in {where}' if where else ''}"
+    return f"{begins}, {far} its usual {w.size('typical')}{lowers}"
+
+
+def _end(text: str, most: int) -> str:
+    """Returns the last `most` characters of a path: they say most."""
+    return text if len(text) <= most else f"…{text[1 - most :]}"
 
 
 def _thrash(w: _Formatter) -> str:

@@ -79,7 +79,7 @@ def active(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict
     numbers = {**_rate(growth), "active": float(context.now.active)}
     floor = next(v for v in window.floors["active"] if v is not None)
     census = telling(context, window.start)
-    left = unexplained(census, floor) if census else None
+    left = unexplained(census, floor, growth.grown) if census else None
     if census and left and (held := holders(census)):
         numbers["unexplained"] = left
         words, advice = told(held)

@@ -1,13 +1,15 @@
 """The verdict on peaks of *active* far above its usual level."""
 
+from collections.abc import Mapping
 from statistics import median
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.verdicts import Verdict
-from mlxtop.core.events import PhaseChanged
+from mlxtop.core.events import PhaseChanged, StepPeaked
 from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.text import one_line
 
 COLUMNS = 240
 PARAMETERS = {
@@ -20,8 +22,10 @@ PARAMETERS = {
         "--kv-bits 8 makes the KV cache smaller, --max-kv-size caps it.",
     ),
 }
+SMALLER = "Use smaller batches or shorter chunks."
+NAMED = f"{SMALLER} P lists the highest steps; press r to reset the peak and see the next one."
 OTHERWISE = (
-    "Use smaller batches or shorter chunks. Press r to reset the peak and see the next one; "
+    f"{SMALLER} Press r to reset the peak and see the next one; "
     "call mlxtop.phase in the program to see which part causes it."
 )
 
@@ -65,7 +69,26 @@ def spikes(context: DiagnosisContext, begin: float) -> Verdict | None:
     parameters = [PARAMETERS[name] for name in phases if name in PARAMETERS] if tokens else []
     if parameters:
         words["parameter"] = " or ".join(name for name, _ in parameters)
-    return Verdict("spikes", at, numbers, words, " ".join(text for _, text in parameters) or OTHERWISE)
+    made, advice = made_by(context, peak, typical)
+    return Verdict(
+        "spikes", at, numbers, {**words, **made}, " ".join(text for _, text in parameters) or advice
+    )
+
+
+def made_by(context: DiagnosisContext, peak: int, typical: int) -> tuple[Mapping[str, str], str]:
+    """Returns the file and line of the step that rises from `typical` to `peak`, as a word, and advice.
+
+    It may be any step of the run: an agent tells of the highest only, and what comes again is not higher.
+    """
+    near, least = bar.SPIKE_NEAR * peak, bar.EXPLAINS * (peak - typical)
+    steps = [
+        step
+        for step in (event.data for event in context.events(StepPeaked))
+        if step.caller and abs(step.peak - peak) <= near and step.peak - step.floor >= least
+    ]
+    if not steps:
+        return {}, OTHERWISE
+    return {"caller": one_line(max(steps, key=lambda step: step.peak - step.floor).caller)}, NAMED
 
 
 def _typical(context: DiagnosisContext, columns: Columns) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.analysis.cycles import Cycles, cycles
-from mlxtop.analysis.rules.peaks import OTHERWISE
+from mlxtop.analysis.rules.peaks import made_by
 from mlxtop.analysis.rules.unevaluated import holders, telling, told, unexplained
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window
@@ -36,7 +36,7 @@ def swings(context: DiagnosisContext, begin: float) -> Verdict | None:
                 break
     if seen is None:
         return None
-    return _long_peak(seen[1]) if _is_peak(seen[1]) else _sawtooth(context, *seen)
+    return _long_peak(context, seen[1]) if _is_peak(seen[1]) else _sawtooth(context, *seen)
 
 
 def _is_peak(found: Cycles) -> bool:
@@ -51,7 +51,7 @@ def _is_peak(found: Cycles) -> bool:
     )
 
 
-def _long_peak(found: Cycles) -> Verdict:
+def _long_peak(context: DiagnosisContext, found: Cycles) -> Verdict:
     numbers = {
         "peak": float(found.high),
         "typical": float(found.trough),
@@ -59,7 +59,7 @@ def _long_peak(found: Cycles) -> Verdict:
         "lasts": found.above,
         "period": found.period,
     }
-    return Verdict("spikes", found.falls[0], numbers, {}, OTHERWISE)
+    return Verdict("spikes", found.falls[0], numbers, *made_by(context, found.high, found.trough))
 
 
 def _sawtooth(context: DiagnosisContext, window: Window, found: Cycles) -> Verdict:
@@ -84,7 +84,7 @@ def _cause(context: DiagnosisContext, window: Window, found: Cycles) -> tuple[Ma
     if _collected(context, window, found, least) or max(garbage, default=0) >= least:
         return {"cause": "gc"}, COLLECTED
     census = telling(context, window.start)
-    if census and unexplained(census, found.trough) and (held := holders(census)):
+    if census and unexplained(census, found.trough, found.high - found.trough) and (held := holders(census)):
         words, advice = told(held)
         return {"cause": "not evaluated", **words}, advice
     return {"cause": "unknown"}, UNKNOWN_CAUSE

@@ -23,10 +23,13 @@ def telling(context: DiagnosisContext, start: float) -> Census | None:
     return max(taken, key=lambda census: (bool(holders(census)), census.rest), default=None)
 
 
-def unexplained(census: Census, floor: int) -> int | None:
-    """Returns the bytes of *active* that no array explains, if they are most of what is above `floor`."""
-    left = census.rest
-    return left if left >= max(bar.GROWTH_LEAST, bar.EXPLAINS * (census.active - floor)) else None
+def unexplained(census: Census, floor: int, rise: float) -> int | None:
+    """Returns the bytes of *active* that no array explains, if they are most of what is above `floor`.
+
+    `rise` is how far *active* goes above it. A census near the floor tells nothing of that.
+    """
+    left, above = census.rest, max(census.active - floor, bar.TELLS * rise)
+    return left if left >= max(bar.GROWTH_LEAST, bar.EXPLAINS * above) else None
 
 
 def holders(census: Census) -> list[str]:
