@@ -19,6 +19,7 @@ class Composition:
     index: int
     """How many events had been written."""
     step: int
+    """The step that began last; 0 where none is known."""
     bytes: NDArray[np.int64]
     buffers: NDArray[np.int64]
     exact: bool = True

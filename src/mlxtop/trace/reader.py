@@ -25,6 +25,9 @@ from mlxtop.trace.sites import Site, parse_site
 Rows = NDArray[np.void]
 """Rows of one of the types in `layout`."""
 
+LARGEST = 2**53
+"""Bytes. No buffer is larger: what says so is half written."""
+
 
 class TraceError(MlxtopError):
     """A file is no trace, or one that cannot be read."""
@@ -124,7 +127,8 @@ class TraceFile:
     def live(self) -> Rows:
         """The buffers that are alive now, or were when the program ended: rows of `layout.LIVE`."""
         rows = self._rows(layout.LIVE, self.header.live_offset, self.header.live_capacity)
-        return rows[(rows["address"] > 1) & (rows["site"] < max(len(self.sites()), 1))]
+        known = rows["site"] < max(len(self.sites()), 1)
+        return rows[(rows["address"] > 1) & (rows["size"] < LARGEST) & known]
 
     def ring(self) -> Ring:
         """The last events."""
@@ -136,7 +140,8 @@ class TraceFile:
         index = np.arange(begin, end, dtype=np.int64)
         good = events["lap"] == (index // capacity).astype(np.uint8)
         good &= (events["kind"] > layout.EMPTY) & (events["kind"] <= layout.PHASE)
-        good &= (events["site"] < max(len(self.sites()), 1)) | (events["kind"] > layout.FREED)
+        memory = (events["site"] < max(len(self.sites()), 1)) & (events["size"] < LARGEST)
+        good &= memory | (events["kind"] > layout.FREED)
         if not good.all():
             events, index = events[good], index[good]
             # The oldest may have been overwritten since the header was read.
@@ -172,7 +177,7 @@ class TraceFile:
         size = layout.PEAK.itemsize
         raw = self._read(offset, size)
         first = np.frombuffer(raw, layout.PEAK)[0]
-        shares = self._rows(layout.SHARE, offset + size, min(int(first["sites"]), self.header.sites_capacity))
+        shares = self._rows(layout.SHARE, offset + size, min(int(first["sites"]), len(self.sites())))
         if not first["sequence"] or self._read(offset, size) != raw:
             return None
         return int(first["sequence"]), Composition(

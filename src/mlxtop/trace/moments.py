@@ -1,0 +1,143 @@
+"""What was alive at any moment within the ring: a walk from the nearest moment that is known."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlxtop.trace import layout
+from mlxtop.trace.composition import Composition
+from mlxtop.trace.reader import Ring, Rows, TraceFile
+
+Numbers = NDArray[np.int64]
+
+
+class Moments:
+    """A trace as it was when this was made. Times are `CLOCK_MONOTONIC` in ns. Raises `TraceError`."""
+
+    def __init__(self, trace: TraceFile) -> None:
+        trace.refresh()
+        self.header = trace.header
+        self.sites = tuple(trace.sites())
+        self.now = trace.now()
+        peak, kept = trace.peak(), trace.kept_peaks()
+        self.peak = peak
+        self.ring: Ring = trace.ring()
+        self.live: Rows = trace.live()
+        self._known = [self.now, *([peak] if peak else []), *kept]
+        self._kept = kept
+
+    @cached_property
+    def curve(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Times, and the bytes and buffers alive after each event of the ring."""
+        active, buffers = self.now.total, self.now.count
+        sizes, counts = np.cumsum(self._sizes), np.cumsum(self._signs)
+        if len(sizes):
+            active, buffers = active - int(sizes[-1]), buffers - int(counts[-1])
+        return self._times, sizes + active, counts + buffers
+
+    def at(self, time_ns: int) -> Composition | None:
+        """What was alive at this moment; None where it is older than the ring."""
+        place = int(np.searchsorted(self._times, time_ns, side="right"))
+        if place == 0 and (self.ring.begin > 0 or time_ns < self.header.origin_monotonic_ns):
+            return None
+        return self.at_event(self._after(place), time_ns)
+
+    def highest(self, begin_ns: int, end_ns: int) -> Composition | None:
+        """What was alive when most was, from `begin_ns` to `end_ns`; None where nothing is known of then."""
+        found = [peak for peak in self._kept if begin_ns <= peak.time_ns <= end_ns]
+        if self.peak is not None and begin_ns <= self.peak.time_ns <= end_ns:
+            found.append(self.peak)
+        if (first := self.at(begin_ns)) is not None:
+            found.append(first)
+        first_event, end = np.searchsorted(self._times, (begin_ns, end_ns + 1))
+        if first_event < end:
+            place = int(first_event) + int(np.argmax(self.curve[1][first_event:end]))
+            found.append(self.at_event(self._after(place + 1), int(self._times[place])))
+        return max(found, key=lambda composition: composition.total, default=None)
+
+    def at_event(self, index: int, time_ns: int) -> Composition:
+        """What was alive before the event `index` of the trace, one of the ring or the next to come."""
+        known = min(
+            (one for one in self._known if self.ring.begin <= one.index <= self.ring.end),
+            key=lambda one: abs(one.index - index),
+        )
+        begin, end = sorted((known.index, index))
+        way = slice(*np.searchsorted(self.ring.index, (begin, end)))
+        count = len(self.sites)
+        site, sign = self._site[way], 1 if known.index <= index else -1
+        # Sums of float64, which are exact below 2⁵³ bytes.
+        sizes = np.bincount(site, self._sizes[way], count).astype(np.int64) * sign
+        counts = np.bincount(site, self._signs[way], count).astype(np.int64) * sign
+        return Composition(
+            time_ns,
+            index,
+            self._step(index),
+            _padded(known.bytes, count) + sizes,
+            _padded(known.buffers, count) + counts,
+            exact=known.exact
+            and way.stop - way.start == end - begin
+            and (begin == end or not self.header.min_size),
+        )
+
+    def blocks(self, index: int) -> Rows | None:
+        """The buffers alive before the event `index`, as rows of `layout.LIVE`.
+
+        What was freed since has no time. None where that is older than the ring.
+        """
+        if not self.ring.begin <= index <= self.ring.end:
+            return None
+        place = int(np.searchsorted(self.ring.index, index))
+        since = self.ring.events[place:]
+        since = since[(since["kind"] == layout.ALLOCATED) | (since["kind"] == layout.FREED)]
+        touched, first = np.unique(since["address"], return_index=True)
+        first_events = since[first]
+        freed = first_events[first_events["kind"] == layout.FREED]
+        kept = self.live[~np.isin(self.live["address"], touched)]
+        blocks = np.zeros(len(kept) + len(freed), layout.LIVE)
+        blocks[: len(kept)] = kept
+        for name in ("address", "size", "site", "thread"):
+            blocks[name][len(kept) :] = freed[name]
+        return blocks
+
+    def _step(self, index: int) -> int:
+        """The step that began last before an event; 0 where none did within the ring."""
+        numbers, steps = self._steps
+        place = int(np.searchsorted(numbers, index))
+        return int(steps[place - 1]) if place else 0
+
+    @cached_property
+    def _steps(self) -> tuple[Numbers, Numbers]:
+        begins = self.ring.events["kind"] == layout.STEP_BEGINS
+        return self.ring.index[begins], self.ring.events["address"][begins].astype(np.int64)
+
+    @cached_property
+    def _times(self) -> Numbers:
+        """Never falling: threads may write their events a little out of order."""
+        times: Numbers = np.maximum.accumulate(self.ring.events["time_ns"].astype(np.int64))
+        return times
+
+    @cached_property
+    def _signs(self) -> Numbers:
+        kind = self.ring.events["kind"]
+        signs: Numbers = (kind == layout.ALLOCATED).astype(np.int64) - (kind == layout.FREED)
+        return signs
+
+    @cached_property
+    def _sizes(self) -> Numbers:
+        sizes: Numbers = self.ring.events["size"].astype(np.int64) * self._signs
+        return sizes
+
+    @cached_property
+    def _site(self) -> Numbers:
+        """The site of each event. One that has none counts for nothing in any sum."""
+        site: Numbers = np.where(self._signs != 0, self.ring.events["site"], 0).astype(np.int64)
+        return site
+
+    def _after(self, place: int) -> int:
+        """The number of the event that follows the first `place` ones of the ring."""
+        return int(self.ring.index[place - 1]) + 1 if place else self.ring.begin
+
+
+def _padded(values: Numbers, count: int) -> Numbers:
+    return np.pad(values, (0, count - len(values)))
