@@ -33,6 +33,8 @@ class Writer:
     time: int = BEGAN
     blocks: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     """Size, time and site of each live address."""
+    unseen: dict[int, int] = field(default_factory=dict)
+    """Sizes of the live addresses that were there before the trace."""
     history: list[Sums] = field(default_factory=list)
     """What was alive before each event, and after the last."""
 
@@ -71,8 +73,8 @@ class Writer:
 
     def had(self, address: int, size: int) -> None:
         """A buffer that was there before the trace."""
-        self.blocks[address] = size, 0, 0
-        self._add(0, size, 1)
+        self.unseen[address] = size
+        self._add(0, size, 0)
         self.history[-1] = dict(self.sums)
 
     def allocate(self, address: int, size: int, site: int) -> None:
@@ -88,9 +90,13 @@ class Writer:
             self._new_peak()
 
     def free(self, address: int) -> None:
-        size, _, site = self.blocks.pop(address)
         self.tick()
-        self._add(site, -size, -1)
+        if address in self.unseen:
+            size, site = self.unseen.pop(address), 0
+            self._add(0, -size, 0)
+        else:
+            size, _, site = self.blocks.pop(address)
+            self._add(site, -size, -1)
         self.frees += 1
         if size >= self.min_size:
             self.event(address, size, site, 2)
@@ -153,7 +159,6 @@ class Writer:
         for section in sections:
             offsets.append(offsets[-1] + len(section))
         strings, sites, live, peaks, ring, size = offsets
-        buffers = sum(1 for _, _, site in self.blocks.values() if site)
         numbers = struct.pack(
             "<8sII21QqQqq5Q",
             b"MLXTRACE", 1, HEADER,
@@ -162,7 +167,7 @@ class Writer:
             sites, self.sites_capacity, len(self.places),
             live, live_capacity, peaks, self.peaks_capacity,
             self.peaks_kept, self.peak_size, ring, self.capacity, self.written,
-            self.active, self.peak, self.sums.get(0, (0, 0))[0], buffers,
+            self.active, self.peak, self.sums.get(0, (0, 0))[0], len(self.blocks),
             self.allocations, self.allocated_bytes, self.frees, self.lost, self.peak_time,
         )  # fmt: skip
         header = numbers.ljust(256, b"\0") + self.backend.encode().ljust(128, b"\0")

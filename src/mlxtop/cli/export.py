@@ -68,10 +68,10 @@ def _write(recording: "Recording", form: str, out: Path) -> None:
         text.detach()
 
 
-def spare(file: Path, out: Path) -> None:
-    """Raises `UsageError` when `out` is the recording itself."""
+def spare(file: Path, out: Path, what: str = "recording") -> None:
+    """Raises `UsageError` when `out` is what is read, a recording for example."""
     if out.exists() and file.exists() and out.samefile(file):
-        raise UsageError(f"{out} is the recording itself: choose another file with -o.")
+        raise UsageError(f"{out} is the {what} itself: choose another file with -o.")
 
 
 def tell_damage(recording: "Recording") -> None:

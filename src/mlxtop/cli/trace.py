@@ -1,11 +1,26 @@
 """`mlxtop trace`: every allocation of a program, by operation and by line."""
 
+import json
+import os
+import shutil
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli.values import FILE
+from mlxtop.cli import options
+from mlxtop.cli.export import BROKEN_PIPE, STANDARD_OUTPUT, spare
+from mlxtop.cli.values import COUNT, FILE, SecondsParam
 from mlxtop.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlxtop.trace.composition import Composition
+    from mlxtop.trace.export import Format
+    from mlxtop.trace.moments import Moments
+
+FORMATS = ("memory-viz", "pprof", "folded", "perfetto", "json")
+TEXTS = ("folded", "json")
 
 
 class _Group(click.Group):
@@ -45,12 +60,119 @@ def program(command: tuple[str, ...]) -> None:
     raise UsageError(f"mlxtop trace cannot run {command[0]} yet: open a trace file with mlxtop trace show.")
 
 
-@trace.command()
+class MomentParam(click.ParamType[str | float]):
+    """`peak`, `end`, or seconds after the beginning of the trace."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
+        return value if value in ("peak", "end") else SecondsParam(0).convert(value, param, ctx)
+
+
+AT = options.Option(
+    "--at",
+    type=MomentParam(),
+    default="peak",
+    show_default=True,
+    metavar="peak|end|SECONDS",
+    help="The moment to show: the peak, the end, or a time after the beginning of the trace.",
+)
+
+
+@trace.command(
+    epilog="""\b
+Try:
+  mlxtop trace show train.mlxtrace
+  mlxtop trace show train.mlxtrace --at 12.5
+  mlxtop trace show train.mlxtrace --json | jq .alive
+"""
+)
 @click.argument("file", type=FILE)
-def show(file: Path) -> None:
-    """Show what was alive at the peak of a trace, and what was never freed."""
-    from mlxtop.cli import trace_text
+@AT()
+@click.option("--top", type=COUNT, default=10, show_default=True, metavar="N", help="Rows of each table.")
+@options.JSON("One object, with every row.")
+def show(file: Path, at: str | float, top: int, as_json: bool) -> None:
+    """Show what was alive at the peak by operation, line and size, what was never freed, and churn."""
+    from mlxtop.cli.trace_text import TraceText
+    from mlxtop.trace.summary import summary
+
+    moments = _read(file)
+    found = summary(moments, composition(moments, at))
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo(TraceText(found, top, width))
+
+
+@trace.command(
+    epilog="""\b
+Try:
+  mlxtop trace export train.mlxtrace --format memory-viz    drop it on pytorch.org/memory_viz
+  mlxtop trace export train.mlxtrace --format perfetto      open it in ui.perfetto.dev
+  mlxtop trace export train.mlxtrace --format pprof -o p.pb.gz && go tool pprof -http : p.pb.gz
+  mlxtop trace export train.mlxtrace --format folded -o - | flamegraph.pl > peak.svg
+"""
+)
+@click.argument("file", type=FILE)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), required=True,
+    help="memory-viz: for PyTorch's viewer; pprof: a profile; folded: stacks for flame graphs; perfetto: a "
+    "timeline; json: everything.",
+)  # fmt: skip
+@AT("memory-viz and perfetto have all moments.")
+@options.OUTPUT("- is standard output. [default: FILE with the format's suffix]")
+def export(file: Path, form: str, at: str | float, out: Path | None) -> int:
+    """Write a trace for another tool, and print the path."""
+    from mlxtop.core.files import cannot_write
+    from mlxtop.core.text import one_line
+    from mlxtop.trace.export import FORMATS as writers
+
+    target = out or file.with_suffix(writers[form].suffix)
+    spare(file, target, "trace")
+    if out is None and target.exists():
+        raise UsageError(f"{one_line(str(target))} exists: name it with -o to replace it, or another file.")
+    if target == STANDARD_OUTPUT and form not in TEXTS and sys.stdout.isatty():
+        raise UsageError(f"{form} is no text for a terminal: name a file with -o.")
+    moments = _read(file)
+    try:
+        _write(moments, writers[form], composition(moments, at), target)
+    except BrokenPipeError:
+        # The reader closed the pipe. The rest of the buffer must not raise at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return BROKEN_PIPE
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    if target != STANDARD_OUTPUT:
+        # A script gets the exact path; on a terminal control characters are removed.
+        click.echo(one_line(str(target)) if sys.stdout.isatty() else target)
+    return 0
+
+
+def _write(moments: "Moments", form: "Format", at: "Composition | None", target: Path) -> None:
+    from mlxtop.cli.hard_exit import tell
+    from mlxtop.core.files import writing
+
+    if target == STANDARD_OUTPUT:
+        form.write(moments, at, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    with writing(target, tell) as file:
+        form.write(moments, at, file)
+
+
+def _read(file: Path) -> "Moments":
+    from mlxtop.trace.moments import Moments
     from mlxtop.trace.reader import TraceFile
 
     with TraceFile(file) as opened:
-        click.echo(trace_text.table(opened))
+        return Moments(opened)
+
+
+def composition(moments: "Moments", at: str | float) -> "Composition | None":
+    """What was alive at a moment that a person named. None before the first allocation."""
+    from mlxtop.trace.summary import moment
+
+    if isinstance(at, str):
+        return moments.now if at == "end" else moments.peak
+    return moment(moments, at)

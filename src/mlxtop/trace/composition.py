@@ -32,35 +32,39 @@ class Composition:
 
     @property
     def count(self) -> int:
-        """Buffers alive."""
+        """Buffers alive, but for those from before the trace, which nobody counted."""
         return int(self.buffers.sum())
 
 
 class Part(NamedTuple):
-    """Bytes and buffers that have a name in common: an operation's, a line's. Foreign text."""
+    """Bytes and buffers that have a name in common: an operation's, a line's. Foreign text.
+
+    Buffers from before the trace are not counted.
+    """
 
     name: str
     bytes: int
     buffers: int
 
 
-def parts(composition: Composition, sites: Sequence[Site], name: Callable[[Site], str]) -> list[Part]:
-    """The composition by `name`, most bytes first. Names without a live buffer are left out."""
+def parts_of(
+    sizes: NDArray[np.int64], counts: NDArray[np.int64], sites: Sequence[Site], name: Callable[[Site], str]
+) -> list[Part]:
+    """Bytes and buffers of each site, summed by `name`, most bytes first. Names with neither are left out."""
     sums: dict[str, tuple[int, int]] = {}
-    rows = zip(sites, composition.bytes.tolist(), composition.buffers.tolist(), strict=False)
-    for site, size, buffers in rows:
-        if size or buffers:
+    for site, size, count in zip(sites, sizes.tolist(), counts.tolist(), strict=False):
+        if size or count:
             known = sums.get(name(site), (0, 0))
-            sums[name(site)] = (known[0] + size, known[1] + buffers)
-    found = [Part(word, size, buffers) for word, (size, buffers) in sums.items()]
+            sums[name(site)] = (known[0] + size, known[1] + count)
+    found = [Part(word, size, count) for word, (size, count) in sums.items()]
     return sorted(found, key=lambda part: (-part.bytes, -part.buffers, part.name))
 
 
 def by_operation(composition: Composition, sites: Sequence[Site]) -> list[Part]:
     """The composition by operation."""
-    return parts(composition, sites, lambda site: site.name)
+    return parts_of(composition.bytes, composition.buffers, sites, lambda site: site.name)
 
 
 def by_line(composition: Composition, sites: Sequence[Site]) -> list[Part]:
     """The composition by the line that evaluated."""
-    return parts(composition, sites, lambda site: site.line)
+    return parts_of(composition.bytes, composition.buffers, sites, lambda site: site.line)

@@ -1,5 +1,6 @@
 """What was alive at any moment within the ring: a walk from the nearest moment that is known."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -20,12 +21,37 @@ class Moments:
         self.header = trace.header
         self.sites = tuple(trace.sites())
         self.now = trace.now()
+        self.allocated = trace.allocated()
         peak, kept = trace.peak(), trace.kept_peaks()
-        self.peak = peak
         self.ring: Ring = trace.ring()
         self.live: Rows = trace.live()
-        self._known = [self.now, *([peak] if peak else []), *kept]
-        self._kept = kept
+        self.kept = kept
+        self._kept = [*([peak] if peak else []), *kept]
+        self._known = [self.now, *self._kept]
+        self._texts = {name: trace.text(name) for name in self._names()}
+
+    def text(self, name: int) -> str:
+        """The string with this id, of a step's context or a phase. Foreign text."""
+        return self._texts.get(name, "")
+
+    def _names(self) -> list[int]:
+        events = self.ring.events
+        named = (events["kind"] == layout.STEP_BEGINS) | (events["kind"] == layout.PHASE)
+        names: list[int] = np.unique(events["site"][named]).tolist()
+        return names
+
+    @cached_property
+    def peak(self) -> Composition | None:
+        """What was alive at the peak. None before the first.
+
+        A small rise is not always kept: the ring may know of more.
+        """
+        kept = max(self._kept, key=lambda one: one.total, default=None)
+        times, active, _ = self.curve
+        if len(active) and (kept is None or int(active.max()) > kept.total):
+            place = int(np.argmax(active))
+            return self.at_event(self._after(place + 1), int(times[place]))
+        return kept if kept is None or kept.step else replace(kept, step=self._step(kept.index))
 
     @cached_property
     def curve(self) -> tuple[Numbers, Numbers, Numbers]:
@@ -35,6 +61,13 @@ class Moments:
         if len(sizes):
             active, buffers = active - int(sizes[-1]), buffers - int(counts[-1])
         return self._times, sizes + active, counts + buffers
+
+    @cached_property
+    def last_ns(self) -> int:
+        """The last moment that the trace knows of."""
+        times = (self.ring.events["time_ns"], self.live["time_ns"])
+        last = [int(each.max()) for each in times if len(each)]
+        return max(*last, self.header.peak_time_ns, self.header.origin_monotonic_ns, 0)
 
     def at(self, time_ns: int) -> Composition | None:
         """What was alive at this moment; None where it is older than the ring."""
@@ -46,8 +79,6 @@ class Moments:
     def highest(self, begin_ns: int, end_ns: int) -> Composition | None:
         """What was alive when most was, from `begin_ns` to `end_ns`; None where nothing is known of then."""
         found = [peak for peak in self._kept if begin_ns <= peak.time_ns <= end_ns]
-        if self.peak is not None and begin_ns <= self.peak.time_ns <= end_ns:
-            found.append(self.peak)
         if (first := self.at(begin_ns)) is not None:
             found.append(first)
         first_event, end = np.searchsorted(self._times, (begin_ns, end_ns + 1))
@@ -68,7 +99,7 @@ class Moments:
         site, sign = self._site[way], 1 if known.index <= index else -1
         # Sums of float64, which are exact below 2⁵³ bytes.
         sizes = np.bincount(site, self._sizes[way], count).astype(np.int64) * sign
-        counts = np.bincount(site, self._signs[way], count).astype(np.int64) * sign
+        counts = np.bincount(site, self._signs[way] * (site != layout.BEFORE), count).astype(np.int64) * sign
         return Composition(
             time_ns,
             index,

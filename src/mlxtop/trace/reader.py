@@ -110,7 +110,7 @@ class TraceFile:
             index=newest,
             step=0,
             bytes=rows["live_bytes"].astype(np.int64),
-            buffers=rows["live_count"].astype(np.int64),
+            buffers=_counts(rows["live_count"]),
         )
 
     def peak(self) -> Composition | None:
@@ -185,7 +185,7 @@ class TraceFile:
             index=int(first["ring_written"]),
             step=int(first["step"]),
             bytes=shares["bytes"].astype(np.int64),
-            buffers=shares["buffers"].astype(np.int64),
+            buffers=_counts(shares["buffers"]),
         )
 
     def _header(self) -> Header:
@@ -212,6 +212,13 @@ class TraceFile:
             parts.append(part)
             offset, size = offset + len(part), size - len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _counts(buffers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Buffers of each site. Those from before the trace were never counted."""
+    counts = buffers.astype(np.int64)
+    counts[: layout.BEFORE + 1] = 0
+    return counts
 
 
 def _shown(path: Path) -> str:
