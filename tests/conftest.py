@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -40,13 +41,23 @@ settings.register_profile(
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("soak" if config.getoption("--soak") else "test")
+    # Thousands of tests are collected, and nothing of them is garbage.
+    gc.disable()
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     for item in items:
         if "processes" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("soak") and not config.getoption("--soak"):
+            item.add_marker(pytest.mark.skip("with --soak only"))
+
+
+def pytest_collection_finish() -> None:
+    # What is there now stays: the collector need not look at it again and again.
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

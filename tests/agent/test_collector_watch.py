@@ -13,11 +13,12 @@ MIB = 2**20
 
 @pytest.fixture(autouse=True)
 def by_hand() -> Iterator[None]:
-    """The collector runs when a test says so."""
-    gc.collect()
+    """The collector runs when a test says so, and looks at nothing that was there before: that takes 0.1 s each time."""
+    gc.freeze()
     gc.disable()
     yield
     gc.enable()
+    gc.unfreeze()
 
 
 def collect_a_ring() -> None:

@@ -1,4 +1,4 @@
-"""What a stranger installs: the wheel, in an environment that has nothing else of ours, on each Python."""
+"""What a stranger installs: the wheel, in an environment that has nothing else of ours."""
 
 import os
 import shutil
@@ -15,6 +15,12 @@ from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+# Each takes half a minute, and is installed on by the workflow `package` too.
+VERSIONS = [
+    version if version == HERE else pytest.param(version, marks=pytest.mark.soak)
+    for version in ("3.11", "3.12", "3.13", "3.14")
+]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,7 @@ def test_the_sdist_has_the_tests_and_nothing_of_this_machine(built: Path) -> Non
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_installed_it_runs_the_demo(built: Path, tmp_path: Path, version: str) -> None:
     home = tmp_path / "venv"
     subprocess.run([interpreter(version), "-m", "venv", "--without-pip", str(home)], check=True)

@@ -315,7 +315,7 @@ assert session.close(60)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", ["load", "prefill", "decode", "idle"])
-@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("attempt", [1, *(pytest.param(n, marks=pytest.mark.soak) for n in range(2, 11))])
 def test_the_process_ends_with_exit_code_0_in_every_phase(phase: str, attempt: int) -> None:
     done = run_process([sys.executable, "-c", EXIT, phase], timeout=150)
     assert (done.returncode, done.stderr) == (0, "")

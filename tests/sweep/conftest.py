@@ -15,7 +15,7 @@ def scores() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if SCORES:
-        terminalreporter.section("advice on simulated machines: right/cannot tell/wrong of 1,000 sweeps")
+        terminalreporter.section("advice on simulated machines: right/cannot tell/wrong")
         terminalreporter.line(f"{'noise':<24}" + "".join(f"{f'{noise * 100:g} %':>14}" for noise in NOISES))
     for line in SCORES:
         terminalreporter.line(line)

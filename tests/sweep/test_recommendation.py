@@ -8,37 +8,44 @@ import pytest
 from mlxtop.sweep.recommendation import Choice, Question, Recommendation, judge, recommend
 from tests.sweep.machine import BOUND, NOISES, TRUTHS, WEATHERS, Weather, score, still, sweeps
 
-COUNT = 1000
 MIB = 2**20
 QUIET = Weather("still", still)
+
+
+@pytest.fixture(scope="module")
+def count(soak: bool) -> int:
+    """Of how many sweeps shares are asked."""
+    return 1_000 if soak else 200
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weather", WEATHERS, ids=lambda w: w.name)
 @pytest.mark.parametrize("truth", TRUTHS)
-def test_right_or_cannot_tell(truth: str, weather: Weather, scores: list[str]) -> None:
-    found = [score(sweeps(TRUTHS[truth], noise, weather, COUNT, seed=7), TRUTHS[truth]) for noise in NOISES]
+def test_right_or_cannot_tell(truth: str, weather: Weather, count: int, scores: list[str]) -> None:
+    found = [score(sweeps(TRUTHS[truth], noise, weather, count, seed=7), TRUTHS[truth]) for noise in NOISES]
     scores.append(f"{f'{truth}, {weather.name}':<24}{''.join(map(str, found))}")
     for one, noise in zip(found, NOISES, strict=True):
-        assert one.all == COUNT
-        assert one.right + one.unknown >= 0.99 * COUNT, noise
+        assert one.all == count
+        assert one.right + one.unknown >= 0.99 * count, noise
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", NOISES)
-def test_at_the_tolerance_itself_wrong_no_more_often_than_the_level(noise: float, scores: list[str]) -> None:
+def test_at_the_tolerance_itself_wrong_no_more_often_than_the_level(
+    noise: float, count: int, scores: list[str]
+) -> None:
     """The hardest truth: every limit but one loses a hair more than the tolerance."""
     truth = [0.0201] * 6 + [0.0]
-    found = score(sweeps(truth, noise, QUIET, COUNT, seed=8), truth)
+    found = score(sweeps(truth, noise, QUIET, count, seed=8), truth)
     scores.append(f"{f'at the tolerance {noise * 100:g} %':<24}{found}")
-    assert found.wrong <= 0.05 * COUNT
+    assert found.wrong <= 0.05 * count
 
 
-def test_a_quiet_machine_is_told_the_truth() -> None:
+def test_a_quiet_machine_is_told_the_truth(count: int) -> None:
     """Not to be wrong is easy for who never speaks."""
     for truth in ("no effect", "step", "dip"):
-        found = score(sweeps(TRUTHS[truth], 0.003, QUIET, COUNT, seed=9), TRUTHS[truth])
-        assert found.right >= 0.95 * COUNT, truth
+        found = score(sweeps(TRUTHS[truth], 0.003, QUIET, count, seed=9), TRUTHS[truth])
+        assert found.right >= 0.95 * count, truth
         assert found.rounds < 6
 
 
