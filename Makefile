@@ -48,10 +48,12 @@ types-darwin: $(DARWIN)
 $(DARWIN): types-darwin-%: $(VENV)/.dev
 	@$(BIN)/mypy --platform darwin --python-version $* --cache-dir .mypy_cache/darwin
 
-# The long runs in full, and a thousand examples of everything that Hypothesis generates: they take a quarter of an hour.
+# The long runs in full, what only these prove, and a thousand examples of everything that Hypothesis generates.
+LONG := tests/soak tests/analysis/test_diagnosis.py tests/sweep/test_recommendation.py \
+	tests/attach/test_inject.py::test_many_times_under_heavy_malloc
 soak: $(VENV)/.dev
-	@$(BIN)/python -m pytest tests/soak tests/analysis/test_diagnosis.py --soak $(ARGS)
-	@$(BIN)/python -m pytest -m hypothesis -n 2 --dist worksteal --soak --durations=30 $(ARGS)
+	@$(BIN)/python -m pytest $(LONG) --soak $(ARGS)
+	@$(BIN)/python -m pytest -m "hypothesis or soak" -n 2 --dist worksteal --soak --durations=30 $(ARGS)
 
 screenshots: $(VENV)/.dev
 	@$(BIN)/python -m screenshots.make $(ARGS)

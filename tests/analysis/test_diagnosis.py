@@ -32,7 +32,8 @@ from tests.analysis.traces import MAKERS, PHASES, Trace, replay
 
 SEEDS = 2
 """One with all samples, one in which a tenth is missing."""
-EVERY = 45.0
+EVERY = 90.0
+"""Seconds from look to look; half of it with --soak."""
 KINDS = (*ORDER, "steady", "not enough data")
 SHORT = {
     "limit overridden": "overridden",
@@ -65,7 +66,7 @@ def test_no_program_is_told_what_is_not_true(figure: Callable[[str], None], soak
         row = matrix[name] = Counter()
         for seed in range(5 * SEEDS if soak else SEEDS):
             trace, said = made(name, seed, missing=0.1 * (seed % 2)), set()
-            for now, history, timeline, state in replay(trace, EVERY):
+            for now, history, timeline, state in replay(trace, EVERY / 2 if soak else EVERY):
                 for verdict in diagnose(history, timeline, state, PHASES, now, trace.steps_are).verdicts:
                     row[verdict.kind] += 1
                     said.add(verdict.kind)

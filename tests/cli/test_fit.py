@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.forked import mlxtop_each
 from tests.hub import REPO, hub
 from tests.process import MLXTOP, ROOT, mlxtop
 
@@ -145,11 +146,14 @@ def test_what_is_asked_wrongly_is_said_in_a_sentence(
 
 
 def test_what_is_too_large_is_told_before_it_is_built(model: Path) -> None:
-    small = fit(model, "--budget", "10K")
+    many = model / "many"
+    many.mkdir()
+    (many / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": 10**9}))
+    small, deep = mlxtop_each(
+        [["fit", "--model", str(model), "--budget", "10K"], ["fit", "--model", str(many)]]
+    )
     assert (small.returncode, small.stdout) == (1, "")
     assert "are 49.2 KiB, more than the budget of 10.0 KiB" in small.stderr
-    (model / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": 10**9}))
-    deep = fit(model)
     assert (deep.returncode, deep.stdout) == (1, "")
     assert "num_hidden_layers is 1,000,000,000, and must be from 0 to 1,000." in deep.stderr
 

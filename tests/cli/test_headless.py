@@ -18,6 +18,7 @@ import pytest
 from mlxtop.cli.headless import describe
 from mlxtop.recording.reader import Recording
 from tests.agent.program import until
+from tests.forked import mlxtop_each
 from tests.process import MLXTOP, ROOT, mlxtop, run
 
 SHORT = ("--prompt", "hello there", "--max-tokens", "24")
@@ -206,21 +207,18 @@ def test_a_signal_in_a_run_without_json_prints_the_summary(running) -> None:
     assert out.startswith("=======\nCache limit:")
 
 
-@pytest.mark.parametrize("arguments", [(), ("--json",)], ids=["text", "json"])
-def test_a_failed_load_is_one_sentence_on_standard_error_and_exit_code_1(
-    checkpoint: Path, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_a_failed_load_is_one_sentence_on_standard_error_and_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "nonesuch"}')
-    done = mlxtop("--headless", "--model", str(tmp_path), "--prompt", "hi", *arguments)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"mlxtop: Could not load {tmp_path}: ")
-    assert not line.endswith("again.")
-    if arguments:
-        assert json.loads(done.stdout.splitlines()[-1])["code"] == 1
-    else:
-        # Nothing was run: there is nothing to sum up.
-        assert done.stdout == ""
+    command = ["--headless", "--model", str(tmp_path), "--prompt", "hi"]
+    text, as_json = mlxtop_each([command, [*command, "--json"]])
+    for done in (text, as_json):
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"mlxtop: Could not load {tmp_path}: ")
+        assert not line.endswith("again.")
+    # Nothing was run: there is nothing to sum up.
+    assert text.stdout == ""
+    assert json.loads(as_json.stdout.splitlines()[-1])["code"] == 1
 
 
 def test_a_failed_generation_is_one_sentence_with_no_key_to_press(checkpoint: Path) -> None:

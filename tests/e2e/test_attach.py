@@ -18,6 +18,7 @@ from tests.e2e.screen import MLXTOP
 
 pytestmark = pytest.mark.e2e
 
+WAYS = ("MLXTOP=1", "mlxtop.watch()")
 WATCH = BUSY.replace("import mlx.core as mx\n", "import mlx.core as mx\nimport mlxtop; mlxtop.watch()\n")
 
 
@@ -38,10 +39,10 @@ def debugger() -> None:
         pytest.skip(why)
 
 
-@pytest.fixture(params=["MLXTOP=1", "mlxtop.watch()"])
+@pytest.fixture
 def ready(request: pytest.FixtureRequest, place: Place) -> Iterator[int]:
-    """A program with an agent that mlxtop did not start."""
-    if request.param == "MLXTOP=1":
+    """A program with an agent that mlxtop did not start. Its parameter is how it got one: the first way, if not told."""
+    if getattr(request, "param", WAYS[0]) == WAYS[0]:
         pid = place.start(place.script(BUSY), MLXTOP="1")
     else:
         pid = place.start(place.script(WATCH))
@@ -50,6 +51,7 @@ def ready(request: pytest.FixtureRequest, place: Place) -> Iterator[int]:
     assert alive(pid), "the program was harmed"
 
 
+@pytest.mark.parametrize("ready", WAYS, indirect=True)
 def test_a_program_that_lets_agents_in_is_attached_to(place: Place, ready: int) -> None:
     assert place.ps()[ready]["watched"] == "ready"
     screen = place.screen("attach", str(ready))

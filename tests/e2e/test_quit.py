@@ -58,22 +58,24 @@ def test_q(enter: Callable[[str], Screen], measured: Measured, phase: str) -> No
     gone(screen, screen.press("q"), 0, measured, f"q to the shell, in {phase}")
 
 
-@pytest.mark.parametrize("phase", ["prefill", "idle"])
+# While idle it is pressed in a dialog and in a line of text, below.
+@pytest.mark.parametrize("phase", ["prefill", pytest.param("idle", marks=pytest.mark.soak)])
 def test_control_c(enter: Callable[[str], Screen], measured: Measured, phase: str) -> None:
     screen = enter(phase)
     gone(screen, screen.press("ctrl+c"), 0, measured, "ctrl+c to the shell")
 
 
+# Each signal once here, and in another phase: `q` goes the same way in all of them.
 @pytest.mark.parametrize(
     ("number", "phase"),
     [
-        (signal.SIGTERM, "load"),
         (signal.SIGTERM, "prefill"),
-        (signal.SIGTERM, "decode"),
         (signal.SIGHUP, "decode"),
-        (signal.SIGHUP, "failed"),
-        (signal.SIGINT, "decode"),
         (signal.SIGINT, "load"),
+        pytest.param(signal.SIGTERM, "load", marks=pytest.mark.soak),
+        pytest.param(signal.SIGTERM, "decode", marks=pytest.mark.soak),
+        pytest.param(signal.SIGHUP, "failed", marks=pytest.mark.soak),
+        pytest.param(signal.SIGINT, "decode", marks=pytest.mark.soak),
     ],
 )
 def test_signals(

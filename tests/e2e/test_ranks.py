@@ -71,6 +71,7 @@ def test_two_ranks_side_by_side_and_each_in_full(place: Place) -> None:
     screen.value(r"^▌[ ↑↓■]+rank 1 ")
     screen.press("enter")
     screen.wait_for("where it goes")
+    screen.wait_for(lambda _: "rank 1" in screen.row(0), why="its name in the first row")
     screen.value(r"^ active +12\.0 MiB ")
     screen.value(r" [1-9]\d*\.\d evals/s ")
     # A limit is one rank's own.
@@ -87,13 +88,6 @@ def test_two_ranks_side_by_side_and_each_in_full(place: Place) -> None:
     leave(screen, "Stop the program")
     assert place.processes() == set()
     assert re.match(r"mlxtop: mlx\.launch -n 2 .* (ended with exit code|was killed by) ", after(screen))
-
-
-def test_the_opened_rank_is_named(place: Place) -> None:
-    screen = launch(place, 2)
-    screen.press("down", "enter")
-    screen.wait_for("where it goes")
-    screen.wait_for(lambda _: "rank 1" in screen.row(0), why="its name in the first row")
 
 
 def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:

@@ -73,7 +73,8 @@ def test_resize_to_a_strip_and_back(spawn: Spawn) -> None:
     "env",
     [
         {"NO_COLOR": "1"},
-        {"TERM": "xterm-16color", "COLORTERM": None},
+        # As many colours as `linux`.
+        pytest.param({"TERM": "xterm-16color", "COLORTERM": None}, marks=pytest.mark.soak),
         {"TERM": "linux", "COLORTERM": None},
         {"TERM": "xterm-256color", "COLORTERM": None},
     ],

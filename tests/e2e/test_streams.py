@@ -28,7 +28,13 @@ def test_the_prompt_comes_from_a_pipe(spawn: Spawn, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "redirection",
-    ["2>log", ">log", ">log 2>&1", "2>log </dev/null"],
+    # The first two are parts of the others.
+    [
+        pytest.param("2>log", marks=pytest.mark.soak),
+        pytest.param(">log", marks=pytest.mark.soak),
+        ">log 2>&1",
+        "2>log </dev/null",
+    ],
 )
 def test_streams_that_lead_elsewhere(spawn: Spawn, tmp_path: Path, redirection: str) -> None:
     script = f'"$0" --workload chat {redirection}'

@@ -42,15 +42,21 @@ def test_a_sweep_from_the_first_frame_to_the_report(spawn: Spawn, tmp_path: Path
     assert len({(r["round"], r["arm"], r["length"]) for r in json.loads(path.read_text())["readings"]}) == 36
 
 
-@pytest.mark.parametrize("way", ["ctrl+c", "q"])
-def test_ctrl_c_reports_what_there_is_and_resume_goes_on(spawn: Spawn, tmp_path: Path, way: str) -> None:
-    path = tmp_path / "s.json"
-    screen = spawn(*SMALL, "--repeats", "500", "--json", path)
+def left_at_once(screen: Screen, key: str) -> None:
     screen.value(r" [1-9]\d*/3000 ")
-    screen.press(way)
+    screen.press(key)
     assert screen.exit() == 130
     assert screen.left() == []
     assert "Cannot tell yet" in left_over(screen)
+
+
+def test_q_reports_what_there_is(spawn: Spawn) -> None:
+    left_at_once(spawn(*SMALL, "--repeats", "500"), "q")
+
+
+def test_ctrl_c_reports_what_there_is_and_resume_goes_on(spawn: Spawn, tmp_path: Path) -> None:
+    path = tmp_path / "s.json"
+    left_at_once(spawn(*SMALL, "--repeats", "500", "--json", path), "ctrl+c")
     before = json.loads(path.read_text())["readings"]
     again = spawn(*SMALL, "--repeats", "5", "--resume", path)
     again.value(r"30/30  done|\d+/30  done: ", within=60)

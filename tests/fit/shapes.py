@@ -4,6 +4,7 @@
 to the thread that made them, so it is never this process that does it.
 """
 
+import gc
 import json
 import shutil
 import subprocess
@@ -147,13 +148,20 @@ def parameters(how: str, *folders: str) -> dict[str, dict[str, list[Any]]]:
     }
 
 
-def built(folder: str) -> dict[str, Any]:
-    """What building from a config takes, and whether what such a model says is numbers."""
+def built(*folders: str) -> dict[str, dict[str, Any]]:
+    """What building each from its config takes, and whether what such a model says is numbers."""
+    return {folder: _built(folder) for folder in folders}
+
+
+def _built(folder: str) -> dict[str, Any]:
     import mlx.core as mx
 
     from mlxtop.inference import architecture
     from mlxtop.mlx import breakdown
 
+    gc.collect()
+    mx.clear_cache()
+    mx.reset_peak_memory()
     model, _ = architecture.build(Path(folder), 0)
     before, weights = mx.get_active_memory(), breakdown.weights(model)
     lazy = before

@@ -10,6 +10,7 @@ import pytest
 from mlxtop.inference.sizes import SizeError, check_config
 from tests.checkpoint import write_checkpoint, write_checkpoints
 from tests.fit.shapes import KINDS, bare, run
+from tests.forked import Done, mlxtop_each
 from tests.hub import REPO, hub
 from tests.process import mlxtop
 
@@ -93,13 +94,26 @@ def test_the_index_of_a_checkpoint_tells_what_is_quantized_and_tied(built: dict[
     assert "model.layers.0.self_attn.q_proj.scales" not in built["indexed"]
 
 
-@pytest.mark.parametrize("mode", ["affine", "mxfp4", "nvfp4", "mxfp8"])
-def test_weights_take_their_bytes_and_nothing_beside_them(mode: str, tmp_path: Path) -> None:
-    group, bits = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}[mode]
-    # Large enough that most of it is repeated, with one matrix that is not quantized.
-    quantization = {"group_size": group, "bits": bits, "mode": mode, "lm_head": False}
+MODES = {"affine": (64, 4), "mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What random weights take in each mode: large enough that most is repeated, with one matrix not quantized."""
     shape = {"hidden_size": 256, "intermediate_size": 512, "vocab_size": 20_001}
-    found = run("built", str(describe(tmp_path, {**LLAMA, **shape, "quantization": quantization})))
+    folders = {mode: tmp_path_factory.mktemp(mode) for mode in MODES}
+    for mode, (group, bits) in MODES.items():
+        quantization = {"group_size": group, "bits": bits, "mode": mode, "lm_head": False}
+        describe(folders[mode], {**LLAMA, **shape, "quantization": quantization})
+    found = run("built", *map(str, folders.values()))
+    return {mode: found[str(folder)] for mode, folder in folders.items()}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_weights_take_their_bytes_and_nothing_beside_them(
+    mode: str, taken: dict[str, dict[str, Any]]
+) -> None:
+    found = taken[mode]
     assert found["lazy"] < 2**16
     assert found["weights"] > 20 * 2**20
     assert found["active"] == pytest.approx(found["weights"], rel=0.001)
@@ -111,7 +125,7 @@ def test_weights_take_their_bytes_and_nothing_beside_them(mode: str, tmp_path: P
 def test_weights_that_lie_beside_the_config_are_not_looked_at(tmp_path: Path) -> None:
     true = write_checkpoint(tmp_path / "model")
     (true / "model.safetensors").write_bytes(b"no weights")
-    assert run("built", str(true))["finite"]
+    assert run("built", str(true))[str(true)]["finite"]
 
 
 # As the commands say it
@@ -169,30 +183,37 @@ HUGE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("config", "said"),
-    [
-        (None, "has no config.json, which describes the model's architecture."),
-        ('{"model_type": "llama",', "config.json is not JSON: Expecting property name"),
-        ("[1, 2]", "config.json has no model_type"),
-        ({"hidden_size": 3}, "config.json has no model_type"),
-        ({**LLAMA, "model_type": "nobody"}, "mlx-lm has no architecture nobody"),
-        ({"model_type": "llama"}, "mlx-lm cannot build a llama from"),
-        ({**LLAMA, "num_attention_heads": 0}, "mlx-lm cannot build a llama from"),
-        ({**LLAMA, "model_type": "\x1b[31mred"}, "mlx-lm has no architecture ␛[31mred"),
-        ({**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}, "The weights are quantized by awq"),
-        (HUGE, "more than the memory of this machine"),
-        ({**LLAMA, "num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000, and must be from 0 to 1,000."),
-        ("[" * 100_000, "config.json is nested too deep"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_built_is_said_in_one_sentence(config: Any, said: str, tmp_path: Path) -> None:
-    if config is not None:
-        describe(tmp_path, config)
-    done = headless(tmp_path)
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+CANNOT_BE: list[tuple[Any, str]] = [
+    (None, "has no config.json, which describes the model's architecture."),
+    ('{"model_type": "llama",', "config.json is not JSON: Expecting property name"),
+    ("[1, 2]", "config.json has no model_type"),
+    ({"hidden_size": 3}, "config.json has no model_type"),
+    ({**LLAMA, "model_type": "nobody"}, "mlx-lm has no architecture nobody"),
+    ({"model_type": "llama"}, "mlx-lm cannot build a llama from"),
+    ({**LLAMA, "num_attention_heads": 0}, "mlx-lm cannot build a llama from"),
+    ({**LLAMA, "model_type": "\x1b[31mred"}, "mlx-lm has no architecture ␛[31mred"),
+    ({**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4}}, "The weights are quantized by awq"),
+    (HUGE, "more than the memory of this machine"),
+    ({**LLAMA, "num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000, and must be from 0 to 1,000."),
+    ("[" * 100_000, "config.json is nested too deep"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> list[Done]:
+    """What is said to each config of `CANNOT_BE`."""
+    folders = [tmp_path_factory.mktemp("model") for _ in CANNOT_BE]
+    for folder, (config, _) in zip(folders, CANNOT_BE, strict=True):
+        if config is not None:
+            describe(folder, config)
+    return mlxtop_each([["--headless", "--model", str(folder), "--random-weights"] for folder in folders])
+
+
+@pytest.mark.parametrize("n", range(len(CANNOT_BE)), ids=[said for _, said in CANNOT_BE])
+def test_what_cannot_be_built_is_said_in_one_sentence(n: int, refusals: list[Done]) -> None:
+    assert refusals[n].returncode == 1
+    assert CANNOT_BE[n][1] in refusals[n].stderr
+    assert refusals[n].stderr.count("\n") == 1
 
 
 NO_SIZES: list[dict[str, Any]] = [
@@ -228,16 +249,16 @@ def test_a_config_that_can_be_is_left_to_mlx_lm(other: dict[str, Any]) -> None:
 
 
 def test_a_checkpoint_larger_than_the_budget_is_not_loaded(checkpoint: Path, tmp_path: Path) -> None:
-    for more in ((), ("--random-weights",)):
-        done = mlxtop("--headless", "--model", str(checkpoint), "--budget", "10K", *more)
+    copy = shutil.copytree(checkpoint, tmp_path / "copy")
+    describe(copy, {**json.loads((copy / "config.json").read_text()), "num_hidden_layers": 10**9})
+    small = ["--headless", "--model", str(checkpoint), "--budget", "10K"]
+    *large, deep = mlxtop_each([small, [*small, "--random-weights"], ["--headless", "--model", str(copy)]])
+    for done in large:
         assert done.returncode == 1
         assert "more than the budget of 10.0 KiB" in done.stderr
         assert done.stderr.count("\n") == 1
-    copy = shutil.copytree(checkpoint, tmp_path / "copy")
-    describe(copy, {**json.loads((copy / "config.json").read_text()), "num_hidden_layers": 10**9})
-    done = mlxtop("--headless", "--model", str(copy))
-    assert done.returncode == 1
-    assert "num_hidden_layers is 1,000,000,000" in done.stderr
+    assert deep.returncode == 1
+    assert "num_hidden_layers is 1,000,000,000" in deep.stderr
 
 
 def test_random_weights_stand_for_a_models_own() -> None:
