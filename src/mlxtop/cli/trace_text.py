@@ -57,7 +57,7 @@ class TraceText:
     def _shown(self, shown: Shown) -> list[list[str]]:
         found = shown.composition
         step = f", step {found.step:,}" if found.step else ""
-        kind = "the peak" if found.total == self.summary.header.peak else _span(shown.seconds)
+        kind = "the peak" if shown.is_peak else _span(shown.seconds)
         title = f"At {kind}: {format_size(found.total)} in {_count(found.count, 'buffer')}{step}"
         total = found.total
         tables = [

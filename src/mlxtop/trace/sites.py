@@ -52,6 +52,14 @@ class Site:
             return self.name
         return IMPLICIT if self.operation else UNEVALUATED
 
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The operation as the innermost frame, then Python's, or what is known instead."""
+        operation = Frame("mlx", 0, self.name)
+        if self.stack or self.line == self.name:
+            return operation, *self.stack
+        return operation, Frame("", 0, self.line)
+
 
 def parse_site(index: int, operation: str, context: str) -> Site:
     """A site from its texts. The context's first line is the phase; a frame a line follows."""

@@ -23,6 +23,7 @@ class Shown:
     composition: Composition
     seconds: float
     """Since the beginning of the trace."""
+    is_peak: bool
     operations: list[Part]
     lines: list[Part]
     sizes: list[SizeClass] | None
@@ -125,6 +126,7 @@ def shown(moments: Moments, at: Composition) -> Shown:
     return Shown(
         at,
         moments.header.since_origin(time),
+        at is moments.peak,
         by_operation(at, sites),
         by_line(at, sites),
         None if blocks is None else by_size(blocks),

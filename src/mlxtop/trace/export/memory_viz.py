@@ -90,13 +90,10 @@ def _dict(*pairs: tuple[bytes, bytes]) -> bytes:
 
 def _frames(memo: _Memo, site: Site) -> bytes:
     """Innermost first, as the viewer wants them, with the operation before Python's frames."""
-    frames = [("mlx", 0, site.name), *site.stack]
-    if not site.stack and site.line != site.name:
-        frames.append(("", 0, site.line))
     name, line, function = memo.text("filename"), memo.text("line"), memo.text("name")
     dicts = [
         _dict((name, memo.text(path)), (line, _integer(at)), (function, memo.text(called)))
-        for path, at, called in frames
+        for path, at, called in site.frames
     ]
     return LIST + MARK + b"".join(dicts) + APPENDS
 

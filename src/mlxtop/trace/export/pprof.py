@@ -60,7 +60,7 @@ def write(moments: Moments, at: Composition | None, out: BinaryIO) -> None:
         values = [each[index] if index < len(each) else 0 for each in alive]
         values += [int(counts[index]), int(sizes[index])]
         if any(values):
-            places = [tables.location(frame) for frame in _frames(site)]
+            places = [tables.location(frame) for frame in site.frames]
             parts.append(data(SAMPLE, packed(1, places) + packed(2, values) + _label(tables, site)))
     header = moments.header
     parts.append(number(TIME_NANOS, header.origin_wall_ns))
@@ -73,14 +73,6 @@ def write(moments: Moments, at: Composition | None, out: BinaryIO) -> None:
     # No name and no time: the same trace is the same file.
     with gzip.GzipFile("", "wb", fileobj=out, mtime=0) as packed_file:
         packed_file.write(b"".join(parts))
-
-
-def _frames(site: Site) -> list[Frame]:
-    return (
-        [Frame("mlx", 0, site.name), *site.stack]
-        if site.stack
-        else [Frame("mlx", 0, site.name), Frame("", 0, site.line)]
-    )
 
 
 def _type(tables: _Tables, name: str, unit: str) -> bytes:
