@@ -59,6 +59,7 @@ def made(name: str, seed: int = 0, missing: float = 0.0) -> Trace:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 def test_no_program_is_told_what_is_not_true(figure: Callable[[str], None], soak: bool) -> None:
     matrix: dict[str, Counter[str]] = {}
     wrong, missed = [], []
@@ -505,6 +506,13 @@ def test_the_time_to_the_first_verdict_counts_down_from_the_first_second() -> No
     left = [Run().rest(seconds).said().verdicts[0].numbers["more"] for seconds in (1, 7, 25, 59, 61, 90, 260)]
     assert left == [260, 254, 236, 202, 200, 171, 1]
     assert Run().rest(262).said().kinds == ("steady",)
+
+
+def test_a_program_that_holds_nothing_yet_has_not_begun() -> None:
+    run = Run().rest(180, 0)
+    for i in range(100):
+        run.sample(100 + 5 * i)
+    assert run.said().kinds == ("not enough data",)
 
 
 def test_a_model_that_loads_is_told_with_samples_and_without() -> None:

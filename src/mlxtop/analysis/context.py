@@ -57,8 +57,21 @@ class DiagnosisContext:
 
 def begin(context: DiagnosisContext) -> float:
     """The time from which samples are evaluated: after the warm-up and the last change of the weights."""
-    age = context.end - context.first
-    return max(context.first + bar.WARM_UP * max(age, context.window), _loaded(context), _weighed(context))
+    age, first = context.end - context.first, _held(context)
+    return max(first + bar.WARM_UP * max(age, context.window), _loaded(context), _weighed(context))
+
+
+def _held(context: DiagnosisContext) -> float:
+    """The time at which the program had its first array: until then it imports, and holds nothing.
+
+    It no longer matters once that is far less than the window.
+    """
+    count, span = 48, context.end - context.first
+    if not 0 < span < 2 * context.window:
+        return context.first
+    columns = context.history.columns(context.first, span / count, count, ("active",), (), until=context.end)
+    held = next((i for i, high in enumerate(columns.hi["active"]) if high > 0), 0)
+    return context.first + span / count * held
 
 
 def _loaded(context: DiagnosisContext) -> float:
