@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import mlx_lm
 import pytest
 
 from tests.e2e.place import BIN, Place, leave
@@ -11,6 +12,7 @@ from tests.e2e.screen import Screen
 
 pytestmark = pytest.mark.e2e
 
+TRAINER = Path(mlx_lm.__file__).with_name("tuner").joinpath("trainer.py").read_text("utf-8").splitlines()
 EVALS = r" evals +\d+ +([\d,]+) "
 """In the row of the change since a mark: then, and now."""
 
@@ -39,6 +41,12 @@ def test_a_training_run_is_watched(training: Screen, place: Place) -> None:
     training.value(r"^ +40 +\d\.\d{3}")
     before = training.value(EVALS)[1]
     training.wait_for(lambda text: re.search(EVALS, text)[1] != before, why="more evals")
+    # The highest step is one of the trainer's.
+    training.press("P")
+    line = training.value(r"^ +[\d.]+ MiB +[\d.]+ [KM]iB +\d:\d\d:\d\d +run +\d+  tuner/trainer\.py:(\d+)")[1]
+    assert "mx.eval" in TRAINER[int(line) - 1]
+    training.press("escape")
+    training.wait_for("where it goes")
     assert leave(training, "Stop the program") == 130
     assert place.processes() == set()
 
