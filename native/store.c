@@ -1,0 +1,409 @@
+#define _GNU_SOURCE
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  STRINGS_SIZE = 4 << 20,
+  SITE_COUNT = 4096,
+  LIVE_COUNT = 1 << 20,
+  STRIPES = 64,
+  STRIPE_SIZE = LIVE_COUNT / STRIPES,
+  STRIPE_FULL = STRIPE_SIZE / 8 * 7,
+  PEAK_COUNT = 34,
+  MIN_EVENTS = 1 << 10,
+};
+static const uint64_t KEPT_STEP = 16 << 20;
+
+struct stripe {
+  atomic_flag lock;
+  uint32_t used;
+} __attribute__((aligned(64)));
+
+/* Site numbers by operation and context, open-addressed. */
+struct site_key {
+  _Atomic uint64_t key;
+  _Atomic uint32_t site;
+};
+
+enum { SITE_KEYS = SITE_COUNT * 2 };
+
+static uint8_t *base;
+static uint64_t reserved;
+static struct trace_header *header;
+static struct site *sites;
+static struct live_slot *live;
+static struct event *ring;
+static uint64_t ring_mask;
+static unsigned ring_shift;
+static struct stripe stripes[STRIPES];
+static struct site_key site_keys[SITE_KEYS];
+static atomic_flag adding = ATOMIC_FLAG_INIT, keeping = ATOMIC_FLAG_INIT;
+
+/* Of the composition that was kept last, and of the last one of those that stay. */
+static uint64_t kept_bytes, kept_at, staying_bytes, sequence, turn;
+static _Atomic uint32_t peak_is_new;
+
+static _Atomic uint32_t threads;
+static _Thread_local uint32_t thread_number;
+
+static void lock(atomic_flag *flag) {
+  for (int spins = 0; atomic_flag_test_and_set_explicit(flag, memory_order_acquire); spins++)
+    if (spins > 100) sched_yield();
+}
+
+static void unlock(atomic_flag *flag) { atomic_flag_clear_explicit(flag, memory_order_release); }
+
+static uint64_t clock_ns(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void raise_peak(uint64_t active, uint64_t time);
+
+static uint64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+static uint32_t this_thread(void) {
+  if (!thread_number) thread_number = atomic_fetch_add(&threads, 1) + 1;
+  return thread_number;
+}
+
+struct trace_header *store_header(void) { return header; }
+
+uint64_t store_allocations(void) {
+  uint64_t count = 0, sites_used = atomic_load(&header->sites_used);
+  for (uint64_t i = 0; i < sites_used; i++) count += atomic_load_explicit(&sites[i].allocated_count, memory_order_relaxed);
+  return count;
+}
+
+/* The file */
+
+static uint64_t page(uint64_t size) { return (size + 16383) & ~(uint64_t)16383; }
+
+static uint64_t peak_slot_size(void) { return sizeof(struct peak_slot) + SITE_COUNT * sizeof(struct peak_site); }
+
+static void lay_out(struct trace_header *plan, uint64_t events) {
+  plan->strings_offset = page(HEADER_SIZE);
+  plan->strings_capacity = STRINGS_SIZE;
+  plan->sites_offset = plan->strings_offset + page(plan->strings_capacity);
+  plan->sites_capacity = SITE_COUNT;
+  plan->live_offset = plan->sites_offset + page(SITE_COUNT * sizeof(struct site));
+  plan->live_capacity = LIVE_COUNT;
+  plan->peaks_offset = plan->live_offset + page(LIVE_COUNT * sizeof(struct live_slot));
+  plan->peaks_capacity = PEAK_COUNT;
+  plan->peak_slot_size = peak_slot_size();
+  plan->ring_offset = plan->peaks_offset + page(PEAK_COUNT * plan->peak_slot_size);
+  plan->ring_capacity = MIN_EVENTS;
+  while (plan->ring_capacity < events) plan->ring_capacity *= 2;
+  plan->file_size = plan->ring_offset + page(plan->ring_capacity * sizeof(struct event));
+}
+
+/* The disk's room is taken at once: a page that finds none later would end the program. */
+static int take_room(int file, uint64_t size) {
+#ifdef __APPLE__
+  fstore_t room = {F_ALLOCATEALL, F_PEOFPOSMODE, 0, (off_t)size, 0};
+  if (fcntl(file, F_PREALLOCATE, &room) == -1) return errno;
+  return ftruncate(file, (off_t)size) ? errno : 0;
+#else
+  return posix_fallocate(file, 0, (off_t)size);
+#endif
+}
+
+/* Over the mapping of the last trace where it fits: somebody may still be writing there. */
+static void *map(int file, uint64_t size) {
+  int fits = base && size <= reserved;
+  void *at = mmap(fits ? base : NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | (fits ? MAP_FIXED : 0), file, 0);
+  if (at == MAP_FAILED) return NULL;
+  base = at;
+  if (!fits) reserved = size;
+  return at;
+}
+
+static void start_empty(const struct store_options *options, const struct trace_header *plan) {
+  header = (void *)base;
+  memcpy(header, plan, sizeof *plan);
+  memcpy(header->magic, "MLXTRACE", 8);
+  header->version = TRACE_VERSION;
+  header->header_size = HEADER_SIZE;
+  header->pid = (uint64_t)getpid();
+  header->origin_monotonic_ns = now_ns();
+  header->origin_wall_ns = clock_ns(CLOCK_REALTIME);
+  header->min_size = options->min_size;
+  header->strings_used = 4;
+  header->sites_used = FIRST_SITE;
+  strncpy(header->mlx, options->mlx, sizeof header->mlx - 1);
+  size_t most = sizeof header->command - 2;
+  memcpy(header->command, options->command, options->command_size < most ? options->command_size : most);
+  sites = (void *)(base + plan->sites_offset);
+  live = (void *)(base + plan->live_offset);
+  ring = (void *)(base + plan->ring_offset);
+  ring_mask = plan->ring_capacity - 1;
+  ring_shift = (unsigned)__builtin_ctzll(plan->ring_capacity);
+  memset(stripes, 0, sizeof stripes);
+  memset(site_keys, 0, sizeof site_keys);
+  kept_bytes = kept_at = staying_bytes = sequence = turn = 0;
+  atomic_store(&peak_is_new, 0);
+}
+
+const char *store_open(const struct store_options *options) {
+  struct trace_header plan = {0};
+  lay_out(&plan, options->events);
+  int file = open(options->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return errno == EEXIST ? "The file exists already." : "The file cannot be created there.";
+  const char *failed = NULL;
+  if (take_room(file, plan.file_size)) failed = "The disk has no room for the trace.";
+  else if (!map(file, plan.file_size)) failed = "The file cannot be mapped into memory.";
+  close(file);
+  if (failed) unlink(options->path);
+  else start_empty(options, &plan);
+  return failed;
+}
+
+void store_begin_with(int64_t before) {
+  atomic_store(&header->before, before);
+  atomic_fetch_add(&sites[BEFORE_SITE].live_bytes, before);
+  int64_t active = atomic_fetch_add(&header->active, before) + before;
+  if (active > 0) raise_peak((uint64_t)active, now_ns());
+}
+
+/* Fresh memory of nobody's takes the place of the file. */
+static void let_go(void) {
+  if (base) mmap(base, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
+
+void store_close(void) {
+  store_keep_peak();
+  atomic_fetch_or(&header->flags, CLOSED_CLEANLY);
+  let_go();
+}
+
+void store_forget(void) {
+  let_go();
+  for (int i = 0; i < STRIPES; i++) atomic_flag_clear(&stripes[i].lock);
+  atomic_flag_clear(&adding);
+  atomic_flag_clear(&keeping);
+}
+
+/* Strings and sites */
+
+uint32_t store_string(const char *text, size_t size) {
+  uint64_t needed = (4 + size + 3) & ~(uint64_t)3;
+  lock(&adding);
+  uint64_t at = header->strings_used;
+  int fits = at + needed <= header->strings_capacity;
+  if (fits) {
+    uint8_t *entry = base + header->strings_offset + at;
+    memcpy(entry + 4, text, size);
+    *(uint32_t *)entry = (uint32_t)size;
+    atomic_store_explicit(&header->strings_used, at + needed, memory_order_release);
+  }
+  unlock(&adding);
+  return fits ? (uint32_t)at : 0;
+}
+
+static uint32_t add_site(struct site_key *entry, uint64_t key) {
+  lock(&adding);
+  uint32_t number = OVERFLOW_SITE;
+  uint64_t there = atomic_load(&entry->key);
+  if (there == key) {
+    number = atomic_load(&entry->site);
+  } else if (there) {
+    number = 0;
+  } else if (header->sites_used < SITE_COUNT) {
+    number = (uint32_t)header->sites_used;
+    sites[number].operation = (uint32_t)(key >> 32) & ~(1u << 31);
+    sites[number].context = (uint32_t)key;
+    atomic_store(&entry->site, number);
+    atomic_store_explicit(&entry->key, key, memory_order_release);
+    atomic_store_explicit(&header->sites_used, number + 1u, memory_order_release);
+  }
+  unlock(&adding);
+  return number;
+}
+
+uint32_t store_site(uint32_t operation, uint32_t context) {
+  /* Both empty is a site, too: 1 << 63 keeps its key from 0. */
+  uint64_t key = (uint64_t)operation << 32 | context | (uint64_t)1 << 63;
+  uint64_t at = (key * 0x9e3779b97f4a7c15u) >> 32;
+  for (uint64_t i = 0; i < SITE_KEYS; i++) {
+    struct site_key *entry = &site_keys[(at + i) % SITE_KEYS];
+    uint64_t there = atomic_load_explicit(&entry->key, memory_order_acquire);
+    if (there == key) return atomic_load(&entry->site);
+    if (!there) {
+      uint32_t number = add_site(entry, key);
+      /* 0: another thread's site was put here meanwhile. */
+      if (number) return number;
+    }
+  }
+  return OVERFLOW_SITE;
+}
+
+/* Live buffers: each stripe is a table of its own, probed one by one. */
+
+static uint64_t hash(uint64_t address) { return (address >> 4) * 0x9e3779b97f4a7c15u; }
+
+static int insert(const struct live_slot *slot) {
+  uint64_t at = hash(slot->address);
+  struct stripe *stripe = &stripes[at >> 58];
+  struct live_slot *table = live + (at >> 58) * STRIPE_SIZE;
+  lock(&stripe->lock);
+  int fits = stripe->used < STRIPE_FULL;
+  if (fits) {
+    uint64_t i = (at >> 40) % STRIPE_SIZE;
+    while (table[i].address) i = (i + 1) % STRIPE_SIZE;
+    table[i] = *slot;
+    stripe->used++;
+  }
+  unlock(&stripe->lock);
+  return fits;
+}
+
+/* Closes the gap at `hole`, so that no later entry is cut off from where its search begins. */
+static void close_gap(struct live_slot *table, uint64_t hole) {
+  for (uint64_t i = (hole + 1) % STRIPE_SIZE; table[i].address; i = (i + 1) % STRIPE_SIZE) {
+    uint64_t home = (hash(table[i].address) >> 40) % STRIPE_SIZE;
+    if ((i - home) % STRIPE_SIZE < (i - hole) % STRIPE_SIZE) continue;
+    table[hole] = table[i];
+    hole = i;
+  }
+  table[hole].address = 0;
+}
+
+/* The site of a buffer that is freed, and its size. BEFORE_SITE for one that is not known. */
+static uint32_t take_out(uint64_t address, uint64_t *size) {
+  uint64_t at = hash(address);
+  struct stripe *stripe = &stripes[at >> 58];
+  struct live_slot *table = live + (at >> 58) * STRIPE_SIZE;
+  uint32_t site = BEFORE_SITE;
+  lock(&stripe->lock);
+  uint64_t i = (at >> 40) % STRIPE_SIZE;
+  while (table[i].address && table[i].address != address) i = (i + 1) % STRIPE_SIZE;
+  if (table[i].address) {
+    site = table[i].site;
+    *size = table[i].size;
+    close_gap(table, i);
+    stripe->used--;
+  }
+  unlock(&stripe->lock);
+  return site;
+}
+
+/* Events */
+
+static void write_event(uint64_t time, enum event_kind kind, uint64_t address, uint64_t size, uint32_t site) {
+  uint64_t number = atomic_fetch_add_explicit(&header->ring_written, 1, memory_order_relaxed);
+  struct event *event = &ring[number & ring_mask];
+  atomic_store_explicit(&event->kind_and_lap, EVENT_NONE, memory_order_relaxed);
+  atomic_thread_fence(memory_order_release);
+  event->time_ns = time;
+  event->address = address;
+  event->size = size;
+  event->site = site;
+  event->thread = (uint16_t)this_thread();
+  uint16_t lap = (uint16_t)((number >> ring_shift) & 255);
+  atomic_store_explicit(&event->kind_and_lap, (uint16_t)((unsigned)kind | (unsigned)lap << 8), memory_order_release);
+}
+
+void store_event(enum event_kind kind, uint64_t address, uint64_t size, uint32_t site) {
+  write_event(now_ns(), kind, address, size, site);
+}
+
+/* Peaks */
+
+static void copy_to(struct peak_slot *slot, uint64_t count) {
+  uint64_t bytes = 0;
+  atomic_store(&slot->sequence, 0);
+  for (uint64_t i = 0; i < count; i++) {
+    int64_t now = atomic_load_explicit(&sites[i].live_bytes, memory_order_relaxed);
+    slot->sites[i] = (struct peak_site){now, atomic_load_explicit(&sites[i].live_count, memory_order_relaxed)};
+    bytes += (uint64_t)now;
+  }
+  slot->bytes = bytes;
+  slot->time_ns = atomic_load(&header->peak_time_ns);
+  slot->ring_written = atomic_load(&header->ring_written);
+  slot->site_count = count;
+  atomic_store_explicit(&slot->sequence, ++sequence, memory_order_release);
+}
+
+static struct peak_slot *peak_slot(uint64_t number) {
+  return (void *)(base + header->peaks_offset + number * header->peak_slot_size);
+}
+
+static void keep(uint64_t count) {
+  kept_bytes = atomic_load(&header->peak);
+  kept_at = atomic_load(&header->frees);
+  copy_to(peak_slot(turn++ % PEAK_PAIR), count);
+  if (kept_bytes < staying_bytes + staying_bytes / 100 + KEPT_STEP) return;
+  staying_bytes = kept_bytes;
+  uint64_t number = atomic_load(&header->peaks_written);
+  copy_to(peak_slot(PEAK_PAIR + number % (PEAK_COUNT - PEAK_PAIR)), count);
+  atomic_store(&header->peaks_written, number + 1);
+}
+
+/* Copying costs as much as there are sites: it is done once in half as many frees, and for each large rise. */
+static int is_worth_keeping(uint64_t count) {
+  uint64_t frees = atomic_load_explicit(&header->frees, memory_order_relaxed) - kept_at;
+  return frees > count / 2 || atomic_load(&header->peak) >= kept_bytes + kept_bytes / 100 + KEPT_STEP;
+}
+
+static void keep_peak(int always) {
+  if (atomic_flag_test_and_set_explicit(&keeping, memory_order_acquire)) return;
+  uint64_t count = atomic_load(&header->sites_used);
+  if (atomic_exchange(&peak_is_new, 0) && (always || is_worth_keeping(count))) keep(count);
+  unlock(&keeping);
+}
+
+void store_keep_peak(void) { keep_peak(1); }
+
+/* Allocations */
+
+static void raise_peak(uint64_t active, uint64_t time) {
+  uint64_t peak = atomic_load_explicit(&header->peak, memory_order_relaxed);
+  while (active > peak)
+    if (atomic_compare_exchange_weak(&header->peak, &peak, active)) {
+      atomic_store_explicit(&header->peak_time_ns, time, memory_order_relaxed);
+      atomic_store_explicit(&peak_is_new, 1, memory_order_release);
+      return;
+    }
+}
+
+void store_allocated(uint64_t address, uint64_t size, uint32_t number, uint64_t peak) {
+  uint64_t time = now_ns();
+  struct live_slot slot = {address, size, time, number, this_thread()};
+  if (insert(&slot)) {
+    atomic_fetch_add_explicit(&header->buffers, 1, memory_order_relaxed);
+  } else {
+    /* When it is freed, nobody will know whose it was: it counts as one from before. */
+    atomic_fetch_add(&header->lost, 1);
+    number = BEFORE_SITE;
+  }
+  struct site *site = &sites[number];
+  atomic_fetch_add_explicit(&site->live_bytes, (int64_t)size, memory_order_relaxed);
+  atomic_fetch_add_explicit(&site->live_count, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&site->allocated_bytes, size, memory_order_relaxed);
+  atomic_fetch_add_explicit(&site->allocated_count, 1, memory_order_relaxed);
+  int64_t active = atomic_fetch_add_explicit(&header->active, (int64_t)size, memory_order_relaxed) + (int64_t)size;
+  if (active > (int64_t)peak) peak = (uint64_t)active;
+  raise_peak(peak, time);
+  if (size >= header->min_size) write_event(time, EVENT_ALLOCATED, address, size, number);
+}
+
+void store_freed(uint64_t address, uint64_t size) {
+  if (atomic_load_explicit(&peak_is_new, memory_order_acquire)) keep_peak(0);
+  uint32_t number = take_out(address, &size);
+  struct site *site = &sites[number];
+  atomic_fetch_sub_explicit(&site->live_bytes, (int64_t)size, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&site->live_count, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&header->frees, 1, memory_order_relaxed);
+  if (number != BEFORE_SITE) atomic_fetch_sub_explicit(&header->buffers, 1, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&header->active, (int64_t)size, memory_order_relaxed);
+  if (size >= header->min_size) write_event(now_ns(), EVENT_FREED, address, size, number);
+}
