@@ -23,7 +23,9 @@ SCHEMA = "::: recording-schema"
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
     """Adds the pictures, so that pages link to them as to any other file."""
-    for picture in sorted((ROOT / "screenshots").glob("*.svg")):
+    for picture in sorted(
+        path for kind in ("svg", "png") for path in (ROOT / "screenshots").glob(f"*.{kind}")
+    ):
         files.append(File.generated(config, f"screenshots/{picture.name}", abs_src_path=str(picture)))
     return files
 

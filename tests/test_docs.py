@@ -87,10 +87,13 @@ def test_what_cannot_be_run_is_found() -> None:
             parse(shlex.split(wrong)[1:])
 
 
-def options() -> set[str]:
-    context = click.Context(cli)
-    groups = [cli, *(cli.get_command(context, name) for name in cli.list_commands(context))]
-    return {name for command in groups if command for p in command.params for name in p.opts}
+def options(command: click.Command = cli) -> set[str]:
+    found = {name for p in command.params for name in p.opts}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        below = [command.get_command(context, name) for name in command.list_commands(context)]
+        found.update(*(options(one) for one in below if one))
+    return found
 
 
 @pytest.mark.parametrize("option", each(OPTION))
