@@ -1,0 +1,127 @@
+"""A trace of this process's allocations: what begins and ends it, and which line a step comes from."""
+
+import os
+import sys
+from types import CodeType, FrameType
+
+from mlxtop.mlx import backend
+from mlxtop.mlx.trace import native
+from mlxtop.mlx.trace.native import TraceCounters
+
+EVENTS = 2**19
+"""The events that a file keeps, of 32 bytes each: the last ones count."""
+DEEPEST = 32
+"""Frames of Python's stack that are kept of a step."""
+MOST_CONTEXTS = 4096
+
+
+class TraceRefused(Exception):
+    """This process cannot be traced: one sentence that says why."""
+
+
+def refusal() -> str | None:
+    """Why this process cannot be traced, in one sentence; `None` where it can. Changes nothing."""
+    if backend.name() == "CUDA":
+        return (
+            "MLX allocates on CUDA in a way that no trace sees: the true peaks of steps are known there, by `P`."
+        )
+    library = native.load()
+    if library is None:
+        return native.ABSENT
+    refused: bytes | None = library.mlxtop_trace_refusal()
+    return None if refused is None else refused.decode()
+
+
+class Tracer:
+    """Writes each allocation of MLX's into the file at `path`, of which it keeps the last `events`.
+
+    Allocations of less than `min_size` bytes are counted, but are no events. There is one trace at a time in a
+    process, and a fork's child is not traced.
+    """
+
+    def __init__(self, path: str, events: int = EVENTS, min_size: int = 0) -> None:
+        self.path = path
+        self.last = TraceCounters()
+        """What was counted when the trace ended."""
+        self._events, self._min_size = events, min_size
+        self._library = native.load()
+        self._pid = os.getpid()
+        self._contexts: dict[tuple[CodeType | int | str, ...], int] = {}
+
+    def start(self) -> None:
+        """Begins, best while MLX rests: what is active then is known to the byte.
+
+        Raises `TraceRefused`, and changes nothing then.
+        """
+        refused = refusal()
+        if refused or self._library is None:
+            raise TraceRefused(refused or native.ABSENT)
+        mx = backend.load()
+        name = f"{mx.__version__} {backend.name().lower()}"
+        command = b"".join(os.fsencode(part) + b"\0" for part in sys.orig_argv)
+        failed: bytes | None = self._library.mlxtop_trace_start(
+            os.fsencode(self.path), self._events, self._min_size, name.encode(), command, len(command)
+        )
+        if failed is not None:
+            raise TraceRefused(f"No trace was written to {self.path}: {failed.decode()}")
+
+    def stop(self) -> None:
+        """Gives MLX its own functions back and closes the file. Once is enough."""
+        if self.is_on and self._library is not None:
+            self.last = native.stop(self._library)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether this process is being traced."""
+        on = self._library is not None and self._pid == os.getpid() and self._library.mlxtop_trace_is_on()
+        return bool(on)
+
+    @property
+    def counters(self) -> TraceCounters:
+        """What was counted so far. Any thread may ask."""
+        return native.read(self._library) if self.is_on and self._library is not None else self.last
+
+    def begin(self, frame: FrameType, phase: str, step: int) -> int:
+        """A step begins on this thread, called from `frame`. Returns what `end` needs."""
+        if self._library is None:
+            return 0
+        before: int = self._library.mlxtop_trace_begin(self._context(frame, phase), step)
+        return step << 32 | before
+
+    def end(self, token: int) -> None:
+        """The step is over, on its own thread."""
+        if self._library is not None:
+            self._library.mlxtop_trace_end(token & 0xFFFFFFFF, token >> 32)
+
+    def set_phase(self, name: str) -> None:
+        """The program does something else from now on."""
+        if self._library is not None:
+            self._library.mlxtop_trace_phase(self._text(name))
+
+    def _context(self, frame: FrameType, phase: str) -> int:
+        frames = _stack(frame)
+        # Line numbers take longer to find than instructions: they are looked up once for each place.
+        key = (phase, *(part for one in frames for part in (one.f_code, one.f_lasti)))
+        known = self._contexts.get(key)
+        if known is None and len(self._contexts) < MOST_CONTEXTS:
+            known = self._contexts[key] = self._text("\n".join((phase, *map(_line, frames))))
+        return known or 0
+
+    def _text(self, text: str) -> int:
+        content = text.encode("utf-8", "replace")
+        return int(self._library.mlxtop_trace_text(content, len(content))) if self._library else 0
+
+
+def _stack(frame: FrameType | None) -> list[FrameType]:
+    """The program's frames, innermost first; ours are none of it."""
+    frames: list[FrameType] = []
+    while frame is not None and len(frames) < DEEPEST:
+        if not frame.f_globals.get("__name__", "").startswith("mlxtop."):
+            frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
+def _line(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} {code.co_qualname}".replace("\n", " ")
