@@ -6,7 +6,9 @@ from functools import cache
 
 from mlxtop.core.record import Record
 
-ABSENT = "This mlxtop was built without its part in C: install a wheel of it, or a C compiler and mlxtop again."
+ABSENT = (
+    "This mlxtop was built without its part in C: install a wheel of it, or a C compiler and mlxtop again."
+)
 
 
 class TraceCounters(Record):
