@@ -1,8 +1,8 @@
 """The library in C, by ctypes: what its header `native/trace.h` declares."""
 
 import ctypes
-import os
 from functools import cache
+from pathlib import Path
 
 from mlxtop.core.record import Record
 
@@ -41,7 +41,7 @@ class _Counters(ctypes.Structure):
 
 def path() -> str:
     """Where the library lies, or would lie."""
-    return os.path.join(os.path.dirname(__file__), "libmlxtop_trace.so")
+    return str(Path(__file__).with_name("libmlxtop_trace.so"))
 
 
 @cache

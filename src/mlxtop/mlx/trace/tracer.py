@@ -22,7 +22,8 @@ class TraceRefused(Exception):
 def refusal() -> str | None:
     """Why this process cannot be traced, in one sentence; `None` where it can. Changes nothing."""
     if backend.name() == "CUDA":
-        return "MLX allocates on CUDA in a way that no trace sees: the true peaks of steps are known there, by `P`."
+        return "MLX allocates on CUDA in a way that no trace sees; "
+            "the true peaks of steps are known there, by `P`."
     library = native.load()
     if library is None:
         return native.ABSENT
@@ -33,8 +34,8 @@ def refusal() -> str | None:
 class Tracer:
     """Writes each allocation of MLX's into the file at `path`, of which it keeps the last `events`.
 
-    Allocations of less than `min_size` bytes are counted, but are no events. There is one trace at a time in a
-    process, and a fork's child is not traced.
+    Allocations of less than `min_size` bytes are counted, but are no events. A process has one trace at a
+    time, and a fork's child is not traced.
     """
 
     def __init__(self, path: str, events: int = EVENTS, min_size: int = 0) -> None:
