@@ -22,8 +22,10 @@ class TraceRefused(Exception):
 def refusal() -> str | None:
     """Why this process cannot be traced, in one sentence; `None` where it can. Changes nothing."""
     if backend.name() == "CUDA":
-        return "MLX allocates on CUDA in a way that no trace sees; "
-            "the true peaks of steps are known there, by `P`."
+        return (
+            "MLX allocates on CUDA in a way that no trace sees: "
+            "the true peaks of steps are known there, by the key P."
+        )
     library = native.load()
     if library is None:
         return native.ABSENT
