@@ -12,8 +12,8 @@ ABSENT = (
 
 
 class TraceCounters(Record):
-    """A trace so far: bytes that are active and the most there were, live buffers that were seen to be allocated,
-    allocations, events, and allocations that found no room among the live ones."""
+    """A trace so far: bytes that are active and the most there were, live buffers that were seen to be
+    allocated, allocations, events, and allocations that found no room among the live ones."""
 
     active: int = 0
     peak: int = 0
