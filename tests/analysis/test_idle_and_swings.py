@@ -109,6 +109,22 @@ def test_growth_that_no_array_explains_names_the_variable_that_waits() -> None:
     assert verdict.advice.endswith("Not computed: accumulated in train.py; loss in train.py; list of 1.")
 
 
+def test_growth_that_is_known_to_be_in_a_graph_names_who_has_the_graph() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(100 + i)
+    held = Holding("other", 590 * MIB, (64,), "float32", "total in train.py", arrays=590, graphs=1)
+    waits = [
+        Holding("other", 4, (), "float32", f"{name} in train.py", computed=False)
+        for name in ("mask", "total")
+    ]
+    parts = {**dict.fromkeys(PARTS, 0), "other": 690 * MIB}
+    run.event(CensusTaken(Census(699 * MIB, parts, holdings=(held, *waits), in_graphs=590 * MIB)))
+    assert only(run, "not evaluated").line() == (
+        "not evaluated: active +60.1 MiB/min for 8m; total may hold 599.0 MiB"
+    )
+
+
 @pytest.mark.parametrize(
     "found",
     [

@@ -53,7 +53,24 @@ def test_another_shape_of_the_same_holder_takes_the_place_of_the_first() -> None
     assert told(diff(census(held("x", 1, shape=(1,))), both)) == [("appeared", "x", 2, 1)]
 
 
+def test_what_only_graphs_hold_is_told_apart_from_what_a_variable_has() -> None:
+    before, after = held("x", 4)._replace(graphs=2), held("x", 1)
+    found = diff(census(before), census(after))
+    assert told(found) == [("vanished", "x", -4, -1), ("appeared", "x", 1, 1)]
+    assert [change.label for change in found.changes] == ["x (by graphs of what is not computed)", "x"]
+    assert [change["in_graphs"] for change in found.to_json()["changes"]] == [True, False]
+
+
 def test_a_variable_is_the_same_on_another_line_and_a_list_with_another_index() -> None:
+    for place in (
+        "train.py:{} <module>()",
+        "<stdin>:{} step()",
+        "mlx_lm.server:{} step()",
+        "a b.ipynb:{} f()",
+    ):
+        for name in ("x in {}", "passed to MLX in {}", "cache in {}: KVCache 1 of 4: keys"):
+            one, other = (census(held(name.format(place.format(line)), 1)) for line in (12, 14))
+            assert diff(one, other).changes == ()
     before = census(held("x in train.py:88 step()", 1), held("d.0.weight", 2))
     assert diff(before, census(held("x in train.py:91 step()", 1), held("d.1.weight", 2))).changes == ()
     assert len(diff(before, census(held("x in train.py:88 other()", 1), held("d.0.weight", 2))).changes) == 2

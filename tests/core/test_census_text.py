@@ -1,7 +1,7 @@
 """A census in words."""
 
 from mlxtop.core.census import RANDOM_STATE, Census, Holding
-from mlxtop.core.census_text import in_graphs, label, reasons
+from mlxtop.core.census_text import graphs, label, reasons, rest_in_graphs
 
 METRIC = Holding("other", 4, (), "float32", "accumulated in train.py:9 step()", computed=False)
 STORED = Holding("kv", 4, (1, 2), "float16", "Store.kept[…]", computed=False, arrays=8, owners=2)
@@ -25,7 +25,7 @@ def test_a_line_says_for_how_many_it_stands_and_what_shares_its_buffer():
 def test_what_is_not_computed_is_told_to_hold_the_rest_and_what_to_do():
     census = Census(active=100, holdings=(METRIC, STATE), lazy_count=2)
     assert reasons(census) == ("accumulated: not computed; its graph may hold it: evaluate it each step",)
-    assert in_graphs(census) == 100
+    assert rest_in_graphs(census)
     stored = Census(active=100, holdings=(STORED,), lazy_count=8)
     assert reasons(stored) == (
         "Store.kept[…]: not computed; their graphs may hold it: evaluate them before they are kept",
@@ -41,15 +41,32 @@ def test_compiled_functions_and_frozen_objects_leave_it_open():
         "1 compiled function may keep constants, which cannot be seen",
         "gc.freeze() hides 2,000 objects",
     )
-    assert in_graphs(census) == 0
+    assert not rest_in_graphs(census)
 
 
 def test_nothing_is_said_of_nothing_or_of_a_part_of_the_truth():
     metric = (METRIC,)
     assert reasons(Census(active=0, holdings=metric)) == ()
     assert reasons(Census(active=100, holdings=metric, whole=False)) == ()
-    assert in_graphs(Census(active=100, holdings=metric, whole=False)) == 0
+    assert not rest_in_graphs(Census(active=100, holdings=metric, whole=False))
     parts = {"other": 999}
     assert reasons(Census(active=1000, parts=parts, holdings=metric)) == ()
     assert reasons(Census(active=100)) == ("held outside of Python, or by what its collector does not know",)
-    assert in_graphs(Census(active=100, holdings=(STATE,))) == 0
+    assert not rest_in_graphs(Census(active=100, holdings=(STATE,)))
+
+
+def test_what_graphs_are_known_to_hold_is_told_with_what_to_do() -> None:
+    kept = Holding("kv", 90, (2, 64), "float32", "Store.caches[…]", arrays=4, owners=2, graphs=4)
+    total = Holding("other", 8, (8,), "float32", "total in train.py:9 step()", graphs=1)
+    assert label(kept) == "Store.caches[…] (2 caches; by graphs of 4 not computed)"
+    assert label(total) == "total in train.py:9 step() (by the graph of 1 not computed)"
+    both = Census(active=100, in_graphs=98, holdings=(kept, total))
+    assert (
+        graphs(both) == "Store.caches[…], total: not computed; their graphs have it: evaluate them each step"
+    )
+    one = Census(active=100, in_graphs=90, holdings=(kept,))
+    assert graphs(one).endswith("evaluate them before they are kept")
+    assert graphs(Census(active=100, in_graphs=8, holdings=(total,))).endswith(
+        "its graph has it: evaluate it each step"
+    )
+    assert graphs(Census(active=10_000, in_graphs=8, holdings=(total,))) == ""

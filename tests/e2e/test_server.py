@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from mlxtop.core.census import Census
+from mlxtop.mlx.census.foreign import NOBODY
 from tests.agent.program import until
 from tests.e2e.place import BIN, Place, after, leave
-from tests.e2e.screen import Screen
+from tests.e2e.screen import MLXTOP, Screen
 
 pytestmark = pytest.mark.e2e
 
@@ -30,6 +32,8 @@ class Asking(threading.Thread):
         self.url = f"http://127.0.0.1:{port}/v1/completions"
         self.answers = 0
         self.refused: list[str] = []
+        self.questions: list[int] = []
+        """Lengths to ask for before it ends; without any it asks on."""
         self.stopping = False
 
     def ask(self, length: int) -> None:
@@ -42,14 +46,19 @@ class Asking(threading.Thread):
         self.answers += 1
 
     def run(self) -> None:
-        length = 1
-        while not self.stopping:
-            length = length * 7 % 89
+        lengths = iter(self.questions) if self.questions else self.all_lengths()
+        while not self.stopping and (length := next(lengths, None)):
             try:
                 self.ask(length)
             except Exception as error:
                 self.refused.append(repr(error))
                 return
+
+    def all_lengths(self) -> Iterator[int]:
+        length = 1
+        while True:
+            length = length * 7 % 89
+            yield length
 
     def more(self) -> None:
         """Waits for three more answers."""
@@ -62,21 +71,25 @@ class Asking(threading.Thread):
         self.join(20)
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
 @contextmanager
 def serving(place: Place, checkpoint: Path, **options: object) -> Iterator[tuple[Screen, Asking, int]]:
     """A server in a terminal, somebody who asks it all the time, and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     screen = place.run(BIN / "mlx_lm.server", "--model", checkpoint, "--port", str(port), **options)
-
-    def answers() -> bool:
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        return False
-
-    until(answers)
+    until(lambda: is_open(port))
     asking = Asking(port)
     asking.start()
     try:
@@ -160,3 +173,39 @@ def test_the_census_names_what_the_server_keeps_of_its_requests(place: Place, ch
         screen.press("escape")
         screen.wait_for("where it goes")
         assert leave(screen, "Stop the program") in ENDS
+
+
+def test_what_a_server_keeps_of_requests_that_came_at_once_is_named(place: Place, checkpoint: Path) -> None:
+    """mlx-lm stores what it takes out of a batch before it is computed: its graph has the whole batch."""
+    port = free_port()
+    server = [BIN / "mlx_lm.server", "--model", checkpoint, "--port", str(port)]
+    pid = place.start(*server, MLXTOP="1")
+    until(lambda: is_open(port))
+    crowd = [Asking(port) for _ in range(4)]
+    for i, asking in enumerate(crowd):
+        for length in (20 + 7 * i, 5 + i, 60 - i):
+            asking.questions.append(length)
+        asking.start()
+    for asking in crowd:
+        asking.join(120)
+        assert (asking.refused, asking.answers) == ([], 3)
+
+    def count(*options: str) -> str:
+        done = place.alone(MLXTOP, "census", str(pid), *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    until(lambda: Census.from_json(json.loads(count("--json"))).whole)
+    text, found = count(), Census.from_json(json.loads(count("--json")))
+    assert found.whole
+    assert 0.95 * found.active <= found.accounted <= found.active
+    nobody = sum(
+        holding.nbytes for holding in found.holdings if holding.computed and holding.holder == NOBODY
+    )
+    assert nobody <= 0.01 * found.active
+    owner = "LRUPromptCache._trie._trie[…].prompt_cache"
+    assert owner in {holding.holder for holding in found.holdings if holding.graphs and holding.part == "kv"}
+    assert re.search(
+        rf"KV cache .*{re.escape(owner)} \(\d+ caches?; by graphs of \d+ not computed\)$", text, re.M
+    )
+    assert re.search(r"of that in graphs +LRUPromptCache.*: evaluate them before they are kept$", text, re.M)

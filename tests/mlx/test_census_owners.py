@@ -218,47 +218,6 @@ said = [[h.nbytes, h.holder, list(h.shape)] for h in census.take(20).holdings if
     assert said == [[2**22, "token in __main__", [512, 1024]]]
 
 
-def test_what_is_not_computed_is_named_and_told_to_hold_what_is_left():
-    said = census_of(
-        LINES
-        + """
-accumulated = mx.array(0.0)
-for _ in range(8):
-    big = computed((512, 512))
-    accumulated = accumulated + big.mean()
-del big
-found = census.take(20)
-said = [[h.holder for h in found.holdings if not h.computed], reasons(found), found.rest >> 20]
-"""
-    )
-    named, why, rest = said
-    assert sorted(named) == ["accumulated in __main__", "mx.random.state"]
-    assert why[0] == "accumulated: not computed; its graph may hold it: evaluate it each step"
-    assert rest == 8
-
-
-def test_a_stored_cache_that_was_never_computed_is_named():
-    said = census_of(
-        LINES
-        + """
-from mlx_lm.models.cache import BatchKVCache
-store = {}
-for request in range(6):
-    batch = BatchKVCache([0, 0])
-    batch.update_and_fetch(mx.zeros((2, 4, 256, 64)), mx.zeros((2, 4, 256, 64)))
-    mx.eval(batch.keys, batch.values)
-    store[request] = [batch.extract(0)]
-del batch
-found = census.take(20)
-said = [lines(found), reasons(found), found.parts["kv"]]
-"""
-    )
-    lines, why, size = said
-    assert [row[1:] for row in of(lines, "kv")] == [[12, 6, False, "store[…] in __main__ (6 caches)"]]
-    assert size == 0
-    assert why == ["store[…]: not computed; their graphs may hold it: evaluate them before they are kept"]
-
-
 def test_what_only_garbage_holds_is_named_too():
     said = census_of(
         LINES
@@ -358,10 +317,12 @@ for i in range(300):
         for array in arrays:
             try: mx.get_array_buffer_size(array); computed.append(array)
             except ValueError: pass
-        said.append([found.accounted, mx.get_array_buffer_size(computed), found.active, sum(h.nbytes for h in found.holdings if h.computed)])
+        said.append([found.accounted, mx.get_array_buffer_size(computed), found.active, sum(h.nbytes for h in found.holdings if h.computed), found.in_graphs])
         del array, arrays, computed
 """
     )
-    for accounted, unique, active, listed in said:
-        assert accounted == unique <= active
-        assert listed <= accounted
+    for accounted, unique, active, listed, in_graphs in said:
+        assert accounted - in_graphs == unique
+        assert listed <= accounted <= active
+        # Nobody else has any. Where one size is known, a buffer in a graph counts as what its array covers.
+        assert active - accounted <= 0.05 * active

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mlxtop.core.census import PARTS, Census, Holding, Part
 from mlxtop.core.census_diff import CensusDiff, Change, shape_text
-from mlxtop.core.census_text import label, reasons
+from mlxtop.core.census_text import graphs, label, reasons
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_delta, format_size, format_span
 
@@ -20,6 +20,8 @@ def table(census: Census) -> str:
         lines.append("Time ran out: the parts are a lower bound. Take another census.")
     parts = [(census.parts[part], NAMES.get(part, part), census.counts[part]) for part in PARTS]
     rows = [(format_size(size), name, _arrays(count)) for size, name, count in parts if count]
+    if why := graphs(census):
+        rows.append((format_size(census.in_graphs), "of that in graphs", one_line(why)))
     if census.in_flight:
         rows.append((format_size(census.in_flight), "in flight", ""))
     if census.rest:
@@ -72,5 +74,5 @@ def _change(change: Change) -> tuple[str, ...]:
     arrays = f"{change.arrays:+,}" if change.arrays else ""
     return (
         format_delta(change.nbytes), arrays, change.verb, part, change.shapes, one_line(change.dtype),
-        one_line(change.holder),
+        one_line(change.label),
     )  # fmt: skip

@@ -53,6 +53,10 @@ class Holding(NamedTuple):
     views: tuple[str, ...] = ()
     """Who holds views of the same buffers: the first `VIEWS` of `view_count`."""
     view_count: int = 0
+    graphs: int = 0
+    """In the graphs of how many arrays they are, which are not computed; 0 where the holder has them itself.
+
+    `shape` is then that of an array that no variable leads to, and `nbytes` what it covers of its buffer."""
 
 
 def alike(holder: str) -> str:
@@ -90,6 +94,8 @@ class Census:
     """How many those are."""
     lazy_known: bool = True
     """False where MLX (before 0.32.3) cannot tell them apart: then they count in the parts."""
+    in_graphs: int = 0
+    """Bytes of the parts that only graphs of arrays hold which are not computed."""
     in_flight: int = 0
     """Bytes of `active` that queued work gave back while the census looked: no array has them."""
     compiled: int = 0
@@ -121,6 +127,7 @@ class Census:
             "lazy": self.lazy,
             "lazy_count": self.lazy_count,
             "lazy_known": self.lazy_known,
+            "in_graphs": self.in_graphs,
             "in_flight": self.in_flight,
             "compiled": self.compiled,
             "frozen": self.frozen,
@@ -149,6 +156,7 @@ class Census:
             counts=_by_part(census.get("counts", {})),
             lazy=_count(census.get("lazy", 0)),
             lazy_count=_count(census.get("lazy_count", 0)),
+            in_graphs=_count(census.get("in_graphs", 0)),
             in_flight=_count(census.get("in_flight", 0)),
             compiled=_count(census.get("compiled", 0)),
             frozen=_count(census.get("frozen", 0)),
@@ -180,6 +188,7 @@ def _holding(data: object) -> Holding:
         owners=_count(entry.get("owners", 0)),
         views=tuple(_text(view)[:SHORTER] for view in views),
         view_count=_count(entry.get("view_count", 0)),
+        graphs=_count(entry.get("graphs", 0)),
     )
 
 

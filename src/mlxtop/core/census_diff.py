@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from mlxtop.core.census import LARGEST, Census, Holding, Part, alike
 
-_LINE = re.compile(r"(?<=\.py):\d+(?= )")
+_LINE = re.compile(r":\d+(?= \S+\(\))")
+"""The line of a running function in `x in train.py:88 step()`."""
 Shape = tuple[int, ...]
 
 
@@ -33,6 +34,8 @@ class Change(NamedTuple):
     arrays_before: int
     """Arrays."""
     arrays_after: int
+    in_graphs: bool = False
+    """Whether only graphs of what is not computed hold them."""
 
     @property
     def nbytes(self) -> int:
@@ -49,6 +52,11 @@ class Change(NamedTuple):
         """`32×128`, or `32×64 → 32×128` where one took the place of the other."""
         before, now = shape_text(self.shape_before), shape_text(self.shape)
         return now if before == now else f"{before} → {now}"
+
+    @property
+    def label(self) -> str:
+        """The holder, and whether it has them in graphs only."""
+        return f"{self.holder} (by graphs of what is not computed)" if self.in_graphs else self.holder
 
     @property
     def verb(self) -> str:
@@ -121,7 +129,7 @@ class _Lines:
         for holding in census.holdings:
             # A variable is the same one when its function has gone on to another line.
             holder = alike(_LINE.sub("", holding.holder))
-            key = holding.part, holder, holding.dtype, holding.computed
+            key = holding.part, holder, holding.dtype, holding.computed, bool(holding.graphs)
             self.lines[key].setdefault(holding.shape, []).append(holding)
         full = len(census.holdings) >= LARGEST
         self.least = min((holding.nbytes for holding in census.holdings), default=0) if full else -1
@@ -153,6 +161,7 @@ def _change(before: list[Holding], after: list[Holding]) -> Change:
         _bytes(after),
         sum(holding.arrays for holding in before),
         sum(holding.arrays for holding in after),
+        bool(now.graphs),
     )
 
 

@@ -3,6 +3,8 @@
 Foreign text is in it: show it through `core.text.one_line`.
 """
 
+from collections.abc import Sequence
+
 from mlxtop.core.census import RANDOM_STATE, Census, Holding, alike
 
 LITTLE = 0.005
@@ -26,10 +28,20 @@ def reasons(census: Census) -> tuple[str, ...]:
     return tuple(found) or ("held outside of Python, or by what its collector does not know",)
 
 
-def in_graphs(census: Census) -> int:
-    """Bytes of the `rest` of a census, where nothing can hold it but graphs of what is not computed."""
+def rest_in_graphs(census: Census) -> bool:
+    """Whether nothing can hold the `rest` of a census but graphs of what is not computed."""
     alone = uncomputed(census) and not census.compiled and not census.frozen
-    return census.rest if alone and reasons(census) else 0
+    return bool(alone and reasons(census))
+
+
+def graphs(census: Census) -> str:
+    """Who holds arrays whose graphs alone have more than a little of *active*, and what to do."""
+    held = [h for h in census.holdings if h.graphs and h.nbytes > LITTLE * census.in_graphs]
+    if not held or census.in_graphs <= LITTLE * census.active:
+        return ""
+    one = len(held) == held[0].graphs == 1
+    graph = "its graph has" if one else "their graphs have"
+    return f"{_names(held)}: not computed; {graph} it: evaluate {_when(held, one)}"
 
 
 def label(holding: Holding) -> str:
@@ -37,6 +49,8 @@ def label(holding: Holding) -> str:
     notes = ["only garbage"] if holding.part == "garbage" else []
     if holding.arrays > 1:
         notes.append(_many(holding))
+    if holding.graphs:
+        notes.append(_graphs(holding.graphs))
     if holding.views:
         more = holding.view_count - len(holding.views)
         names = ", ".join((*holding.views, *([f"{more:,} more"] if more > 0 else ())))
@@ -52,21 +66,31 @@ def _many(holding: Holding) -> str:
     return f"{holding.arrays:,} arrays"
 
 
+def _graphs(count: int) -> str:
+    return "by the graph of 1 not computed" if count == 1 else f"by graphs of {count:,} not computed"
+
+
 def uncomputed(census: Census) -> tuple[Holding, ...]:
     """The holdings whose graphs may hold more than themselves, but for garbage."""
     held = (h for h in census.holdings if not h.computed and h.part != "garbage")
     return tuple(h for h in held if h.holder != RANDOM_STATE)
 
 
-def _waiting(holdings: tuple[Holding, ...]) -> str:
-    names = list(dict.fromkeys(_short(holding) for holding in holdings))
-    told, more = ", ".join(names[:NAMED]), len(names) - NAMED
-    if more > 0:
-        told += f" and {more} more"
-    one = sum(holding.arrays for holding in holdings) == 1
-    graph, them = ("its graph", "it") if one else ("their graphs", "them")
-    when = "before they are kept" if all(holding.part == "kv" for holding in holdings) else "each step"
-    return f"{told}: not computed; {graph} may hold it: evaluate {them} {when}"
+def _waiting(held: Sequence[Holding]) -> str:
+    one = sum(holding.arrays for holding in held) == 1
+    graph = "its graph" if one else "their graphs"
+    return f"{_names(held)}: not computed; {graph} may hold it: evaluate {_when(held, one)}"
+
+
+def _names(held: Sequence[Holding]) -> str:
+    names = list(dict.fromkeys(map(_short, held)))
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _when(held: Sequence[Holding], one: bool) -> str:
+    when = "before they are kept" if all(holding.part == "kv" for holding in held) else "each step"
+    return f"{'it' if one else 'them'} {when}"
 
 
 def _short(holding: Holding) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, Census, Holding
-from mlxtop.core.census_text import in_graphs, reasons
+from mlxtop.core.census_text import reasons, rest_in_graphs
 from mlxtop.core.course import course
 from mlxtop.core.events import ErrorRaised, LimitChanged, SessionEnded, SystemRead
 from mlxtop.core.facts import Facts
@@ -249,10 +249,12 @@ def census_rows(census: Census) -> Iterator[CensusRow]:
     for name in PARTS:
         if name != "garbage" or census.counts[name]:
             yield CensusRow(name, census.parts[name], census.counts[name])
+    if census.in_graphs:
+        yield CensusRow("of that held by graphs of what is not computed", census.in_graphs, None)
     if census.in_flight:
         yield CensusRow("in flight", census.in_flight, None)
     if census.rest:
-        yield CensusRow("in graphs" if in_graphs(census) else "not accounted", census.rest, None)
+        yield CensusRow("in graphs" if rest_in_graphs(census) else "not accounted", census.rest, None)
     if not census.lazy_known:
         yield CensusRow("not computed: not known before MLX 0.32.3, counted", None, None)
     if census.lazy_count:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
 from mlxtop.core.census import Census
+from mlxtop.core.census_text import LITTLE
 from mlxtop.core.events import CensusTaken
 from mlxtop.core.text import one_line
 
@@ -18,24 +19,34 @@ NAMED, LISTED = 2, 10
 
 
 def telling(context: DiagnosisContext, start: float) -> Census | None:
-    """Returns the census since `start` that found arrays not computed and explains least of *active*."""
+    """Returns the census since `start` that found arrays not computed whose graphs may hold the most."""
     taken = [event.data.census for event in context.events(CensusTaken, start)]
-    return max(taken, key=lambda census: (bool(holders(census)), census.rest), default=None)
+    return max(taken, key=lambda census: (bool(holders(census)), _held(census)), default=None)
 
 
 def unexplained(census: Census, floor: int, rise: float) -> int | None:
-    """Returns the bytes of *active* that no array explains, if they are most of what is above `floor`.
+    """Returns the bytes of *active* that graphs hold or no array explains, if they are most of what is above
+    `floor`.
 
     `rise` is how far *active* goes above it. A census near the floor tells nothing of that.
     """
-    left, above = census.rest, max(census.active - floor, bar.TELLS * rise)
+    left, above = _held(census), max(census.active - floor, bar.TELLS * rise)
     return left if left >= max(bar.GROWTH_LEAST, bar.EXPLAINS * above) else None
 
 
 def holders(census: Census) -> list[str]:
-    """Returns who holds arrays that are not computed: variables first, then what has no name."""
+    """Returns who holds arrays that are not computed: those whose graphs are known to hold much, or else
+    variables first, then what has no name."""
+    much = LITTLE * census.in_graphs
+    known = [held.holder for held in census.holdings if held.graphs and held.nbytes > much]
+    if known:
+        return list(dict.fromkeys(map(one_line, known)))
     found = dict.fromkeys(one_line(held.holder) for held in census.holdings if not held.computed)
     return sorted(found, key=lambda holder: " in " not in holder or " of " in holder)
+
+
+def _held(census: Census) -> int:
+    return census.rest + census.in_graphs
 
 
 def told(found: Sequence[str]) -> tuple[Mapping[str, str], str]:

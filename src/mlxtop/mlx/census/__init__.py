@@ -3,7 +3,8 @@
 It runs inside somebody else's program, so it runs none of that program's code: it asks the garbage collector
 what exists and what refers to what (`heap`, `frames`), reads names through the interpreter's own descriptors
 (`foreign`), gives every array a part and a holder (`survey`), and tells which only garbage holds (`garbage`).
-No array is evaluated, no graph of operations is walked, nothing is collected meanwhile (`collector`).
+No array is evaluated, nothing is collected meanwhile (`collector`). What only a graph of operations holds is
+found by copies of MLX's own records, without a call of MLX's that would recurse (`graphs`).
 """
 
 import gc
@@ -38,8 +39,8 @@ def take(budget: float = BUDGET) -> "Census":
     it ran out after that, they are `other` and some holders are `—`. May be called in any thread; it holds
     the GIL most of the time, so call it at a safe point. Raises nothing; without MLX everything is 0.
 
-    Not seen: arrays that only C++ holds (a compiled function's constants, what an array that is not computed
-    will be made of), and objects that `gc.freeze()` hid.
+    Not seen: arrays that only C++ holds (a compiled function's constants), what is far down in a very large
+    graph, and objects that `gc.freeze()` hid.
     """
     began, now = time.perf_counter(), time.time()
     active = _active()
@@ -66,7 +67,7 @@ def _take(budget: float, active: int, began: float, now: float) -> "Census":
     except Exception:
         # Out of time, or an object stranger than any thought of here: what was found until then holds.
         whole = False
-    found = survey.result()
+    found = survey.result(active)
     whole = whole and found.whole
     after = _active()
     return replace(

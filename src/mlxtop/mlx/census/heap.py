@@ -90,7 +90,7 @@ class Heap:
     def __init__(self, array: type, budget: float) -> None:
         began = time.thread_time()
         self._began, self._budget = began, budget
-        self._array = array
+        self.array = array
         self._buffer_size = GLOBALS.__get__(sys.modules["mlx.core"]).get("get_array_buffer_size")
         self._module = class_of("mlx.nn", "Module")
         self._optimizer = class_of("mlx.optimizers", "Optimizer")
@@ -146,7 +146,7 @@ class Heap:
         return kind
 
     def _kind_of(self, cls: type) -> Kind:
-        if derives(cls, self._array):
+        if derives(cls, self.array):
             return "array"
         if derives(cls, self._module):
             return "module"
@@ -252,7 +252,7 @@ class Heap:
 
     def read(self, array: Any, name: str) -> Any:
         """A property of an array, by MLX's own descriptor."""
-        return MEMBERS.__get__(self._array)[name].__get__(array)
+        return MEMBERS.__get__(self.array)[name].__get__(array)
 
     @property
     def knows_buffers(self) -> bool:
@@ -289,4 +289,9 @@ class Heap:
 
     def is_over(self, share: float = 1.0) -> bool:
         """Whether that share of the time is over."""
-        return time.thread_time() > self._began + share * self._budget
+        return self.used > share
+
+    @property
+    def used(self) -> float:
+        """The share of the time that is over."""
+        return (time.thread_time() - self._began) / self._budget

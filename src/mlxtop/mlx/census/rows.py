@@ -41,6 +41,8 @@ class Row(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     computed: bool
+    graphs: tuple[Claim, ...] = ()
+    """Those of the arrays, not computed, whose graphs alone have it."""
 
     def rank(self) -> tuple[int, bool, int, int]:
         """The least names a buffer that several share."""
@@ -57,12 +59,14 @@ class _Line:
         self.rows: list[tuple[Row, list[str]]] = []
         self.largest = row
         self.owners: set[int] = set()
+        self.graphs: set[Claim] = set()
         self.views: list[str] = []
 
     def add(self, row: Row, views: list[str]) -> None:
         self.nbytes += row.nbytes
         self.count += 1
-        self.owners.add(row.claim.owner)
+        self.owners.update(claim.owner for claim in (row.claim, *row.graphs))
+        self.graphs.update(row.graphs)
         self.views += views
         if self.count < ALIKE:
             self.rows.append((row, views))
@@ -128,15 +132,16 @@ class Lines:
             holder = f"{owner}: {claim.holder.partition(': ')[2]}" if owner else claim.holder
             claim, owner = Claim(claim.part, holder), ""
             row = row._replace(claim=claim)
+        kind = claim.part, row.computed, bool(row.graphs)
         if owner or claim.common:
             holder = ": ".join(filter(None, (owner, claim.common)))
-            key: object = (claim.part, row.computed, holder)
+            key: object = (*kind, holder)
         elif claim.owner:
             holder = alike(claim.holder).partition(":")[0]  # `KVCache … of 6`
-            key = (claim.part, row.computed, holder)
+            key = (*kind, holder)
         else:
             holder = alike(claim.holder)
-            key = (claim.part, row.computed, holder, row.shape, row.dtype)
+            key = (*kind, holder, row.shape, row.dtype)
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = _Line(holder, row)
@@ -164,6 +169,7 @@ class Lines:
             owners=len({row.claim.owner} - {0} if line is None else line.owners - {0}),
             views=tuple(dict.fromkeys(view[:SHORTER] for view in views[: 4 * VIEWS]))[:VIEWS],
             view_count=len(views),
+            graphs=len(row.graphs if line is None else line.graphs),
         )
 
     def _full(self, claim: Claim) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, RANDOM_STATE, Census, Part
+from mlxtop.core.census_text import LITTLE
 from mlxtop.mlx.census import owners
 from mlxtop.mlx.census.buffers import Sharing
 from mlxtop.mlx.census.foreign import (
@@ -32,6 +33,8 @@ from mlxtop.mlx.census.frames import (
     variables_of,
 )
 from mlxtop.mlx.census.garbage import only_garbage, reached
+from mlxtop.mlx.census.graph_layout import Known
+from mlxtop.mlx.census.graphs import buffers
 from mlxtop.mlx.census.heap import CHUNK, CONTAINERS, Heap, Kind, TimeUp
 from mlxtop.mlx.census.rows import Claim, Lines, Row
 from mlxtop.mlx.census.tracebacks import dead_frames
@@ -52,6 +55,11 @@ class _Trail(NamedTuple):
     key: int  # id of the array
     path: str  # from the container that was reached to the array: `.layers.0`
     outline: str  # what to say if nothing with a name is reached: `list of 12 in dict of 3`
+
+
+def _known(row: Row, array: Any) -> Known:
+    buffer = row.nbytes if row.computed else 0
+    return Known(array, row.shape, row.own, row.dtype, buffer, row.computed)
 
 
 class Survey:
@@ -92,11 +100,14 @@ class Survey:
         if self._hurried:
             raise TimeUp
 
-    def result(self) -> Census:
-        """Bytes and arrays of each part, and the largest holdings; of the rest of a census nothing."""
+    def result(self, active: int = 0) -> Census:
+        """Bytes and arrays of each part, and the largest holdings; of the rest of a census nothing.
+
+        Where they do not add up to `active`, what is left is looked for in graphs.
+        """
         sizes, counts = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
         lines, buckets = Lines(self._owners), dict[int, list[tuple[Row, Any]]]()
-        waiting, waiting_count, whole = 0, 0, True
+        waiting, whole = list[tuple[Row, Any]](), True
         dropped: list[Any] = []
         try:
             for row, array in self._rows():
@@ -105,7 +116,7 @@ class Survey:
                 elif row.computed:
                     buckets.setdefault(row.nbytes, []).append((row, array))
                 else:
-                    waiting, waiting_count = waiting + row.nbytes, waiting_count + 1
+                    waiting.append((row, array))
                     lines.add(row, [])
         except TimeUp:
             whole = False
@@ -118,16 +129,24 @@ class Survey:
                 sizes[row.claim.part] += nbytes
                 counts[row.claim.part] += 1
                 lines.add(row, [view.claim.holder for view in views])
+        in_graphs = 0
+        if whole and active - sum(sizes.values()) > LITTLE * active:
+            for row in self._in_graphs(waiting, [pair for bucket in buckets.values() for pair in bucket]):
+                in_graphs += row.nbytes
+                sizes[row.claim.part] += row.nbytes
+                counts[row.claim.part] += 1
+                lines.add(row, [])
         return Census(
             active=0,
             parts=sizes,
             counts=counts,
-            lazy=waiting,
-            lazy_count=waiting_count,
+            lazy=sum(row.nbytes for row, _ in waiting),
+            lazy_count=len(waiting),
             lazy_known=self._heap.knows_buffers,
             holdings=lines.holdings(),
             whole=whole,
             compiled=self._compiled,
+            in_graphs=in_graphs,
             in_flight=self._unshared(dropped, [array for bucket in buckets.values() for _, array in bucket]),
         )
 
@@ -153,6 +172,28 @@ class Survey:
                 continue  # made by `__new__` alone: there is no array in it
             else:
                 yield Row(size, own, claim, shape, dtype, computed=True), array
+
+    def _in_graphs(self, waiting: list[tuple[Row, Any]], computed: list[tuple[Row, Any]]) -> Iterator[Row]:
+        """What only graphs of arrays have that are not computed: the first of their holders stands for it."""
+        waiting = sorted(waiting, key=lambda pair: pair[0].rank())
+        began = self._heap.used
+        found = buffers(
+            self._heap.array,
+            [_known(*pair) for pair in waiting],
+            [_known(*pair) for pair in computed],
+            lambda share: self._heap.is_over(began + share * (1 - began)),
+        )
+        for buffer in found:
+            claims = tuple(waiting[place][0].claim for place in sorted(buffer.roots))
+            yield Row(
+                buffer.nbytes,
+                buffer.nbytes,
+                claims[0],
+                buffer.shape,
+                buffer.dtype,
+                computed=True,
+                graphs=claims,
+            )
 
     def _groups(self, nbytes: int, arrays: list[Any]) -> tuple[list[list[int]], bool]:
         """The arrays by the buffer that they share, and whether there was time to tell them apart.

@@ -17,7 +17,7 @@ from textual.widgets import Footer, Static
 
 from mlxtop.core.census import PARTS, Census, Holding, Part
 from mlxtop.core.census_diff import diff
-from mlxtop.core.census_text import in_graphs, label, reasons
+from mlxtop.core.census_text import graphs, label, reasons, rest_in_graphs
 from mlxtop.core.text import one_line
 from mlxtop.core.units import Units, format_size, format_span
 from mlxtop.tui.binding import key
@@ -151,6 +151,7 @@ class CensusScreen(Screen[None]):
                 self._headline(width),
                 self._bar(width),
                 *(self._part(part) for part in PARTS if part != "garbage" or self._census.counts[part]),
+                *self._graphs(width),
                 *self._in_flight(),
                 *self._rest(width),
                 *self._lazy(),
@@ -198,6 +199,16 @@ class CensusScreen(Screen[None]):
             self._ink(f"  {share}  {arrays:>14}", "dim"),
         )
 
+    def _graphs(self, width: int) -> list[Text]:
+        """What only graphs have, of the parts above, and what to do about it."""
+        why = graphs(self._census)
+        if not why:
+            return []
+        return [
+            self._left("  in graphs", self._census.in_graphs, "of the above", "faint"),
+            *self._told(why, width),
+        ]
+
     def _in_flight(self) -> list[Text]:
         size = self._census.in_flight
         return [self._left("in flight", size, "queued work gave it back meanwhile", "faint")] if size else []
@@ -209,12 +220,15 @@ class CensusScreen(Screen[None]):
         if beyond > 0:
             return [self._left("beyond active", beyond, "views are counted in full", "faint")]
         why = "" if census.whole else "time ran out: press a to count longer"
-        name = "in graphs" if in_graphs(census) else "not accounted"
+        name = "in graphs" if rest_in_graphs(census) else "not accounted"
         lines = [self._left(name, census.rest, why, "faint")]
         for reason in reasons(census):
-            told = textwrap.wrap(one_line(reason), width - INDENT, max_lines=2, placeholder="…")
-            lines += [self._ink(" " * INDENT + line, "dim") for line in told]
+            lines += self._told(reason, width)
         return lines
+
+    def _told(self, text: str, width: int) -> list[Text]:
+        told = textwrap.wrap(one_line(text), width - INDENT, max_lines=2, placeholder="…")
+        return [self._ink(" " * INDENT + line, "dim") for line in told]
 
     def _left(self, name: str, size: int, why: str, colour: str) -> Text:
         share = _share(size / self._census.active if self._census.active else None)

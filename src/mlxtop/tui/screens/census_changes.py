@@ -30,7 +30,7 @@ def lines(found: CensusDiff, width: int, units: Units, ink: Ink) -> tuple[Text, 
 
     def row(change: Change) -> Text:
         arrays = f"{change.arrays:+,}" if change.arrays else ""
-        holder = one_line(change.holder) + ("" if change.computed else " (not computed)")
+        holder = one_line(change.label) + ("" if change.computed else " (not computed)")
         return Text.assemble(
             ink(f" {format_delta(change.nbytes, units):>{SIZE}}  {arrays:>{COUNT}}  ", "text"),
             ink(f"{change.verb:<{VERB}}  ", "limit" if change.nbytes > 0 else "dim"),
