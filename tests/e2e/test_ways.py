@@ -70,8 +70,9 @@ def watched(processes: None, checkpoint: Path) -> Iterator[Watched]:
 def test_a_batch_keeps_its_caches_in_what_it_answers(watched: Watched) -> None:
     watched.do("batch")
     watched.census(
-        r"^ ■ in graphs +[1-9][\d.]* MiB",
-        r"^ +BatchResponse\.caches\[…\]: not computed; their graphs may hold it",
+        r"^ +in graphs +[1-9][\d.]* MiB  of the above",
+        r"^ +BatchResponse\.caches\[…\]: not computed; their graphs have it",
+        r"■ KV cache +\d×4×\d+×\d+ +float32 +BatchResponse\.caches\[…\] \(\d caches; by graphs of \d+ not",
     )
     line = watched.step(r"mlx_lm/generate\.py:(\d+)")[3]
     assert "prompt_cache" in SOURCE[int(line) - 1]
