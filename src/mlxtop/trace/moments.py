@@ -11,16 +11,19 @@ from mlxtop.trace.composition import Composition
 from mlxtop.trace.reader import Ring, Rows, TraceFile
 
 Numbers = NDArray[np.int64]
+TRIES = 50
+"""How often what is alive is read, until the program has written nothing meanwhile."""
 
 
 class Moments:
     """A trace as it was when this was made. Times are `CLOCK_MONOTONIC` in ns. Raises `TraceError`."""
 
     def __init__(self, trace: TraceFile) -> None:
-        trace.refresh()
+        now = _now(trace)
         self.header = trace.header
         self.sites = tuple(trace.sites())
-        self.now = trace.now()
+        count = len(self.sites)
+        self.now = replace(now, bytes=_padded(now.bytes, count), buffers=_padded(now.buffers, count))
         self.allocated = trace.allocated()
         peak, kept = trace.peak(), trace.kept_peaks()
         self.ring: Ring = trace.ring()
@@ -56,11 +59,13 @@ class Moments:
     @cached_property
     def curve(self) -> tuple[Numbers, Numbers, Numbers]:
         """Times, and the bytes and buffers alive after each event of the ring."""
-        active, buffers = self.now.total, self.now.count
-        sizes, counts = np.cumsum(self._sizes), np.cumsum(self._signs)
-        if len(sizes):
-            active, buffers = active - int(sizes[-1]), buffers - int(counts[-1])
-        return self._times, sizes + active, counts + buffers
+        known = self._nearest(self.ring.end)
+        sizes = np.cumsum(self._sizes)
+        counts = np.cumsum(self._signs * (self._site != layout.BEFORE))
+        place = int(np.searchsorted(self.ring.index, known.index)) - 1
+        if place >= 0:
+            return self._times, sizes - sizes[place] + known.total, counts - counts[place] + known.count
+        return self._times, sizes + known.total, counts + known.count
 
     @cached_property
     def last_ns(self) -> int:
@@ -89,10 +94,7 @@ class Moments:
 
     def at_event(self, index: int, time_ns: int) -> Composition:
         """What was alive before the event `index` of the trace, one of the ring or the next to come."""
-        known = min(
-            (one for one in self._known if self.ring.begin <= one.index <= self.ring.end),
-            key=lambda one: abs(one.index - index),
-        )
+        known = self._nearest(index)
         begin, end = sorted((known.index, index))
         way = slice(*np.searchsorted(self.ring.index, (begin, end)))
         count = len(self.sites)
@@ -110,6 +112,11 @@ class Moments:
             and way.stop - way.start == end - begin
             and (begin == end or not self.header.min_size),
         )
+
+    def _nearest(self, index: int) -> Composition:
+        """The known moment within the ring that is nearest to an event, and consistent if one is."""
+        within = [one for one in self._known if self.ring.begin <= one.index <= self.ring.end]
+        return min(within, key=lambda one: (not one.exact, abs(one.index - index)))
 
     def blocks(self, index: int) -> Rows | None:
         """The buffers alive before the event `index`, as rows of `layout.LIVE`.
@@ -168,6 +175,16 @@ class Moments:
     def _after(self, place: int) -> int:
         """The number of the event that follows the first `place` ones of the ring."""
         return int(self.ring.index[place - 1]) + 1 if place else self.ring.begin
+
+
+def _now(trace: TraceFile) -> Composition:
+    """What is alive now. Not exact where the program never rested for as long as it takes to read it."""
+    for _ in range(TRIES):
+        before = trace.refresh().ring_written
+        now = trace.now()
+        if trace.refresh().ring_written == before:
+            return now
+    return replace(trace.now(), exact=False)
 
 
 def _padded(values: Numbers, count: int) -> Numbers:

@@ -38,9 +38,8 @@ def write(moments: Moments, at: Composition | None, out: BinaryIO) -> None:
     events, before = moments.ring.events, b"\n"
     for first in range(0, len(events), EVENTS_AT_ONCE):
         rows = [
-            json.dumps(
-                [KINDS[kind], header.since_origin(time), address, size, _where(moments, kind, site), thread]
-            )
+            f'["{KINDS[kind]}", {header.since_origin(time)}, {address}, {size}, '
+            f"{_where(moments, kind, site)}, {thread}]"
             for time, address, size, site, thread, kind, _ in events[first : first + EVENTS_AT_ONCE].tolist()
         ]
         out.write(before + ",\n".join(rows).encode())
@@ -48,11 +47,11 @@ def write(moments: Moments, at: Composition | None, out: BinaryIO) -> None:
     out.write(b"\n]}\n")
 
 
-def _where(moments: Moments, kind: int, site: int) -> int | str | None:
-    """A site's number, or the name of a phase; the step's own site is that of what it allocates."""
-    if kind == layout.PHASE:
-        return moments.text(site)
-    return site if kind in (layout.ALLOCATED, layout.FREED) else None
+def _where(moments: Moments, kind: int, site: int) -> int | str:
+    """A site's number, or the name of a phase, as JSON. A step has no site: what it allocates has."""
+    if kind <= layout.FREED:
+        return site
+    return json.dumps(moments.text(site)) if kind == layout.PHASE else "null"
 
 
 def _site(moments: Moments, site: Site) -> dict[str, Any]:
