@@ -75,6 +75,7 @@ class Writer:
         """A buffer that was there before the trace."""
         self.unseen[address] = size
         self._add(0, size, 0)
+        self.peak = max(self.peak, self.active)
         self.history[-1] = dict(self.sums)
 
     def allocate(self, address: int, size: int, site: int) -> None:

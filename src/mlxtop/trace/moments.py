@@ -47,12 +47,14 @@ class Moments:
     def peak(self) -> Composition | None:
         """What was alive at the peak. None before the first.
 
-        A small rise is not always kept: the ring may know of more.
+        A small rise is not always kept: the ring may know of more. What is above the peak was not: a free was
+        written after another thread's allocation.
         """
         kept = max(self._kept, key=lambda one: one.total, default=None)
         times, active, _ = self.curve
-        if len(active) and (kept is None or int(active.max()) > kept.total):
-            place = int(np.argmax(active))
+        real = np.where(active <= self.header.peak, active, 0)
+        if len(real) and int(real.max()) > (kept.total if kept else 0):
+            place = int(np.argmax(real))
             return self.at_event(self._after(place + 1), int(times[place]))
         return kept if kept is None or kept.step else replace(kept, step=self._step(kept.index))
 

@@ -1,0 +1,93 @@
+"""Who made the peak: programs whose peak is planted in a known operation and a known line. Each is named."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mlxtop.mlx.trace import tracer
+from mlxtop.trace.composition import by_line, by_operation
+from mlxtop.trace.moments import Moments
+from mlxtop.trace.reader import TraceFile
+from mlxtop.trace.sizes import by_size
+from mlxtop.trace.unfreed import unfreed
+from tests.process import ROOT
+
+HERE = Path(__file__).parent
+PROGRAMS = sorted(path for path in (HERE / "planted").glob("*.py") if not path.stem.startswith("_"))
+
+pytestmark = [
+    pytest.mark.usefixtures("processes"),
+    pytest.mark.skipif(tracer.refusal() is not None, reason=str(tracer.refusal())),
+]
+
+
+class Planted(NamedTuple):
+    """What a program's text says of its peak."""
+
+    operation: str
+    line: int
+
+
+def planted(program: Path) -> Planted:
+    lines = program.read_text().splitlines()
+    found = re.search(r"PEAK: (\w+)", lines[0])
+    assert found
+    (number,) = (number for number, line in enumerate(lines, 1) if line.endswith("# PLANTED"))
+    return Planted(found[1], number)
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Moments]:
+    """The trace of each program, all by one process: MLX is imported once."""
+    folder = tmp_path_factory.mktemp("planted")
+    subprocess.run(
+        [sys.executable, str(HERE / "traced.py"), str(folder), *map(str, PROGRAMS)],
+        cwd=ROOT, check=True, timeout=200,
+    )  # fmt: skip
+    return {program: taken(folder / f"{program.stem}.mlxtrace") for program in PROGRAMS}
+
+
+def taken(path: Path) -> Moments:
+    """What a file holds, which is 40 MB: it does not stay."""
+    with TraceFile(path) as trace:
+        moments = Moments(trace)
+    path.unlink()
+    return moments
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_the_peak_names_its_operation_and_its_line(traces: dict[Path, Moments], program: Path) -> None:
+    moments, wanted = traces[program], planted(program)
+    peak = moments.peak
+    assert peak is not None
+    operation, line = by_operation(peak, moments.sites)[0], by_line(peak, moments.sites)[0]
+    assert operation.name == wanted.operation
+    assert operation.bytes > peak.total / 2
+    assert line.name.startswith(f"{program}:{wanted.line} ")
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_the_sums_of_a_real_trace_agree(traces: dict[Path, Moments], program: Path) -> None:
+    moments = traces[program]
+    header = moments.header
+    assert header.closed
+    assert (moments.ring.torn, header.lost) == (0, 0)
+    assert moments.now.exact
+    assert moments.now.total == header.active
+    assert moments.peak is not None
+    # Where threads allocate and free at once, MLX's peak may be the higher one.
+    assert header.peak / 2 <= moments.peak.total <= header.peak
+    alive = unfreed(moments)
+    assert sum(one.bytes for one in alive) == header.active
+    assert sum(one.buffers for one in alive) == header.buffers
+    blocks = moments.blocks(moments.ring.end)
+    assert blocks is not None
+    assert sum(one.buffers for one in by_size(blocks)) == header.buffers
+
+
+def test_there_are_ten_programs() -> None:
+    assert len({planted(program).operation for program in PROGRAMS}) >= 10
