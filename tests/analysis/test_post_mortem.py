@@ -132,6 +132,14 @@ def test_who_ends_in_order_or_is_asked_to_did_not_die(status: int) -> None:
     assert find_cause(Evidence(status=status, lines=(TOO_LARGE,), oom_kills=3)) is None
 
 
+def test_a_crash_at_the_end_is_told_from_one_before() -> None:
+    lines = ("bye", "terminate called without an active exception")
+    told = cause(status=-signal.SIGABRT, in_order=True, lines=lines)
+    assert told.what == "it crashed as it ended (SIGABRT): threads that had used MLX were still there"
+    assert told.evidence == lines[1:]
+    assert cause(status=-signal.SIGABRT, lines=lines).what == "it crashed (SIGABRT)"
+
+
 def test_without_a_status_the_interpreters_last_message_is_an_end_in_order() -> None:
     assert find_cause(Evidence(in_order=True, lines=(TOO_LARGE,), oom_kills=3)) is None
     assert find_cause(Evidence(in_order=True, error="KeyboardInterrupt")) is None
@@ -153,6 +161,12 @@ def test_the_oom_killer_is_known_by_its_counter(status: int | None) -> None:
         "the container's oom_kill grew by 1",
         "memory pressure was critical: tasks waited for memory 40% of the time",
     )
+    # It was read before a large step.
+    early = System(cgroup_limit=4 * GIB, cgroup_used=3 * GIB)
+    told = cause(status=status, oom_kills=1, limit_hits=2, system=early)
+    assert told.what == "the kernel's OOM killer ended it: its container may use 4.00 GiB"
+    assert told.evidence[0] == "the container reached its limit of 4.00 GiB just before"
+    assert "may use" not in cause(status=status, oom_kills=1, limit_hits=0, system=early).what
     # The machine ran out, not the container.
     roomy = System(cgroup_limit=64 * GIB, cgroup_used=4 * GIB)
     assert cause(status=status, oom_kills=1, system=roomy).what == "the kernel's OOM killer ended it"

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,58 @@ def test_a_program_that_is_killed_in_its_dashboard(place: Place) -> None:
     assert "  | it is up" in text
     assert re.search(r"^What held the arrays, counted \S+ before$", text, re.MULTILINE)
     assert re.search(r"^ +4\.0 MiB  1024×1024 float32 +kept in program\.py$", text, re.MULTILINE)
+
+
+@pytest.fixture
+def container() -> Iterator[Path]:
+    """A memory cgroup whose processes may use 300 MiB together."""
+    for base, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group = Path(base, f"mlxtop-test-{os.getpid()}")
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(300 * 2**20))
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            # Its last process may not be gone yet.
+            until(lambda group=group: not (group / "cgroup.procs").read_text())
+            group.rmdir()
+    pytest.skip("no memory cgroup can be made here")
+
+
+MOVES = """\
+import os, sys
+try:
+    open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
+except OSError:
+    sys.exit(99)
+"""
+TAKES = """\
+held = []
+for n in range(20):
+    held.append(mx.ones((8, 1024, 1024))); mx.eval(held)
+sys.exit(99)
+"""
+"""It takes up to 640 MiB."""
+
+
+def test_a_kill_by_the_kernels_own_oom_killer(place: Place, container: Path) -> None:
+    # First into the container: mlxtop reads which it is as it meets the agent.
+    script = place.script(MOVES + BEGIN + TAKES)
+    done = place.alone(MLXTOP, "run", "--headless", "--", *python([script]), str(container))
+    if done.returncode == 99:
+        pytest.skip("this system does not hold a container to its limit")
+    assert done.returncode == 128 + 9
+    why = "the kernel's OOM killer ended it: its container may use 300.0 MiB"
+    assert f"killed by SIGKILL: {why}. mlxtop report --last" in done.stderr
+    text = last(place)
+    assert f"  OOM killer: {why}\n" in text
+    assert "  evidence: the container's oom_kill grew by 1\n" in text
 
 
 def test_attached_it_is_known_too(place: Place) -> None:

@@ -69,6 +69,20 @@ def test_the_least_limit_of_the_group_and_those_around_it_counts(tmp_path: Path)
     assert (found.limit, found.used) == (4 * GIB, 20_000_000)
 
 
+def test_hits_of_all_limits_are_counted(tmp_path: Path) -> None:
+    group = "sys/fs/cgroup/process_api/16eb"
+    files = {
+        f"{group}/memory.events": "low 0\nhigh 0\nmax 7\noom 1\noom_kill 2\n",
+        "sys/fs/cgroup/process_api/memory.events": "max 9\noom 3\noom_kill 4\n",
+    }
+    found = machine.cgroup(root=root_of(tmp_path, V2_CGROUP, V2_MOUNTS, files))
+    assert (found.limit_hits, found.oom_kills) == (4, 2)
+    group = "sys/fs/cgroup/memory/process_api/cd0a"
+    root = root_of(tmp_path, V1_CGROUP, V1_MOUNTS, {f"{group}/memory.failcnt": "5\n"})
+    assert machine.cgroup(root=root).limit_hits == 5
+    assert machine.cgroup(root=root_of(tmp_path, V2_CGROUP, V2_MOUNTS, {})).limit_hits == 4
+
+
 def test_v2_in_a_container(tmp_path: Path) -> None:
     files = {
         "sys/fs/cgroup/memory.max": f"{GIB}\n",

@@ -65,6 +65,8 @@ class Evidence:
     """The reason in macOS's report that it was ended to get memory back."""
     system: System | None = None
     """The last reading of the machine."""
+    limit_hits: int | None = None
+    """How often its container hit its memory limit just before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +318,15 @@ def _oom_killed(evidence: Evidence, kills: int) -> Cause:
     system = evidence.system or System()
     limit, used = system.cgroup_limit, system.cgroup_used
     proof = (f"the container's oom_kill grew by {kills}", *_pressure(evidence))
-    if limit is not None and used is not None and used >= NEAR * limit:
+    near = limit is not None and used is not None and used >= NEAR * limit
+    if limit is not None and (near or evidence.limit_hits):
+        size = format_size(limit)
+        # A reading before a large step says little.
+        filled = f"used {format_size(used)} of {size}" if near else f"reached its limit of {size} just before"
         return Cause(
             "OOM killer",
-            f"the kernel's OOM killer ended it: its container may use {format_size(limit)}",
-            (f"the container used {format_size(used)} of {format_size(limit)}", *proof),
+            f"the kernel's OOM killer ended it: its container may use {size}",
+            (f"the container {filled}", *proof),
             (
                 "Raise the container's limit, or stay below it: --budget cgroup warns before.",
                 _LIMITS,
@@ -362,8 +368,19 @@ _CRASHED = (
 )
 
 
+_THREADS = "terminate called without an active exception"
+"""What the GNU runtime says when C++ threads are still there at a program's end."""
+_AT_ITS_END = (
+    "Its interpreter had come to its end in order before: what is lost is its exit code.",
+    "Let each thread that used MLX end with mx.synchronize(); mx.clear_streams(), and join it.",
+)
+
+
 def _other(evidence: Evidence, number: int | None) -> Cause:
     words = last_words(evidence)
+    if number == signal.SIGABRT and evidence.in_order and _THREADS in words:
+        what = "it crashed as it ended (SIGABRT): threads that had used MLX were still there"
+        return Cause("crash", what, (_THREADS,), _AT_ITS_END)
     if number is not None:
         name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
         said = next((line.strip() for line in words if _ABORTS.search(line)), None)

@@ -18,7 +18,7 @@ from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.protocol import Role
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages, peer
-from mlxtop.sessions.death import Death, OomCounters, printed
+from mlxtop.sessions.death import Death, Grown, OomCounters, printed
 from mlxtop.sessions.messages import Bye, Hello, Refused
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.session import UnattachedProcess
@@ -359,15 +359,16 @@ class AgentClient(threading.Thread):
         if not gone or session.told_to_end:
             return None
         counters = self._oom_counters.get(session)
-        oom_kills, of_machine = counters.grown() if counters is not None else (None, None)
+        grown = counters.grown() if counters is not None else Grown()
         now, bye, lines = time.time(), session.bye or Bye(), self.last_lines(session)
         evidence = Evidence(
             status=self.exit_status(session),
             in_order=session.bye is not None,
             error=bye.error,
             lines=lines,
-            oom_kills=oom_kills,
-            machine_oom_kills=of_machine,
+            oom_kills=grown.kills,
+            machine_oom_kills=grown.machine_kills,
+            limit_hits=grown.hits,
             jetsam=jetsam.reason(session.process, now - JUST_NOW) if session.process else None,
             system=session.state.system,
         )

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mlxtop.analysis.post_mortem import Cause
 from mlxtop.core.text import block, plain
@@ -40,6 +41,17 @@ class Death:
         return self.how if self.cause.kind in REDUNDANT else f"{self.how}: {self.cause.what}"
 
 
+class Grown(NamedTuple):
+    """By how much counters grew; `None` is what nobody knows."""
+
+    kills: int | None = None
+    """Processes of the container that the OOM killer ended."""
+    hits: int | None = None
+    """How often the container's limit was hit."""
+    machine_kills: int | None = None
+    """Processes of the machine that the OOM killer ended."""
+
+
 class OomCounters:
     """The counters of the kernel's OOM killer for the container of process `pid`, and for the machine.
 
@@ -54,13 +66,14 @@ class OomCounters:
         """Reads them, from time to time."""
         self._before = self._read()
 
-    def grown(self) -> tuple[int | None, int | None]:
-        """By how much that of the container, and that of the machine, grew since the last look."""
-        (group, whole), (group_now, whole_now) = self._before, self._read()
-        return _minus(group_now, group), _minus(whole_now, whole)
+    def grown(self) -> Grown:
+        """By how much they grew since the last look."""
+        return Grown(*map(_minus, self._read(), self._before))
 
-    def _read(self) -> tuple[int | None, int | None]:
-        return self._group.oom_kills if self._group else None, machine.oom_kills()
+    def _read(self) -> Grown:
+        group = self._group
+        own = (group.oom_kills, group.limit_hits) if group else (None, None)
+        return Grown(*own, machine.oom_kills())
 
 
 def _minus(now: int | None, before: int | None) -> int | None:

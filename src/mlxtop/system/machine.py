@@ -26,9 +26,10 @@ class Cgroup:
         path: str,
         pressure: str,
         events: str,
+        hits: str,
     ) -> None:
         self._limits, self._used, self._stat, self._reclaimable = limits, used, stat, reclaimable
-        self._events = events
+        self._events, self._hits = events, hits
         self.path = path
         self.pressure = pressure
         """The file with the group's pressure. Version 1 has none."""
@@ -56,6 +57,15 @@ class Cgroup:
         """How many of its processes the kernel's OOM killer has ended so far."""
         return _counter(self._events, "oom_kill")
 
+    @property
+    def limit_hits(self) -> int | None:
+        """How often one of these limits left an allocation without memory; version 1 counts each time that
+        something had to be given back first."""
+        folders = [os.path.dirname(file) for file in self._limits]  # noqa: PTH120 - as below
+        texts = [_text(f"{folder}/{self._hits}") for folder in folders]
+        found = [int(text) if text.strip().isdecimal() else _field(text, "oom") for text in texts]
+        return sum(known) if (known := [hits for hits in found if hits is not None]) else None
+
 
 def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
     """Returns the memory cgroup of a process. `root` is a prefix for all paths, for tests."""
@@ -76,14 +86,15 @@ def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
         here = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112
         if here is None:
             return None
-        limit, used, reclaimable, events = (
-            ("memory.max", "memory.current", b"inactive_file ", "memory.events")
+        limit, used, reclaimable, events, hits = (
+            ("memory.max", "memory.current", b"inactive_file ", "memory.events", "memory.events")
             if version == 2
             else (
                 "memory.limit_in_bytes",
                 "memory.usage_in_bytes",
                 b"total_inactive_file ",
                 "memory.oom_control",
+                "memory.failcnt",
             )
         )
         return Cgroup(
@@ -94,6 +105,7 @@ def cgroup(pid: int | str = "self", root: str = "") -> Cgroup | None:
             path,
             f"{here}/memory.pressure",
             f"{here}/{events}",
+            hits,
         )
     return None
 
@@ -123,7 +135,11 @@ def oom_kills() -> int | None:
 
 def _counter(path: str, name: str) -> int | None:
     """Returns the value in a file with lines of a name and a number."""
-    for line in _text(path).splitlines():
+    return _field(_text(path), name)
+
+
+def _field(text: str, name: str) -> int | None:
+    for line in text.splitlines():
         key, _, value = line.partition(" ")
         if key == name and value.isdecimal():
             return int(value)
