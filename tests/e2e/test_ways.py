@@ -72,7 +72,7 @@ def test_a_batch_keeps_its_caches_in_what_it_answers(watched: Watched) -> None:
     watched.census(
         r"^ +in graphs +[1-9][\d.]* MiB  of the above",
         r"^ +BatchResponse\.caches\[…\]: not computed; their graphs have it",
-        r"■ KV cache +\d×4×\d+×\d+ +float32 +BatchResponse\.caches\[…\] \(\d caches; by graphs of \d+ not",
+        r"■ KV cache +\d×4×\d+×\d+ +float32 +BatchResponse\.caches\[…\]: KVCache \d of 2: \w+ \(by graphs of 4 ",
     )
     line = watched.step(r"mlx_lm/generate\.py:(\d+)")[3]
     assert "prompt_cache" in SOURCE[int(line) - 1]
