@@ -16,11 +16,11 @@ PACKAGE := .$(if $(BACKEND),[$(BACKEND)])
 demo: $(VENV)/.demo
 	@$(BIN)/mlxtop $(ARGS)
 
-# Three at once, because programs and terminals mostly wait: two cores are busy with them. Compiled first: the
+# Four at once, because programs and terminals mostly wait: two cores are busy with them. Compiled first: the
 # hundreds of programs that tests start would each do it for themselves where Python may not keep what it compiled.
 test: check
 	@$(BIN)/python -m compileall -q src tests
-	@$(BIN)/python -m pytest -n 3 --dist worksteal --durations=30 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal --durations=30 $(ARGS)
 
 # The tests a developer runs all the time, within a minute: no process, no terminal, nothing slow.
 # Screens mostly wait: four at once keep two cores busy.
@@ -75,6 +75,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@touch $@
 
 # Tests run on the versions in .ci/constraints.txt, so that they fail for our changes and nobody else's.
-$(VENV)/.dev: pyproject.toml .ci/constraints.txt | $(BIN)/python
+$(VENV)/.dev: pyproject.toml .ci/constraints.txt .ci/transformers_scan.py | $(BIN)/python
 	@$(PIP) install --constraint .ci/constraints.txt --editable '$(PACKAGE)' --group dev
+	@$(BIN)/python .ci/transformers_scan.py
 	@touch $@ $(VENV)/.demo

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 # No test may reach the Hub. Set before anything imports huggingface_hub, and inherited by every process.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+# For every program that imports mlx-lm: `.ci/transformers_scan.py` says why.
+os.environ["TRANSFORMERS_SCAN"] = "1"
 os.environ.pop("NO_COLOR", None)
 
 from tests.checkpoint import write_checkpoint
@@ -52,6 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Confi
             item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("soak") and not config.getoption("--soak"):
             item.add_marker(pytest.mark.skip("with --soak only"))
+    # The longest first: at the end nobody waits for them.
+    items.sort(key=lambda item: item.path.parent.name != "soak")
 
 
 def pytest_collection_finish() -> None:

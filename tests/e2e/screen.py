@@ -346,5 +346,6 @@ def environment(more: Mapping[str, str | None]) -> dict[str, str]:
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
         "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_SCAN": os.environ.get("TRANSFORMERS_SCAN"),
     }
     return {name: value for name, value in {**plain, **more}.items() if value is not None}
