@@ -19,10 +19,7 @@ from tests.process import ROOT
 HERE = Path(__file__).parent
 PROGRAMS = sorted(path for path in (HERE / "planted").glob("*.py") if not path.stem.startswith("_"))
 
-pytestmark = [
-    pytest.mark.usefixtures("processes"),
-    pytest.mark.skipif(tracer.refusal() is not None, reason=str(tracer.refusal())),
-]
+pytestmark = pytest.mark.usefixtures("processes")
 
 
 class Planted(NamedTuple):
@@ -43,6 +40,8 @@ def planted(program: Path) -> Planted:
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Moments]:
     """The trace of each program, all by one process: MLX is imported once."""
+    if (refused := tracer.refusal()) is not None:
+        pytest.skip(refused)
     folder = tmp_path_factory.mktemp("planted")
     subprocess.run(
         [sys.executable, str(HERE / "traced.py"), str(folder), *map(str, PROGRAMS)],
