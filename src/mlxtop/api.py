@@ -7,14 +7,16 @@ have no effect.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from mlxtop.core.announcements import listeners
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.units import DEFAULT, UNLIMITED, parse_size
 from mlxtop.mlx import allocator, hooks
 
-Listener = Callable[[str, str, Snapshot], None]
+if TYPE_CHECKING:
+    from mlxtop.core.announcements import Listener
 
-_listeners: list[Listener] = []
 _default_cache_limit: int | None = None
 
 
@@ -82,12 +84,12 @@ def cache_limit(size: str | int) -> Iterator[int]:
         hooks.apply({"cache": old})
 
 
-def listen(listener: Listener) -> Callable[[], None]:
+def listen(listener: "Listener") -> Callable[[], None]:
     """Calls `listener(kind, name, snapshot)` at each mark and phase. Returns a function that ends this."""
-    _listeners.append(listener)
-    return lambda: _listeners.remove(listener)
+    listeners.append(listener)
+    return lambda: listeners.remove(listener)
 
 
 def _tell(kind: str, name: str, now: Snapshot) -> None:
-    for listener in tuple(_listeners):
+    for listener in tuple(listeners):
         listener(kind, name, now)

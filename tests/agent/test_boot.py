@@ -15,11 +15,22 @@ import pytest
 
 from mlxtop.agent import boot
 from mlxtop.sessions.program import child_environment as run_environment
-from tests.agent.program import MX, PATIENCE, Start, descriptors, environment, short_folder, threads, until
+from tests.agent.program import (
+    IDLE,
+    MX,
+    PATIENCE,
+    Start,
+    descriptors,
+    environment,
+    short_folder,
+    threads,
+    until,
+)
 
 HEAVY = {
     "textual", "rich", "plotext", "numpy", "mlx_lm", "transformers", "click", "psutil", "platformdirs",
     "dataclasses", "pathlib", "asyncio", "subprocess", "logging", "inspect", "typing", "importlib.metadata",
+    "contextlib", "json", "re", "selectors", "signal", "socket", "threading", "unicodedata",
 }  # fmt: skip
 TELL = """
 import json, os, sys
@@ -109,8 +120,36 @@ def modules(env: dict[str, str]) -> set[str]:
 def test_the_agent_brings_none_of_the_heavy_modules(start: Start) -> None:
     more = modules(environment(start.home)) - modules(environment(start.home, None))
     assert "mlxtop.agent.agent" in more
-    assert not more & (HEAVY - {"typing", "inspect", "subprocess"})
+    # On a Mac the footprint comes by `ctypes`.
+    assert not more & (HEAVY - ({"inspect", "subprocess"} if sys.platform == "darwin" else set()))
     assert {name.split(".")[0] for name in more} <= {"mlxtop", *sys.stdlib_module_names}
+
+
+def test_a_viewer_makes_it_import_nothing(start: Start) -> None:
+    end = "print('up', flush=True); sys.stdin.readline(); print(set(sys.modules) - before, flush=True); sys.stdin.readline()"
+    program = start(MX + "before = set(sys.modules)\n" + end)
+    assert program.line() == "up"
+    viewer = program.connect()
+    viewer.say("mark", name="é €\ufffe", who="keyboard")
+    viewer.event("mark")
+    viewer.say("limit", knob="cache", bytes=7, who="keyboard")
+    viewer.event("limit", new=7)
+    program.say()
+    assert program.line() == "set()"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="newer ones know the main thread")
+def test_a_census_takes_no_thread_for_the_main_one(start: Start) -> None:
+    tell = "import threading; print(threading.main_thread().ident == ident, flush=True); sys.stdin.readline()"
+    program = start(MX + f"import _thread; ident = _thread.get_ident()\n{IDLE}{tell}")
+    assert program.line() == "up"
+    viewer = program.connect()
+    viewer.say("census")
+    # The program waits: the agent's thread takes it.
+    viewer.event("census")
+    program.say()
+    assert program.line() == "True"
+    assert program.end() == (0, "")
 
 
 # That the program cannot tell

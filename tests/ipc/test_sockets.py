@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlxtop.ipc import sockets
+from mlxtop.ipc.sockets import Address
 from tests.agent.program import MX, Start, short_folder, until
 
 
@@ -102,8 +103,8 @@ def test_addresses_tell_process_and_run(home: Path, run: str) -> None:
     (home / "attach.py").touch()
     (home / "words.sock").touch()
     (home / f"5-{run}.failed").touch()
-    assert list(sockets.addresses()) == [(4_194_304, run, path)]
-    assert list(sockets.addresses(run)) == [(4_194_304, run, path)]
+    assert list(sockets.addresses()) == [Address(4_194_304, run, path)]
+    assert list(sockets.addresses(run)) == [Address(4_194_304, run, path)]
     assert list(sockets.addresses("another")) == []
 
 

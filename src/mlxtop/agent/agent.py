@@ -7,41 +7,49 @@
 Whatever goes wrong in here is told to viewers and never reaches the program.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import sys
-import threading
 import time
-from contextlib import suppress
-from math import inf
-from typing import Any
+from _thread import allocate_lock
 
-from mlxtop import __version__, api
+from mlxtop import __version__
 from mlxtop.agent import last_error, worker
 from mlxtop.agent.collector_watch import CollectorWatch
-from mlxtop.agent.command_queue import CommandQueue, FindLimits, QueuedCommand
+from mlxtop.agent.command_queue import CommandQueue, FindLimits
 from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.eval_hook import EvalHook
 from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
+from mlxtop.core.announcements import listeners
 from mlxtop.core.commands import AddMark, SetInterval, SetLimit
 from mlxtop.core.events import MarkAdded, PhaseChanged
-from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import whole
+from mlxtop.core.suppress import suppress
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import command_json, environment, protocol, sockets
 from mlxtop.mlx import device
 from mlxtop.mlx.hooks import place
 from mlxtop.mlx.step_log import StepLog
-from mlxtop.mlx.step_peaks import Rise, StepPeaks
+from mlxtop.mlx.step_peaks import StepPeaks
 from mlxtop.system import footprint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mlxtop.agent.command_queue import QueuedCommand
+    from mlxtop.core.facts import Facts
+    from mlxtop.mlx.step_peaks import Rise
 
 INTERVAL = 0.1
 LEAVE_WITHIN = 0.5
 PHASES_MOST = 1000
 
-_agent: "Agent | None" = None
+_agent: Agent | None = None
 
 
 def start(run: str = "", late: bool = False) -> None:
@@ -80,7 +88,7 @@ class Agent:
         self._step_log = StepLog(self._peaks)
         self.phases = ["run"]
         self._phase = 0
-        self._naming = threading.Lock()
+        self._naming = allocate_lock()
         self.ring = Ring()
         self._collector = CollectorWatch()
         self._footprint = footprint.Recent()
@@ -101,7 +109,7 @@ class Agent:
         self._peaks.install()
         self.controller.install()
         self._eval_hook.install()
-        api.listen(self._on_api_call)
+        listeners.append(self._on_api_call)
         if self._late:
             self.command_queue.submit(FindLimits())
         else:
@@ -151,7 +159,7 @@ class Agent:
             self.event_log.begin()
             self.command_queue.begin()
             self._peaks.begin_process()
-            self._naming = threading.Lock()
+            self._naming = allocate_lock()
             self.command_queue.due = True
         except Exception:
             pass
@@ -192,7 +200,7 @@ class Agent:
 
     def tell_steps(self, last: bool = False) -> None:
         """Tells of the highest steps that nothing replaces any more; at the `last`, of all."""
-        for at, step in self._step_log.settled(inf if last else self.event_log.now()):
+        for at, step in self._step_log.settled(float("inf") if last else self.event_log.now()):
             self.event_log.emit(step, at=at)
 
     def _read_facts(self) -> None:

@@ -4,18 +4,25 @@ A safe point is a moment on a thread of the program's between two calls of `eval
 none is helped along by the agent's thread.
 """
 
-import os
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
-from mlxtop.agent.event_log import EventLog
-from mlxtop.core.commands import Command, TakeCensus
+import os
+import time
+from _thread import allocate_lock
+from collections import deque
+
+from mlxtop.core.commands import TakeCensus
 from mlxtop.core.events import ErrorRaised
 from mlxtop.core.record import Record
 from mlxtop.mlx import backend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mlxtop.agent.event_log import EventLog
+    from mlxtop.core.commands import Command
 
 SAFE_WITHIN = 0.25
 """Seconds to wait for the program to come by a safe point, before another way is looked for."""
@@ -31,8 +38,9 @@ class FindLimits(Record):
     """Reads the limits of a program that ran before the agent came."""
 
 
-QueuedCommand = Command | FindLimits
-Execute = Callable[[QueuedCommand, int | None], None]
+if TYPE_CHECKING:
+    QueuedCommand = Command | FindLimits
+    Execute = Callable[[QueuedCommand, int | None], None]
 
 
 class CommandQueue:
@@ -56,7 +64,7 @@ class CommandQueue:
         """Whether a safe point has something to do: the one thing a program's step asks for."""
         self.inside = False
         """Whether the program is in an `eval`: it will come by at its next."""
-        self._draining = threading.Lock()
+        self._draining = allocate_lock()
         self._cpu_then = (0.0, 0.0)
 
     @property

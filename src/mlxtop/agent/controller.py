@@ -1,15 +1,24 @@
 """Controls the allocator of a program that mlxtop did not write."""
 
+from __future__ import annotations
+
 import sys
 
-from mlxtop.agent.event_log import EventLog, Repeatable
-from mlxtop.core.events import EventData, LimitChanged
-from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
-from mlxtop.core.sample import UNKNOWN
-from mlxtop.core.units import Size
+from mlxtop.agent.event_log import Repeatable
+from mlxtop.core.events import LimitChanged
+from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT
+from mlxtop.core.units import UNKNOWN
 from mlxtop.mlx import backend
 from mlxtop.mlx.controller import AllocatorController
-from mlxtop.mlx.hooks import Call, Change, defaults
+from mlxtop.mlx.hooks import Change, defaults
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mlxtop.agent.event_log import EventLog
+    from mlxtop.core.events import EventData
+    from mlxtop.core.limits import LimitName
+    from mlxtop.core.units import Size
+    from mlxtop.mlx.hooks import Call
 
 WIRED_STAYS = (
     "The wired limit of a running program cannot be changed safely: start the program with "

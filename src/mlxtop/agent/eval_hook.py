@@ -1,14 +1,20 @@
 """The program's steps: `eval` and `async_eval` are where it comes by, on the thread that owns its work."""
 
-import time
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
+from __future__ import annotations
 
-from mlxtop.agent.command_queue import CommandQueue
+import time
+from functools import wraps
+
 from mlxtop.agent.step_clock import StepClock
 from mlxtop.mlx import backend
-from mlxtop.mlx.step_peaks import Begun, Rise, StepPeaks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mlxtop.agent.command_queue import CommandQueue
+    from mlxtop.mlx.step_peaks import Begun, Rise, StepPeaks
 
 
 class EvalHook:

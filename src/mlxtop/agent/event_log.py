@@ -1,13 +1,20 @@
 """What the agent tells: each thing that happens is a numbered message, kept for viewers who come later."""
 
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
-from mlxtop.core.events import CacheCleared, ErrorRaised, Event, EventData, LimitChanged, PeakReset
+import time
+from _thread import allocate_lock
+from collections import deque
+
+from mlxtop.core.events import CacheCleared, ErrorRaised, LimitChanged, PeakReset
 from mlxtop.ipc import protocol, sockets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from mlxtop.core.events import EventData
 
 KEPT = 4_096
 OFTEN = 1.0
@@ -31,7 +38,7 @@ class EventLog:
         self._events: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._count = 0
         self._repeats: dict[tuple[Any, ...], _Repeat] = {}
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def now(self) -> float:
         """Seconds since the agent came: the time of all it tells."""
@@ -39,7 +46,7 @@ class EventLog:
 
     def emit(self, data: EventData, answers: int | None = None, at: float | None = None) -> None:
         """Something happened, now or `at` a time: viewers hear of it, those who come later too."""
-        message = protocol.event_line(Event(self.now() if at is None else at, data, answers))
+        message = protocol.event_line(self.now() if at is None else at, data, answers)
         with self._lock:
             self._events.append((self._count, message))
             self._count += 1
@@ -89,7 +96,7 @@ class EventLog:
 
     def _gap(self, lost: int) -> bytes:
         text = f"{lost:,} events are missing here: the agent keeps the last {KEPT:,}."
-        return protocol.event_line(Event(self.now(), ErrorRaised(text, "agent")))
+        return protocol.event_line(self.now(), ErrorRaised(text, "agent"))
 
 
 class _Repeat:

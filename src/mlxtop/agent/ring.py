@@ -1,7 +1,12 @@
 """The last samples of a program that nobody may be looking at, in one block of memory."""
 
+from __future__ import annotations
+
 from struct import Struct
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ROW = Struct("<d11q")
 ROWS = 6_000

@@ -1,23 +1,26 @@
 """The agent's one thread: it ticks, and talks to whoever connects to its socket."""
 
+from __future__ import annotations
+
+import _socket
 import os
 import select
-import signal
-import socket
 import time
-from contextlib import suppress
-from typing import Protocol
 
-from mlxtop.agent.command_queue import CommandQueue
-from mlxtop.agent.controller import ProgramController
-from mlxtop.agent.event_log import EventLog
-from mlxtop.agent.ring import Ring
 from mlxtop.agent.thread import RawThread
-from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import count
+from mlxtop.core.suppress import suppress
 from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.sockets import peer_uid
 from mlxtop.system.descriptors import out_of_the_way
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+
+    from mlxtop.agent.agent import Agent
+else:
+    import _signal
 
 MOST_CLIENTS = 16
 HELLO_WITHIN = 5.0
@@ -49,38 +52,10 @@ class LostError(Exception):
     """The program closed a descriptor of ours: its number may be the program's own by now."""
 
 
-class Served(Protocol):
-    """What the server needs of the agent."""
-
-    run: str
-    interval: float
-    """Seconds between samples."""
-    cpu: float
-    phases: list[str]
-    facts: Facts | None
-    ring: Ring
-    event_log: EventLog
-    command_queue: CommandQueue
-    last_error: dict[str, str]
-    controller: ProgramController
-
-    def tick(self, now: float) -> None: ...
-
-    def tell_steps(self, last: bool = False) -> None: ...
-
-    def hello(self) -> dict[str, object]: ...
-
-    def handle_command(self, message: dict[str, object]) -> None: ...
-
-    def reopen(self) -> None: ...
-
-    def is_forked_child(self) -> bool: ...
-
-
 class Client:
     """One connection: what came in, what waits to go out, and how far it has read."""
 
-    def __init__(self, sock: socket.socket, now: float) -> None:
+    def __init__(self, sock: _socket.socket, now: float) -> None:
         self.socket = sock
         self.what = _what(sock.fileno())
         self.since = now
@@ -108,7 +83,7 @@ class Client:
         if max(map(len, (*lines, rest))) > protocol.LONGEST_COMMAND:
             raise ValueError("too long")
         self.inbox[:] = rest
-        return [protocol.read(line) for line in lines]
+        return [protocol.read_command(line) for line in lines]
 
     def send(self) -> None:
         """Hands over what the socket takes without waiting."""
@@ -122,30 +97,30 @@ class Client:
 class Server:
     """Serves `agent` until it is stopped. A client that misbehaves is dropped, and nobody else notices."""
 
-    def __init__(self, agent: Served) -> None:
+    def __init__(self, agent: Agent) -> None:
         self.thread = RawThread(self._run)
         self._agent = agent
         self._clients: dict[int, Client] = {}
         self._poll = select.poll()
         self._stopping = False
         self._path = ""
-        self._listener: socket.socket | None = None
+        self._listener: _socket.socket | None = None
         self.met = False
         """Whether anybody ever came."""
         self._paused = False
         """Whether nobody is let in for a while."""
         self._tidy_at = 0.0
         self._path_at = self._touch_at = 0.0
-        self._wake: tuple[socket.socket, ...] = ()
+        self._wake: tuple[_socket.socket, ...] = ()
         """What is sent into the second wakes the thread at the first. Not a pipe: what was sent to a socket
         never ends up in a file of the program's."""
-        self._ours: list[tuple[socket.socket, _What]] = []
+        self._ours: list[tuple[_socket.socket, _What]] = []
         """Our own sockets and what they were when we opened them."""
 
     def open(self) -> None:
         """Opens the socket. Raises `OSError` when there is no safe place for it."""
         self._path, self._listener = _listen(self._agent.run)
-        self._wake = tuple(map(_moved, socket.socketpair()))
+        self._wake = tuple(map(_moved, _socket.socketpair()))
         for sock in self._wake:
             sock.setblocking(False)
         self._poll.register(self._listener, select.POLLIN)
@@ -187,7 +162,7 @@ class Server:
     def _run(self) -> None:
         try:
             # A signal that lands here would not wake the program from its own waiting.
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
             self._serve()
             self._send_bye()
         except LostError:
@@ -319,12 +294,13 @@ class Server:
     def _accept(self) -> None:
         self._check()
         try:
-            sock, _ = self._listener.accept()  # type: ignore[union-attr]  # only called while it listens
+            fd, _ = self._listener._accept()  # type: ignore[union-attr]  # only called while it listens
         except OSError:
             # The program is out of descriptors, say: asked again at once, it would be asked without end.
             self._paused = True
             self._poll.unregister(self._listener)  # type: ignore[arg-type]
             return
+        sock = _unix_socket(fd)
         if len(self._clients) >= MOST_CLIENTS or peer_uid(sock) not in (os.getuid(), 0):
             sock.close()
             return
@@ -426,13 +402,13 @@ class Server:
             _close(client.socket, client.what)
 
 
-def _listen(run: str) -> tuple[str, socket.socket]:
+def _listen(run: str) -> tuple[str, _socket.socket]:
     """A new socket of this process and its path. Raises `OSError` when there is no safe place for it."""
     path = sockets.address(os.getpid(), run)
     with suppress(FileNotFoundError):
         # A process with this number is no more, or it was ourselves before an exec.
         os.unlink(path)
-    listener = _moved(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    listener = _moved(_unix_socket())
     try:
         listener.bind(path)
         os.chmod(path, 0o600)
@@ -453,11 +429,16 @@ def _what(fd: int) -> _What:
     return found.st_dev, found.st_ino
 
 
-def _moved(sock: socket.socket) -> socket.socket:
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, out_of_the_way(sock.detach()))
+def _unix_socket(fd: int | None = None) -> _socket.socket:
+    """A new one, or that of a descriptor."""
+    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
 
 
-def _close(sock: socket.socket, what: _What) -> None:
+def _moved(sock: _socket.socket) -> _socket.socket:
+    return _unix_socket(out_of_the_way(sock.detach()))
+
+
+def _close(sock: _socket.socket, what: _What) -> None:
     """Closes a socket if its descriptor is still what it was."""
     if _what(sock.fileno()) == what:
         sock.close()

@@ -1,11 +1,17 @@
 """A thread that `threading` does not know: a program that joins all its threads does not wait for it."""
 
+from __future__ import annotations
+
 import _thread
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+
+from mlxtop.core.suppress import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class RawThread:

@@ -4,13 +4,18 @@ A command is made once, where a key, an option, a budget or a socket asks for it
 thread that carries it out.
 """
 
+from __future__ import annotations
+
 import itertools
 import time
 
-from mlxtop.core.events import EventData
-from mlxtop.core.limits import LimitName
 from mlxtop.core.record import Record
-from mlxtop.core.units import Size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mlxtop.core.events import EventData
+    from mlxtop.core.limits import LimitName
+    from mlxtop.core.units import Size
 
 
 class SetLimit(Record):

@@ -4,8 +4,9 @@ The keys are the data's own fields; the words of mlxtop 0.1 are read too. What h
 What comes in is checked here, once.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping
 
 from mlxtop.core.events import (
     KINDS,
@@ -31,10 +32,15 @@ from mlxtop.core.events import (
 from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import count, difference, limit_name, seconds, size, text, truth
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Check = Callable[[object], object]
+
 NAME, SOURCE, MESSAGE = 80, 200, 1_000
 """Letters that are kept: of a phase or a mark, of who did it, of an error."""
-
-Check = Callable[[object], object]
 
 
 def name(value: object) -> str:

@@ -4,25 +4,27 @@ Each kind of event has its own data. Sizes are bytes, spans are seconds, and `No
 `source` is who did it: `keyboard`, `flag`, `budget`, `program`, or a file and line.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, NamedTuple, get_args
+from __future__ import annotations
 
-from mlxtop.core.limits import LimitName
 from mlxtop.core.record import Record
-from mlxtop.core.units import Units, format_size, format_span
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     # A watched program has no use for them.
+    from collections.abc import Mapping
+
     from mlxtop.core.budget import Budget, BudgetUsage
     from mlxtop.core.census import Census
+    from mlxtop.core.event import Event as Event
     from mlxtop.core.facts import Facts
+    from mlxtop.core.limits import LimitName
     from mlxtop.core.machine import System
 
 
 class FactsRead(Record):
     """Device, backend, ceilings and versions are known: see `core/facts.py`."""
 
-    facts: "Facts"
+    facts: Facts
 
 
 class PhaseChanged(Record):
@@ -116,7 +118,7 @@ class GarbageCollected(Record):
 class CensusTaken(Record):
     """The live arrays were counted."""
 
-    census: "Census"
+    census: Census
 
 
 class MarkAdded(Record):
@@ -148,7 +150,7 @@ class GenerationFinished(Record):
 class BudgetChanged(Record):
     """A budget was set or taken away, or its alarm went from one level to another."""
 
-    budget: "Budget | None"
+    budget: Budget | None
     level: int = 0
     """Percent of the budget whose alarm holds now: one of `core.budget.LEVELS`, or 0."""
     was: int = 0
@@ -158,7 +160,7 @@ class BudgetChanged(Record):
 class SystemRead(Record):
     """What the machine said of its memory."""
 
-    system: "System"
+    system: System
 
 
 class ErrorRaised(Record):
@@ -194,13 +196,13 @@ class LimitRequested(Record):
 class BudgetRead(Record):
     """How the session stands to its budget now."""
 
-    usage: "BudgetUsage | None"
+    usage: BudgetUsage | None
 
 
 class SystemPolled(Record):
     """What the machine says of its memory now; seldom it is told, as `SystemRead`."""
 
-    system: "System"
+    system: System
 
 
 class WarningChanged(Record):
@@ -232,7 +234,7 @@ EventData = (
     | SystemPolled
     | WarningChanged
 )
-EVENT_TYPES: tuple[type[EventData], ...] = get_args(EventData)
+EVENT_TYPES: tuple[type[EventData], ...] = EventData.__args__
 PASSING = (ProgressMade, LimitRequested, BudgetRead, SystemPolled, WarningChanged)
 """Events that only say how things stand at this moment: they are not kept."""
 KINDS: Mapping[type[object], str] = {
@@ -256,89 +258,11 @@ KINDS: Mapping[type[object], str] = {
 }
 """The word for each kind, in recordings, in JSON and between agent and viewer."""
 
-if TYPE_CHECKING:
-    from typing_extensions import TypeVar
 
-    D = TypeVar("D", bound=EventData, covariant=True, default=EventData)
-else:
-    from typing import TypeVar
+def __getattr__(name: str) -> object:
+    # Found when asked for: the agent in somebody else's program tells of events, and reads none.
+    if name == "Event":
+        from mlxtop.core.event import Event
 
-    D = TypeVar("D")
-
-
-class Event(NamedTuple, Generic[D]):
-    """One event. `time` is seconds since the session began."""
-
-    time: float
-    data: D
-    answers: int | None = None
-    """The number of the command that this answers."""
-
-    @property
-    def kind(self) -> str:
-        """The word for its kind; of one that is never told, the name of its type."""
-        return KINDS.get(type(self.data), type(self.data).__name__)
-
-    @property
-    def source(self) -> str | None:
-        """Who did it, where somebody did."""
-        return getattr(self.data, "source", None)
-
-    @property
-    def times(self) -> int:
-        """How many events this stands for: an agent tells of what happens often by one."""
-        match self.data:
-            case LimitChanged(times=times) | CacheCleared(times=times) | PeakReset(times=times):
-                return times
-        return 1
-
-    @property
-    def routine(self) -> bool:
-        """Whether a library did what it does all the time: mlx-lm clears the cache after every prompt, and
-        sets the wired limit for it. A cache limit is never that."""
-        if isinstance(self.data, LimitChanged) and self.data.name == "cache":
-            return False
-        return (self.source or "").startswith("mlx_lm/")
-
-    def describe(self, units: Units = "binary") -> str:
-        """One plain line for a person."""
-        match self.data:
-            case LimitChanged(name, old, new, source):
-                return f"{name} limit {format_size(old, units)} → {format_size(new, units)} by {source}"
-            case CacheCleared(source, freed):
-                return f"cache cleared by {source}, {format_size(freed, units)} returned"
-            case PeakReset(source, peak):
-                return f"peak reset by {source}, it was {format_size(peak, units)}"
-            case StepPeaked(peak, floor, _, phase, caller):
-                rise = format_size(peak - floor, units)
-                return f"{phase} reached {format_size(peak, units)}, {rise} above {caller or 'the rest'}"
-            case GarbageCollected(source, objects, freed):
-                what = "Python's garbage collector" if source == COLLECTOR else f"gc.collect() by {source}"
-                return f"{what}: {objects:,} objects, {format_size(freed, units)} freed"
-            case MarkAdded(name):
-                return f"mark “{name}”"
-            case GenerationFinished() as done:
-                first = format_span(done.ttft)
-                return f"{done.tokens} tokens at {done.tps:.1f} tok/s, first after {first}, {done.reason}"
-            case BudgetChanged() as changed:
-                return _budget(changed, units)
-            case ErrorRaised(message):
-                return message
-            case PhaseChanged(phase):
-                return phase
-            case SessionEnded(cause):
-                return cause
-        return self.kind
-
-
-def _budget(changed: BudgetChanged, units: Units) -> str:
-    budget, level, used = changed.budget, changed.level, changed.used
-    if budget is None:
-        return "no budget any more"
-    size = format_size(budget.bytes, units)
-    if used is None:
-        return f"budget {size} ({budget.source})"
-    told = f"{budget.against} {format_size(used, units)} of {size}"
-    if level < changed.was:
-        return f"below {changed.was} % of the budget again: {told}"
-    return f"{'budget reached' if level >= 100 else f'{level} % of the budget'}: {told}"
+        return Event
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

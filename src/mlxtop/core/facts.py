@@ -1,10 +1,14 @@
 """What holds for a whole session: the device MLX runs on, its ceilings, and the versions in play."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
 
 from mlxtop.core.parsing import count, text, truth
 from mlxtop.core.record import Record
 from mlxtop.core.text import block
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 UNNAMED = "—"
 """A device or a backend that was not told."""
@@ -60,7 +64,7 @@ class Facts(Record):
         return {name: value for name, value in told.items() if value is not None or name not in _ADDED}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> "Facts":
+    def from_json(cls, data: Mapping[str, object]) -> Facts:
         """Facts of unknown origin. What is missing, wrong or not known here is left out."""
         return cls().replace(**{name: _checked(name, data.get(name)) for name in cls.defaults})
 

@@ -1,15 +1,21 @@
 """MLX's three limits as plain data, and the steps that the keys take."""
 
-from typing import TYPE_CHECKING, Literal, get_args
+from __future__ import annotations
 
 from mlxtop.core.record import Record
 from mlxtop.core.units import UNLIMITED
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     from mlxtop.core.facts import Facts
 
-LimitName = Literal["cache", "memory", "wired"]
-LIMIT_NAMES: tuple[LimitName, ...] = get_args(LimitName)
+    LimitName = Literal["cache", "memory", "wired"]
+else:
+    LimitName = str
+
+LIMIT_NAMES: tuple[LimitName, ...] = ("cache", "memory", "wired")
 
 MLX_DEFAULT = "MLX's default"
 """Who set a limit that nobody has touched."""
@@ -47,11 +53,11 @@ class Limit(Record):
         """What the value will be once nothing is pending."""
         return self.value if self.pending is None else self.pending
 
-    def asked(self, value: int, command_id: int | None = None) -> "Limit":
+    def asked(self, value: int, command_id: int | None = None) -> Limit:
         """The limit once a command has asked for `value` bytes."""
         return self.replace(pending=value, command_id=command_id)
 
-    def found(self, value: int | None, source: str, default: int | None) -> "Limit":
+    def found(self, value: int | None, source: str, default: int | None) -> Limit:
         """The limit as an agent found it."""
         if default is None and source == MLX_DEFAULT:
             default = value
@@ -59,7 +65,7 @@ class Limit(Record):
 
     def changed(
         self, value: int | None, source: str, asked: int | None = None, answers: int | None = None
-    ) -> "Limit":
+    ) -> Limit:
         """The limit after a change. It is pending until the change that `answers` the command; an agent of
         mlxtop 0.1 tells only what was `asked` for."""
         default = value if self.default is None and source == MLX_DEFAULT else self.default
@@ -73,7 +79,7 @@ RECLAIMED = 0.95
 """Of Metal's recommended working set: above it MLX gives cached buffers back before it takes new ones."""
 
 
-def cache_ceiling(facts: "Facts", memory: int | None, active: int) -> int | None:
+def cache_ceiling(facts: Facts, memory: int | None, active: int) -> int | None:
     """Bytes the cache can come to beside `active`, whatever its limit; `None` where only its limit holds it.
 
     Metal reclaims what would take active + cache above min(memory limit, 0.95 × recommended working set):

@@ -1,10 +1,13 @@
 """Reading what is of unknown origin: whole numbers, JSON, and single values within bounds."""
 
-import json
-from typing import Any
+from __future__ import annotations
 
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
 from mlxtop.core.text import one_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_DIGITS = 18
 """So many fit into 64 bits; `int` itself refuses text of thousands of digits by another error."""
@@ -19,6 +22,9 @@ def whole(text: str) -> int | None:
 
 def parse_json(text: str | bytes | bytearray) -> Any:
     """`json.loads` for text of unknown origin. Raises `ValueError`, also for too deep a nesting."""
+    # Imported here: the agent, which imports this file, has no use for it.
+    import json
+
     try:
         return json.loads(text)
     except RecursionError as error:

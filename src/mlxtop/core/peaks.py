@@ -1,11 +1,15 @@
 """The steps of a run in which the most memory was active."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import inf
-from operator import attrgetter
-from typing import Final
+from __future__ import annotations
 
-from mlxtop.core.events import Event, StepPeaked
+from operator import attrgetter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Final
+
+    from mlxtop.core.events import Event, StepPeaked
 
 MOST = 10
 """Steps that are listed."""
@@ -38,7 +42,7 @@ class Candidate:
         self.phase, self.place, self.tokens, self.how = phase, place, tokens, how
         self.told = False
 
-    def is_near(self, other: "Candidate") -> bool:
+    def is_near(self, other: Candidate) -> bool:
         """Whether `other`, which comes later, counts as the same."""
         return (
             not self.told
@@ -80,7 +84,7 @@ class HighestSteps:
         self._found = rest
         return True
 
-    def settled(self, now: float = inf) -> Iterator[Candidate]:
+    def settled(self, now: float = float("inf")) -> Iterator[Candidate]:
         """Those that nothing replaces any more at `now`, each once."""
         for one in self._found:
             if not one.told and now - one.since >= NEAR:

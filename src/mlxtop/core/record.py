@@ -4,7 +4,16 @@ The agent makes thirty such types in somebody else's program: as frozen dataclas
 named tuples 5 ms, as these less than 1 ms. To a type checker they are frozen dataclasses.
 """
 
-from typing import ClassVar, Self, dataclass_transform
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_):
+        """For type checkers: `typing` takes as long to import as all these types."""
+        return lambda cls: cls
 
 
 @dataclass_transform(frozen_default=True)

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-UNKNOWN = -1
-"""Stands for a number nobody knows in a stream of integers; shown as `—`."""
+from mlxtop.core.units import UNKNOWN as UNKNOWN
 
 
 class Sample(NamedTuple):

@@ -1,8 +1,5 @@
 """Foreign text made safe to show: what a model prints is text, never a terminal command."""
 
-import re
-import unicodedata
-
 # Control characters become their pictures (U+2400…), so they are seen and do nothing.
 _PICTURES: dict[int, str] = {code: chr(0x2400 + code) for code in range(0x20)}
 _PICTURES[0x7F] = "␡"
@@ -15,7 +12,6 @@ _BLOCK = {**_LINE, 0x0A: "\n"}
 
 
 # Control sequences (CSI), strings (OSC, DCS, …) and two-letter escapes: ECMA-48, 5.3 to 5.6.
-# Compiled when it is first used: the agent imports this file, and seldom uses it.
 _ESCAPES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"
 
 
@@ -24,7 +20,12 @@ FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 def plain(text: str) -> str:
     """`text` without the escapes that colour it or move a cursor."""
-    return re.sub(_ESCAPES, "", text) if "\x1b" in text else text
+    if "\x1b" not in text:
+        return text
+    # Imported here: the agent, which imports this file, has no use for it.
+    import re
+
+    return re.sub(_ESCAPES, "", text)
 
 
 def one_line(text: str) -> str:
@@ -54,6 +55,8 @@ def shortened(value: object, most: int = 40) -> str:
 
 def _settle(text: str) -> str:
     """Drops lone surrogates and unassigned code points, whose width terminals disagree about."""
-    if text.isascii():
+    if text.isascii() or text.isprintable():
         return text
+    import unicodedata
+
     return "".join("�" if unicodedata.category(c) in ("Cs", "Cn", "Co") else c for c in text)

@@ -1,23 +1,28 @@
 """Sizes as people write and read them. Inside mlxtop every size is an `int` of bytes."""
 
-import re
-from typing import Final, Literal
+from __future__ import annotations
 
 from mlxtop.core.errors import UsageError
-from mlxtop.core.text import shortened
 
-Units = Literal["binary", "decimal"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal
+
+    Units = Literal["binary", "decimal"]
+    Size = int | Literal["default"]
+else:
+    Units, Size = str, int | str
 
 UNLIMITED = 2**63 - 1
 """The limit that never binds: the largest size that fits a signed 64-bit integer."""
 
+UNKNOWN = -1
+"""Stands for a number nobody knows in a stream of integers; shown as `—`."""
+
 DEFAULT: Final = "default"
 """What MLX started with; only the program that runs MLX can turn it into bytes."""
 
-Size = int | Literal["default"]
-
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-# Compiled when it is first used: the agent imports this file, and seldom uses it.
 _SIZE = r"(\d{1,20}(?:\.\d{1,20})?)\s*(?:([KMGTP]?)(iB|B)?)"
 _NAMES: dict[Units, tuple[str, ...]] = {
     "binary": ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"),
@@ -35,6 +40,11 @@ def parse_size(text: str) -> Size:
         return DEFAULT
     if word == "unlimited":
         return UNLIMITED
+    # Imported here: the agent, which imports this file, has no use for them.
+    import re
+
+    from mlxtop.core.text import shortened
+
     match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
         raise UsageError(

@@ -12,7 +12,7 @@ from mlxtop.core.commands import (
     SetLimit,
     TakeCensus,
 )
-from mlxtop.core.parsing import count, limit_name, size, text
+from mlxtop.core.parsing import count, limit_name, size
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import protocol
 
@@ -68,10 +68,17 @@ def _command(message: Mapping[str, object]) -> Command:
         case "census":
             return TakeCensus()
         case "mark":
-            return AddMark(text(message.get("name"), NAME), source)
+            return AddMark(_name(message.get("name")), source)
         case "interval":
             return SetInterval(_interval(message.get("seconds")))
     raise ValueError("no such command")
+
+
+def _name(value: object) -> str:
+    """As it is, but not endless: whoever shows it sees to it that it can be shown."""
+    if not isinstance(value, str):
+        raise ValueError("a text was expected")
+    return value[:NAME]
 
 
 def _interval(value: object) -> float:

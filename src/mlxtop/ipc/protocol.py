@@ -22,22 +22,32 @@ Viewer to agent, each command with an `id` of the viewer's: see `ipc/command_jso
     interval seconds
 """
 
-import json
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable
-from typing import Any, Literal
 
 from mlxtop import __version__
 from mlxtop.core.event_json import to_json
-from mlxtop.core.events import Event
+from mlxtop.core.events import KINDS
 from mlxtop.core.parsing import parse_json
+from mlxtop.ipc import plain_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Literal
+
+    from mlxtop.core.events import EventData
+
+    Role = Literal["observe", "control"]
+    """What a viewer may do: one at a time controls a program, any number observe it."""
+else:
+    Role = str
 
 PROTOCOL = 2
 """Since 2 an event has the fields of its data, and `answers`; 1 is that of mlxtop 0.1."""
 OLDEST = 1
 """The oldest agent that a viewer understands."""
-Role = Literal["observe", "control"]
-"""What a viewer may do: one at a time controls a program, any number observe it."""
 WIRE_ROLES: dict[Role, str] = {"observe": "look", "control": "watch"}
 """The words that agents of protocol 1 know; today's understand both."""
 LONGEST_COMMAND = 4_096
@@ -49,13 +59,13 @@ _ROW = b"[%.6f" + b",%d" * 11 + b"]"
 
 def line(kind: str, /, **fields: Any) -> bytes:
     """One message, ready to be sent."""
-    return json.dumps({"type": kind, **fields}, separators=(",", ":"), default=str).encode() + b"\n"
+    return plain_json.write({"type": kind, **fields}).encode() + b"\n"
 
 
-def event_line(event: Event) -> bytes:
+def event_line(time: float, data: EventData, answers: int | None = None) -> bytes:
     """A message of one event."""
-    answers = {} if event.answers is None else {"answers": event.answers}
-    return line("event", time=round(event.time, 6), kind=event.kind, data=to_json(event.data), **answers)
+    more = {} if answers is None else {"answers": answers}
+    return line("event", time=round(time, 6), kind=KINDS[type(data)], data=to_json(data), **more)
 
 
 def samples(cpu: float, rows: Iterable[tuple[Any, ...]]) -> bytes:
@@ -67,6 +77,14 @@ def read(text: bytes | bytearray) -> dict[str, object]:
     """One line → one message. Raises `ValueError` for anything that is none."""
     message = parse_json(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise ValueError("not a message")
+    return message
+
+
+def read_command(text: bytes) -> dict[str, object]:
+    """A viewer's line → its message. Raises `ValueError` for anything that is none."""
+    message = plain_json.read(text.decode())
+    if not isinstance(message.get("type"), str):
         raise ValueError("not a message")
     return message
 

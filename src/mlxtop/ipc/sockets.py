@@ -3,17 +3,21 @@
 Plain `os` instead of `pathlib`: this is read in every watched program.
 """
 
+from __future__ import annotations
+
+import _socket
 import os
-import socket
 import stat
-import struct
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import NamedTuple
 
+from mlxtop.core.record import Record
+from mlxtop.core.suppress import suppress
 from mlxtop.ipc import environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUFFIX, WORD = ".sock", ".failed"
 LONGEST = 100
@@ -28,7 +32,7 @@ handed = ""
 """The folder that a viewer handed in with the agent, in a program that it attached to."""
 
 
-class Address(NamedTuple):
+class Address(Record):
     """A socket that an agent once opened."""
 
     pid: int
@@ -102,6 +106,9 @@ def named(pid: int, path: str, uid: int) -> Address | None:
 
 def listens(address: Address) -> bool:
     """Whether somebody answers at a socket; a process that was killed leaves its socket behind."""
+    # Imported here: an agent asks nobody.
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
         probe.settimeout(0.5)
         probe.connect(address.path)
@@ -180,11 +187,14 @@ def _entries(suffix: str, uid: int | None = None) -> Iterator[tuple[str, str]]:
                     yield name, f"{place}/{name}"
 
 
-def peer_uid(sock: socket.socket) -> int:
+def peer_uid(sock: _socket.socket) -> int:
     """The user at the other end of a Unix socket.
 
     Linux: SO_PEERCRED, unix(7). macOS: LOCAL_PEERCRED, struct xucred in <sys/ucred.h>; never run by us yet.
     """
     if sys.platform == "darwin":
-        return int(struct.unpack_from("=II", sock.getsockopt(0, 1, 76))[1])
-    return int(struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
+        found = sock.getsockopt(0, 1, 76)
+    else:
+        found = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
+    # The second of its fields of 32 bits.
+    return int.from_bytes(found[4:8], sys.byteorder)

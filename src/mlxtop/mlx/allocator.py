@@ -1,6 +1,5 @@
 """Reading MLX's counters. Three reads cost well under a microsecond and wait for nothing."""
 
-import gc
 from collections.abc import Callable
 
 from mlxtop.core.snapshot import Snapshot
@@ -40,11 +39,3 @@ def take_peak() -> int:
     peak = max(mx.get_peak_memory(), mx.get_active_memory())
     mx.reset_peak_memory()
     return int(peak)
-
-
-def collect() -> tuple[int, int]:
-    """Runs Python's garbage collector: the objects it found, and the bytes that are not active any more."""
-    read = reader()
-    before = read()[0]
-    objects = gc.collect()
-    return objects, before - read()[0]

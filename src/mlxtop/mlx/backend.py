@@ -1,13 +1,19 @@
 """Is there an MLX that can run here? Asked before anything is imported, answered in one sentence."""
 
+from __future__ import annotations
+
 import os
 import sys
-from types import ModuleType
-from typing import Any, Literal
 
 from mlxtop.core.errors import NoBackendError
 
-Name = Literal["Metal", "CUDA", "CPU"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, Literal
+
+    Name = Literal["Metal", "CUDA", "CPU"]
+
 EXTRAS = "mlxtop[cpu], mlxtop[cuda12] or mlxtop[cuda13]"
 OLDEST = "0.26"
 """The oldest MLX that mlxtop reads; a test runs the agent in it."""

@@ -1,33 +1,40 @@
 """Sets MLX's limits, clears its cache, resets its peak, and reports every change, whoever made it."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from __future__ import annotations
 
-from mlxtop.core.commands import ClearCache, Collect, Command, ResetPeak, SetLimit, TakeCensus
+from mlxtop.core.commands import ClearCache, Collect, ResetPeak, SetLimit, TakeCensus
 from mlxtop.core.events import (
     CacheCleared,
     CensusTaken,
     ErrorRaised,
-    EventData,
     GarbageCollected,
     LimitChanged,
     PeakReset,
 )
-from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT, LimitName
+from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT
 from mlxtop.core.record import Record
-from mlxtop.core.units import DEFAULT, Size
-from mlxtop.mlx import allocator
-from mlxtop.mlx.collector import HeldOff
+from mlxtop.core.units import DEFAULT
+from mlxtop.mlx.collector import HeldOff, collect
 from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
     from mlxtop.core.census import Census
+    from mlxtop.core.commands import Command
+    from mlxtop.core.events import EventData
+    from mlxtop.core.limits import LimitName
+    from mlxtop.core.units import Size
 
+    class Emit(Protocol):
+        """Hears of what happens, and of the number of the command that it answers."""
 
-class Emit(Protocol):
-    """Hears of what happens, and of the number of the command that it answers."""
+        def __call__(self, data: EventData, answers: int | None = None) -> None: ...
 
-    def __call__(self, data: EventData, answers: int | None = None) -> None: ...
+else:
+    Emit = object
 
 
 class KnownLimit(Record):
@@ -118,14 +125,14 @@ class AllocatorController:
 
     def collect(self, source: str, command_id: int | None = None) -> None:
         """Runs Python's garbage collector."""
-        objects, freed = allocator.collect()
+        objects, freed = collect()
         self._emit(GarbageCollected(source, objects, freed), command_id)
 
     def census(self, command_id: int | None = None) -> None:
         """Counts the live arrays, the next time longer where the time was too short."""
         self._take_census(command_id)
 
-    def _take_census(self, command_id: int | None) -> "Census":
+    def _take_census(self, command_id: int | None) -> Census:
         # The import, too, makes enough objects for the collector to run.
         with HeldOff():
             # Most programs never ask for it.

@@ -5,17 +5,24 @@ returns what was before. So mlxtop asks once, or knows MLX's defaults, and from 
 setters and their callers. A reference that a program took to a setter before leads past us.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable
 from functools import wraps
-from types import FrameType
-from typing import Any
 
-from mlxtop.core.limits import LIMIT_NAMES, LimitName
+from mlxtop.core.limits import LIMIT_NAMES
 from mlxtop.core.record import Record
 from mlxtop.core.units import UNLIMITED
 from mlxtop.mlx import backend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from mlxtop.core.limits import LimitName
 
 SETTERS: dict[LimitName, str] = {
     "cache": "set_cache_limit",

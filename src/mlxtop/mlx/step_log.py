@@ -1,12 +1,17 @@
 """The highest steps of this process, found as they end and told when nothing replaces them any more."""
 
-from collections.abc import Iterator
-from math import inf
+from __future__ import annotations
 
 from mlxtop.core.events import StepPeaked
 from mlxtop.core.peaks import Candidate, HighestSteps
-from mlxtop.mlx.hooks import Place, place_text
-from mlxtop.mlx.step_peaks import Rise, StepPeaks
+from mlxtop.mlx.hooks import place_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlxtop.mlx.hooks import Place
+    from mlxtop.mlx.step_peaks import Rise, StepPeaks
 
 
 class StepLog:
@@ -27,7 +32,7 @@ class StepLog:
         if self._highest.add(Candidate(time, peak, floor, step, phase, place, tokens, how)):
             self._peaks.least = self._highest.least
 
-    def settled(self, now: float = inf) -> Iterator[tuple[float, StepPeaked]]:
+    def settled(self, now: float = float("inf")) -> Iterator[tuple[float, StepPeaked]]:
         """The steps to tell, each once, and when they ended."""
         for one in self._highest.settled(now):
             caller = "" if one.place is None else place_text(one.place)

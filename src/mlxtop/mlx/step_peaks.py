@@ -8,14 +8,19 @@ References to MLX's functions that were taken before lead past us, and so does C
 once the peak was reset past us, MLX's peak is left alone: then only steps that raise it are seen.
 """
 
+from __future__ import annotations
+
 import sys
 from _thread import get_ident
-from collections.abc import Callable
 from functools import wraps
 from operator import call
-from typing import Any
 
 from mlxtop.mlx import backend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 GET, RESET = "get_peak_memory", "reset_peak_memory"
 Begun = tuple[int, int, int, bool]

@@ -6,13 +6,18 @@ takes longer to read; see `machine.py`.
 CUDA: as on Linux, without MLX's memory. For the memory of the GPU see `nvml.py`.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable
 from functools import lru_cache
 
-from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.units import UNKNOWN
 from mlxtop.system.descriptors import out_of_the_way
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KIND = "phys_footprint" if sys.platform == "darwin" else "RSS"
 """What `reader()` reads on this system."""

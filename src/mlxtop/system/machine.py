@@ -4,11 +4,16 @@ Linux: cgroups(7) in both versions, proc_pid_smaps_rollup(5), proc_meminfo(5), `
 `mach.py`, `iokit.py`, `thermal.py`, not tested on a Mac yet. A GPU with its own memory: `nvml.py`.
 """
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable
 
-from mlxtop.core.machine import System
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlxtop.core.machine import System
 
 NO_LIMIT = 2**62
 """cgroup v1 represents "no limit" by the largest multiple of a page. Larger values mean no limit."""
@@ -211,6 +216,7 @@ def reader(pid: int, unified: bool) -> Callable[[bool], System]:
 
 def _mac() -> System:
     """Reads a Mac. A source that fails leaves only its own numbers unknown."""
+    from mlxtop.core.machine import System
     from mlxtop.system import iokit, mach, sysctl, thermal
 
     swap_used, swap_total = sysctl.swap() or (None, None)
@@ -234,6 +240,8 @@ def _nothing() -> None:
 
 def _linux(group: Cgroup | None) -> Callable[[], System]:
     """Returns a reader of a Linux machine. The pressure is the container's if its memory is limited."""
+    # Imported here: an agent asks for a few single numbers only.
+    from mlxtop.core.machine import System
     from mlxtop.system import psi
 
     own = _text(group.pressure) if group is not None and group.limit is not None else ""

@@ -1,9 +1,8 @@
 """The variables of the functions that are running, in all threads."""
 
-import inspect
 import sys
-import threading
 import types
+from _thread import get_ident
 from typing import Any
 
 from mlxtop.mlx.census.foreign import derives, file_name, text
@@ -14,6 +13,8 @@ FRAMES: dict[type, str] = {
     types.AsyncGeneratorType: "ag_frame",
 }
 """What runs later, and where its frame is."""
+CO_OPTIMIZED = 0x1
+"""As in `inspect`: the code of a function."""
 _CENSUS = __name__.rpartition(".")[0]
 _GUEST = ("mlxtop.agent", "mlxtop.mlx")
 """What stands between a program and MLX: its variables are the program's, which has passed them on."""
@@ -27,7 +28,7 @@ def frames() -> list[types.FrameType]:
     frame: types.FrameType | None = None
     try:
         # This thread's first: it is most often the one that owns MLX.
-        for thread in sorted(tops, key=threading.get_ident().__ne__):
+        for thread in sorted(tops, key=get_ident().__ne__):
             frame = tops[thread]
             stack = []
             while frame is not None:
@@ -60,14 +61,17 @@ def _module_of(frame: types.FrameType) -> str:
 def variables_of(frame: types.FrameType) -> dict[str, Any]:
     """The variables of a frame, leaving nothing of them behind in it."""
     names = frame.f_locals
-    if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+    if not frame.f_code.co_flags & CO_OPTIMIZED:
         return dict.copy(names) if type(names) is dict else {}  # a module's or a class's own
     if not _SNAPSHOTS:
         return dict(names)
     copy = dict.copy(names)
     # The frame would keep what its variables were until it ends. But if the program called `locals()` it has
     # that dict, and where a tracer runs, what is missing in the dict would be deleted in the function.
-    hooks = (frame.f_trace, sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
+    hooks = [frame.f_trace, sys.gettrace(), sys.getprofile()]
+    # Never imported here: the thread that imports it first is taken for the program's main thread.
+    if threading := sys.modules.get("threading"):
+        hooks += [threading.gettrace(), threading.getprofile()]
     if sys.getrefcount(names) <= 3 and all(hook is None for hook in hooks):
         for name in copy:
             names.pop(name, None)
