@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.agent.program import BROKEN, BUSY, KEPT, MX, Message, Start, Viewer
+from tests.agent.program import BROKEN, BUSY, IDLE, KEPT, MX, Message, Start, Viewer
 
 MIB = 2**20
 CLEAR = "mx.clear_cache()"
@@ -59,11 +59,12 @@ mx.set_cache_limit(5); mx.clear_cache()
 def test_what_is_remembered_is_bounded(start: Start) -> None:
     # A short memory, so that it is soon full.
     code = "from mlxtop.agent.ring import Ring\nRing.__init__.__defaults__ = (20,)\n" + MX
-    code += "import mlxtop\nfor n in range(6000): mlxtop.mark(f'm{n}')\nsys.stdin.readline()"
+    code += "import mlxtop\nfor n in range(6000): mlxtop.mark(f'm{n}')\n" + IDLE
     program = start(code)
     first = program.connect()
     first.say("interval", seconds=0.01)
     first.until(lambda m: len(first.rows()) > 60)
+    assert program.line() == "up"
     viewer = program.connect("observe")
     viewer.event("mark", name="m5999")
     assert len(viewer.message("samples")["rows"]) <= 20

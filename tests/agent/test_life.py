@@ -371,7 +371,8 @@ except OSError: pass
 @linux
 @pytest.mark.slow
 def test_a_thousand_viewers_come_and_go_and_leave_nothing(start: Start) -> None:
-    program = start.up("import gc, threading")
+    tell = "import gc\nfor line in sys.stdin: gc.collect(); print(sys.getallocatedblocks(), flush=True)"
+    program = start(MX + tell)
     viewer = program.connect("observe")
     viewer.message("samples")
 
@@ -386,18 +387,19 @@ def test_a_thousand_viewers_come_and_go_and_leave_nothing(start: Start) -> None:
     def settled() -> bool:
         return len([name for name in descriptors(program.pid) if name.startswith("socket:")]) == 4
 
-    def rss() -> int:
-        return int(Path(f"/proc/{program.pid}/statm").read_text().split()[1])
+    def blocks() -> int:
+        program.say()
+        return int(program.line())
 
     cycle(300)
     until(settled)
-    count, before, memory = threads(program.pid), descriptors(program.pid), rss()
+    count, before, memory = threads(program.pid), descriptors(program.pid), blocks()
     cycle(1000)
     until(settled)
     assert descriptors(program.pid) == before
     assert threads(program.pid) == count
-    # What a thousand cost in pages would be more than a few if each left a byte.
-    assert rss() - memory <= 64
+    # If each left an object it would be a thousand. Pages say less: the allocator takes some until it is warm.
+    assert blocks() - memory <= 200
     viewer.close()
     assert program.end() == (0, "")
 
