@@ -204,10 +204,8 @@ class CensusScreen(Screen[None]):
         why = graphs(self._census)
         if not why:
             return []
-        return [
-            self._left("  in graphs", self._census.in_graphs, "of the above", "faint"),
-            *self._told(why, width),
-        ]
+        line = f"   {'in graphs':<14}{format_size(self._census.in_graphs, self._units):>{SIZE}}  of the above"
+        return [self._ink(line, "dim"), *self._told(why, width)]
 
     def _in_flight(self) -> list[Text]:
         size = self._census.in_flight
