@@ -19,6 +19,7 @@ NAMES = (
     "fleet",
     "attach",
     "recording",
+    "trace_file",
     "sweep",
     "gpu",
 )

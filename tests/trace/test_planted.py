@@ -1,5 +1,8 @@
 """Who made the peak: programs whose peak is planted in a known operation and a known line. Each is named."""
 
+import gzip
+import json
+import pickle
 import re
 import subprocess
 import sys
@@ -15,6 +18,8 @@ from mlxtop.trace.reader import TraceFile
 from mlxtop.trace.sizes import by_size
 from mlxtop.trace.unfreed import unfreed
 from tests.process import ROOT
+from tests.trace.pprof_profile import profile
+from tests.trace.test_export import check_snapshot, counter, exported, packets, slices_of
 
 HERE = Path(__file__).parent
 PROGRAMS = sorted(path for path in (HERE / "planted").glob("*.py") if not path.stem.startswith("_"))
@@ -86,6 +91,22 @@ def test_the_sums_of_a_real_trace_agree(traces: dict[Path, Moments], program: Pa
     blocks = moments.blocks(moments.ring.end)
     assert blocks is not None
     assert sum(one.buffers for one in by_size(blocks)) == header.buffers
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_a_real_trace_is_exported(traces: dict[Path, Moments], program: Path) -> None:
+    moments = traces[program]
+    assert moments.peak is not None
+    drawn = check_snapshot(pickle.loads(exported(moments, "memory-viz")))
+    assert abs(drawn[0] - moments.header.active) <= moments.header.buffers
+    found = profile().FromString(gzip.decompress(exported(moments, "pprof")))
+    assert sum(one.value[1] for one in found.sample) == moments.peak.total
+    seen = packets(exported(moments, "perfetto"))
+    assert counter(seen, "active")[-1] == moments.header.active
+    assert len(slices_of(seen, "step")) >= 1
+    stacks = exported(moments, "folded").decode().splitlines()
+    assert sum(int(line.rpartition(" ")[2]) for line in stacks) == moments.peak.total
+    assert len(json.loads(exported(moments, "json"))["events"]) == moments.ring.end
 
 
 def test_there_are_ten_programs() -> None:

@@ -27,7 +27,7 @@ POINTS = 100_000
 BUFFERS = 20_000
 """The most buffers that are drawn: the largest."""
 SEQUENCE = 1
-STATE_CLEARED, NEEDS_STATE = 1, 2
+STATE_CLEARED = 1
 
 
 class Slice(NamedTuple):
@@ -44,7 +44,9 @@ def write(moments: Moments, out: BinaryIO) -> None:
     header = moments.header
     clocks = [(MONOTONIC, header.origin_monotonic_ns), (REALTIME, header.origin_wall_ns)]
     snapshot = b"".join(data(1, number(1, clock) + number(2, time)) for clock, time in clocks)
-    _packet(out, header.origin_monotonic_ns, data(6, snapshot + number(2, MONOTONIC)), STATE_CLEARED)
+    # Without a time of its own: what clock it would be of, is only said by it.
+    head = number(10, SEQUENCE) + number(13, STATE_CLEARED)
+    out.write(data(1, head + data(6, snapshot + number(2, MONOTONIC))))
     tracks = count(1)
     process = next(tracks)
     name = " ".join(header.command) or f"process {header.pid}"
@@ -68,10 +70,9 @@ def write(moments: Moments, out: BinaryIO) -> None:
                 _slice(out, track, one)
 
 
-def _packet(out: BinaryIO, time_ns: int, body: bytes, flags: int = 0) -> None:
+def _packet(out: BinaryIO, time_ns: int, body: bytes) -> None:
     stamp = number(8, time_ns) + number(58, MONOTONIC)
-    head = stamp + number(10, SEQUENCE) + (number(13, flags) if flags else b"")
-    out.write(data(1, head + body))
+    out.write(data(1, stamp + number(10, SEQUENCE) + body))
 
 
 def _track(out: BinaryIO, track: int, body: bytes) -> None:
