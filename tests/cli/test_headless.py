@@ -30,10 +30,10 @@ FORM = re.compile(
     # On a Mac mlx-lm sets it around each generation.
     rf"Wired limit:   {SIZE} \(\d+\) [^\n]+\n\n"
     rf"=======\nStarting memory\n{MEMORY}\n=======\nEnding memory\n{MEMORY}\n=======\nGrowth\n{MEMORY}\n"
-    rf"=======\nAt most\nPeak:      {SIZE} \((\d+)\)\nTotal:     {SIZE} \((\d+)\)\nFootprint: {SIZE} \((\d+)\)\n"
+    rf"=======\nAt most\nPeak:       {SIZE} \((\d+)\)\nTotal:      {SIZE} \((\d+)\)\nFootprint:  {SIZE} \((\d+)\)\n"
     rf"peak {SIZE} of arrays; most MLX held {SIZE}; most the system charged {SIZE}, as [^\n]+\n\n"
-    r"=======\nSpeed\nGenerations:         (\d+) \((\d+) tokens in \S+\)\n"
-    r"Tokens/s:            (\d+\.\d)\nTime to first token: \d+\.\d{3} s\n"
+    r"=======\nSpeed\nGenerations:          (\d+) \((\d+) tokens in \S+\)\n"
+    r"Tokens/s:             (\d+\.\d)\nTime to first token:  \d+\.\d{3} s\n"
     # A run may be over before the machine is looked at.
     rf"(?:\n=======\nMachine\nPressure:  (?:\w+ at worst|—)\nSwap:      {SIZE} at most, {SIZE} at the start\n)?"
 )
@@ -280,16 +280,16 @@ def test_the_summary_has_the_form_of_the_guide_to_the_byte() -> None:
         "\n"
         "=======\n"
         "At most\n"
-        "Peak:      1.46 GiB (1572864000)\n"
-        "Total:     1.76 GiB (1887436800)\n"
-        "Footprint: —\n"
+        "Peak:       1.46 GiB (1572864000)\n"
+        "Total:      1.76 GiB (1887436800)\n"
+        "Footprint:  —\n"
         "peak 1.46 GiB of arrays; most MLX held 1.76 GiB\n"
         "\n"
         "=======\n"
         "Speed\n"
-        "Generations:         2 (512 tokens in 14.2s)\n"
-        "Tokens/s:            41.2\n"
-        "Time to first token: 0.500 s"
+        "Generations:          2 (512 tokens in 14.2s)\n"
+        "Tokens/s:             41.2\n"
+        "Time to first token:  0.500 s"
     )
 
 

@@ -140,7 +140,7 @@ def headless(model: Path | str, **options: Any) -> Any:
 def test_a_config_is_enough_to_watch_a_model(tmp_path: Path) -> None:
     done = headless(describe(tmp_path, LLAMA))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Generations:         1 (40 tokens" in done.stdout
+    assert "Generations:          1 (40 tokens" in done.stdout
 
 
 def test_no_token_ends_what_random_weights_say(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The summary of a run, as numbers and as text."""
 
 import statistics
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -72,58 +73,59 @@ def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
 
 def describe(summary: dict[str, Any]) -> str:
     """The summary as text, in the format of mlx-swift's guide, with the speed."""
-    limits = [
-        f"{name.capitalize() + ' limit:':<14} {_exact(limit['bytes'])} {limit['source']}".rstrip()
+    limits = {
+        f"{name.capitalize()} limit": f"{_exact(limit['bytes'])} {limit['source']}"
         for name, limit in summary["limits"].items()
-    ]
-    parts = ["\n".join(["=======", *limits])]
+    }
+    parts = [f"=======\n{_block(limits)}"]
     for title, key in (("Starting memory", "start"), ("Ending memory", "end"), ("Growth", "growth")):
         fields = summary[key]
         body = str(Snapshot(**fields)) if fields else "—"
         parts.append(f"=======\n{title}\n{body}")
-    parts.append("=======\nAt most\n" + _most(summary))
-    parts.append("=======\nSpeed\n" + _speed(summary))
+    most = {name: _exact(summary[f"run_{name.lower()}"]) for name in ("Peak", "Total", "Footprint")}
+    parts.append(f"=======\nAt most\n{_block(most)}\n{summary['most']}")
+    parts.append(f"=======\nSpeed\n{_block(_speed(summary))}")
     if summary["machine"] is not None:
-        parts.append("=======\nMachine\n" + _worst(summary["machine"]))
+        parts.append(f"=======\nMachine\n{_block(_worst(summary['machine']))}")
     return "\n\n".join(parts)
 
 
-def _most(summary: dict[str, Any]) -> str:
-    rows = (("Peak", "run_peak"), ("Total", "run_total"), ("Footprint", "run_footprint"))
-    sizes = "\n".join(f"{name + ':':<10} {_exact(summary[key])}" for name, key in rows)
-    return f"{sizes}\n{summary['most']}"
+def _block(rows: Mapping[str, str]) -> str:
+    """Names and values, one a line."""
+    from mlxtop.tui.tables import aligned
+
+    return "\n".join(aligned([(f"{name}:", value) for name, value in rows.items()], left=(0, 1)))
 
 
-def _worst(machine: dict[str, Any]) -> str:
+def _worst(machine: dict[str, Any]) -> dict[str, str]:
     swap, begin = machine["swap_used"], machine["start"].get("swap_used")
-    rows = [
-        ("Pressure", f"{machine['pressure']} at worst" if machine["pressure"] else "—"),
-        ("Swap", f"{format_size(swap)} at most, {format_size(begin)} at the start"),
-    ]
-    if machine["thermal"] is not None:
-        rows.append(("Thermal", machine["thermal"]))
-    return "\n".join(f"{name + ':':<10} {value}" for name, value in rows)
+    rows = {
+        "Pressure": f"{machine['pressure']} at worst" if machine["pressure"] else "—",
+        "Swap": f"{format_size(swap)} at most, {format_size(begin)} at the start",
+    }
+    return rows if machine["thermal"] is None else {**rows, "Thermal": machine["thermal"]}
 
 
-def _speed(summary: dict[str, Any]) -> str:
+def _speed(summary: dict[str, Any]) -> dict[str, str]:
     tps, ttft, span = (
         summary["tokens_per_second"],
         summary["time_to_first_token"],
         format_span(summary["seconds"]),
     )
     rate = "—" if tps is None else f"{tps:.1f}"
-    if summary["steps_are"] != "tokens":
-        steps = summary["steps_are"]
-        word = steps.capitalize()
-        count = f"{summary['tokens']:,} in {span} from start to end"
-        if tps is not None and 0 < tps < LONG_STEPS:
-            rate = f"{tps:.3g}, {format_span(1 / tps)} each,"
-        return f"{word}:    {count}\n{word}/s:  {rate} while working (idle time excluded)"
-    return (
-        f"Generations:         {summary['generations']} ({summary['tokens']} tokens in {span})\n"
-        f"Tokens/s:            {rate}\n"
-        f"Time to first token: {'—' if ttft is None else f'{ttft:.3f} s'}"
-    )
+    if summary["steps_are"] == "tokens":
+        return {
+            "Generations": f"{summary['generations']} ({summary['tokens']} tokens in {span})",
+            "Tokens/s": rate,
+            "Time to first token": "—" if ttft is None else f"{ttft:.3f} s",
+        }
+    if tps is not None and 0 < tps < LONG_STEPS:
+        rate = f"{tps:.3g}, {format_span(1 / tps)} each,"
+    word = summary["steps_are"].capitalize()
+    return {
+        word: f"{summary['tokens']:,} in {span} from start to end",
+        f"{word}/s": f"{rate} while working (idle time excluded)",
+    }
 
 
 def _exact(size: int | None) -> str:
