@@ -61,6 +61,8 @@ def test_what_is_remembered_is_bounded(start: Start) -> None:
     code = "from mlxtop.agent.ring import Ring\nRing.__init__.__defaults__ = (20,)\n" + MX
     code += "import mlxtop\nfor n in range(6000): mlxtop.mark(f'm{n}')\n" + IDLE
     program = start(code)
+    # All is told before anybody hears of it.
+    assert program.line() == "up"
     first = program.connect()
     first.say("interval", seconds=0.01)
     first.until(lambda m: len(first.rows()) > 60)
@@ -93,7 +95,8 @@ def test_limits_set_by_the_program_name_the_line(start: Start) -> None:
 def test_clears_and_resets_name_the_line_and_the_size(start: Start) -> None:
     code = "x = mx.ones((512, 512)); mx.eval(x); del x\nmx.clear_cache()\nmx.reset_peak_memory()\n"
     viewer = start.up(code).connect()
-    assert viewer.event("clear", source="<string>:5")["freed"] >= MIB
+    cleared = viewer.event("clear", source="<string>:5")
+    assert MIB <= cleared["freed"] <= cleared["total"] - KEPT[0]
     assert viewer.event("reset", source="<string>:6")["peak"] >= MIB + MIB // 4
 
 
