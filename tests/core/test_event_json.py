@@ -43,6 +43,7 @@ TOLD: list[EventData] = [
     LimitChanged("wired", 7, 7, "program", found=True),
     CacheCleared("keyboard", -3, 2),
     CacheCleared("keyboard"),
+    CacheCleared("keyboard", 5, 2, 30),
     PeakReset("keyboard", 9),
     StepPeaked(9, 5, 3, "train", "train.py:7", 40, "async"),
     StepPeaked(9, 5, 0, "run"),

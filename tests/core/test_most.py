@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlxtop.core.events import Event, PeakReset
+from mlxtop.core.events import CacheCleared, Event, PeakReset
 from mlxtop.core.most import Most
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.state import State
@@ -51,3 +51,12 @@ def test_mlx_held_what_its_arrays_took_between_two_samples() -> None:
     state.apply_sample(Sample(1.0, 20, 10, 900, 30))
     state.apply(Event(2.0, PeakReset("keyboard", 900)))
     assert state.most == Most(900, 900, UNKNOWN)
+
+
+def test_mlx_held_its_cache_until_it_was_cleared_between_two_samples() -> None:
+    state = State()
+    state.apply_sample(Sample(1.0, 20, 10, 160, 30))
+    state.apply(Event(1.1, CacheCleared("mlx_lm/generate.py:451", 140, total=300)))
+    state.apply(Event(1.2, CacheCleared("mlx_lm/generate.py:451")))
+    state.apply_sample(Sample(2.0, 20, 0, 160, 20))
+    assert state.most.total == 300

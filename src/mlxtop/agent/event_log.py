@@ -121,7 +121,11 @@ def _joined(before: Repeatable, data: Repeatable) -> Repeatable:
         case LimitChanged(), LimitChanged():
             return data.replace(old=before.old, times=before.times + 1)
         case CacheCleared(), CacheCleared():
-            return data.replace(freed=(before.freed or 0) + (data.freed or 0), times=before.times + 1)
+            return data.replace(
+                freed=(before.freed or 0) + (data.freed or 0),
+                times=before.times + 1,
+                total=max(before.total or 0, data.total or 0),
+            )
         case PeakReset(), PeakReset():
             return data.replace(times=before.times + 1)
     raise TypeError("two of a kind were expected")

@@ -67,7 +67,7 @@ _CHECKS: Mapping[type[object], Mapping[str, Check]] = {
         "name": limit_name, "old": difference, "new": difference, "source": source,
         "asked": difference, "default": size, "found": truth, "times": count,
     },
-    CacheCleared: {"source": source, "freed": difference, "times": count},
+    CacheCleared: {"source": source, "freed": difference, "times": count, "total": count},
     PeakReset: {"source": source, "peak": count, "times": count},
     StepPeaked: {
         "peak": count, "floor": count, "step": count, "phase": name, "caller": source, "tokens": count,

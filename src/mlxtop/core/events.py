@@ -71,6 +71,8 @@ class CacheCleared(Record):
     source: str
     freed: int | None = None
     times: int = 1
+    total: int | None = None
+    """What MLX held before, its arrays included; of several, the most."""
 
 
 class PeakReset(Record):

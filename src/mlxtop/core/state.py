@@ -8,6 +8,7 @@ from mlxtop.core.census import Census
 from mlxtop.core.events import (
     BudgetChanged,
     BudgetRead,
+    CacheCleared,
     CensusTaken,
     ErrorRaised,
     Event,
@@ -75,9 +76,9 @@ class State:
     run_peak: int = 0
     """The highest peak of the run, whatever was reset meanwhile."""
     run_total: int = 0
-    """The most that MLX held, as sampled: active + cache."""
+    """The most that MLX is known to have held: at a sample, in a step, or before its cache was cleared."""
     run_footprint: int = UNKNOWN
-    """The most that the system charged, as sampled."""
+    """The most that the system charged at a sample."""
     peaks: list[Event[StepPeaked]] = field(default_factory=list)
     """The steps in which the most memory was active, the highest first."""
     done: bool = False
@@ -116,6 +117,8 @@ class State:
                 self.limits[it.name] = limit.changed(it.new, it.source, it.asked, event.answers)
             case PeakReset(peak=peak):
                 self.run_peak = max(self.run_peak, peak)
+            case CacheCleared(total=int(total)):
+                self.run_total = max(self.run_total, total)
             case StepPeaked():
                 self.peaks = highest([*self.peaks, cast("Event[StepPeaked]", event)])
             case MarkAdded() as mark:
@@ -160,7 +163,7 @@ class State:
     def apply_sample(self, sample: Sample) -> None:
         """Takes a sample in: its sizes may be the run's highest."""
         self.run_peak = max(self.run_peak, sample.peak)
-        self.run_total = max(self.run_total, sample.total)
+        self.run_total = max(self.run_total, sample.total, sample.high)
         self.run_footprint = max(self.run_footprint, sample.footprint)
 
     def saw_before(self, total: int, footprint: int) -> None:

@@ -160,7 +160,8 @@ class AllocatorController:
                 self._limits[name] = KnownLimit(new, source, self.default(name))
                 self._report(LimitChanged(name, old, new, source, asked), answers)
             case Call("clear_cache", size, source, answers):
-                self._report(CacheCleared(source, size), answers)
+                total = size + self._hooks.active()
+                self._report(CacheCleared(source, size, total=total), answers)
             case Call(_, size, source, answers):
                 self._report(PeakReset(source, size), answers)
 

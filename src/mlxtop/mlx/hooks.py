@@ -90,6 +90,10 @@ class AllocatorHooks:
         self._replaced.append((module, name, function))
         setattr(module, name, wrapper)
 
+    def active(self) -> int:
+        """What live arrays hold now, in bytes: what the cache gives back is none of it."""
+        return int(self._mx.get_active_memory())
+
     def read_limits(self, fresh: bool = False) -> dict[LimitName, int]:
         """The limits now, in bytes, found by setting each once and back where there is no getter.
 
