@@ -12,6 +12,7 @@ from tests.trace import big
 
 from benchmarks.measure import Figure, main, tail
 from mlxtop.trace.export import FORMATS
+from mlxtop.trace.export.chosen import Chosen
 from mlxtop.trace.moments import Moments
 from mlxtop.trace.reader import TraceFile
 from mlxtop.trace.summary import summary
@@ -51,7 +52,7 @@ def measure(events: int = 2**22, repeats: int = 5) -> Iterator[Figure]:
         moments = read()
         for form, writer in FORMATS.items():
             out = Nowhere()
-            seconds = _spent(lambda out=out, writer=writer: writer.write(moments, moments.peak, out))
+            seconds = _spent(lambda out=out, writer=writer: writer.write(moments, Chosen(moments.peak), out))
             yield Figure(f"  exported as {form}", seconds, "s", f"{out.size / 1e6:,.1f} MB")
 
 

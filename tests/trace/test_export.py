@@ -15,6 +15,7 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
 
 from mlxtop.trace.composition import by_operation
 from mlxtop.trace.export import FORMATS
+from mlxtop.trace.export.chosen import Chosen
 from mlxtop.trace.export.perfetto import POINTS
 from mlxtop.trace.moments import Moments
 from mlxtop.trace.reader import TraceFile
@@ -32,7 +33,7 @@ def moments_of(writer: Writer, path: Path) -> Moments:
 
 def exported(moments: Moments, form: str) -> bytes:
     out = io.BytesIO()
-    FORMATS[form].write(moments, moments.peak, out)
+    FORMATS[form].write(moments, Chosen(moments.peak), out)
     return out.getvalue()
 
 
@@ -148,6 +149,19 @@ def test_memory_viz_appends_no_more_at_once_than_a_call_takes_arguments(tmp_path
     raw = exported(moments_of(writer, tmp_path / "t"), "memory-viz")
     assert len(pickle.loads(raw)["device_traces"][0]) == 3000
     assert sum(1 for opcode, _, _ in pickletools.genops(raw) if opcode.name == "APPENDS") >= 4
+
+
+def test_smaller_buffers_can_be_left_out(moments: Moments) -> None:
+    out = {form: io.BytesIO() for form in ("memory-viz", "json", "perfetto")}
+    for form, file in out.items():
+        FORMATS[form].write(moments, Chosen(moments.peak, min_size=1000), file)
+    snapshot = pickle.loads(out["memory-viz"].getvalue())
+    check_snapshot(snapshot)
+    assert {event["size"] for event in snapshot["device_traces"][0]} == {4000, 2000}
+    found = json.loads(out["json"].getvalue())
+    assert {event[3] for event in found["events"]} == {4000, 2000, 0}
+    assert [one[1] for one in found["live"]] == [2000]
+    assert len(slices_of(packets(out["perfetto"].getvalue()), "buffer")) == 2
 
 
 # pprof

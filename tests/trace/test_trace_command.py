@@ -197,6 +197,13 @@ def test_a_moment_can_be_exported(path: Path) -> None:
     assert not any("Matmul" in line for line in lines)
 
 
+@pytest.mark.parametrize("size", ["unlimited", "default"])
+def test_what_is_no_least_size_is_refused(path: Path, size: str) -> None:
+    result = mlxtop_trace("export", str(path), "--format", "json", "--min-size", size)
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == "--min-size takes a size, for example 64K."
+
+
 @pytest.mark.parametrize("at", ["nan", "-1", "x", ""])
 def test_a_moment_that_cannot_be_is_refused(path: Path, at: str) -> None:
     result = mlxtop_trace("show", str(path), "--at", at)

@@ -11,12 +11,14 @@ import click
 
 from mlxtop.cli import options
 from mlxtop.cli.export import BROKEN_PIPE, STANDARD_OUTPUT, spare
-from mlxtop.cli.values import COUNT, FILE, SecondsParam
+from mlxtop.cli.values import COUNT, FILE, SIZE, SecondsParam
 from mlxtop.core.errors import UsageError
+from mlxtop.core.units import UNLIMITED, Size
 
 if TYPE_CHECKING:
     from mlxtop.trace.composition import Composition
     from mlxtop.trace.export import Format
+    from mlxtop.trace.export.chosen import Chosen
     from mlxtop.trace.moments import Moments
 
 FORMATS = ("memory-viz", "pprof", "folded", "perfetto", "json")
@@ -121,12 +123,20 @@ Try:
     "timeline; json: everything.",
 )  # fmt: skip
 @AT("memory-viz and perfetto have all moments.")
+@click.option(
+    "--min-size",
+    type=SIZE,
+    default="0",
+    metavar="SIZE",
+    help="Leave out smaller buffers, which memory-viz takes long to draw.",
+)
 @options.OUTPUT("- is standard output. [default: FILE with the format's suffix]")
-def export(file: Path, form: str, at: str | float, out: Path | None) -> int:
+def export(file: Path, form: str, at: str | float, min_size: Size, out: Path | None) -> int:
     """Write a trace for another tool, and print the path."""
     from mlxtop.core.files import cannot_write
     from mlxtop.core.text import one_line
     from mlxtop.trace.export import FORMATS as writers
+    from mlxtop.trace.export.chosen import Chosen
 
     target = out or file.with_suffix(writers[form].suffix)
     spare(file, target, "trace")
@@ -134,9 +144,11 @@ def export(file: Path, form: str, at: str | float, out: Path | None) -> int:
         raise UsageError(f"{one_line(str(target))} exists: name it with -o to replace it, or another file.")
     if target == STANDARD_OUTPUT and form not in TEXTS and sys.stdout.isatty():
         raise UsageError(f"{form} is no text for a terminal: name a file with -o.")
+    if not isinstance(min_size, int) or min_size >= UNLIMITED:
+        raise UsageError("--min-size takes a size, for example 64K.")
     moments = _read(file)
     try:
-        _write(moments, writers[form], composition(moments, at), target)
+        _write(moments, writers[form], Chosen(composition(moments, at), min_size), target)
     except BrokenPipeError:
         # The reader closed the pipe. The rest of the buffer must not raise at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -149,16 +161,16 @@ def export(file: Path, form: str, at: str | float, out: Path | None) -> int:
     return 0
 
 
-def _write(moments: "Moments", form: "Format", at: "Composition | None", target: Path) -> None:
+def _write(moments: "Moments", form: "Format", chosen: "Chosen", target: Path) -> None:
     from mlxtop.cli.hard_exit import tell
     from mlxtop.core.files import writing
 
     if target == STANDARD_OUTPUT:
-        form.write(moments, at, sys.stdout.buffer)
+        form.write(moments, chosen, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     with writing(target, tell) as file:
-        form.write(moments, at, file)
+        form.write(moments, chosen, file)
 
 
 def _read(file: Path) -> "Moments":

@@ -3,17 +3,17 @@
 from typing import BinaryIO
 
 from mlxtop.core.text import one_line
-from mlxtop.trace.composition import Composition
+from mlxtop.trace.export.chosen import Chosen
 from mlxtop.trace.moments import Moments
 from mlxtop.trace.sites import Site
 
 
-def write(moments: Moments, at: Composition | None, out: BinaryIO) -> None:
+def write(moments: Moments, chosen: Chosen, out: BinaryIO) -> None:
     """Writes what was alive at one moment."""
-    if at is None:
+    if chosen.at is None:
         return
     stacks: dict[str, int] = {}
-    for site, size in zip(moments.sites, at.bytes.tolist(), strict=False):
+    for site, size in zip(moments.sites, chosen.at.bytes.tolist(), strict=False):
         if size > 0:
             stack = ";".join(map(_word, _words(site)))
             stacks[stack] = stacks.get(stack, 0) + size

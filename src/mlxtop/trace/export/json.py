@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 from mlxtop.trace import layout
 from mlxtop.trace.composition import Composition
+from mlxtop.trace.export.chosen import Chosen
 from mlxtop.trace.moments import Moments
 from mlxtop.trace.sites import Site
 from mlxtop.trace.summary import summary
@@ -19,23 +20,23 @@ KINDS = {
 EVENTS_AT_ONCE = 2**16
 
 
-def write(moments: Moments, at: Composition | None, out: BinaryIO) -> None:
+def write(moments: Moments, chosen: Chosen, out: BinaryIO) -> None:
     """Writes one object. Its events come last, a line each: kind, seconds, address, size, site, thread."""
     header = moments.header
     peaks = [_composition(moments, one) for one in moments.kept]
     head: dict[str, Any] = {
         "version": layout.VERSION,
-        **summary(moments, at).to_json(),
+        **summary(moments, chosen.at).to_json(),
         "sites": [_site(moments, site) for site in moments.sites],
         "peaks": peaks,
         "live": [
             [address, size, header.since_origin(time) if time else None, site, thread]
-            for address, size, time, site, thread in moments.live.tolist()
+            for address, size, time, site, thread in chosen.live(moments.live).tolist()
         ],
     }
     text = json.dumps(head)
     out.write(text[:-1].encode() + b', "events": [')
-    events, before = moments.ring.events, b"\n"
+    events, before = chosen.events(moments.ring.events), b"\n"
     for first in range(0, len(events), EVENTS_AT_ONCE):
         rows = [
             f'["{KINDS[kind]}", {header.since_origin(time)}, {address}, {size}, '

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlxtop.trace import layout
+from mlxtop.trace.export.chosen import Chosen
 from mlxtop.trace.moments import Moments, Numbers
 from mlxtop.trace.reader import Rows
 from mlxtop.trace.sites import Site
@@ -33,9 +34,9 @@ MARK, DICT, LIST, APPENDS, SETITEMS, STOP = (
 HEAD = pickle.PROTO + b"\x02"
 
 
-def write(moments: Moments, out: BinaryIO) -> None:
+def write(moments: Moments, chosen: Chosen, out: BinaryIO) -> None:
     """Writes the segments alive at the end, and the events of the ring as one device's trace."""
-    events, live = _consistent(moments)
+    events, live = _consistent(moments, chosen)
     addresses, starts = _renumbered(events, live)
     memo = _Memo()
     out.write(HEAD + DICT + MARK)
@@ -164,14 +165,14 @@ def _segment(memo: _Memo, address: int, size: int, site: int) -> bytes:
     )
 
 
-def _consistent(moments: Moments) -> tuple[Rows, Rows]:
+def _consistent(moments: Moments, chosen: Chosen) -> tuple[Rows, Rows]:
     """Events and live buffers that fit together: of each address an allocation and a free in turn.
 
     Where some were torn, what they would leave open is left out.
     """
-    events = moments.ring.events
+    events = chosen.events(moments.ring.events)
     events = events[events["kind"] <= layout.FREED]
-    live = _live(moments)
+    live = chosen.live(_live(moments))
     order = np.argsort(events["address"], kind="stable")
     address, kind = events["address"][order], events["kind"][order]
     same = address[1:] == address[:-1]

@@ -12,6 +12,7 @@ import numpy as np
 
 from mlxtop.trace import layout
 from mlxtop.trace.churn import whole_steps
+from mlxtop.trace.export.chosen import Chosen
 from mlxtop.trace.export.protobuf import data, number, text
 from mlxtop.trace.moments import Moments, Numbers
 from mlxtop.trace.sites import Site
@@ -39,7 +40,7 @@ class Slice(NamedTuple):
     notes: tuple[tuple[str, int | str], ...] = ()
 
 
-def write(moments: Moments, out: BinaryIO) -> None:
+def write(moments: Moments, chosen: Chosen, out: BinaryIO) -> None:
     """Writes what the ring holds."""
     header = moments.header
     clocks = [(MONOTONIC, header.origin_monotonic_ns), (REALTIME, header.origin_wall_ns)]
@@ -61,7 +62,7 @@ def write(moments: Moments, out: BinaryIO) -> None:
     for title, slices in (
         ("phase", _phases(moments)),
         ("step", _steps(moments)),
-        ("buffer", _buffers(moments)),
+        ("buffer", _buffers(moments, chosen)),
     ):
         for lane in _lanes(slices):
             track = next(tracks)
@@ -131,10 +132,10 @@ def _steps(moments: Moments) -> list[Slice]:
     return slices
 
 
-def _buffers(moments: Moments) -> list[Slice]:
+def _buffers(moments: Moments, chosen: Chosen) -> list[Slice]:
     """The largest buffers of the ring, from allocation to free or to the end."""
     events = moments.ring.events
-    wanted = np.flatnonzero(events["kind"] == layout.ALLOCATED)
+    wanted = np.flatnonzero((events["kind"] == layout.ALLOCATED) & (events["size"] >= chosen.min_size))
     if len(wanted) > BUFFERS:
         largest = np.argpartition(events["size"][wanted], -BUFFERS)[-BUFFERS:]
         wanted = np.sort(wanted[largest])

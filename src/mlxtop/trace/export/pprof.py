@@ -7,7 +7,7 @@ sample is its operation; Python's frames follow.
 import gzip
 from typing import BinaryIO
 
-from mlxtop.trace.composition import Composition
+from mlxtop.trace.export.chosen import Chosen
 from mlxtop.trace.export.protobuf import data, number, packed, text
 from mlxtop.trace.moments import Moments
 from mlxtop.trace.sites import Frame, Site
@@ -49,9 +49,9 @@ class _Tables:
         return parts
 
 
-def write(moments: Moments, at: Composition | None, out: BinaryIO) -> None:
+def write(moments: Moments, chosen: Chosen, out: BinaryIO) -> None:
     """Writes what was alive at one moment, and what was allocated since the trace began."""
-    tables = _Tables()
+    tables, at = _Tables(), chosen.at
     parts = [data(SAMPLE_TYPE, _type(tables, name, unit)) for name, unit in TYPES]
     alive = (at.buffers.tolist(), at.bytes.tolist()) if at is not None else ([], [])
     sizes, counts = moments.allocated
