@@ -1,11 +1,11 @@
 #define _GNU_SOURCE
 #include "call_site.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <unwind.h>
 
@@ -16,7 +16,7 @@
    that each return address must be one that a full unwinding has seen; where it is not, one is made.
    One walk in CHECK_EVERY is made both ways, and a frame that differs is never trusted again. */
 
-enum { KNOWN_SIZE = 8192, PROBES = 16, DEEPEST = 40, CHECK_EVERY = 1024, LONGEST_NAME = 160 };
+enum { KNOWN_SIZE = 8192, PROBES = 16, DEEPEST = 40, OURS = 8, CHECK_EVERY = 1024, LONGEST_NAME = 160 };
 enum { VARIES = 0 };
 
 /* What a return address says: an operation, the end of the search, or to go on upwards. */
@@ -40,8 +40,14 @@ static atomic_flag learning = ATOMIC_FLAG_INIT;
 static uint64_t code_start, code_end, load;
 static const struct functions *functions;
 static _Atomic uint64_t checks, differences;
-static _Thread_local uint32_t walks;
-static _Thread_local uint64_t stack_end;
+
+/* A thread's own stack. A coroutine's lies elsewhere: there each walk is made in full. */
+struct stack {
+  uint64_t start, end;
+  uint32_t is_known, walks;
+};
+
+static _Thread_local struct stack own_stack;
 
 void call_site_set_up(uint64_t start, uint64_t end, uint64_t load_address, const struct functions *all) {
   code_start = start;
@@ -59,17 +65,24 @@ void call_site_checks(uint64_t *made, uint64_t *different) {
 
 void call_site_forget(void) { atomic_flag_clear(&learning); }
 
-static uint64_t end_of_stack(void) {
+static void find_stack(struct stack *stack) {
+  stack->is_known = 1;
 #ifdef __APPLE__
-  return (uint64_t)pthread_get_stackaddr_np(pthread_self());
+  stack->end = (uint64_t)pthread_get_stackaddr_np(pthread_self());
+  stack->start = stack->end - pthread_get_stacksize_np(pthread_self());
 #else
   void *base = NULL;
   size_t size = 0;
   pthread_attr_t attributes;
-  if (pthread_getattr_np(pthread_self(), &attributes)) return 0;
-  pthread_attr_getstack(&attributes, &base, &size);
-  pthread_attr_destroy(&attributes);
-  return (uint64_t)base + size;
+  int error = errno;
+  if (!pthread_getattr_np(pthread_self(), &attributes)) {
+    if (!pthread_attr_getstack(&attributes, &base, &size)) {
+      stack->start = (uint64_t)base;
+      stack->end = stack->start + size;
+    }
+    pthread_attr_destroy(&attributes);
+  }
+  errno = error;
 #endif
 }
 
@@ -111,8 +124,12 @@ static enum function_kind describe(const struct function *function, size_t count
     if (its > kind) kind = its;
     size_t used = strlen(name);
     if (strstr(name, one)) continue;
-    if (used + strlen(one) + 5 < LONGEST_NAME) snprintf(name + used, LONGEST_NAME - used, "%s%s", used ? " or " : "", one);
-    else snprintf(name, LONGEST_NAME, "several operations");
+    if (used + strlen(" or ") + strlen(one) >= LONGEST_NAME) {
+      strcpy(name, "several operations");
+      break;
+    }
+    if (used) strcat(name, " or ");
+    strcat(name, one);
   }
   return kind;
 }
@@ -158,7 +175,8 @@ static struct known *learn(uint64_t address) {
 static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *argument) {
   struct walk *walk = argument;
   uint64_t address = (uint64_t)_Unwind_GetIP(context), frame = (uint64_t)_Unwind_GetCFA(context);
-  if (!walk->begun && address != walk->first) return _URC_NO_REASON;
+  if (!walk->begun && address != walk->first) return ++walk->depth < OURS ? _URC_NO_REASON : _URC_END_OF_STACK;
+  if (!walk->begun) walk->depth = 0;
   if (walk->last) note_size(walk->last, frame - walk->last_frame);
   walk->begun = 1;
   walk->last_frame = frame;
@@ -182,17 +200,18 @@ static uint32_t walk_in_full(uint64_t address) {
 }
 
 /* The frame that called the one at `frame`, 0 where that is not known. */
-static uint64_t next_frame(uint64_t frame, uint64_t size) {
+static uint64_t next_frame(uint64_t frame, uint64_t size, const struct stack *stack) {
 #if defined(__x86_64__)
   uint64_t next = frame + size;
-  return size == VARIES || next > stack_end || next % 8 ? 0 : next;
+  return size == VARIES || next > stack->end || next % 8 ? 0 : next;
 #elif defined(__aarch64__) && defined(__APPLE__)
   /* Apple's calling convention chains all frames: the caller's frame, then the return address. */
   (void)size;
   uint64_t next = *(uint64_t *)frame;
-  return next <= frame || next + 16 > stack_end || next % 8 ? 0 : next;
+  return next <= frame || next + 16 > stack->end || next % 8 ? 0 : next;
 #else
   (void)frame;
+  (void)stack;
   (void)size;
   return 0;
 #endif
@@ -207,7 +226,8 @@ static uint64_t return_address(uint64_t frame) {
 }
 
 /* -1 where something on the way is not known. */
-static int64_t walk_by_what_is_known(uint64_t frame, uint64_t address) {
+static int64_t walk_by_what_is_known(uint64_t frame, uint64_t address, const struct stack *stack) {
+  if (frame < stack->start || frame >= stack->end) return -1;
   uint32_t helper = NO_OPERATION;
   for (int depth = 0; depth < DEEPEST; depth++) {
     struct known *one = slot(address, 0);
@@ -216,7 +236,7 @@ static int64_t walk_by_what_is_known(uint64_t frame, uint64_t address) {
     struct finding found = unpacked(value);
     if (found.meaning != GO_ON) return answer(found, helper);
     if (found.name) helper = found.name;
-    frame = next_frame(frame, value >> 32);
+    frame = next_frame(frame, value >> 32, stack);
     if (!frame) return -1;
     address = return_address(frame);
   }
@@ -224,11 +244,12 @@ static int64_t walk_by_what_is_known(uint64_t frame, uint64_t address) {
 }
 
 uint32_t call_site_operation(void *frame, void *address) {
-  if (!stack_end) stack_end = end_of_stack();
-  int64_t found = walk_by_what_is_known((uint64_t)frame, (uint64_t)address);
+  struct stack *stack = &own_stack;
+  if (!stack->is_known) find_stack(stack);
+  int64_t found = walk_by_what_is_known((uint64_t)frame, (uint64_t)address, stack);
   if (found < 0) {
     found = walk_in_full((uint64_t)address);
-  } else if (++walks % CHECK_EVERY == 0) {
+  } else if (++stack->walks % CHECK_EVERY == 0) {
     int64_t again = walk_in_full((uint64_t)address);
     atomic_fetch_add(&checks, 1);
     if (again != found) atomic_fetch_add(&differences, 1);

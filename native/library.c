@@ -53,6 +53,15 @@ int library_functions(const struct library *library) {
          (library->make_buffer.count != 0) + (library->release.count != 0);
 }
 
+size_t library_table_size(const struct library *library, void *const *table) {
+  enum { ABOVE = 2 };
+  size_t count;
+  uint64_t address = (uint64_t)(table - ABOVE) - library->load_address;
+  const struct function *found = functions_find(&library->functions, address, &count);
+  if (!count || found->start != address || strncmp(found->mangled, "_ZTV", 4)) return 0;
+  return (found->end - found->start) / sizeof *table - ABOVE;
+}
+
 /* The name that MLX's library has on this system; 0 where `path` is none of it. */
 static int take_path(struct library *library, const char *path) {
 #ifdef __APPLE__
@@ -70,15 +79,24 @@ int library_locate(struct library *library) {
   for (uint32_t i = 0; i < _dyld_image_count(); i++) {
     if (!take_path(library, _dyld_get_image_name(i))) continue;
     const struct mach_header_64 *image = (const void *)_dyld_get_image_header(i);
+    if (!image) return -1;
     unsigned long size = 0;
     const uint8_t *code = getsectiondata(image, "__TEXT", "__text", &size);
     if (!code) return -1;
     library->load_address = (uint64_t)image;
+    library->headers = image;
+    library->headers_size = sizeof *image + image->sizeofcmds;
     library->code_start = (uint64_t)code;
     library->code_end = library->code_start + size;
     return 0;
   }
   return -1;
+}
+
+int library_is_the_loaded_one(const struct library *library) {
+  /* The file's identity is one of the commands. */
+  const struct symbols *file = &library->functions.symbols;
+  return file->size >= library->headers_size && !memcmp(file->bytes, library->headers, library->headers_size);
 }
 #else
 static int look(struct dl_phdr_info *info, size_t size, void *context) {
@@ -86,11 +104,30 @@ static int look(struct dl_phdr_info *info, size_t size, void *context) {
   struct library *library = context;
   if (!take_path(library, info->dlpi_name)) return 0;
   library->load_address = info->dlpi_addr;
+  library->headers = info->dlpi_phdr;
+  library->headers_size = info->dlpi_phnum * sizeof(ElfW(Phdr));
   for (int i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr) *part = &info->dlpi_phdr[i];
     if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
     library->code_start = info->dlpi_addr + part->p_vaddr;
     library->code_end = library->code_start + part->p_memsz;
+  }
+  return 1;
+}
+
+static int is_in_file(const struct symbols *file, uint64_t offset, const void *bytes, uint64_t size) {
+  return offset <= file->size && size <= file->size - offset && !memcmp(file->bytes + offset, bytes, size);
+}
+
+int library_is_the_loaded_one(const struct library *library) {
+  const struct symbols *file = &library->functions.symbols;
+  uint64_t at = ((const ElfW(Ehdr) *)(const void *)file->bytes)->e_phoff;
+  if (!is_in_file(file, at, library->headers, library->headers_size)) return 0;
+  const ElfW(Phdr) *parts = library->headers;
+  for (size_t i = 0; i < library->headers_size / sizeof *parts; i++) {
+    /* The linker's number of this build is a note. */
+    const void *loaded = (const void *)(library->load_address + parts[i].p_vaddr);
+    if (parts[i].p_type == PT_NOTE && !is_in_file(file, parts[i].p_offset, loaded, parts[i].p_filesz)) return 0;
   }
   return 1;
 }

@@ -7,6 +7,12 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/param.h>
+#ifdef __APPLE__
+#include <sys/mount.h>
+#else
+#include <sys/vfs.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +25,11 @@ enum {
   STRIPE_FULL = STRIPE_SIZE / 8 * 7,
   PEAK_COUNT = 34,
   MIN_EVENTS = 1 << 10,
+  MOST_EVENTS = 1 << 28,
+  COPIES_AT_ONCE = 64,
 };
 static const uint64_t KEPT_STEP = 16 << 20;
+static const uint64_t MAGIC = 0x4543415254584c4d;
 
 struct stripe {
   atomic_flag lock;
@@ -48,8 +57,10 @@ static struct site_key site_keys[SITE_KEYS];
 static atomic_flag adding = ATOMIC_FLAG_INIT, keeping = ATOMIC_FLAG_INIT;
 
 /* Of the composition that was kept last, and of the last one of those that stay. */
-static uint64_t kept_bytes, kept_at, staying_bytes, sequence, turn;
+static uint64_t kept_bytes, staying_bytes, sequence, turn;
+static int64_t copied;
 static _Atomic uint32_t peak_is_new;
+static _Atomic uint64_t last_step;
 
 static _Atomic uint32_t threads;
 static _Thread_local uint32_t thread_number;
@@ -69,12 +80,19 @@ static uint64_t clock_ns(clockid_t clock) {
 
 static void raise_peak(uint64_t active, uint64_t time);
 
-static uint64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+/* What Python's `time.monotonic()` counts, and on macOS Metal and Instruments. */
+#ifdef __APPLE__
+uint64_t store_now(void) { return clock_gettime_nsec_np(CLOCK_UPTIME_RAW); }
+#else
+uint64_t store_now(void) { return clock_ns(CLOCK_MONOTONIC); }
+#endif
 
-static uint32_t this_thread(void) {
+uint32_t store_thread(void) {
   if (!thread_number) thread_number = atomic_fetch_add(&threads, 1) + 1;
   return thread_number;
 }
+
+uint32_t store_threads(void) { return atomic_load(&threads); }
 
 struct trace_header *store_header(void) { return header; }
 
@@ -102,8 +120,24 @@ static void lay_out(struct trace_header *plan, uint64_t events) {
   plan->peak_slot_size = peak_slot_size();
   plan->ring_offset = plan->peaks_offset + page(PEAK_COUNT * plan->peak_slot_size);
   plan->ring_capacity = MIN_EVENTS;
-  while (plan->ring_capacity < events) plan->ring_capacity *= 2;
+  while (plan->ring_capacity < events && plan->ring_capacity < MOST_EVENTS) plan->ring_capacity *= 2;
   plan->file_size = plan->ring_offset + page(plan->ring_capacity * sizeof(struct event));
+}
+
+/* A page of a server that does not answer stops the thread that touches it, or ends the program. */
+static int is_far_away(int file) {
+  struct statfs system;
+  if (fstatfs(file, &system)) return 0;
+#ifdef __APPLE__
+  return !(system.f_flags & MNT_LOCAL);
+#else
+  /* NFS, SMB (three of them), AFS, Ceph, Lustre, GPFS, 9P, and FUSE, which may be any. */
+  static const uint32_t FAR[] = {0x6969,     0x517b,     0xff534d42, 0xfe534d42, 0x5346414f,
+                                 0x00c36400, 0x0bd00bd0, 0x47504653, 0x01021997, 0x65735546};
+  for (size_t i = 0; i < sizeof FAR / sizeof *FAR; i++)
+    if ((uint32_t)system.f_type == FAR[i]) return 1;
+  return 0;
+#endif
 }
 
 /* The disk's room is taken at once: a page that finds none later would end the program. */
@@ -113,7 +147,10 @@ static int take_room(int file, uint64_t size) {
   if (fcntl(file, F_PREALLOCATE, &room) == -1) return errno;
   return ftruncate(file, (off_t)size) ? errno : 0;
 #else
-  return posix_fallocate(file, 0, (off_t)size);
+  int error;
+  do error = posix_fallocate(file, 0, (off_t)size);
+  while (error == EINTR);
+  return error;
 #endif
 }
 
@@ -130,11 +167,10 @@ static void *map(int file, uint64_t size) {
 static void start_empty(const struct store_options *options, const struct trace_header *plan) {
   header = (void *)base;
   memcpy(header, plan, sizeof *plan);
-  memcpy(header->magic, "MLXTRACE", 8);
   header->version = TRACE_VERSION;
   header->header_size = HEADER_SIZE;
   header->pid = (uint64_t)getpid();
-  header->origin_monotonic_ns = now_ns();
+  header->origin_monotonic_ns = store_now();
   header->origin_wall_ns = clock_ns(CLOCK_REALTIME);
   header->min_size = options->min_size;
   header->strings_used = 4;
@@ -149,17 +185,22 @@ static void start_empty(const struct store_options *options, const struct trace_
   ring_shift = (unsigned)__builtin_ctzll(plan->ring_capacity);
   memset(stripes, 0, sizeof stripes);
   memset(site_keys, 0, sizeof site_keys);
-  kept_bytes = kept_at = staying_bytes = sequence = turn = 0;
+  kept_bytes = staying_bytes = sequence = turn = 0;
+  copied = -(int64_t)SITE_COUNT * COPIES_AT_ONCE;
   atomic_store(&peak_is_new, 0);
+  /* Who reads this reads the rest. */
+  __atomic_store_n((uint64_t *)(void *)header->magic, MAGIC, __ATOMIC_RELEASE);
 }
 
 const char *store_open(const struct store_options *options) {
   struct trace_header plan = {0};
   lay_out(&plan, options->events);
-  int file = open(options->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  /* Nobody may write there but who has it open: a file that is cut short would end the program. */
+  int file = open(options->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
   if (file < 0) return errno == EEXIST ? "The file exists already." : "The file cannot be created there.";
   const char *failed = NULL;
-  if (take_room(file, plan.file_size)) failed = "The disk has no room for the trace.";
+  if (is_far_away(file)) failed = "Its place is on a network or in FUSE, which may stop the program: choose a local disk.";
+  else if (take_room(file, plan.file_size)) failed = "The disk has no room for the trace.";
   else if (!map(file, plan.file_size)) failed = "The file cannot be mapped into memory.";
   close(file);
   if (failed) unlink(options->path);
@@ -167,11 +208,12 @@ const char *store_open(const struct store_options *options) {
   return failed;
 }
 
-void store_begin_with(int64_t before) {
-  atomic_store(&header->before, before);
-  atomic_fetch_add(&sites[BEFORE_SITE].live_bytes, before);
-  int64_t active = atomic_fetch_add(&header->active, before) + before;
-  if (active > 0) raise_peak((uint64_t)active, now_ns());
+void store_add_before(int64_t bytes) {
+  if (!bytes) return;
+  atomic_fetch_add(&header->before, bytes);
+  atomic_fetch_add(&sites[BEFORE_SITE].live_bytes, bytes);
+  int64_t active = atomic_fetch_add(&header->active, bytes) + bytes;
+  if (active > 0) raise_peak((uint64_t)active, store_now());
 }
 
 /* Fresh memory of nobody's takes the place of the file. */
@@ -185,8 +227,8 @@ void store_close(void) {
   let_go();
 }
 
-void store_forget(void) {
-  let_go();
+void store_forget(int is_on) {
+  if (is_on) let_go();
   for (int i = 0; i < STRIPES; i++) atomic_flag_clear(&stripes[i].lock);
   atomic_flag_clear(&adding);
   atomic_flag_clear(&keeping);
@@ -206,7 +248,7 @@ uint32_t store_string(const char *text, size_t size) {
     atomic_store_explicit(&header->strings_used, at + needed, memory_order_release);
   }
   unlock(&adding);
-  return fits ? (uint32_t)at : 0;
+  return fits ? (uint32_t)at : NO_ROOM;
 }
 
 static uint32_t add_site(struct site_key *entry, uint64_t key) {
@@ -230,6 +272,7 @@ static uint32_t add_site(struct site_key *entry, uint64_t key) {
 }
 
 uint32_t store_site(uint32_t operation, uint32_t context) {
+  if (operation == NO_ROOM || context == NO_ROOM) return OVERFLOW_SITE;
   /* Both empty is a site, too: 1 << 63 keeps its key from 0. */
   uint64_t key = (uint64_t)operation << 32 | context | (uint64_t)1 << 63;
   uint64_t at = (key * 0x9e3779b97f4a7c15u) >> 32;
@@ -303,17 +346,19 @@ static void write_event(uint64_t time, enum event_kind kind, uint64_t address, u
   struct event *event = &ring[number & ring_mask];
   atomic_store_explicit(&event->kind_and_lap, EVENT_NONE, memory_order_relaxed);
   atomic_thread_fence(memory_order_release);
-  event->time_ns = time;
-  event->address = address;
-  event->size = size;
-  event->site = site;
-  event->thread = (uint16_t)this_thread();
+  /* A thread that was left behind by a whole lap may write here at the same time. */
+  __atomic_store_n(&event->time_ns, time, __ATOMIC_RELAXED);
+  __atomic_store_n(&event->address, address, __ATOMIC_RELAXED);
+  __atomic_store_n(&event->size, size, __ATOMIC_RELAXED);
+  __atomic_store_n(&event->site, site, __ATOMIC_RELAXED);
+  __atomic_store_n(&event->thread, (uint16_t)store_thread(), __ATOMIC_RELAXED);
   uint16_t lap = (uint16_t)((number >> ring_shift) & 255);
   atomic_store_explicit(&event->kind_and_lap, (uint16_t)((unsigned)kind | (unsigned)lap << 8), memory_order_release);
 }
 
 void store_event(enum event_kind kind, uint64_t address, uint64_t size, uint32_t site) {
-  write_event(now_ns(), kind, address, size, site);
+  if (kind == EVENT_STEP_BEGINS) atomic_store_explicit(&last_step, address, memory_order_relaxed);
+  write_event(store_now(), kind, address, size, site == NO_ROOM ? 0 : site);
 }
 
 /* Peaks */
@@ -321,6 +366,7 @@ void store_event(enum event_kind kind, uint64_t address, uint64_t size, uint32_t
 static void copy_to(struct peak_slot *slot, uint64_t count) {
   uint64_t bytes = 0;
   atomic_store(&slot->sequence, 0);
+  atomic_thread_fence(memory_order_release);
   for (uint64_t i = 0; i < count; i++) {
     int64_t now = atomic_load_explicit(&sites[i].live_bytes, memory_order_relaxed);
     slot->sites[i] = (struct peak_site){now, atomic_load_explicit(&sites[i].live_count, memory_order_relaxed)};
@@ -330,6 +376,7 @@ static void copy_to(struct peak_slot *slot, uint64_t count) {
   slot->time_ns = atomic_load(&header->peak_time_ns);
   slot->ring_written = atomic_load(&header->ring_written);
   slot->site_count = count;
+  slot->step = atomic_load_explicit(&last_step, memory_order_relaxed);
   atomic_store_explicit(&slot->sequence, ++sequence, memory_order_release);
 }
 
@@ -339,7 +386,6 @@ static struct peak_slot *peak_slot(uint64_t number) {
 
 static void keep(uint64_t count) {
   kept_bytes = atomic_load(&header->peak);
-  kept_at = atomic_load(&header->frees);
   copy_to(peak_slot(turn++ % PEAK_PAIR), count);
   if (kept_bytes < staying_bytes + staying_bytes / 100 + KEPT_STEP) return;
   staying_bytes = kept_bytes;
@@ -348,10 +394,15 @@ static void keep(uint64_t count) {
   atomic_store(&header->peaks_written, number + 1);
 }
 
-/* Copying costs as much as there are sites: it is done once in half as many frees, and for each large rise. */
+/* Copying costs as much as there are sites: on average it is done once in half as many frees, and for each large rise.
+   Where no peak was for long, some may follow upon another. */
 static int is_worth_keeping(uint64_t count) {
-  uint64_t frees = atomic_load_explicit(&header->frees, memory_order_relaxed) - kept_at;
-  return frees > count / 2 || atomic_load(&header->peak) >= kept_bytes + kept_bytes / 100 + KEPT_STEP;
+  int64_t sites_of_frees = (int64_t)atomic_load_explicit(&header->frees, memory_order_relaxed) * 2;
+  int64_t least = sites_of_frees - (int64_t)count * COPIES_AT_ONCE;
+  if (copied < least) copied = least;
+  if (copied > sites_of_frees && atomic_load(&header->peak) < kept_bytes + kept_bytes / 100 + KEPT_STEP) return 0;
+  copied += (int64_t)count;
+  return 1;
 }
 
 static void keep_peak(int always) {
@@ -376,8 +427,8 @@ static void raise_peak(uint64_t active, uint64_t time) {
 }
 
 void store_allocated(uint64_t address, uint64_t size, uint32_t number, uint64_t peak) {
-  uint64_t time = now_ns();
-  struct live_slot slot = {address, size, time, number, this_thread()};
+  uint64_t time = store_now();
+  struct live_slot slot = {address, size, time, number, store_thread()};
   if (insert(&slot)) {
     atomic_fetch_add_explicit(&header->buffers, 1, memory_order_relaxed);
   } else {
@@ -405,5 +456,5 @@ void store_freed(uint64_t address, uint64_t size) {
   atomic_fetch_add_explicit(&header->frees, 1, memory_order_relaxed);
   if (number != BEFORE_SITE) atomic_fetch_sub_explicit(&header->buffers, 1, memory_order_relaxed);
   atomic_fetch_sub_explicit(&header->active, (int64_t)size, memory_order_relaxed);
-  if (size >= header->min_size) write_event(now_ns(), EVENT_FREED, address, size, number);
+  if (size >= header->min_size) write_event(store_now(), EVENT_FREED, address, size, number);
 }

@@ -17,23 +17,31 @@ struct store_options {
   size_t command_size;
 };
 
+#define NO_ROOM UINT32_MAX
+
 /* Creates the file, whole on the disk, and starts empty. NULL, or a sentence that says what failed. */
 const char *store_open(const struct store_options *options);
 
-/* `before` bytes were alive already when the trace began. */
-void store_begin_with(int64_t before);
+/* `bytes` more were alive already when the trace began. */
+void store_add_before(int64_t bytes);
 
 /* Closes the file. Whoever is still writing writes to memory that nobody reads. */
 void store_close(void);
 
-/* In a fork's child: forgets the file, which is the parent's. */
-void store_forget(void);
+/* In a fork's child: forgets the file of a trace that is on, which is the parent's, and who held locks. */
+void store_forget(int is_on);
 
 struct trace_header *store_header(void);
+uint64_t store_now(void);
 
 /* How many buffers were allocated since the trace began. */
 uint64_t store_allocations(void);
 
+/* The number of this thread, from 1 on, and how many there are. */
+uint32_t store_thread(void);
+uint32_t store_threads(void);
+
+/* The text's id, NO_ROOM where the file is full of texts. A site with NO_ROOM is the one of all that have none. */
 uint32_t store_string(const char *text, size_t size);
 uint32_t store_site(uint32_t operation, uint32_t context);
 /* `peak` is what MLX says its peak is, 0 where that is not of this trace. */

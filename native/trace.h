@@ -19,9 +19,13 @@ struct trace_counters {
 /* Why the MLX that this process has loaded cannot be traced. Changes nothing. */
 EXPORTED const char *mlxtop_trace_refusal(void);
 
-/* Starts. `mlx` names MLX's version and backend, `command` is `command_size` bytes with a 0 after each argument. */
+/* Starts; `mlxtop_trace_settle` says afterwards whether the sums are MLX's. `mlx` names MLX's version and backend, `command` is `command_size` bytes with a 0 after each argument. */
 EXPORTED const char *mlxtop_trace_start(
     const char *path, uint64_t events, uint64_t min_size, const char *mlx, const char *command, size_t command_size);
+
+/* Compares MLX's sum with ours at a moment when no thread is in between. `*difference` is what MLX had more, and what
+   counts from now on as allocated before. 0 where there was no such moment soon. */
+EXPORTED int mlxtop_trace_settle(int64_t *difference);
 
 /* Puts back MLX's own functions and closes the file. */
 EXPORTED void mlxtop_trace_stop(struct trace_counters *last);

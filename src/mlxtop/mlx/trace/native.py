@@ -56,6 +56,7 @@ def load() -> ctypes.CDLL | None:
     for name, result, arguments in (
         ("refusal", text, ()),
         ("start", text, (text, number, number, text, text, ctypes.c_size_t)),
+        ("settle", ctypes.c_int, (ctypes.POINTER(ctypes.c_int64),)),
         ("stop", None, (ctypes.POINTER(_Counters),)),
         ("is_on", ctypes.c_int, ()),
         ("read", None, (ctypes.POINTER(_Counters),)),
@@ -75,6 +76,13 @@ def read(library: ctypes.CDLL) -> TraceCounters:
     counters = _Counters()
     library.mlxtop_trace_read(ctypes.byref(counters))
     return counters.record()
+
+
+def settle(library: ctypes.CDLL) -> int | None:
+    """What MLX's sum of active bytes had more than the trace's, which is made even.
+    `None` where its threads left no moment to compare them."""
+    difference = ctypes.c_int64()
+    return difference.value if library.mlxtop_trace_settle(ctypes.byref(difference)) else None
 
 
 def stop(library: ctypes.CDLL) -> TraceCounters:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from pathlib import Path
 from types import CodeType, FrameType
 
 from mlxtop.mlx import backend
@@ -13,6 +15,11 @@ EVENTS = 2**19
 DEEPEST = 32
 """Frames of Python's stack that are kept of a step."""
 MOST_CONTEXTS = 4096
+NO_ROOM = 2**32 - 1
+"""The context of steps that find no room for theirs."""
+TRIES = 20
+PAUSE = 0.005
+"""Seconds: by then who was in MLX's own functions when they were replaced has left them."""
 
 
 class TraceRefused(Exception):
@@ -29,6 +36,11 @@ def refusal() -> str | None:
     library = native.load()
     if library is None:
         return native.ABSENT
+    try:
+        # Where MLX cannot make its allocator, this says so; in C it would end the program.
+        backend.load().get_active_memory()
+    except RuntimeError as error:
+        return f"MLX's allocator cannot be used here: {error}"
     refused: bytes | None = library.mlxtop_trace_refusal()
     return None if refused is None else refused.decode()
 
@@ -65,6 +77,28 @@ class Tracer:
         )
         if failed is not None:
             raise TraceRefused(f"No trace was written to {self.path}: {failed.decode()}")
+        if not any(self._follows() for _ in range(TRIES)):
+            self.stop()
+            Path(self.path).unlink()
+            raise TraceRefused(
+                f"No trace was written to {self.path}: the sums of MLX's allocations could not be followed. "
+                "Try it when fewer threads use MLX."
+            )
+
+    def _follows(self) -> bool:
+        """Whether an array is seen to come and to go, and MLX's sum is the trace's."""
+        assert self._library is not None
+        time.sleep(PAUSE)
+        native.settle(self._library)
+        before = self.counters.allocations
+        try:
+            known = backend.load().array([1.0] * 16)
+        except RuntimeError:
+            # MLX's own limits are reached.
+            return False
+        seen = self.counters.allocations - before
+        del known
+        return seen > 0 and native.settle(self._library) == 0
 
     def stop(self) -> None:
         """Gives MLX its own functions back and closes the file. Once is enough."""
@@ -106,7 +140,7 @@ class Tracer:
         known = self._contexts.get(key)
         if known is None and len(self._contexts) < MOST_CONTEXTS:
             known = self._contexts[key] = self._text("\n".join((phase, *map(_line, frames))))
-        return known or 0
+        return NO_ROOM if known is None else known
 
     def _text(self, text: str) -> int:
         content = text.encode("utf-8", "replace")
