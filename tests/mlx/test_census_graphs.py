@@ -105,7 +105,9 @@ accumulated = add_up(8)
 for _ in range(40_000): accumulated = accumulated + 1.0
 first = computed((1024, 1024)); accumulated = accumulated + first.sum(); del first
 # As if the time ran out soon after the graph was begun.
-heap.Heap.is_over = lambda self, share=1.0, calls=[0]: share > 0.8 and calls.append(1) or len(calls) > 60
+def some(array, waiting, computed, is_over, calls=iter(range(10**6)), whole=survey.buffers):
+    return whole(array, waiting, computed, lambda share: share < 0.5 and next(calls) > 60)
+survey.buffers = some
 found = census.take(20)
 said = [found.in_graphs, found.rest, rest_in_graphs(found), found.active]
 """

@@ -22,6 +22,7 @@ SHORTER = 60
 _MOST = 2**63 - 1
 _MOST_DIMENSIONS = 64
 _LATEST = 1e11  # seconds: beyond it the calendar of some systems ends
+_DIGIT = re.compile(r"\d")
 _KEY = re.compile(r"(?<=[\w\]])(?:\.\d+|\[\d+\])(?=[.\[ ]|$)")
 _NUMBER = re.compile(r" \d+ (?=of \d+:)")
 
@@ -62,6 +63,8 @@ class Holding(NamedTuple):
 def alike(holder: str) -> str:
     """What a holder's name has in common with that of the next layer or request: `layers[…].weight` of
     `layers.3.weight`."""
+    if not _DIGIT.search(holder):
+        return holder
     return _NUMBER.sub(" … ", _KEY.sub("[…]", holder))
 
 

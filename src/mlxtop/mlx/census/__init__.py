@@ -42,14 +42,14 @@ def take(budget: float = BUDGET) -> "Census":
     Not seen: arrays that only C++ holds (a compiled function's constants), what is far down in a very large
     graph, and objects that `gc.freeze()` hid.
     """
-    began, now = time.perf_counter(), time.time()
+    began, used, now = time.perf_counter(), time.thread_time(), time.time()
     active = _active()
     # What is first imported here makes enough objects for the collector to run.
     with HeldOff():
-        return _take(budget, active, began, now)
+        return _take(budget, active, began, used, now)
 
 
-def _take(budget: float, active: int, began: float, now: float) -> "Census":
+def _take(budget: float, active: int, began: float, used: float, now: float) -> "Census":
     from dataclasses import replace
 
     from mlxtop.core.census import Census
@@ -61,7 +61,7 @@ def _take(budget: float, active: int, began: float, now: float) -> "Census":
         return Census(active=0, time=now)
     whole = True
     objects = gc.get_objects()  # before there is anything of the census's own to find
-    survey = Survey(array, budget)
+    survey = Survey(array, budget, used)
     try:
         survey.run(objects)
     except Exception:

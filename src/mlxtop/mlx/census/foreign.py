@@ -68,7 +68,9 @@ def class_module(cls: type) -> str:
 
 
 def join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path and key else path or key
+    if not path or not key:
+        return path or key
+    return path + key if key.startswith("[") else f"{path}.{key}"
 
 
 def numbered(things: list[Any]) -> list[tuple[Any, str]]:

@@ -5,13 +5,15 @@ import sys
 import time
 import types
 import weakref
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from mlxtop.mlx.census.foreign import (
     GLOBALS,
     MEMBERS,
     MRO,
+    OTHERS,
     Found,
     class_module,
     class_name,
@@ -32,12 +34,16 @@ Pair = tuple[Any, Any]
 
 LONG = 100_000
 """A container with more entries is not opened: its arrays are counted, but not named after it."""
+MANY = 2_000
+"""A container with more entries is a table: its keys are no names."""
 DEEP = 12
 """How far down containers are opened from something with a name."""
 CHUNK = 512
 """Objects between two looks at the clock."""
-SEARCH = 0.8
-"""The share of the time after which what was found is told."""
+SEARCH, SEARCH_LEAST = 0.8, 0.4
+"""The share of the time after which what was found is told, and that where there are very many arrays."""
+TELL = 6e-6
+"""Seconds that an array takes to be told, about."""
 SCAN = 0.5
 """The share of the time that finding the arrays, modules, caches and optimizers may take."""
 OWNERS = 0.65
@@ -82,15 +88,20 @@ class TimeUp(Exception):
 
 
 class Heap:
-    """The objects of this process by their kind, read for `budget` seconds of this thread's processor time.
+    """The objects of this process by their kind, read for `budget` seconds of this thread's processor time
+    from `began` on.
 
     Whatever takes long raises `TimeUp` at its share of them; `scan` returns.
     """
 
-    def __init__(self, array: type, budget: float) -> None:
-        began = time.thread_time()
+    def __init__(self, array: type, budget: float, began: float) -> None:
         self._began, self._budget = began, budget
+        self._search = SEARCH
         self.array = array
+        self._properties = {
+            name: MEMBERS.__get__(array)[name].__get__ for name in ("nbytes", "shape", "dtype")
+        }
+        self._dtypes: dict[Any, str] = {}
         self._buffer_size = GLOBALS.__get__(sys.modules["mlx.core"]).get("get_array_buffer_size")
         self._module = class_of("mlx.nn", "Module")
         self._optimizer = class_of("mlx.optimizers", "Optimizer")
@@ -120,6 +131,7 @@ class Heap:
                     self.things[kind].append(thing)
                 else:
                     dull.add(id(type(thing)))
+        self._search = max(SEARCH_LEAST, SEARCH - TELL * len(self.arrays) / self._budget)
         return True
 
     def sort(self, objects: list[Any]) -> None:
@@ -178,14 +190,16 @@ class Heap:
             for path, thing in level:
                 if id(thing) in seen:
                     continue
-                self.tick()
                 seen.add(id(thing))
-                for key, child in self.entries(thing):
+                common = self._common(thing)
+                for i, (key, child) in enumerate(self.entries(thing)):
+                    if i % CHUNK == 0:
+                        self.tick()
                     kind = self.kind(child)
                     if kind in wanted:
-                        yield join(path, key_name(key)), child
+                        yield join(path, common or key_name(key)), child
                     elif kind in through and len(below) < most and gc.is_tracked(child):
-                        below.append((join(path, key_name(key)), child))
+                        below.append((join(path, common or key_name(key)), child))
             most -= len(below)
             level = below
 
@@ -208,6 +222,23 @@ class Heap:
         if type(child) is types.CellType:
             child = next(iter(gc.get_referents(child)), None)
         return next((key_name(key) for key, value in self.entries(container) if value is child), "")
+
+    def keys_of(self, container: Any) -> Mapping[int, str]:
+        """The keys by the ids of what they stand for."""
+        if common := self._common(container):
+            return defaultdict(lambda: common)
+        found = defaultdict[int, str](str)
+        for key, value in self.entries(container):
+            found.setdefault(id(value), key_name(key))
+        return found
+
+    def _common(self, container: Any) -> str:
+        """What stands for each key of a table; empty for what has names for keys."""
+        kind = self.kind(container)
+        for name, built_in in _BUILT_IN[:3]:
+            if kind == name and MEMBERS.__get__(built_in)["__len__"](container) > MANY:
+                return OTHERS
+        return ""
 
     def entries(self, thing: Any) -> Iterable[Pair]:
         """Keys and values of a container, read as the built-in type it is made of."""
@@ -250,9 +281,19 @@ class Heap:
             layout = self._layouts[id(cls)] = layout_of(cls)
         return layout
 
-    def read(self, array: Any, name: str) -> Any:
-        """A property of an array, by MLX's own descriptor."""
-        return MEMBERS.__get__(self.array)[name].__get__(array)
+    def nbytes(self, array: Any) -> int:
+        """What an array's shape stands for, by MLX's own descriptor, as all that is read of one."""
+        return int(self._properties["nbytes"](array))
+
+    def shape(self, array: Any) -> tuple[int, ...]:
+        return tuple(self._properties["shape"](array))
+
+    def dtype(self, array: Any) -> str:
+        dtype = self._properties["dtype"](array)
+        name = self._dtypes.get(dtype)
+        if name is None:
+            name = self._dtypes[dtype] = str(dtype).rpartition(".")[2]
+        return name
 
     @property
     def knows_buffers(self) -> bool:
@@ -282,9 +323,9 @@ class Heap:
                 return bool(MEMBERS.__get__(built_in)["__len__"](thing) <= LONG)
         return kind not in ("leaf", "array") and not derives(type(thing), type)
 
-    def tick(self, share: float = SEARCH) -> None:
-        """Raises `TimeUp` when that share of the time is over: by default all but what telling takes."""
-        if self.is_over(share):
+    def tick(self, share: float = 1.0) -> None:
+        """Raises `TimeUp` when that share of the time is over, or all but what telling takes."""
+        if self.is_over(min(share, self._search)):
             raise TimeUp
 
     def is_over(self, share: float = 1.0) -> bool:

@@ -46,6 +46,7 @@ def find(
             return
         parents: dict[int, Any] = {}
         for unit in _below(heap, root.variables, left, seen, parents):
+            heap.tick(OWNERS)
             found[id(unit)] = _name(_steps(heap, unit, parents), root)
             left.discard(id(unit))
 

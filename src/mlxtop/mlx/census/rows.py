@@ -14,7 +14,7 @@ UNCOMPUTED = 30
 """How many lines what is not computed may take: however small it is, its graph may be large."""
 
 
-MOST_TOLD = 5_000
+MOST_TOLD = 2_000
 """How many lines are looked at for one that could stand for several."""
 
 
@@ -41,8 +41,8 @@ class Row(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     computed: bool
-    graphs: tuple[Claim, ...] = ()
-    """Those of the arrays, not computed, whose graphs alone have it."""
+    graphs: tuple[tuple[int, Claim], ...] = ()
+    """The arrays, not computed, whose graphs alone have it, by a number."""
 
     def rank(self) -> tuple[int, bool, int, int]:
         """The least names a buffer that several share."""
@@ -59,14 +59,16 @@ class _Line:
         self.rows: list[tuple[Row, list[str]]] = []
         self.largest = row
         self.owners: set[int] = set()
-        self.graphs: set[Claim] = set()
+        self.graphs: set[int] = set()
         self.views: list[str] = []
 
     def add(self, row: Row, views: list[str]) -> None:
         self.nbytes += row.nbytes
         self.count += 1
-        self.owners.update(claim.owner for claim in (row.claim, *row.graphs))
-        self.graphs.update(row.graphs)
+        self.owners.add(row.claim.owner)
+        for number, claim in row.graphs:
+            self.graphs.add(number)
+            self.owners.add(claim.owner)
         self.views += views
         if self.count < ALIKE:
             self.rows.append((row, views))

@@ -4,7 +4,7 @@ import gc
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, RANDOM_STATE, Census, Part
@@ -49,6 +49,18 @@ _HOLDERS: tuple[Kind, ...] = ("holder", "exception", *CONTAINERS, "set", "like a
 _CACHE_NAMES = frozenset(("keys", "values", "state"))
 
 
+ROWS, LINES = 0.5, 0.92
+"""The share of the time for telling that reading arrays takes, and that of all the time for lines."""
+GRAPHS = 0.6
+"""The share of the time left that looking into graphs may take: what is found there has to be told, too."""
+FEW = 2_000
+"""How many arrays that are not computed come before what is."""
+_Found = tuple[Row, Any]
+"""An array, and what is told of it."""
+_Told = tuple[Row, list[str]]
+"""A buffer, and the holders of its views."""
+
+
 class _Trail(NamedTuple):
     """An array on the way to a holder with a name."""
 
@@ -62,16 +74,38 @@ def _known(row: Row, array: Any) -> Known:
     return Known(array, row.shape, row.own, row.dtype, buffer, row.computed)
 
 
+class _Keys:
+    """Keys in the container that was asked of last: of thousands in one table, each would look through it."""
+
+    def __init__(self, heap: Heap) -> None:
+        self._heap = heap
+        self._container = 0
+        self._keys: Mapping[int, str] = {}
+
+    def of(self, container: Any, child: Any) -> str:
+        """The key of `child` in a container that lives as long as the census; empty where it is not in it."""
+        if type(child) is types.CellType:
+            return self._heap.key_of(container, child)
+        if id(container) != self._container:
+            self._heap.tick()
+            self._container, self._keys = id(container), self._heap.keys_of(container)
+        return self._keys[id(child)]
+
+
 class Survey:
     """One look at the heap. Dropped as a whole afterwards: it may hold no reference to itself."""
 
-    def __init__(self, array: type, budget: float) -> None:
-        self._heap = Heap(array, budget)
+    def __init__(self, array: type, budget: float, began: float) -> None:
+        self._heap = Heap(array, budget, began)
+        self._keys = _Keys(self._heap)
         self._claims: dict[int, Claim] = {}
         self._owners: dict[int, str] = {}
         self._units: dict[int, Any] = {}
         self._models: dict[int, Any] = {}
         self._placed = False
+        self._told_all = True
+        """Whether there was time to tell of every array."""
+        self._rows_until = 1.0
         self._compiled = 0
         self._hurried = False
         """Whether an owner was not found for want of time."""
@@ -105,37 +139,22 @@ class Survey:
 
         Where they do not add up to `active`, what is left is looked for in graphs.
         """
+        self._begin_telling()
+        computed, waiting, dropped = list[_Found](), list[_Found](), list[Any]()
+        for row, array in self._rows():
+            if id(array) not in self._dropped:
+                (computed if row.computed else waiting).append((row, array))
+            elif row.computed:
+                dropped.append(array)
+        told = self._unique(computed)
+        in_graphs = list[_Told]()
+        if self._told_all and active - sum(row.nbytes for row, _ in told) > LITTLE * active:
+            in_graphs = [(row, []) for row in self._in_graphs(waiting, computed)]
+        told += in_graphs
         sizes, counts = dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0)
-        lines, buckets = Lines(self._owners), dict[int, list[tuple[Row, Any]]]()
-        waiting, whole = list[tuple[Row, Any]](), True
-        dropped: list[Any] = []
-        try:
-            for row, array in self._rows():
-                if id(array) in self._dropped:
-                    dropped += [array] if row.computed else []
-                elif row.computed:
-                    buckets.setdefault(row.nbytes, []).append((row, array))
-                else:
-                    waiting.append((row, array))
-                    lines.add(row, [])
-        except TimeUp:
-            whole = False
-        for nbytes in sorted(buckets, reverse=True):
-            bucket = sorted(buckets[nbytes], key=lambda pair: pair[0].rank())
-            groups, told_apart = self._groups(nbytes, [array for _, array in bucket])
-            whole = whole and told_apart
-            for group in groups:
-                row, *views = (bucket[place][0] for place in sorted(group))
-                sizes[row.claim.part] += nbytes
-                counts[row.claim.part] += 1
-                lines.add(row, [view.claim.holder for view in views])
-        in_graphs = 0
-        if whole and active - sum(sizes.values()) > LITTLE * active:
-            for row in self._in_graphs(waiting, [pair for bucket in buckets.values() for pair in bucket]):
-                in_graphs += row.nbytes
-                sizes[row.claim.part] += row.nbytes
-                counts[row.claim.part] += 1
-                lines.add(row, [])
+        for row, _ in told:
+            sizes[row.claim.part] += row.nbytes
+            counts[row.claim.part] += 1
         return Census(
             active=0,
             parts=sizes,
@@ -143,28 +162,56 @@ class Survey:
             lazy=sum(row.nbytes for row, _ in waiting),
             lazy_count=len(waiting),
             lazy_known=self._heap.knows_buffers,
-            holdings=lines.holdings(),
-            whole=whole,
+            holdings=self._lines(told, [(row, []) for row, _ in waiting]).holdings(),
+            whole=self._told_all,
             compiled=self._compiled,
-            in_graphs=in_graphs,
-            in_flight=self._unshared(dropped, [array for bucket in buckets.values() for _, array in bucket]),
+            in_graphs=sum(row.nbytes for row, _ in in_graphs),
+            in_flight=self._unshared(dropped, [array for _, array in computed]),
         )
 
+    def _begin_telling(self) -> None:
+        used = min(self._heap.used, 1.0)
+        self._rows_until = used + ROWS * (1 - used)
+
+    def _unique(self, computed: list[_Found]) -> list[_Told]:
+        """Each buffer by the array that names it, the largest first, and the holders of its views."""
+        buckets: dict[int, list[_Found]] = {}
+        for found in computed:
+            buckets.setdefault(found[0].nbytes, []).append(found)
+        told = []
+        for nbytes in sorted(buckets, reverse=True):
+            bucket = sorted(buckets[nbytes], key=lambda pair: pair[0].rank())
+            groups, told_apart = self._groups(nbytes, [array for _, array in bucket])
+            self._told_all = self._told_all and told_apart
+            for group in groups:
+                row, *views = (bucket[place][0] for place in sorted(group))
+                told.append((row, [view.claim.holder for view in views]))
+        return told
+
+    def _lines(self, told: list[_Told], waiting: list[_Told]) -> Lines:
+        """The lines, as far as there is time: the largest, and some of what is not computed, come first."""
+        lines = Lines(self._owners)
+        for i, (row, views) in enumerate([*waiting[:FEW], *told, *waiting[FEW:]]):
+            if i % CHUNK == CHUNK - 1 and self._heap.is_over(LINES):
+                self._told_all = False
+                break
+            lines.add(row, views)
+        return lines
+
     def _rows(self) -> Iterator[tuple[Row, Any]]:
-        """Every array that has a place, or may be told without one. Raises `TimeUp`."""
+        """Every array that has a place, or may be told without one, as far as there is time."""
         unknown = Claim("other", NOBODY)
         for i, (key, array) in enumerate(self._heap.arrays.items()):
-            if i % CHUNK == 0:
-                self._heap.tick(1.0)
+            if i % CHUNK == 0 and self._heap.is_over(self._rows_until):
+                self._told_all = False
+                return
             if key not in self._claims and not self._placed:
                 continue
             claim = self._claims.get(key, unknown)
             if key in self._garbage:
                 claim = claim._replace(part="garbage")
             try:
-                own = int(self._heap.read(array, "nbytes"))
-                shape = tuple(int(size) for size in self._heap.read(array, "shape"))
-                dtype = str(self._heap.read(array, "dtype")).rpartition(".")[2]
+                own, shape, dtype = self._heap.nbytes(array), self._heap.shape(array), self._heap.dtype(array)
                 size = self._heap.buffer_size(array) if self._heap.knows_buffers else own
             except ValueError:
                 yield Row(own, own, claim, shape, dtype, computed=False), array
@@ -173,7 +220,7 @@ class Survey:
             else:
                 yield Row(size, own, claim, shape, dtype, computed=True), array
 
-    def _in_graphs(self, waiting: list[tuple[Row, Any]], computed: list[tuple[Row, Any]]) -> Iterator[Row]:
+    def _in_graphs(self, waiting: list[_Found], computed: list[_Found]) -> Iterator[Row]:
         """What only graphs of arrays have that are not computed: the first of their holders stands for it."""
         waiting = sorted(waiting, key=lambda pair: pair[0].rank())
         began = self._heap.used
@@ -181,19 +228,12 @@ class Survey:
             self._heap.array,
             [_known(*pair) for pair in waiting],
             [_known(*pair) for pair in computed],
-            lambda share: self._heap.is_over(began + share * (1 - began)),
+            lambda share: self._heap.is_over(began + share * GRAPHS * (1 - began)),
         )
         for buffer in found:
-            claims = tuple(waiting[place][0].claim for place in sorted(buffer.roots))
-            yield Row(
-                buffer.nbytes,
-                buffer.nbytes,
-                claims[0],
-                buffer.shape,
-                buffer.dtype,
-                computed=True,
-                graphs=claims,
-            )
+            graphs = tuple((place, waiting[place][0].claim) for place in sorted(buffer.roots))
+            size, shape = buffer.nbytes, buffer.shape
+            yield Row(size, size, graphs[0][1], shape, buffer.dtype, computed=True, graphs=graphs)
 
     def _groups(self, nbytes: int, arrays: list[Any]) -> tuple[list[list[int]], bool]:
         """The arrays by the buffer that they share, and whether there was time to tell them apart.
@@ -218,7 +258,8 @@ class Survey:
             return 0
 
     def _tick_last(self) -> None:
-        self._heap.tick(1.0)
+        if self._heap.is_over(LINES):
+            raise TimeUp
 
     def _count(self, nbytes: int, arrays: list[Any]) -> int:
         try:
@@ -367,12 +408,14 @@ class Survey:
         for _ in range(LEVELS):
             above: dict[int, list[_Trail]] = {}
             cells: dict[int, list[_Trail]] = {}
-            for owner, child in self._heap.owners(sought, _HOLDERS):
+            for i, (owner, child) in enumerate(self._heap.owners(sought, _HOLDERS)):
+                if i % CHUNK == 0:
+                    self._heap.tick()
                 trails = sought.pop(id(child), [])
                 if type(owner) is types.CellType:
                     cells.setdefault(id(owner), []).extend(trails)
                 elif is_anonymous(owner):
-                    key = self._heap.key_of(owner, child)
+                    key = self._keys.of(owner, child)
                     outline = f"{class_name(type(owner))} of {len(owner)}"
                     for trail in trails:
                         told = f"{trail.outline} in {outline}" if trail.outline else outline
@@ -401,8 +444,7 @@ class Survey:
         return key in self._claims and self._claims[key].holder == RANDOM_STATE
 
     def _is_key(self, array: Any) -> bool:
-        shape, dtype = (self._heap.read(array, name) for name in ("shape", "dtype"))
-        return tuple(shape) == (2,) and str(dtype).endswith("uint32")
+        return self._heap.shape(array) == (2,) and self._heap.dtype(array) == "uint32"
 
     def _find_garbage(self, objects: list[Any]) -> None:
         """Tells what no variable leads to, and nothing that one leads to, from the rest."""
@@ -426,7 +468,7 @@ class Survey:
         """What to call `child` in an owner that can be named, and the place of a variable."""
         cls = type(owner)
         if cls is dict:
-            return self._heap.key_of(owner, child), module_file(owner)
+            return self._keys.of(owner, child), module_file(owner)
         if derives(cls, types.FrameType, *FRAMES):
             frame = owner if cls is types.FrameType else frame_of(owner)
             if frame is None:
@@ -434,8 +476,9 @@ class Survey:
             return self._heap.key_of(variables_of(frame), child) or "a temporary", place_of(frame)
         if derives(cls, type):
             return class_name(owner), ""
-        inside = owner if self._heap.kind(owner) in CONTAINERS else self._heap.attributes(owner)
-        return join(class_name(cls), self._heap.key_of(inside, child)), ""
+        if self._heap.kind(owner) in CONTAINERS:
+            return join(class_name(cls), self._keys.of(owner, child)), ""
+        return join(class_name(cls), self._heap.key_of(self._heap.attributes(owner), child)), ""
 
     def _closures(self, cells: dict[int, list[_Trail]]) -> None:
         """Names what is left in a closure after its function."""
