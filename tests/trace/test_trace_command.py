@@ -117,6 +117,23 @@ def test_what_the_trace_cannot_know_is_said(tmp_path: Path) -> None:
     assert "Nothing is alive: everything was freed." in text
 
 
+def test_a_peak_that_was_not_kept_is_not_called_one(tmp_path: Path) -> None:
+    writer = Writer(capacity=4)
+    site = writer.site("Add")
+    writer.allocate(8, 1000, site)
+    kept = writer.slots
+    writer.slots = list(kept)
+    writer.allocate(9, 500, site)
+    writer.slots = kept
+    writer.free(9)
+    for number in range(3):
+        writer.allocate(number + 10, 0, site)
+        writer.free(number + 10)
+    lines = told(writer, tmp_path / "t")
+    assert "Shortly before the peak: 1000 B in 1 buffer" in lines
+    assert "The peak itself was 500 B higher: what was alive then was not kept." in lines
+
+
 def test_a_name_in_a_trace_is_text(tmp_path: Path) -> None:
     writer = Writer(command=("\x1b[2Jpython",), backend="\x1b]0;x\x07")
     writer.allocate(8, 100, writer.site("\x1b[31mred[bold]", context("p", "/a\x9b.py:1 f")))

@@ -57,8 +57,9 @@ class TraceText:
     def _shown(self, shown: Shown) -> list[list[str]]:
         found = shown.composition
         step = f", step {found.step:,}" if found.step else ""
-        kind = "the peak" if shown.is_peak else _span(shown.seconds)
-        title = f"At {kind}: {format_size(found.total)} in {_count(found.count, 'buffer')}{step}"
+        when = f"At {_span(shown.seconds)}" if shown.below_peak is None else "At the peak"
+        when = "Shortly before the peak" if shown.missed else when
+        title = f"{when}: {format_size(found.total)} in {_count(found.count, 'buffer')}{step}"
         total = found.total
         tables = [
             [title, *self._parts("operation", shown.operations, total, _cut_right, one_line)],

@@ -23,11 +23,17 @@ class Shown:
     composition: Composition
     seconds: float
     """Since the beginning of the trace."""
-    is_peak: bool
+    below_peak: int | None
+    """How many bytes more the peak had, where the peak was asked for: a small rise is not always kept."""
     operations: list[Part]
     lines: list[Part]
     sizes: list[SizeClass] | None
     """None where the moment is older than the ring."""
+
+    @property
+    def missed(self) -> bool:
+        """Whether the peak was asked for, and this is one well below it."""
+        return (self.below_peak or 0) > self.composition.total / 1000
 
     def to_json(self) -> dict[str, Any]:
         found = self.composition
@@ -126,7 +132,7 @@ def shown(moments: Moments, at: Composition) -> Shown:
     return Shown(
         at,
         moments.header.since_origin(time),
-        at is moments.peak,
+        moments.header.peak - at.total if at is moments.peak else None,
         by_operation(at, sites),
         by_line(at, sites),
         None if blocks is None else by_size(blocks),
@@ -139,6 +145,10 @@ def _notes(moments: Moments, seen: Shown | None, alive: Sequence[Unfreed]) -> li
     words |= {word for one in alive for word in (one.operation, one.line)}
     notes = ["MLX is lazy: a line is where arrays were evaluated, not where they were built."]
     notes += [_MEANINGS[word] for word in _MEANINGS if word in words]
+    if seen and seen.missed:
+        notes.append(
+            f"The peak itself was {format_size(seen.below_peak)} higher: what was alive then was not kept."
+        )
     if seen and seen.sizes is None:
         notes.append(
             "That moment is older than the ring, so its sizes are not known: trace with larger --events."
