@@ -13,7 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from mlxtop.cli.main import cli
-from mlxtop.core.commands import AddMark, ClearCache, Collect, ResetPeak, SetControl, SetLimit, TakeCensus
+from mlxtop.core.commands import (
+    AddMark,
+    ClearCache,
+    Collect,
+    ResetPeak,
+    SetControl,
+    SetLimit,
+    SetTrace,
+    TakeCensus,
+)
 from mlxtop.core.events import CacheCleared, GarbageCollected, GenerationFinished, PeakReset
 from mlxtop.core.sample import Sample
 from mlxtop.ipc import protocol
@@ -122,6 +131,9 @@ def test_an_agent_of_0_1_0_hears_words_that_it_knows() -> None:
     session.submit(AddMark("here", "keyboard"))
     session.submit(Collect("keyboard"))
     session.submit(TakeCensus())
+    # It cannot trace, and would drop a viewer that asked for it.
+    session.submit(SetTrace(True, "keyboard"))
+    assert SetTrace not in session.capabilities
     greeting, *heard = [json.loads(line) for line in sent]
     # A number that an agent of 0.1.0 passes over.
     assert all(type(each.pop("id")) is int for each in heard)

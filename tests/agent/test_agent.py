@@ -66,7 +66,6 @@ def test_what_is_remembered_is_bounded(start: Start) -> None:
     first = program.connect()
     first.say("interval", seconds=0.01)
     first.until(lambda m: len(first.rows()) > 60)
-    assert program.line() == "up"
     viewer = program.connect("observe")
     viewer.event("mark", name="m5999")
     assert len(viewer.message("samples")["rows"]) <= 20

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxtop.agent.ring import ROWS, Ring
+from mlxtop.core.sample import UNKNOWN
 
 ELEVEN = tuple(range(11))
 
@@ -27,6 +28,15 @@ def test_it_keeps_the_last_and_knows_their_numbers(size: int, added: int, start:
     assert [row[0] for row in rows] == [
         *range(max(start, ring.begin), min(added, max(start, ring.begin) + most))
     ]
+
+
+def test_buffers_are_beside_all_rows_once_a_trace_has_counted_some() -> None:
+    ring = Ring(3)
+    for number, buffers in enumerate((UNKNOWN, UNKNOWN, 7, UNKNOWN)):
+        ring.add(float(number), *ELEVEN)
+        ring.add_buffers(buffers)
+        assert [len(row) for row in ring.rows(0, 1)] == [12 if number < 2 else 13]
+    assert [row[-1] for row in ring.rows(ring.begin, 10)] == [UNKNOWN, 7, UNKNOWN]
 
 
 def test_it_never_grows() -> None:

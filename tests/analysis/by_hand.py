@@ -42,6 +42,7 @@ class Run:
         spike: float = 0,
         kv: float | None = None,
         weights: float | None = None,
+        buffers: int = UNKNOWN,
     ) -> None:
         self.time += self.step
         self.steps += 10
@@ -64,6 +65,7 @@ class Run:
                 phase,
                 weights=UNKNOWN if weights is None else int(weights * MIB),
                 kv=UNKNOWN if kv is None else int(kv * MIB),
+                buffers=buffers,
             )
         )
 

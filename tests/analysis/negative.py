@@ -301,3 +301,62 @@ def others_fill_the_machine(rng: random.Random, missing: float) -> Trace:
         swap = max(0, int(taken - 2 * GIB))
         p.event(SystemRead(System(pressure=level, swap_used=swap, available=max(10, int(2 * GIB - taken)))))
     return p.trace
+
+
+@trace
+def buffers_of_a_crowd(rng: random.Random, missing: float) -> Trace:
+    """Requests come and go, each with some thousand small buffers."""
+    p = begin("buffers of a crowd", rng, missing)
+    base, live = p.active, list[tuple[float, float]]()
+
+    def each(t: float) -> None:
+        if rng.random() < p.interval / 8:
+            live.append((t + rng.expovariate(1 / 60), rng.uniform(100, 4000)))
+        live[:] = [(end, count) for end, count in live if end > t]
+        p.active = p.wobble(base, 5 * MIB)
+        p.buffers = p.wobble(800 + sum(count for _, count in live), 100)
+
+    p.run(40 * MINUTE, each)
+    return p.trace
+
+
+@trace
+def buffers_seen_late(rng: random.Random, missing: float) -> Trace:
+    """A trace begins in a program that runs: what it sees rises until all buffers are new ones."""
+    p = begin("buffers seen late", rng, missing)
+    base, full, tau = p.active, rng.uniform(2_000, 100_000), rng.uniform(5, 300)
+    p.run(rng.uniform(60, 900), lambda t: setattr(p, "active", p.wobble(base, 20 * MIB)))
+    p.run(30 * MINUTE, lambda t: setattr(p, "buffers", p.wobble(full * (1 - exp(-t / tau)), 0.01 * full)))
+    return p.trace
+
+
+@trace
+def buffers_let_go(rng: random.Random, missing: float) -> Trace:
+    """It gathers metrics for an epoch and lets them go."""
+    p = begin("buffers let go", rng, missing)
+    base, period, rate = p.active, rng.uniform(60, 400), rng.uniform(2, 50)
+    p.buffers = 900
+    while p.time < 40 * MINUTE:
+
+        def each(t: float) -> None:
+            p.active = p.wobble(base, 10 * MIB)
+            p.buffers = p.wobble(900 + rate * t, 100)
+
+        p.run(period * rng.uniform(0.9, 1.1), each)
+    return p.trace
+
+
+@trace
+def buffers_of_another_model(rng: random.Random, missing: float) -> Trace:
+    """A second model is loaded: more buffers, once."""
+    p = begin("buffers of another model", rng, missing)
+    base, first = p.active, rng.uniform(300, 2000)
+    p.buffers = first
+    for more in (0, rng.uniform(1_000, 20_000)):
+        p.run(
+            rng.uniform(400, 1500),
+            lambda t, more=more: (
+                setattr(p, "buffers", p.wobble(first + more, 50)) or setattr(p, "active", base)
+            ),
+        )
+    return p.trace

@@ -343,3 +343,33 @@ def slow_leak(rng: random.Random, hours: float, per_minute: float, interval: flo
 
     p.run(hours * 3600, each)
     return p.trace
+
+
+@trace
+def buffers_that_stay(rng: random.Random, missing: float) -> Trace:
+    """A server keeps a few tiny arrays of each request: its bytes are flat."""
+    p = begin("buffers that stay", rng, missing)
+    base, rate, busy = p.active, rng.uniform(3, 20), rng.uniform(50, 2000)
+    p.buffers = level = rng.uniform(500, 4000)
+    quiet = rng.uniform(0, 900)
+    p.run(quiet, lambda t: setattr(p, "buffers", p.wobble(level, busy)))
+    p.trace.right, p.trace.since, p.trace.due = {"buffers grow"}, p.time, p.time + 20 * MINUTE
+
+    def each(t: float) -> None:
+        nonlocal level
+        level += rate * p.interval * rng.expovariate(1)
+        p.active = p.wobble(base, 20 * MIB)
+        p.buffers = p.wobble(level, busy)
+
+    p.run(30 * MINUTE, each)
+    return p.trace
+
+
+@trace
+def buffers_that_stay_in_a_trace_that_was_started_late(rng: random.Random, missing: float) -> Trace:
+    p = begin("buffers that stay in a trace that was started late", rng, missing)
+    base, rate = p.active, rng.uniform(5, 20)
+    p.run(rng.uniform(600, 1200), lambda t: setattr(p, "active", p.wobble(base, 20 * MIB)))
+    p.trace.right, p.trace.since, p.trace.due = {"buffers grow"}, p.time, p.time + 20 * MINUTE
+    p.run(30 * MINUTE, lambda t: setattr(p, "buffers", p.wobble(rate * t, 300)))
+    return p.trace

@@ -148,6 +148,28 @@ def test_a_cap_leaves_half_of_the_cache_at_most_and_enough_to_work_with(cache: i
     assert (verdict.kind, verdict.numbers["cap"]) == ("cache hoard", cap * MIB)
 
 
+def test_buffers_that_grow_are_told_with_the_time_to_their_limit() -> None:
+    run = Run()
+    run.state.facts = run.state.facts.replace(resource_limit=499_000, backend="Metal")
+    for i in range(600):
+        run.sample(1000, buffers=2_000 + 10 * i)
+    (verdict,) = run.said().verdicts
+    assert (verdict.kind, verdict.numbers["buffers"]) == ("buffers grow", 7_990)
+    assert verdict.line() == (
+        "buffers grow: +600/min for 8m, at least 7,990 now; 14h until the limit of 499,000"
+    )
+    assert "Resource limit" in verdict.advice
+
+
+def test_buffers_beside_bytes_that_grow_are_told_where_their_limit_comes_first() -> None:
+    for limit, told in ((None, False), (10**9, False), (9_000, True)):
+        run = Run()
+        run.state.facts = run.state.facts.replace(resource_limit=limit)
+        for i in range(600):
+            run.sample(1000 + i, buffers=2_000 + 10 * i)
+        assert ("buffers grow" in run.said().kinds) == told, limit
+
+
 def test_a_cache_that_is_full_is_not_said_to_grow() -> None:
     run = Run().limit(300 * MIB, "train.py:3")
     for i in range(900):

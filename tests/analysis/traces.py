@@ -82,7 +82,7 @@ class Program:
         self.trace, self.rng, self.interval, self.missing = trace, rng, interval, missing
         self.time = self.active = self.cache = self.other = 0.0
         self.peak = self.footprint = 0
-        self.weights = self.kv = UNKNOWN
+        self.weights = self.kv = self.buffers = UNKNOWN
         self.swapped = 0.0
         self.steps = self.decode = 0
         self.speed = 50.0
@@ -136,6 +136,7 @@ class Program:
             Sample(
                 self.time, active, cache, self.peak, active + cache, self.footprint, self.steps, self.steps,
                 self.decode, PHASES.index(self.phase), self.weights, int(self.kv),
+                buffers=int(self.buffers),
             )
         )  # fmt: skip
 

@@ -28,6 +28,8 @@ from mlxtop.core.events import (
     StepPeaked,
     SystemRead,
     TicksMissed,
+    TraceStarted,
+    TraceStopped,
     WorkloadDone,
 )
 from mlxtop.core.facts import Facts
@@ -49,6 +51,8 @@ TOLD: list[EventData] = [
     StepPeaked(9, 5, 0, "run"),
     GarbageCollected("keyboard", 3, None),
     CensusTaken(Census(active=9, holdings=(HOLDING,))),
+    TraceStarted("/home/me/a trace.mlxtrace", "keyboard"),
+    TraceStopped("/home/me/a trace.mlxtrace", "mlxtop"),
     MarkAdded("here", "keyboard", 1, 2, 3, 4),
     GenerationFinished(9, 8, 0.5, 40.0, 900.0, "stop", context=3),
     BudgetChanged(Budget(99, "flag", "device"), 80, 0, 81),

@@ -13,6 +13,8 @@ from mlxtop.core.events import (
     MarkAdded,
     PeakReset,
     PhaseChanged,
+    TraceStarted,
+    TraceStopped,
     WorkloadDone,
 )
 
@@ -28,6 +30,8 @@ SAID: list[tuple[EventData, str]] = [
     ),
     (ErrorRaised("Out of memory."), "Out of memory."),
     (PhaseChanged("prefill"), "prefill"),
+    (TraceStarted("/tmp/a.mlxtrace", "keyboard"), "trace of every allocation into /tmp/a.mlxtrace"),
+    (TraceStopped("/tmp/a.mlxtrace", "keyboard"), "trace complete: mlxtop trace show /tmp/a.mlxtrace"),
     (WorkloadDone(), "done"),
 ]
 

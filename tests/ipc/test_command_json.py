@@ -12,6 +12,7 @@ from mlxtop.core.commands import (
     ResetPeak,
     SetInterval,
     SetLimit,
+    SetTrace,
     StartWorkload,
     SubmitPrompt,
     TakeCensus,
@@ -26,6 +27,8 @@ SENT: list[Command] = [
     ResetPeak("budget"),
     Collect("keyboard"),
     TakeCensus(),
+    SetTrace(True, "keyboard"),
+    SetTrace(False, "mlxtop"),
     AddMark("here", "keyboard"),
     SetInterval(0.25),
 ]
@@ -59,6 +62,7 @@ def test_a_number_may_be_missing() -> None:
         {"type": "limit", "knob": "cache", "bytes": 2**63},
         {"type": "limit", "knob": "cache", "bytes": True},
         {"type": "interval", "seconds": "often"},
+        {"type": "trace", "on": 1},
         {"type": "clear", "id": "one"},
     ],
 )

@@ -73,8 +73,8 @@ def _blocks(block: list[Sample], seconds: float, count: int) -> Iterator[bytes]:
 
     Only the first time differs, which comes first: what follows it is compressed once.
     """
-    _, *known, _ = zip(*block, strict=True)
-    columns = [[round(sample.time * 1e6) for sample in block], *known, [0] * len(block)]
+    _, *known, _, buffers = zip(*block, strict=True)
+    columns = [[round(sample.time * 1e6) for sample in block], *known, [0] * len(block), buffers]
     flat = zlib.decompress(codec.pack(columns))
     code, first = struct.unpack_from("<cq", flat)
     rest = flat[9:]

@@ -19,7 +19,7 @@ from mlxtop.core.transcript import KEPT_LINES
 from mlxtop.recording import codec, schema
 from mlxtop.recording import recorder as module
 from mlxtop.recording.errors import RecordingError
-from mlxtop.recording.reader import Recording
+from mlxtop.recording.reader import SAMPLE_COLUMNS, Recording
 from mlxtop.recording.recorder import Recorder
 from tests.recording.source import (
     PATIENCE,
@@ -522,7 +522,7 @@ def test_blocks_are_merged_so_that_few_are_read(path: Path) -> None:
         blocks = database.execute("SELECT rows, data FROM block WHERE level = 0 ORDER BY start").fetchall()
     assert [rows for rows, _ in blocks[:3]] == [6_000] * 3
     assert sum(rows for rows, _ in blocks) == len(run)
-    assert len(codec.unpack(blocks[0][1], 13, 6_000)[0]) == 6_000
+    assert len(codec.unpack(blocks[0][1], SAMPLE_COLUMNS, 6_000)[0]) == 6_000
 
 
 def test_a_recorder_that_is_told_to_let_go_in_a_test_leaves_what_was_committed(path: Path) -> None:

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.core.commands import SetInterval, SetLimit, TakeCensus
+from mlxtop.mlx.trace import native
 from mlxtop.sessions.attach import attach
 from mlxtop.sessions.remote import RemoteSession
 from tests.agent.program import Start, until
@@ -33,6 +35,7 @@ while True:
 """
 HOARD = "    mx.eval(mx.ones((64 * 1024 + n * 4096,)) + 1)\n"
 LEAK = "    held.append(mx.ones((256 * 1024,)) + n); mx.eval(held[-1])\n"
+TINY = "    if len(held) < 100_000: held += [mx.array(float(i)) for i in range(40)]\n"
 BYTES = "    held.append(bytearray(b'x') * (1 << 20))\n"
 IDLE = "    if n == 60: del kept; time.sleep(1e6)\n"
 OVER = "    if n == 60: mx.set_memory_limit(20 << 20)\n"
@@ -58,9 +61,9 @@ SPIKE = "    if n % 60 == 0: mx.eval(mx.ones((64 << 20,))); mx.clear_cache()\n"
 
 
 @contextmanager
-def watched(start: Start, code: str) -> Iterator[RemoteSession]:
+def watched(start: Start, code: str, **environment: str) -> Iterator[RemoteSession]:
     """The session of a program that does `code`, sampled fifty times a second."""
-    program = start(BEGIN + code)
+    program = start(BEGIN + code, **environment)
     fleet = attach([program.path()])
     try:
         session = until(lambda: next(iter(fleet.members()), None))
@@ -128,6 +131,20 @@ def test_what_a_program_does_is_said_and_nothing_else(start: Start, code: str, k
     elif "per_minute" in found.numbers:
         # A mebibyte or so, thirty times a second at most.
         assert 100 * MIB < found.numbers["per_minute"] < 30 * 60 * 6 * MIB
+
+
+@pytest.mark.skipif(native.load() is None, reason="built without its part in C")
+def test_tiny_buffers_that_stay_are_told_before_their_limit_is_reached(start: Start, tmp_path: Path) -> None:
+    """A hundred thousand of them: 0.4 MiB of numbers, and no verdict on bytes."""
+    traced = {"MLXTOP_TRACE": str(tmp_path / "t.mlxtrace"), "MLXTOP_BUFFER_LIMIT": "100000"}
+    with watched(start, TINY, **traced) as session:
+        found, before = looked_at(session, "buffers grow", 120)
+        assert before <= {"steady", "not enough data"}
+        assert {v.kind for v in verdicts(session)} == {"buffers grow"}
+    print(found.line(), dict(found.numbers))
+    assert found.numbers["limit"] == 100_000
+    assert 1_000 < found.numbers["buffers"] < 100_000
+    assert found.numbers["until_limit"] > 0
 
 
 def test_a_peak_that_lasts_for_half_of_each_cycle_is_a_peak(start: Start) -> None:

@@ -51,6 +51,8 @@ EVENTS: dict[str, dict[str, Any]] = {
         "seconds": 0.1,
         "time": 1.0,
     },
+    "trace": {"path": "/home/me/a.mlxtrace", "source": "keyboard"},
+    "traced": {"path": "/home/me/a.mlxtrace", "source": "mlxtop"},
     "mark": {"name": "here", "source": "keyboard", "active": 1, "cache": 2, "peak": 3, "tokens": 4},
     "error": {"message": "no", "phase": "agent"},
 }
@@ -597,7 +599,14 @@ def test_what_rose_between_two_samples_is_taken_from_agents_that_tell_it(more: l
     assert watched.history.columns(0.0, 1.0, 1).hi["active"] == [max(high, MIB)]
 
 
-@pytest.mark.parametrize("more", [[1, 1], ["1"], [-2], [2**62], [None]])
+def test_buffers_are_taken_from_an_agent_that_counts_them() -> None:
+    watched, _ = session()
+    take(watched, samples(row(0.1), [*row(0.2), UNKNOWN, 77]))
+    assert [watched.history.at(time).buffers for time in (0.1, 0.2)] == [UNKNOWN, 77]
+    assert watched.history.columns(0.0, 1.0, 1).last["buffers"] == [77]
+
+
+@pytest.mark.parametrize("more", [[1, 1, 1], ["1"], [-2], [2**62], [None], [1, -2]])
 def test_a_sample_of_other_numbers_is_no_message(more: list[Any]) -> None:
     watched, _ = session()
     with pytest.raises(ValueError, match="sample"):

@@ -25,7 +25,7 @@ from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
 from mlxtop.core.announcements import listeners
-from mlxtop.core.commands import AddMark, SetInterval, SetLimit
+from mlxtop.core.commands import AddMark, SetInterval, SetLimit, SetTrace
 from mlxtop.core.events import MarkAdded, PhaseChanged
 from mlxtop.core.parsing import whole
 from mlxtop.core.suppress import suppress
@@ -72,8 +72,9 @@ class Agent:
         self.controller = ProgramController(self.event_log, late)
         self.command_queue = CommandQueue(self.event_log, self._safe_point, self._execute)
         self._eval_hook = EvalHook(
-            self.command_queue, self._safe_point, self._peaks, self._on_rise, self.event_log.fail
-        )
+            self.command_queue, self._safe_point, self._peaks, self._on_rise, self.event_log.fail,
+            lambda: self.phases[self._phase],
+        )  # fmt: skip
         self._late = late
         self._begin()
 
@@ -114,10 +115,18 @@ class Agent:
             self.command_queue.submit(FindLimits())
         else:
             self.controller.start_with(os.environ.get(environment.LIMITS, ""))
+            self._trace_from_the_start()
         self._server.start()
         # A daemon thread that lives when Python ends can crash a program whose worker threads used MLX.
         atexit.register(self._on_exit)
         os.register_at_fork(after_in_child=self._after_fork)
+
+    def _trace_from_the_start(self) -> None:
+        """Traces if the environment says so: this process has no array yet."""
+        text = os.environ.get(environment.TRACE)
+        if text:
+            self.controller.trace_with(text)
+            self._eval_hook.tracer = self.controller.tracer
 
     # In the program's own threads
 
@@ -159,6 +168,8 @@ class Agent:
             self.event_log.begin()
             self.command_queue.begin()
             self._peaks.begin_process()
+            self.controller.forget_trace()
+            self._eval_hook.tracer = None
             self._naming = allocate_lock()
             self.command_queue.due = True
         except Exception:
@@ -168,12 +179,15 @@ class Agent:
         """A forked child uses MLX: it becomes a session of its own."""
         self._begin()
         self._server.open()
+        self._trace_from_the_start()
         self._server.start()
 
     def _on_exit(self) -> None:
         if self._pid == os.getpid():
             with suppress(Exception):
                 self.last_error = last_error.read()
+            with suppress(Exception):
+                self.controller.trace(False, "mlxtop")
             self._server.stop(LEAVE_WITHIN)
             peak = self._peaks.peak()
             if not self._server.met and peak:
@@ -197,6 +211,7 @@ class Agent:
             now - self.event_log.origin, active, cache, peak, charged,
             steps.count, steps.count, steps.busy, self._phase, *self.controller.kept, self._peaks.take_high(),
         )  # fmt: skip
+        self.ring.add_buffers(self.controller.buffers)
 
     def tell_steps(self, last: bool = False) -> None:
         """Tells of the highest steps that nothing replaces any more; at the `last`, of all."""
@@ -258,6 +273,13 @@ class Agent:
             self.controller.find_limits()
         else:
             self.controller.execute(command, command_id)
+            self._eval_hook.tracer = self.controller.tracer
+
+    def stop_trace(self) -> None:
+        """The viewer that started the trace has left: it ends at the next safe point."""
+        # Of a hundred commands that wait, one was more urgent.
+        with suppress(ValueError):
+            self.command_queue.submit(SetTrace(False, "mlxtop"))
 
     def _mark(
         self, name: str, source: str, read: tuple[int, int, int], command_id: int | None = None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from struct import Struct
 
+from mlxtop.core.units import UNKNOWN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from array import array
     from typing import Any
 
 _ROW = Struct("<d11q")
@@ -19,6 +22,8 @@ class Ring:
     def __init__(self, rows: int = ROWS) -> None:
         self._rows = rows
         self._block = bytearray(rows * _ROW.size)
+        self._buffers: array[int] | None = None
+        """The live buffers of each row; `None` as long as no trace has counted any."""
         self.end = 0
         """The number that the next row will have."""
 
@@ -26,14 +31,25 @@ class Ring:
         _ROW.pack_into(self._block, self.end % self._rows * _ROW.size, *row)
         self.end += 1
 
+    def add_buffers(self, buffers: int) -> None:
+        """The live buffers of the row that was added last; `UNKNOWN` where nothing counts them any more."""
+        if self._buffers is None:
+            if buffers == UNKNOWN:
+                return
+            # Most programs are never traced.
+            from array import array
+
+            self._buffers = array("q", [UNKNOWN]) * self._rows
+        self._buffers[(self.end - 1) % self._rows] = buffers
+
     @property
     def begin(self) -> int:
         """The number of the oldest row still here."""
         return max(0, self.end - self._rows)
 
     def rows(self, start: int, most: int) -> list[tuple[Any, ...]]:
-        """Up to `most` rows from number `start` on."""
-        return [
-            _ROW.unpack_from(self._block, n % self._rows * _ROW.size)
-            for n in range(start, min(self.end, start + most))
-        ]
+        """Up to `most` rows from number `start` on: with their buffers once a trace has counted any."""
+        numbers = [n % self._rows for n in range(start, min(self.end, start + most))]
+        rows = [_ROW.unpack_from(self._block, n * _ROW.size) for n in numbers]
+        buffers = self._buffers
+        return rows if buffers is None else [(*row, buffers[n]) for n, row in zip(numbers, rows, strict=True)]

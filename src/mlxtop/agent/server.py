@@ -71,6 +71,8 @@ class Client:
         self.samples = 0
         self.events = 0
         self.phases = 0
+        self.traces = False
+        """Whether it was the last to start or to stop a trace, and started it."""
         self.told = False
         """Whether it knows the facts, which come with MLX's first use."""
 
@@ -326,6 +328,9 @@ class Server:
             self._accept_hello(client, message)
         elif client.role == "control":
             self._agent.handle_command(message)
+            if message["type"] == "trace":
+                for other in self._clients.values():
+                    other.traces = other is client and message.get("on") is True
         elif client.role is None:
             raise ValueError("a command before the greeting")
 
@@ -400,6 +405,8 @@ class Server:
             with suppress(KeyError, OSError):
                 self._poll.unregister(fd)
             _close(client.socket, client.what)
+            if client.traces:
+                self._agent.stop_trace()
 
 
 def _listen(run: str) -> tuple[str, _socket.socket]:

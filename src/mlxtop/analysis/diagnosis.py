@@ -9,7 +9,7 @@ from math import isfinite
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import LOADING, DiagnosisContext, begin, cache_begin
-from mlxtop.analysis.rules import growth, idle, limits, over, peaks, swings
+from mlxtop.analysis.rules import buffers, growth, idle, limits, over, peaks, swings
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import ORDER, Diagnosis, Verdict, VerdictKind
 from mlxtop.analysis.window import Window, WindowReader
@@ -58,6 +58,10 @@ def diagnose(
         if found.found == "yes" and grown_in is not None:
             verdict = rule(context, found, grown_in)
             verdicts += [verdict] if verdict else []
+    count, counted_from = buffers.find(context, start)
+    if count.found == "yes":
+        verdict = buffers.buffers(context, count, counted_from, verdicts)
+        verdicts += [verdict] if verdict else []
     thrash = limits.thrash(context)
     doubt = thrash if thrash is not None and thrash.kind == "not enough data" else None
     unused, spikes = idle.idle_cache(context), peaks.spikes(context, start)
@@ -68,7 +72,11 @@ def diagnose(
         verdicts = [doubt]
     if not verdicts:
         verdicts = [
-            _otherwise(context, start, {"active": active, "cache": cache, "memory beyond MLX": beyond})
+            _otherwise(
+                context,
+                start,
+                {"active": active, "cache": cache, "memory beyond MLX": beyond, "buffers": (count, None)},
+            )
         ]
     return Diagnosis(context.end, tuple(sorted(verdicts, key=_rank)))
 

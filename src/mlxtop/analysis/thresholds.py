@@ -32,6 +32,10 @@ GROWTH_LEAST: Final = 16 * MIB
 """Allocators, interpreters and tokenizers grow by less on their own."""
 GROWTH_SHARE: Final = 0.005
 """Share of the level. A smaller growth is reported by a longer window, once it adds up."""
+BUFFERS_LEAST: Final = 1000
+"""Buffers. A program that loads, warms up or keeps a few more requests has as many more."""
+BUFFERS_SHARE: Final = 0.02
+"""Share of the number. A smaller growth is reported by a longer window, once it adds up."""
 TAU: Final = 0.8
 """Kendall's tau of the floors: at least nine of ten pairs rise. An oscillation does not reach it."""
 STEP: Final = 0.5

@@ -12,6 +12,7 @@ VerdictKind = Literal[
     "over the limit",
     "not evaluated",
     "active grows",
+    "buffers grow",
     "not MLX",
     "cache hoard",
     "idle cache",
@@ -25,7 +26,8 @@ ORDER: tuple[VerdictKind, ...] = (
     "limit overridden",  # these two are facts, and often the cause of the rest
     "over the limit",
     "not evaluated",
-    "active grows",  # these two end in a kill, and no limit stops them
+    "active grows",  # these three end in a kill, and no limit stops them
+    "buffers grow",
     "not MLX",
     "cache hoard",
     "idle cache",
@@ -158,6 +160,14 @@ def _beyond(w: _Formatter) -> str:
     return f"memory outside MLX grows: {grown}{w.ceiling()}"
 
 
+def _buffers(w: _Formatter) -> str:
+    grown = f"{w.numbers['per_minute']:+,.0f}/min for {w.span('span')}, at least {w.numbers['buffers']:,} now"
+    limit = ""
+    if w.has("limit") and w.numbers["until_limit"] <= FAR:
+        limit = f"; {w.span('until_limit')} until the limit of {w.numbers['limit']:,}"
+    return f"buffers grow: {grown}{limit}"
+
+
 def _unevaluated(w: _Formatter) -> str:
     held = w.size("unexplained") if w.has("unexplained") else "it"
     grown = f"{w.words['gauge']} {w.more('per_minute')}/min for {w.span('span')}"
@@ -244,6 +254,7 @@ _LINES: dict[VerdictKind, Callable[[_Formatter], str]] = {
     "swings": _swings,
     "cache hoard": _hoard,
     "active grows": _active,
+    "buffers grow": _buffers,
     "not MLX": _beyond,
     "spikes": _spikes,
     "thrash": _thrash,

@@ -129,9 +129,10 @@ def _next(lines: "queue.SimpleQueue[Line]", session: LocalSession) -> "Line":
 
 
 def _is_last(event: Event) -> bool:
-    """Whether the run is over: finished or failed. An error about a limit or a budget does not end it."""
+    """Whether the run is over: finished or failed. An error about a limit, a budget or a trace does not end
+    it."""
     return isinstance(event.data, WorkloadDone) or (
-        isinstance(event.data, ErrorRaised) and event.data.phase not in ("limit", "budget")
+        isinstance(event.data, ErrorRaised) and event.data.phase not in ("limit", "budget", "trace")
     )
 
 

@@ -57,6 +57,7 @@ def model_options() -> Callable[[FC], FC]:
         options.ADAPTER_PATH(),
         options.SEED(),
         options.record_options(),
+        options.TRACE(),
     )
 
 
@@ -98,6 +99,7 @@ def parse_run(values: dict[str, Any], headless: bool) -> RunOptions:
         adapter_path=values["adapter_path"],
         random_weights=values["random_weights"],
         seed=values["seed"],
+        trace=_trace(values["trace"]),
         budget=values["budget"] if isinstance(values["budget"], int) else None,
     )
     return RunOptions(
@@ -108,6 +110,15 @@ def parse_run(values: dict[str, Any], headless: bool) -> RunOptions:
         values["record"],
         values["record_text"],
     )
+
+
+def _trace(given: str | None) -> str | None:
+    """The file for a trace, empty for one of its own; `None` without one. Raises `UsageError`."""
+    if not given:
+        return given
+    from mlxtop.cli.trace_run import make_room
+
+    return str(make_room(Path(given)))
 
 
 def _prompt(text: str | None, file: Any) -> tuple[str | None, bool]:

@@ -110,6 +110,14 @@ RECORD = Option(
 )
 RECORD_TEXT = Option("--record-text", is_flag=True, help="Also record prompts, replies and output.")
 
+TRACE = Option(
+    "--trace",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Trace every allocation from the start, into FILE or a file of its own; mlxtop trace show opens it.",
+)
+
 HEADLESS = Option("--headless", is_flag=True, help="Run without a screen.")
 JSON = Option("--json", "as_json", is_flag=True, help="Print JSON, sizes in bytes.")
 MARKDOWN = Option(

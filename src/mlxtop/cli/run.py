@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import click
@@ -20,6 +21,8 @@ from mlxtop.cli.options import BudgetOptions, on_join, parse_ceiling, watch_opti
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import FILE
+from mlxtop.core.errors import UsageError
+from mlxtop.mlx import trace_files
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.program import CannotStartError, Program
 from mlxtop.sessions.run_fleet import RunFleet
@@ -45,9 +48,10 @@ Try:
     metavar="FILE",
     help="Write the program's output to FILE.",
 )
+@options.TRACE("Write --trace=FILE, or end the options with --.")
 @options.HEADLESS("The program uses the terminal; a summary is printed at the end.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: Any) -> None:
+def run(command: tuple[str, ...], log: Path | None, trace: str | None, headless: bool, **values: Any) -> None:
     """Start a program and watch its MLX memory.
 
     The program needs no changes. Each child process that imports MLX is shown as a session of its own. The
@@ -56,6 +60,7 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
     from mlxtop.tui.terminal import check
 
     ceiling = parse_ceiling(values)
+    asked = None if trace is None else trace_request(trace)
     if not headless:
         check()
     recording = recorder(values["record"], values["record_text"])
@@ -67,7 +72,7 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
         streams.close_again(given=(1, 2) if log is not None and headless else ())
 
     try:
-        program = Program(command, screen=not headless, log=log, first=first)
+        program = Program(command, screen=not headless, log=log, first=first, trace=asked)
     except CannotStartError:
         if foreground is not None:
             foreground.back()
@@ -81,6 +86,15 @@ def run(command: tuple[str, ...], log: Path | None, headless: bool, **values: An
         recording, f"the program {program.how()}" if program.code is not None else cause(code, goes_on=True)
     )
     hard_exit(code)
+
+
+def trace_request(given: str) -> str:
+    """What the value of --trace, empty without a file, asks of the program. Raises `UsageError`."""
+    from mlxtop.cli.trace_run import request
+
+    if given and not given.endswith(trace_files.SUFFIX) and which(given) is not None:
+        raise UsageError(f"--trace took {given} for its file: write mlxtop run --trace -- {given} …")
+    return request(Path(given) if given else None)
 
 
 def budget_monitor(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:

@@ -11,7 +11,7 @@ import click
 
 from mlxtop.cli import options
 from mlxtop.cli.export import BROKEN_PIPE, STANDARD_OUTPUT, spare
-from mlxtop.cli.values import COUNT, FILE, SIZE, SecondsParam
+from mlxtop.cli.values import COUNT, FILE, SIZE, CountParam, SecondsParam
 from mlxtop.core.errors import UsageError
 from mlxtop.core.units import UNLIMITED, Size
 
@@ -48,18 +48,42 @@ class _Group(click.Group):
     subcommand_metavar="-- COMMAND | show FILE | export FILE",
     epilog="""\b
 Try:
+  mlxtop trace -- python train.py
+  mlxtop trace -o train.mlxtrace --min-size 64K -- python train.py
   mlxtop trace show train.mlxtrace
 """,
 )
-def trace() -> None:
-    """Trace every allocation of a program, by operation and by line."""
+@options.OUTPUT("[default: one of its own in mlxtop's state folder]")
+@click.option(
+    "--events",
+    type=CountParam(2**10, 2**24),
+    metavar="N",
+    help="The last events that are kept, of 32 bytes each. [default: 524288]",
+)
+@click.option(
+    "--min-size", type=SIZE, default="0", metavar="SIZE", help="Smaller allocations are only counted."
+)
+def trace(**_: Any) -> None:
+    """Run a program and trace every allocation of MLX's, by operation and by line.
+
+    The program needs no changes, and keeps its output and its exit code. Each child process that uses MLX
+    gets a file of its own.
+    """
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def program(command: tuple[str, ...]) -> None:
+@click.pass_context
+def program(ctx: click.Context, /, command: tuple[str, ...]) -> None:
     """Run a program and trace it. The group's options are its own."""
-    raise UsageError(f"mlxtop trace cannot run {command[0]} yet: open a trace file with mlxtop trace show.")
+    from mlxtop.cli.trace_run import request, run_traced
+
+    assert ctx.parent is not None
+    given = ctx.parent.params
+    least = given["min_size"]
+    if not isinstance(least, int) or least >= UNLIMITED:
+        raise UsageError("--min-size takes a size, for example 64K.")
+    run_traced(command, request(given["out"], given["events"], least))
 
 
 class MomentParam(click.ParamType[str | float]):

@@ -48,6 +48,15 @@ class TakeCensus(Record):
     """Counts the live arrays."""
 
 
+class SetTrace(Record):
+    """Starts a trace of every allocation of this process, or stops it."""
+
+    on: bool
+    source: str
+    path: str = ""
+    """The file; empty: one of its own in the folder for traces. An agent never takes one from a viewer."""
+
+
 class AddMark(Record):
     """Marks this moment."""
 
@@ -97,6 +106,7 @@ Command = (
     | ResetPeak
     | Collect
     | TakeCensus
+    | SetTrace
     | AddMark
     | SetInterval
     | SetControl

@@ -17,6 +17,8 @@ from mlxtop.core.events import (
     PhaseChanged,
     SessionEnded,
     StepPeaked,
+    TraceStarted,
+    TraceStopped,
 )
 from mlxtop.core.units import Units, format_size, format_span
 
@@ -79,6 +81,10 @@ class Event(NamedTuple, Generic[D]):
             case GarbageCollected(source, objects, freed):
                 what = "Python's garbage collector" if source == COLLECTOR else f"gc.collect() by {source}"
                 return f"{what}: {objects:,} objects, {format_size(freed, units)} freed"
+            case TraceStarted(path):
+                return f"trace of every allocation into {path}"
+            case TraceStopped(path):
+                return f"trace complete: mlxtop trace show {path}"
             case MarkAdded(name):
                 return f"mark “{name}”"
             case GenerationFinished() as done:

@@ -27,6 +27,8 @@ from mlxtop.core.events import (
     StepPeaked,
     SystemRead,
     TicksMissed,
+    TraceStarted,
+    TraceStopped,
     WorkloadDone,
 )
 from mlxtop.core.facts import Facts
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
 
     Check = Callable[[object], object]
 
-NAME, SOURCE, MESSAGE = 80, 200, 1_000
-"""Letters that are kept: of a phase or a mark, of who did it, of an error."""
+NAME, SOURCE, MESSAGE, PATH = 80, 200, 1_000, 4_096
+"""Letters that are kept: of a phase or a mark, of who did it, of an error, of a file's path."""
 
 
 def name(value: object) -> str:
@@ -56,6 +58,11 @@ def source(value: object) -> str:
 def message(value: object) -> str:
     """Of an error. Raises `ValueError`."""
     return text(value, MESSAGE)
+
+
+def path(value: object) -> str:
+    """Of a file. Raises `ValueError`."""
+    return text(value, PATH)
 
 
 _OLD_KEYS = {"name": "knob", "source": "who", "times": "count"}
@@ -74,6 +81,8 @@ _CHECKS: Mapping[type[object], Mapping[str, Check]] = {
         "how": name,
     },
     GarbageCollected: {"source": source, "objects": count, "freed": difference},
+    TraceStarted: {"path": path, "source": source},
+    TraceStopped: {"path": path, "source": source},
     MarkAdded: {
         "name": name, "source": source, "active": count, "cache": count, "peak": count, "tokens": count,
     },

@@ -123,6 +123,20 @@ class CensusTaken(Record):
     census: Census
 
 
+class TraceStarted(Record):
+    """Every allocation goes into a file from here on."""
+
+    path: str
+    source: str
+
+
+class TraceStopped(Record):
+    """The trace in that file is complete."""
+
+    path: str
+    source: str
+
+
 class MarkAdded(Record):
     """A moment to measure from."""
 
@@ -223,6 +237,8 @@ EventData = (
     | StepPeaked
     | GarbageCollected
     | CensusTaken
+    | TraceStarted
+    | TraceStopped
     | MarkAdded
     | GenerationFinished
     | BudgetChanged
@@ -249,6 +265,8 @@ KINDS: Mapping[type[object], str] = {
     StepPeaked: "peak",
     GarbageCollected: "collect",
     CensusTaken: "census",
+    TraceStarted: "trace",
+    TraceStopped: "traced",
     MarkAdded: "mark",
     GenerationFinished: "generation",
     BudgetChanged: "budget",

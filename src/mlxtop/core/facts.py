@@ -36,6 +36,8 @@ class Facts(Record):
     """What Metal recommends not to exceed."""
     max_buffer: int | None = None
     """The largest single buffer."""
+    resource_limit: int | None = None
+    """The most buffers at once, cached ones included: Metal's, or what `MLXTOP_BUFFER_LIMIT` says."""
     system_memory: int | None = None
     cgroup_limit: int | None = None
     """The container's memory limit."""
@@ -70,7 +72,7 @@ class Facts(Record):
 
 
 _NOTHING = Facts()
-_ADDED = ("model", "cache_limit")
+_ADDED = ("model", "cache_limit", "resource_limit")
 """What only some sessions have."""
 
 
@@ -108,7 +110,11 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
         _text,
     ),
     **dict.fromkeys(
-        ("memory", "working_set", "max_buffer", "system_memory", "cgroup_limit", "cache_limit"), _size
+        (
+            "memory", "working_set", "max_buffer", "resource_limit", "system_memory", "cgroup_limit",
+            "cache_limit",
+        ),
+        _size,
     ),
     "unified": truth,
     "pid": _pid,

@@ -14,6 +14,7 @@ from mlxtop.core.resample import WIDTHS, Columns, Level, Row, close, fold, pick_
 from mlxtop.core.sample import COUNTERS, GAUGES, RISING, Sample
 
 _N = len(GAUGES)
+_HIGH = Sample._fields.index("high") - 1
 _RISING = [GAUGES.index(name) for name in RISING]
 
 BUCKETS = 14_400
@@ -68,18 +69,20 @@ class History:
         self._fold(1, row)
 
     def _unfold(self, level: Level) -> list[tuple[int, ...]]:
-        """Appends the recent samples to `level`, one row each; returns their values, column by column."""
-        time, *values = zip(*self._recent, strict=True)
+        """Appends the recent samples to `level`, one row each; returns their gauges, column by column, and
+        what rose highest."""
+        time, *values, high, buffers = zip(*self._recent, strict=True)
         level.time.extend(time)
-        for column, part in zip((*level.lo, *level.last), values[:-1], strict=True):
+        for column, part in zip((*level.lo, *level.last), (*values, buffers), strict=True):
             column.extend(part)
         for gauge in _RISING:
-            level.hi[gauge].extend(map(max, values[gauge], values[-1]))
-        return values
+            level.hi[gauge].extend(map(max, values[gauge], high))
+        return [*values[:_N], high]
 
     def _reduce(self, values: Sequence[Sequence[int]]) -> Row:
-        """The recent samples, whose values are given column by column, as one row of the first level."""
-        gauges, high = values[:_N], max(values[-1])
+        """The recent samples, of which `_unfold` returned `values`, as one row of the first level."""
+        *gauges, highest = values
+        high = max(highest)
         highs = [*map(max, gauges)]
         for gauge in _RISING:
             highs[gauge] = max(highs[gauge], high)
@@ -146,7 +149,7 @@ class History:
         pending = [close(WIDTHS[k], self._open[k]) for k in range(level - 1, 0, -1) if self._open[k]]
         if self._recent:
             _, *values = zip(*self._recent, strict=True)
-            pending.append(self._reduce(values))
+            pending.append(self._reduce([*values[:_N], values[_HIGH]]))
         for row in pending:
             if start <= row.time < end:
                 rows.append(row)

@@ -76,8 +76,8 @@ class Level:
 def sample_at(level: Level, row: int) -> Sample:
     """A row of samples as the sample that it was."""
     active, high = level.lo[0][row], level.hi[0][row]
-    values = (column[row] for column in (*level.lo, *level.last))
-    return Sample._make((level.time[row], *values, high if high > active else UNKNOWN))
+    *values, buffers = (column[row] for column in (*level.lo, *level.last))
+    return Sample._make((level.time[row], *values, high if high > active else UNKNOWN, buffers))
 
 
 class Row(NamedTuple):

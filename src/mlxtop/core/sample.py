@@ -26,6 +26,8 @@ class Sample(NamedTuple):
     kv: int = UNKNOWN
     high: int = UNKNOWN
     """The most that was active since the sample before, where that is known and more than `active`."""
+    buffers: int = UNKNOWN
+    """Live buffers, where a trace counts them: those from before it and cached ones come on top."""
 
     @property
     def gauges(self) -> tuple[int, ...]:
@@ -42,13 +44,13 @@ class Sample(NamedTuple):
     @property
     def counters(self) -> tuple[int, ...]:
         """The fields named by `COUNTERS`."""
-        return self.tokens, self.steps, self.decode, self.phase, self.weights, self.kv
+        return self.tokens, self.steps, self.decode, self.phase, self.weights, self.kv, self.buffers
 
 
 GAUGES = ("active", "cache", "peak", "total", "footprint")
 RISING = ("active", "total")
 """The gauges that `high` may raise."""
-COUNTERS = ("tokens", "steps", "decode", "phase", "weights", "kv")
+COUNTERS = ("tokens", "steps", "decode", "phase", "weights", "kv", "buffers")
 
 
 def speed(earlier: Sample | None, later: Sample | None) -> float | None:

@@ -24,6 +24,8 @@ from mlxtop.core.events import (
     SystemPolled,
     SystemRead,
     TicksMissed,
+    TraceStarted,
+    TraceStopped,
     WarningChanged,
     WorkloadDone,
 )
@@ -86,6 +88,10 @@ class State:
     """What is wrong with watching itself, a recording that cannot be written say, for as long as it is."""
     census: Census | None = None
     """The last count of live arrays that was asked for."""
+    trace: str | None = None
+    """The file of the last trace."""
+    tracing: bool = False
+    """Whether it is still being written."""
     budget: Budget | None = None
     alarm: int = 0
     """The percentage of the budget whose alarm holds: one of `core.budget.LEVELS`, or 0."""
@@ -104,6 +110,7 @@ class State:
                 self.phase, self.phase_since, self.progress = phase, event.time, None
                 if phase == "ended":
                     self.drop_requests()
+                    self.tracing = False
                 if phase not in ("idle", "failed"):
                     self.error, self.done = None, False
             case ProgressMade(_, done, total):
@@ -136,6 +143,10 @@ class State:
                 self.late += ticks
             case CensusTaken(census):
                 self.census = census
+            case TraceStarted(path):
+                self.trace, self.tracing = path, True
+            case TraceStopped():
+                self.tracing = False
             case BudgetChanged(budget, level):
                 if budget != self.budget:
                     self.budget_usage = None

@@ -13,12 +13,20 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from math import inf
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from mlxtop.core.commands import ForgetConversation, SetLimit, StartWorkload, StopWorkload, SubmitPrompt
+from mlxtop.core.commands import (
+    ForgetConversation,
+    SetLimit,
+    SetTrace,
+    StartWorkload,
+    StopWorkload,
+    SubmitPrompt,
+)
 from mlxtop.core.errors import MlxtopError, fatal
 from mlxtop.core.events import (
     ErrorRaised,
+    EventData,
     FactsRead,
     MarkAdded,
     PhaseChanged,
@@ -38,6 +46,9 @@ from mlxtop.mlx.controller import AllocatorController, Emit
 from mlxtop.mlx.step_log import StepLog
 from mlxtop.mlx.step_peaks import Begun, StepPeaks
 from mlxtop.system import self_usage
+
+if TYPE_CHECKING:
+    from mlxtop.mlx.tracing import EvalLines
 
 Write = Callable[[Literal["prompt", "reply", "log"], str], None]
 
@@ -74,7 +85,7 @@ class Engine(threading.Thread):
         self.options = options
         self.counters = Counters()
         self.failure: MlxtopError | None = None
-        self._emit = emit
+        self._tell = emit
         self._write = write
         self._inbox: queue.SimpleQueue[tuple[EngineCommand, int | None]] = queue.SimpleQueue()
         self._ready = threading.Event()
@@ -99,10 +110,18 @@ class Engine(threading.Thread):
         self._peaks: StepPeaks | None = None
         self._step_log: StepLog | None = None
         self._step: Begun | None = None
+        self._phase = "load"
+        """What is being done, for a trace."""
+        self._eval_lines: EvalLines | None = None
 
     def take_high(self) -> int:
         """The most that was active since this was last called, in bytes. One thread calls it."""
         return 0 if self._peaks is None else self._peaks.take_high()
+
+    @property
+    def buffers(self) -> int:
+        """Live buffers, where a trace counts them; `UNKNOWN` otherwise."""
+        return UNKNOWN if self._controller is None else self._controller.buffers
 
     def settled_steps(self, now: float = inf) -> Iterable[tuple[float, StepPeaked]]:
         """The highest steps to tell, each once, with the monotonic seconds at which they ended."""
@@ -124,6 +143,11 @@ class Engine(threading.Thread):
             except BaseException as error:
                 self._fail(error)
         self._ready.set()
+
+    def _emit(self, data: EventData, answers: int | None = None) -> None:
+        if isinstance(data, PhaseChanged):
+            self._phase = data.phase
+        self._tell(data, answers)
 
     # Life
 
@@ -151,6 +175,8 @@ class Engine(threading.Thread):
         self._ready.set()
         for name, size in self.options.limits.items():
             self._controller.set_limit(name, size, "flag")
+        if self.options.trace is not None:
+            self._execute(SetTrace(True, "flag", self.options.trace), None)
 
     def _live(self) -> None:
         """Loads and generates until `Quit`."""
@@ -166,6 +192,7 @@ class Engine(threading.Thread):
         """Finishes MLX's work and removes its streams: a process that ends with either may crash."""
         self._conversation = self._model = self._tokenizer = None
         if self._controller is not None:
+            self._execute(SetTrace(False, "mlxtop"), None)
             self._controller.remove()
         if self._peaks is not None:
             self._peaks.remove()
@@ -372,9 +399,23 @@ class Engine(threading.Thread):
             case Quit():
                 self._quit = True
                 return True
+            case SetTrace():
+                self._allocator.execute(command, command_id)
+                self._name_lines()
             case _:
                 self._allocator.execute(command, command_id)
         return False
+
+    def _name_lines(self) -> None:
+        """Has a trace that is being written name the lines of mlx-lm."""
+        if self._eval_lines is not None:
+            self._eval_lines.remove()
+            self._eval_lines = None
+        if (tracer := self._allocator.tracer) is not None:
+            from mlxtop.mlx.tracing import EvalLines
+
+            self._eval_lines = EvalLines(tracer, lambda: self._phase)
+            self._eval_lines.install()
 
     def _set_prompt(self, text: str) -> None:
         """Makes a typed prompt the next one. `loop` repeats it; `ramp` and `chat` use it once."""

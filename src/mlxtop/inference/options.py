@@ -33,6 +33,8 @@ class Options:
     """Whether the model gets random weights, which need no download."""
     budget: int | None = None
     """The most bytes of weights."""
+    trace: str | None = None
+    """The file for a trace of every allocation, empty for one of its own; `None`: no trace."""
     to_the_end: bool = False
     """Whether every generation has `max_tokens` tokens; end-of-text tokens are then ignored."""
     seed: int = 0

@@ -10,9 +10,10 @@ from mlxtop.core.commands import (
     ResetPeak,
     SetInterval,
     SetLimit,
+    SetTrace,
     TakeCensus,
 )
-from mlxtop.core.parsing import count, limit_name, size
+from mlxtop.core.parsing import count, limit_name, size, truth
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import protocol
 
@@ -36,6 +37,8 @@ def line(command: Command, command_id: int) -> bytes | None:
             return protocol.line("collect", who=source, id=command_id)
         case TakeCensus():
             return protocol.line("census", id=command_id)
+        case SetTrace(on, source):
+            return protocol.line("trace", on=on, who=source, id=command_id)
         case AddMark(name, source):
             return protocol.line("mark", name=name, who=source, id=command_id)
         case SetInterval(every):
@@ -67,6 +70,8 @@ def _command(message: Mapping[str, object]) -> Command:
             return Collect(source)
         case "census":
             return TakeCensus()
+        case "trace":
+            return SetTrace(truth(message.get("on")), source)
         case "mark":
             return AddMark(_name(message.get("name")), source)
         case "interval":

@@ -9,7 +9,7 @@ Agent to viewer:
     facts    facts (see `mlx/device.py`) and limits (value, who, default of each): once MLX is in use
     phases   names: all phases so far; a sample's `phase` is an index into them
     samples  rows: each the fields of `core.sample.Sample` but `total`, `high` where the agent has it; cpu:
-             seconds the agent's thread used
+             seconds the agent's thread used. A row ends with the live buffers once a trace counts them
     event    time, kind and data: see `core/event_json.py`; answers: the id of the command that it answers
     refused  why
     bye      the program comes to its end; error and where: the exception that ends it, if one does
@@ -19,6 +19,7 @@ Viewer to agent, each command with an `id` of the viewer's: see `ipc/command_jso
     clear, reset, collect   who
     mark     name, who
     census
+    trace    on, who (since 3)
     interval seconds
 """
 
@@ -44,8 +45,11 @@ if TYPE_CHECKING:
 else:
     Role = str
 
-PROTOCOL = 2
-"""Since 2 an event has the fields of its data, and `answers`; 1 is that of mlxtop 0.1."""
+PROTOCOL = 3
+"""Since 3 an agent can trace; since 2 an event has the fields of its data, and `answers`; 1 is that of
+mlxtop 0.1."""
+TRACES = 3
+"""The oldest agent that can trace."""
 OLDEST = 1
 """The oldest agent that a viewer understands."""
 WIRE_ROLES: dict[Role, str] = {"observe": "look", "control": "watch"}
@@ -54,7 +58,8 @@ LONGEST_COMMAND = 4_096
 """Bytes of the longest line an agent reads."""
 LONGEST_LINE = 2**20
 """Bytes of the longest line a viewer reads."""
-_ROW = b"[%.6f" + b",%d" * 11 + b"]"
+_ROWS = {length: b"[%.6f" + b",%d" * (length - 1) + b"]" for length in (12, 13)}
+"""The form of a row of so many numbers."""
 
 
 def line(kind: str, /, **fields: Any) -> bytes:
@@ -70,7 +75,10 @@ def event_line(time: float, data: EventData, answers: int | None = None) -> byte
 
 def samples(cpu: float, rows: Iterable[tuple[Any, ...]]) -> bytes:
     """A message of samples. Made without `json`, whose cold code would be most of what a tick costs."""
-    return b'{"type":"samples","cpu":%.6f,"rows":[%s]}\n' % (cpu, b",".join([_ROW % row for row in rows]))
+    return b'{"type":"samples","cpu":%.6f,"rows":[%s]}\n' % (
+        cpu,
+        b",".join([_ROWS[len(row)] % row for row in rows]),
+    )
 
 
 def read(text: bytes | bytearray) -> dict[str, object]:

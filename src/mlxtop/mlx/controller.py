@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlxtop.core.commands import ClearCache, Collect, ResetPeak, SetLimit, TakeCensus
+from mlxtop.core.commands import ClearCache, Collect, ResetPeak, SetLimit, SetTrace, TakeCensus
 from mlxtop.core.events import (
     CacheCleared,
     CensusTaken,
@@ -13,7 +13,7 @@ from mlxtop.core.events import (
 )
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT
 from mlxtop.core.record import Record
-from mlxtop.core.units import DEFAULT
+from mlxtop.core.units import DEFAULT, UNKNOWN
 from mlxtop.mlx.collector import HeldOff, collect
 from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mlxtop.core.events import EventData
     from mlxtop.core.limits import LimitName
     from mlxtop.core.units import Size
+    from mlxtop.mlx.trace.tracer import Tracer
+    from mlxtop.mlx.tracing import Tracing
 
     class Emit(Protocol):
         """Hears of what happens, and of the number of the command that it answers."""
@@ -64,6 +66,8 @@ class AllocatorController:
         self._settle = settle
         self._hooks = AllocatorHooks(self._on_call)
         self._limits: dict[LimitName, KnownLimit] = {}
+        self._tracing: Tracing | None = None
+        """`None` where no trace was ever asked for."""
         self._census_budget: float | None = None
         """Seconds for the next census, after one that was too short."""
 
@@ -102,6 +106,8 @@ class AllocatorController:
                 self.collect(source, command_id)
             case TakeCensus():
                 self.census(command_id)
+            case SetTrace(on, source, path):
+                self.trace(on, source, path, command_id)
 
     def set_limit(self, name: LimitName, size: Size, source: str, command_id: int | None = None) -> None:
         """Sets a limit to bytes or to MLX's default; reports when MLX refuses, and the limit that holds."""
@@ -131,6 +137,42 @@ class AllocatorController:
     def census(self, command_id: int | None = None) -> None:
         """Counts the live arrays, the next time longer where the time was too short."""
         self._take_census(command_id)
+
+    def trace(self, on: bool, source: str, path: str = "", command_id: int | None = None) -> None:
+        """Starts a trace of every allocation, or stops it; reports why it cannot."""
+        if on:
+            self._settle()
+            self._begin_tracing().start(source, path, command_id=command_id)
+        elif self._tracing is not None:
+            self._tracing.stop(source, command_id)
+
+    def trace_with(self, text: str) -> None:
+        """Starts the trace that `ipc.environment.TRACE` asks for."""
+        self._begin_tracing().start_with(text)
+
+    def forget_trace(self) -> None:
+        """In a fork's child: the trace is the parent's."""
+        if self._tracing is not None:
+            self._tracing.forget()
+
+    @property
+    def tracer(self) -> Tracer | None:
+        """The trace that is being written."""
+        return None if self._tracing is None else self._tracing.tracer
+
+    @property
+    def buffers(self) -> int:
+        """Live buffers that were allocated since a trace began; `UNKNOWN` without one."""
+        tracer = self.tracer
+        return UNKNOWN if tracer is None else tracer.counters.buffers
+
+    def _begin_tracing(self) -> Tracing:
+        if self._tracing is None:
+            # Most programs never ask for it.
+            from mlxtop.mlx.tracing import Tracing
+
+            self._tracing = Tracing(self._emit)
+        return self._tracing
 
     def _take_census(self, command_id: int | None) -> Census:
         # The import, too, makes enough objects for the collector to run.

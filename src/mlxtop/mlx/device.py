@@ -5,8 +5,12 @@ import sys
 
 from mlxtop import __version__
 from mlxtop.core.facts import Facts, words
+from mlxtop.core.parsing import whole
 from mlxtop.mlx import backend
 from mlxtop.system import footprint, machine
+
+BUFFER_LIMIT = "MLXTOP_BUFFER_LIMIT"
+"""Environment variable: the most buffers at once, where the device sets no such limit or a higher one."""
 
 
 def facts(packages: bool = True) -> Facts:
@@ -26,6 +30,7 @@ def facts(packages: bool = True) -> Facts:
         memory=info.get("memory_size") or info.get("total_memory") or installed,
         working_set=info.get("max_recommended_working_set_size"),
         max_buffer=info.get("max_buffer_length"),
+        resource_limit=_resource_limit(info.get("resource_limit")),
         system_memory=installed,
         cgroup_limit=machine.cgroup_limit(),
         os=machine.version(),
@@ -37,6 +42,12 @@ def facts(packages: bool = True) -> Facts:
         pid=os.getpid(),
         argv=words(sys.argv),
     )
+
+
+def _resource_limit(device: int | None) -> int | None:
+    """The most buffers at once: the lower of the device's and of the one in the environment."""
+    given = whole(os.environ.get(BUFFER_LIMIT, ""))
+    return min((limit for limit in (device, given) if limit), default=None)
 
 
 def ceiling(facts: Facts) -> tuple[int, str]:

@@ -170,9 +170,15 @@ def caller() -> str:
 
 def place(frame: FrameType) -> Place:
     """Where the code outside mlxtop is that led to `frame`. Cheap: text is made of it where it is told."""
+    frame = outside(frame)
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def outside(frame: FrameType) -> FrameType:
+    """The innermost frame outside mlxtop, from `frame` outwards."""
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("mlxtop", "contextlib"):
         frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    return frame
 
 
 def place_text(place: Place) -> str:

@@ -17,7 +17,7 @@ from mlxtop.core.events import Event
 from mlxtop.core.facts import Facts
 from mlxtop.core.parsing import parse_json
 from mlxtop.core.resample import WIDTHS, Level, Row, sample_at
-from mlxtop.core.sample import COUNTERS, GAUGES, RISING, Sample
+from mlxtop.core.sample import COUNTERS, GAUGES, RISING, UNKNOWN, Sample
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock
 from mlxtop.recording import codec, schema
@@ -27,8 +27,9 @@ from mlxtop.recording.rollup import LEVELS, roll
 from mlxtop.recording.table import BlockRow, Table
 
 SAMPLE_COLUMNS = 1 + len(GAUGES) + len(COUNTERS) + 1
-"""The last is not there in recordings of earlier versions."""
+"""The last two, how far it rose and the buffers, are not there in recordings of earlier versions."""
 BUCKET_COLUMNS = 1 + 2 * len(GAUGES) + len(COUNTERS)
+"""The last, the buffers, is not there in recordings of earlier versions."""
 BLOCKS_KEPT = 64
 UNBOUNDED = 2**62
 HOLES_TOLD = 5
@@ -422,8 +423,8 @@ def _number(value: Any, kind: type[N]) -> N:
 
 def _unpack(row: BlockRow, level: int) -> list["array[int]"]:
     if level:
-        return codec.unpack(row.data, BUCKET_COLUMNS, row.rows)
-    return codec.unpack(row.data, SAMPLE_COLUMNS, row.rows, least=SAMPLE_COLUMNS - 1)
+        return codec.unpack(row.data, BUCKET_COLUMNS, row.rows, least=BUCKET_COLUMNS - 1)
+    return codec.unpack(row.data, SAMPLE_COLUMNS, row.rows, least=SAMPLE_COLUMNS - 2)
 
 
 def _as_level(columns: list["array[int]"], level: int) -> Level:
@@ -434,8 +435,10 @@ def _as_level(columns: list["array[int]"], level: int) -> Level:
     if level:
         block.hi, end = columns[end : end + gauges], end + gauges
     else:
-        block.hi = _highs(block.lo, columns[SAMPLE_COLUMNS - 1 :])
-    block.last = columns[end : end + len(COUNTERS)]
+        block.hi = _highs(block.lo, columns[SAMPLE_COLUMNS - 2 : SAMPLE_COLUMNS - 1])
+    buffers = columns[(BUCKET_COLUMNS if level else SAMPLE_COLUMNS) - 1 :]
+    unknown = array("q", [UNKNOWN]) * len(block.time)
+    block.last = [*columns[end : end + len(COUNTERS) - 1], *(buffers or [unknown])]
     return block
 
 

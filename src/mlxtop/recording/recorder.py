@@ -382,10 +382,10 @@ class Recorder(threading.Thread):
             self._database.execute(f"DELETE FROM block WHERE {where}", (number, first))
             samples, written.samples, after = written.samples, [], written.after
         times = [round(sample.time * 1e6) for sample in samples]
-        _, *columns, high = zip(*samples, strict=True)
+        _, *columns, high, buffers = zip(*samples, strict=True)
         # How far it rose: mostly zeros, which pack into nothing.
         rises = [max(rise, 0) for rise in map(sub, high, columns[0])]
-        self._insert_block(number, 0, times, [*columns, rises], after)
+        self._insert_block(number, 0, times, [*columns, rises, buffers], after)
 
     def _roll_up(self, number: int, written: _Written, samples: list[Sample], last: bool) -> None:
         """Adds samples to the buckets and writes full blocks of finished buckets; at the end all buckets."""

@@ -7,8 +7,9 @@
     event    see `core/event_json.py`; `data` is JSON
     block    samples (level 0) and their extremes in buckets of 1, 10, 60 and 600 s (levels 1 to 4), packed
              by `codec.py`: at level 0 the columns are those of `core.sample.Sample`, and instead of `high`
-             how far it is above `active` (not there in earlier recordings); above it the start of
-             the bucket, the minimum and the maximum of each gauge, and the last value of each counter.
+             how far it is above `active`; above it the start of the bucket, the minimum and the maximum
+             of each gauge, and the last value of each counter. The last of all is `buffers`. Earlier
+             recordings lack it, and the oldest how far `high` is above `active`.
              `after`: the time of the row before the first one, which shows whether a block is missing
     text     prompts, replies and output, only if requested
     samples  for other tools: one plain row for each finished second, from the buckets of level 1. The

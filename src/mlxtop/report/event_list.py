@@ -17,6 +17,8 @@ from mlxtop.core.events import (
     PeakReset,
     SessionEnded,
     TicksMissed,
+    TraceStarted,
+    TraceStopped,
     WorkloadDone,
 )
 from mlxtop.report.series import settled
@@ -29,6 +31,8 @@ NAMES: dict[type[EventData], str] = {
     CacheCleared: "cache cleared",
     PeakReset: "peak reset",
     GarbageCollected: "gc.collect()",
+    TraceStarted: "trace begins",
+    TraceStopped: "trace ends",
     MarkAdded: "mark",
     GenerationFinished: "generation",
     BudgetChanged: "budget",

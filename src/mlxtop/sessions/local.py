@@ -187,6 +187,7 @@ class LocalSession(Publisher):
             c.weights,
             c.kv,
             high if high > active else UNKNOWN,
+            self._engine.buffers,
         )
         self.history.add(sample)
         self.record_sample(sample, self.state)

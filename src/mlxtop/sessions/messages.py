@@ -180,20 +180,20 @@ def _samples(message: Mapping[str, object]) -> Samples:
 
 
 def _sample(row: object) -> Sample:
-    if not isinstance(row, list) or not 11 <= len(row) <= 12:
-        raise ValueError("a sample is a list of eleven or twelve numbers")
-    time, active, cache, peak, footprint, tokens, steps, decode, phase, weights, kv, high = (*row, UNKNOWN)[
-        :12
-    ]
+    if not isinstance(row, list) or not 11 <= len(row) <= 13:
+        raise ValueError("a sample is a list of eleven to thirteen numbers")
+    time, active, cache, peak, footprint, tokens, steps, decode, phase, weights, kv, high, buffers = row + [
+        UNKNOWN
+    ] * (13 - len(row))
     for value in (active, cache, peak, tokens, steps, decode):
         if type(value) is not int or not 0 <= value < 2**62:
             raise ValueError("a sample is made of whole numbers")
-    for value in (footprint, weights, kv, high):
+    for value in (footprint, weights, kv, high, buffers):
         if type(value) is not int or not UNKNOWN <= value < 2**62:
             raise ValueError("a sample is made of whole numbers")
     return Sample(
         seconds(time), active, cache, peak, active + cache, footprint, tokens, steps, decode,
-        count(phase, 0, PHASES), weights, kv, high if high > active else UNKNOWN,
+        count(phase, 0, PHASES), weights, kv, high if high > active else UNKNOWN, buffers,
     )  # fmt: skip
 
 

@@ -43,8 +43,8 @@ class Program:
 
     With `screen`, output that would go to the terminal goes to `log` instead; a file lasts when mlxtop ends.
     `limits` are set in bytes when it imports MLX. Without `spoken_to` its standard input is empty. `first` is
-    called in the child before the command. Raises `CannotStartError` when the command cannot be started,
-    `UsageError` when the log cannot be written.
+    called in the child before the command. `trace` is what `ipc.environment.TRACE` says to it. Raises
+    `CannotStartError` when the command cannot be started, `UsageError` when the log cannot be written.
     """
 
     def __init__(
@@ -55,10 +55,12 @@ class Program:
         limits: Mapping[LimitName, int] | None = None,
         spoken_to: bool = True,
         first: Callable[[], None] | None = None,
+        trace: str | None = None,
     ) -> None:
         self.argv = list(argv)
         self._limits = limits or {}
         self._spoken_to = spoken_to
+        self._trace = trace
         # Re-entrant: a signal handler may take it again.
         self._waiting = threading.RLock()
         self.run = secrets.token_hex(4)
@@ -122,6 +124,9 @@ class Program:
         env = child_environment(self.run, self.log)
         if self.sockets is not None:
             env[environment.SOCKETS] = self.sockets
+        env.pop(environment.TRACE, None)
+        if self._trace is not None:
+            env[environment.TRACE] = self._trace
         if self._limits:
             env[environment.LIMITS] = " ".join(f"{name}={size}" for name, size in self._limits.items())
         return subprocess.Popen(

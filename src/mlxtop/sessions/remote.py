@@ -14,6 +14,7 @@ from mlxtop.core.commands import (
     SetControl,
     SetInterval,
     SetLimit,
+    SetTrace,
     SubmitPrompt,
     TakeCensus,
     new_id,
@@ -113,7 +114,13 @@ class RemoteSession(Publisher):
         self._second, self._in_second = -1, 0
         self.initial_limits: dict[LimitName, int] = {}
         """The limits in bytes when this viewer connected."""
-        self.capabilities: frozenset[Capability] = CAPABILITIES | ({SubmitPrompt} if send_input else set())
+        self.capabilities: frozenset[Capability] = frozenset(
+            (
+                *CAPABILITIES,
+                *([SubmitPrompt] if send_input else ()),
+                *([SetTrace] if hello.protocol >= protocol.TRACES else ()),
+            )
+        )
         self._send_input = send_input
         self._send = send
         self._origin = time.monotonic() - hello.now
@@ -231,6 +238,9 @@ class RemoteSession(Publisher):
                     self._send_input(text)
             case RecordEvent(data):
                 self._record(Event(self.now(), data, command_id))
+            case SetTrace() if SetTrace not in self.capabilities:
+                # An older agent drops a viewer whose word it does not know.
+                return command_id
         line = command_json.line(command, command_id)
         if line is not None:
             self._send(line)

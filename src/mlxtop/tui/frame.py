@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mlxtop.analysis.verdicts import Diagnosis
 from mlxtop.analysis.work import Use
@@ -25,6 +26,9 @@ from mlxtop.core.state import Mark, State
 from mlxtop.core.units import Units, format_delta, format_size
 from mlxtop.sessions.session import Session
 from mlxtop.tui.charts.timeaxis import TimeAxis
+
+if TYPE_CHECKING:
+    from mlxtop.tui.trace_reader import Shown
 
 Tick = tuple[int, Event]
 
@@ -81,6 +85,8 @@ class Frame:
     """The cache limits of the run, with their comparison."""
     machine: System = System()  # noqa: RUF009 - it is immutable
     """The machine's readings at the moment shown; empty for another machine."""
+    trace: "Shown | None" = None
+    """What a trace tells of the peak, or of the moment that was clicked; `None` without a trace."""
 
     def size(self, value: int | None) -> str:
         return format_size(None if value == UNKNOWN else value, self.view.units)
@@ -156,13 +162,16 @@ def gather(
     now: float,
     diagnosis: Diagnosis | None = None,
     uses: Sequence[Use] = (),
+    trace: "Shown | None" = None,
 ) -> Frame:
     """A frame of `session` at `now` over `columns` of its history."""
     sample = session.history.at(now) if view.paused else session.history.latest
     rate = _rate(session, sample, now)
     ticks = _ticks(session, columns, now)
     state, machine = session.state, _machine(session, view, now)
-    return Frame(session, state, view, own, now, sample, columns, rate, ticks, diagnosis, uses, machine)
+    return Frame(
+        session, state, view, own, now, sample, columns, rate, ticks, diagnosis, uses, machine, trace
+    )
 
 
 def _machine(session: Session, view: View, now: float) -> System:

@@ -8,7 +8,7 @@ from math import floor, log10
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.events import MouseScrollDown, MouseScrollUp
+from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 from textual.strip import Strip
 
@@ -99,6 +99,13 @@ class Chart(Panel[Frame]):
             super().__init__()
             self.direction = direction
 
+    class Picked(Message):
+        """A column of a chart was clicked, counted from the left."""
+
+        def __init__(self, column: int) -> None:
+            super().__init__()
+            self.column = column
+
     def __init__(self, series: str, *, id: str | None = None) -> None:
         super().__init__(id=id, classes="chart")
         self.series = series
@@ -126,6 +133,10 @@ class Chart(Panel[Frame]):
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         event.stop()
         self.post_message(self.Zoomed(1))
+
+    def on_click(self, event: Click) -> None:
+        if event.x >= GUTTER:
+            self.post_message(self.Picked(event.x - GUTTER))
 
     # What a series is
 

@@ -10,6 +10,8 @@ from mlxtop.tui.panel import Panel, Part
 
 ROOM_FOR_OWN = 100
 """From this width on the header shows the cost of mlxtop; below it the status row does."""
+TRACING = "◉ trace "
+"""Shown while every allocation is traced."""
 PHASE_MOST = 32
 """Characters of a phase that are shown."""
 KNOWN_PHASES = ("load", "prefill", "decode", "idle", "failed")
@@ -77,7 +79,8 @@ class Header(Panel[Frame]):
 
     def _right(self, frame: Frame, width: int) -> list[Part]:
         text, dim = self.style("text"), self.style("dim")
-        parts: list[Part] = [self._phase(frame)]
+        parts: list[Part] = [(TRACING, self.style("limit"))] if frame.state.tracing else []
+        parts.append(self._phase(frame))
         rate = (
             "—" if frame.speed is None else f"{frame.speed:.1f}" if frame.speed >= 1 else f"{frame.speed:.2g}"
         )

@@ -9,12 +9,15 @@ from mlxtop.core.events import (
     COLLECTOR,
     CacheCleared,
     Event,
+    EventData,
     GarbageCollected,
     GenerationFinished,
     LimitChanged,
     MarkAdded,
     PeakReset,
     SessionEnded,
+    TraceStarted,
+    TraceStopped,
 )
 from mlxtop.core.limits import MLX_DEFAULT
 from mlxtop.core.text import one_line
@@ -24,6 +27,9 @@ from mlxtop.tui.panels.header import ROOM_FOR_OWN, own_cost
 from mlxtop.tui.panels.limit_comparison import describe_change
 from mlxtop.tui.panels.limits import alarm_colour, soon
 
+NEWS: tuple[type[EventData], ...] = (
+    CacheCleared, PeakReset, GarbageCollected, TraceStarted, TraceStopped, MarkAdded, LimitChanged,
+)  # fmt: skip
 NO_NEWS = ("mlxtop", "flag", MLX_DEFAULT, COLLECTOR)
 UNTROUBLED = ("steady", "not enough data")
 TODO = {"failed": "Press s to try again.", "idle": "Press s to continue."}
@@ -71,9 +77,7 @@ class Status(Panel[Frame]):
         if frame.state.alarm:
             return alarm_colour(frame.state.alarm), self._alarm(frame), ""
         events: list[Event] = [
-            event
-            for kind in (CacheCleared, PeakReset, GarbageCollected, MarkAdded, LimitChanged)
-            if (event := frame.session.timeline.latest(kind, _is_news))
+            event for kind in NEWS if (event := frame.session.timeline.latest(kind, _is_news))
         ]
         latest = max(events, key=lambda event: event.time, default=None)
         if latest is not None and isinstance(latest.data, LimitChanged):

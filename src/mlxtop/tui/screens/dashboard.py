@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.geometry import Region
@@ -23,12 +24,13 @@ from mlxtop.core.commands import (
     ForgetConversation,
     ResetPeak,
     SetLimit,
+    SetTrace,
     StartWorkload,
     StopWorkload,
     SubmitPrompt,
     TakeCensus,
 )
-from mlxtop.core.events import CensusTaken, Event, LimitChanged
+from mlxtop.core.events import CensusTaken, Event, LimitChanged, TraceStarted, TraceStopped
 from mlxtop.core.limits import LimitName, step
 from mlxtop.core.resample import Columns
 from mlxtop.core.sample import Sample
@@ -41,6 +43,7 @@ from mlxtop.tui.charts.sparkline import GUTTER, CacheChart, Chart, PeakChart, Sp
 from mlxtop.tui.frame import Frame, Own, View, explain, gather, visible_columns
 from mlxtop.tui.meter import Meter
 from mlxtop.tui.panel import Panel, PanelRow
+from mlxtop.tui.panels.at_peak import AtPeak
 from mlxtop.tui.panels.breakdown import Breakdown
 from mlxtop.tui.panels.delta import Delta
 from mlxtop.tui.panels.header import Header
@@ -54,6 +57,9 @@ from mlxtop.tui.panels.run_stats import RunStats
 from mlxtop.tui.panels.status import Status
 from mlxtop.tui.screens.dialogs import BudgetDialog, ExplainDialog, LimitDialog, MarkDialog
 from mlxtop.tui.textual_compat import Background, is_seen, repaint
+
+if TYPE_CHECKING:
+    from mlxtop.tui.trace_reader import Shown, TraceReader
 
 FRAMES_PER_SECOND = 4
 ALL_EVERY = 2
@@ -73,6 +79,8 @@ NEEDED: dict[str, Capability] = {
     "census": TakeCensus,
 }
 """The command that each action sends. The key is hidden in a session without that capability."""
+ELSEWHERE = "The trace is a file on the program's host: open it there with mlxtop trace show."
+OLD_AGENT = "The agent in this program is of an older mlxtop, which cannot trace: start the program again with this one."
 CENSUS_WITHIN = 3.0
 """Seconds to wait for a census before telling that the program has not reached a safe point."""
 
@@ -106,6 +114,7 @@ class Dashboard(Screen[None], Background):
         key("v", "compare", "Compare", "Compare the cache limits used in this run"),
         key("w", "census", "arrays", "List the live arrays, largest first"),
         key("P", "peaks", "Peaks", "List the steps in which the most memory was active", False, "P"),
+        key("A", "trace", "Trace", "Trace every allocation into a file, or stop: what made the peak", False, "A"),
         key("G", "collect", "Collect", "Run Python's garbage collector in the program", False, "G"),
         key("o", "leave", "list", "Go back to the list of programs", True),
         key("u", "units", "Units", "Switch between MiB, GiB and MB, GB (as mlx-lm prints)"),
@@ -142,6 +151,8 @@ class Dashboard(Screen[None], Background):
         """The last census when another one was asked for."""
         self._census: int | None = None
         """The id of the last command that requested a census."""
+        self._trace: TraceReader | None = None
+        """Reads the trace that the program writes."""
         self._streamed: object = None
         """The state of the streaming data at the last beat."""
 
@@ -155,6 +166,7 @@ class Dashboard(Screen[None], Background):
         yield Axis(id="axis")
         with PanelRow(id="panels"):
             yield Breakdown(id="breakdown")
+            yield AtPeak(id="at-peak-short")
             yield Delta(id="delta")
             yield Limits(id="limits")
             yield RunStats(id="run-stats")
@@ -162,6 +174,7 @@ class Dashboard(Screen[None], Background):
         yield Status(id="status")
         with PanelRow(id="lower"):
             yield Output(id="output")
+            yield AtPeak(id="at-peak")
             yield LimitComparison(id="limit-comparison")
         yield PromptLine(
             id="prompt",
@@ -178,6 +191,8 @@ class Dashboard(Screen[None], Background):
 
     def on_unmount(self) -> None:
         self._unsubscribe()
+        if self._trace is not None:
+            self._trace.stop()
 
     def _hear(self, item: Event | Sample) -> None:
         """Has the effect of a command shown. Called on the session's thread."""
@@ -215,6 +230,9 @@ class Dashboard(Screen[None], Background):
         """Hides the keys that this session does not support."""
         if action == "leave":
             return getattr(self.app, "fleet", None) is not None
+        if action == "trace":
+            # An older agent cannot; that is told when it is asked.
+            return self.session.playhead is None
         needed = NEEDED.get(action)
         return needed is None or needed in self.session.capabilities
 
@@ -259,7 +277,37 @@ class Dashboard(Screen[None], Background):
         count = max(1, self.size.width - GUTTER)
         if self._columns is None or len(self._columns.last["phase"]) != count:
             self._columns = visible_columns(self.session, self.view, count, now)
-        return gather(self.session, self.view, self._own, self._columns, now, self._diagnosis, self._uses)
+        diagnosis, uses = self._diagnosis, self._uses
+        return gather(self.session, self.view, self._own, self._columns, now, diagnosis, uses, self._traced())
+
+    def _traced(self) -> "Shown | None":
+        """What is known of the last trace."""
+        path = self.session.state.trace
+        if path is None or self.session.playhead is not None:
+            return None
+        from mlxtop.tui.trace_reader import Shown, TraceReader
+
+        self.add_class("-tracing")
+        if self.session.process is None:
+            return Shown(note=ELSEWHERE)
+        if self._trace is None or self._trace.path != path:
+            if self._trace is not None:
+                self._trace.stop()
+            started = getattr(self.session, "started", time.time() - self.session.now())
+            self._trace = TraceReader(path, started, self._trace_changed)
+            self._trace.start()
+        return self._trace.shown
+
+    def _trace_changed(self) -> None:
+        """Shows what was read at once. Called on the reader's thread."""
+        with suppress(RuntimeError):
+            self.call_later(self.tick)
+
+    def on_chart_picked(self, event: Chart.Picked) -> None:
+        """Shows what was alive when most was, in the column that was clicked."""
+        if self._trace is not None and self._columns is not None:
+            begin = self._columns.start + event.column * self._columns.width
+            self._trace.ask((begin, begin + self._columns.width))
 
     def _now(self) -> float:
         return self._paused_at if self.view.paused else self.session.now()
@@ -371,6 +419,8 @@ class Dashboard(Screen[None], Background):
     def key_escape(self) -> None:
         if self.view.counting:
             self._change_view(counting=False)
+        elif self._trace is not None and self._trace.shown.span is not None:
+            self._trace.ask(None)
         elif self.focused is None:
             self.action_leave()
         self.set_focus(None)
@@ -391,6 +441,12 @@ class Dashboard(Screen[None], Background):
 
     def action_collect(self) -> None:
         self.session.submit(Collect(KEYBOARD))
+
+    def action_trace(self) -> None:
+        if SetTrace not in self.session.capabilities:
+            self.notify(OLD_AGENT, severity="warning")
+            return
+        self.session.submit(SetTrace(not self.session.state.tracing, KEYBOARD))
 
     def action_census(self) -> None:
         """Requests a census. It is shown when its event arrives."""
@@ -459,7 +515,7 @@ class Dashboard(Screen[None], Background):
 def _is_answer(event: Event) -> bool:
     """Whether a command was carried out whose effect is shown at once. An agent of mlxtop 0.1 gives no number."""
     match event.data:
-        case CensusTaken():
+        case CensusTaken() | TraceStarted() | TraceStopped():
             return True
         case LimitChanged(asked=asked):
             return event.answers is not None or asked is not None

@@ -1,0 +1,111 @@
+"""A trace of this process as a command starts and stops it: told by events, refused in one sentence."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from mlxtop.core.events import ErrorRaised, TraceStarted, TraceStopped
+from mlxtop.mlx import backend, trace_files
+from mlxtop.mlx.hooks import outside
+from mlxtop.mlx.trace.tracer import EVENTS, Tracer, TraceRefused, refusal
+
+if TYPE_CHECKING:
+    from mlxtop.mlx.controller import Emit
+
+
+class Tracing:
+    """Starts and stops traces, one at a time; `emit` is told of each.
+
+    Call the methods where it is safe: on the thread that owns MLX, between two evaluations.
+    """
+
+    def __init__(self, emit: "Emit") -> None:
+        self._emit = emit
+        self._path = ""
+        self.tracer: Tracer | None = None
+        """The trace that is being written."""
+
+    def start(
+        self,
+        source: str,
+        path: str = "",
+        events: int = EVENTS,
+        min_size: int = 0,
+        command_id: int | None = None,
+    ) -> None:
+        """Starts a trace into `path`, or into a file of its own. Tells why it cannot."""
+        try:
+            if self.tracer is not None:
+                raise TraceRefused(f"A trace is being written already, into {self._path}.")
+            if (why := refusal()) is not None:
+                raise TraceRefused(why)
+            path = path or trace_files.new()
+            tracer = Tracer(path, events, min_size)
+            tracer.start()
+        except TraceRefused as error:
+            self._emit(ErrorRaised(str(error), "trace"), command_id)
+        except OSError as error:
+            why = f"No trace: {path or 'its folder'} cannot be written ({error.strerror or error})."
+            self._emit(ErrorRaised(why, "trace"), command_id)
+        else:
+            self.tracer, self._path = tracer, path
+            self._emit(TraceStarted(path, source), command_id)
+
+    def start_with(self, text: str) -> None:
+        """Starts what `ipc.environment.TRACE` asks for: the program is just importing MLX."""
+        options = {"events": EVENTS, "min_size": 0}
+        while (word := text.partition(" ")[0].partition("="))[0] in options and word[2].isdecimal():
+            options[word[0]] = int(word[2])
+            text = text.partition(" ")[2]
+        self.start("flag", trace_files.own(text) if text else "", options["events"], options["min_size"])
+
+    def stop(self, source: str, command_id: int | None = None) -> None:
+        """Completes the trace; without one it does nothing."""
+        tracer, self.tracer = self.tracer, None
+        if tracer is not None:
+            tracer.stop()
+            self._emit(TraceStopped(self._path, source), command_id)
+
+    def forget(self) -> None:
+        """In a fork's child: the trace is the parent's."""
+        self.tracer = None
+
+
+class EvalLines:
+    """Has a trace name the lines that call `mx.eval` and `mx.async_eval`, while it is installed.
+
+    `phase` says what is being done. An agent needs none: it stands there anyway.
+    """
+
+    def __init__(self, tracer: Tracer, phase: Callable[[], str]) -> None:
+        self._mx: Any = backend.load()
+        self._tracer = tracer
+        self._phase = phase
+        self._steps = 0
+        self._original: dict[str, Any] = {}
+
+    def install(self) -> None:
+        for name in ("eval", "async_eval"):
+            self._original[name] = getattr(self._mx, name)
+            setattr(self._mx, name, self._wrap(self._original[name]))
+
+    def remove(self) -> None:
+        for name, function in self._original.items():
+            setattr(self._mx, name, function)
+
+    def _wrap(self, function: Any) -> Any:
+        @wraps(function)
+        def step(*args: Any, **kwargs: Any) -> Any:
+            token = self._begin(sys._getframe(1))
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self._tracer.end(token)
+
+        return step
+
+    def _begin(self, frame: FrameType) -> int:
+        self._steps += 1
+        return self._tracer.begin(outside(frame), self._phase(), self._steps)
