@@ -16,8 +16,8 @@ from tests.ways import ASKED, WAYS
 pytestmark = pytest.mark.e2e
 
 SOURCE = Path(mlx_lm.__file__).with_name("generate.py").read_text(encoding="utf-8").splitlines()
-ROW = r"^ +([\d.]+ \w+) +([\d.]+ \w+) +0:\d\d:\d\d +run +\d+  "
-"""A step's peak, and how far it is above what was before."""
+ROW = r"^ +([\d.]+ \w+) +([\d.]+ \w+) +0:\d\d:\d\d +run +\d+(?: +([\d,]+|—))?  "
+"""A step's peak, how far it is above what was before, and the tokens, if they are known of any."""
 
 
 class Watched:
@@ -74,7 +74,9 @@ def test_a_batch_keeps_its_caches_in_what_it_answers(watched: Watched) -> None:
         r"^ +BatchResponse\.caches\[…\]: not computed; their graphs have it",
         r"■ KV cache +\d×4×\d+×\d+ +float32 +BatchResponse\.caches\[…\]: KVCache \d of 2: \w+ \(by graphs of 4 ",
     )
-    line = watched.step(r"mlx_lm/generate\.py:(\d+)")[3]
+    tokens, line = watched.step(r"mlx_lm/generate\.py:(\d+)").group(3, 4)
+    # The longest prompt, but for its last token.
+    assert tokens == "389"
     assert "prompt_cache" in SOURCE[int(line) - 1]
 
 
@@ -82,7 +84,7 @@ def test_a_batch_that_runs_is_its_generators(watched: Watched) -> None:
     watched.do("running")
     owner = r"BatchGenerator\._generation_batch\.prompt_cache \(1 cache\)"
     watched.census(rf"^ +[1-9][\d.]* MiB  ■ KV cache +\d×4×512×\d+ +float32 +{owner}")
-    line = watched.step(r"mlx_lm/generate\.py:(\d+), async")[3]
+    line = watched.step(r"mlx_lm/generate\.py:(\d+), async")[4]
     assert "mx.async_eval" in SOURCE[int(line) - 1]
 
 

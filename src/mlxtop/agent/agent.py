@@ -20,7 +20,7 @@ from mlxtop.agent import last_error, worker
 from mlxtop.agent.collector_watch import CollectorWatch
 from mlxtop.agent.command_queue import CommandQueue, FindLimits
 from mlxtop.agent.controller import ProgramController
-from mlxtop.agent.eval_hook import EvalHook
+from mlxtop.agent.eval_hook import EvalHook, kv_tokens
 from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import Server
@@ -146,10 +146,11 @@ class Agent:
         else:
             self._set_phase(name)
 
-    def _on_rise(self, rise: Rise, how: str) -> None:
+    def _on_rise(self, rise: Rise, how: str, evaluated: Any = ()) -> None:
         """A step rose higher than those that are told, or memory rose `between` two."""
         line = None if how == "between" else place(sys._getframe(1))
-        self._step_log.note(self.event_log.now(), rise, self.phases[self._phase], line, how=how)
+        tokens = None if line is None else kv_tokens(evaluated, line[0])
+        self._step_log.note(self.event_log.now(), rise, self.phases[self._phase], line, tokens, how)
 
     def _set_phase(self, name: str) -> None:
         name = str(name)[: command_json.NAME]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class EvalHook:
     """Times the program's steps, has `peaks` look how high each rises, and a trace know its line and phase.
 
-    Calls `safe_point` before and after a step when a command is due, `note(rise, how)` after one that rose
-    high, and `fail` with an error of ours: none reaches the program.
+    Calls `safe_point` before and after a step when a command is due, `note(rise, how, what was evaluated)`
+    after one that rose high, and `fail` with an error of ours: none reaches the program.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class EvalHook:
         commands: CommandQueue,
         safe_point: Callable[[bool], None],
         peaks: StepPeaks,
-        note: Callable[[Rise, str], None],
+        note: Callable[[Rise, str, Any], None],
         fail: Callable[[Exception], None],
         phase: Callable[[], str],
     ) -> None:
@@ -81,7 +81,7 @@ class EvalHook:
                         tracer.end(token)  # type: ignore[union-attr]  # it gave the token
                     rise = end(begun)
                     if rise is not None:
-                        self._note(rise, "async" if queued else "")
+                        self._note(rise, "async" if queued else "", args)
                 except Exception as error:
                     self._fail_or_raise(error)
                 if commands.due:
@@ -100,3 +100,31 @@ class EvalHook:
         if last is not None and not last.tb_frame.f_globals.get("__name__", "").startswith("mlxtop."):
             raise error
         self._fail(error)
+
+
+def kv_tokens(evaluated: Any, path: str) -> int | None:
+    """How many tokens the KV caches have whose states mlx-lm evaluates after a part of a prompt, a batch's
+    padding included. `None` where something else is evaluated, or by other code than `path`'s.
+
+    A state is keys and values, of batch × heads × tokens × size, and in newer mlx-lm the count itself: the
+    arrays may have room for more.
+    """
+    if "/mlx_lm/" not in path and "/mlx_vlm/" not in path:
+        return None
+    states = evaluated[0] if evaluated else None
+    match states[0] if type(states) is list and states else None:
+        case (keys, _):
+            count = None
+        case (keys, _, int(count), *_):
+            pass
+        case (keys, _, _, _, int(count)):
+            # A batch's, whose rows have their own in an array.
+            pass
+        case _:
+            return None
+    # Quantized ones are three arrays.
+    shape: Any = getattr(next(iter(keys), None) if isinstance(keys, tuple) else keys, "shape", ())
+    if len(shape) != 4:
+        return None
+    # A cache that rotates has seen more than it keeps.
+    return int(shape[2]) if count is None else min(count, int(shape[2]))

@@ -26,7 +26,10 @@ WORDS = (
     ("peak", "the most that was active during the step"),
     ("above", "how far that is above what was active before the step"),
     ("when", "when the step ended, in the time of the run"),
-    ("tokens", "those in the KV cache at the end of the step"),
+    (
+        "tokens",
+        "those in the KV cache at the end of the step; in a watched program, of a prompt of mlx-lm only",
+    ),
     ("async", "the step was only queued; what it frees later still counts"),
     ("several threads", "other threads had steps at the same time: it is the peak of all of them"),
     ("between two steps", "what item(), print, NumPy or C++ made: it is no step's"),
