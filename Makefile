@@ -70,12 +70,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade 'pip>=25.1'
 
-$(VENV)/.demo: pyproject.toml | $(BIN)/python
+$(VENV)/.demo: pyproject.toml $(wildcard native/*) | $(BIN)/python
 	@$(PIP) install --editable '$(PACKAGE)'
 	@touch $@
 
 # Tests run on the versions in .ci/constraints.txt, so that they fail for our changes and nobody else's.
-$(VENV)/.dev: pyproject.toml .ci/constraints.txt .ci/transformers_scan.py | $(BIN)/python
+$(VENV)/.dev: pyproject.toml .ci/constraints.txt .ci/transformers_scan.py $(wildcard native/*) | $(BIN)/python
 	@$(PIP) install --constraint .ci/constraints.txt --editable '$(PACKAGE)' --group dev
 	@$(BIN)/python .ci/transformers_scan.py
 	@touch $@ $(VENV)/.demo

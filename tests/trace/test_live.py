@@ -51,7 +51,9 @@ def test_a_trace_is_read_while_it_is_written_and_after_a_kill(path: Path) -> Non
                 # Between an event and its sums a buffer may be missing, or counted already.
                 assert peak.total <= moments.header.peak + AT_ONCE
                 assert moments.ring.end - moments.ring.begin <= 2**12
-                assert moments.highest(int(moments.curve[0][0]), moments.last_ns) is not None
+                # The whole ring may have been written over while it was read.
+                times = moments.curve[0].tolist()
+                assert not times or moments.highest(times[0], moments.last_ns) is not None
             program.kill()
             program.wait()
             check_dead(Moments(trace))

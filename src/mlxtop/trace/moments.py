@@ -20,13 +20,14 @@ class Moments:
 
     def __init__(self, trace: TraceFile) -> None:
         now = _now(trace)
+        # At once: a busy program soon writes over what was there.
+        self.ring: Ring = trace.ring()
         self.header = trace.header
         self.sites = tuple(trace.sites())
         count = len(self.sites)
         self.now = replace(now, bytes=_padded(now.bytes, count), buffers=_padded(now.buffers, count))
         self.allocated = trace.allocated()
         peak, kept = trace.peak(), trace.kept_peaks()
-        self.ring: Ring = trace.ring()
         self.live: Rows = trace.live()
         self.kept = kept
         self._kept = [*([peak] if peak else []), *kept]
