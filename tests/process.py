@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[1]
 MLXTOP = (sys.executable, "-m", "mlxtop")
 
 
-def python(code: str, *arguments: str, timeout: float = 60) -> Any:
+def python(code: str, *arguments: str, timeout: float = 120) -> Any:
     """Runs `code` in a fresh interpreter; what it prints last is JSON, and is returned as what it stands for."""
     done = run([sys.executable, "-c", code, *arguments], timeout=timeout)
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stderr}"
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def mlxtop(*arguments: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
+def mlxtop(*arguments: str, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
     """Runs `mlxtop` as a shell would, with nothing to read."""
     return run([*MLXTOP, *arguments], timeout=timeout, **options)
 

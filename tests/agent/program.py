@@ -17,7 +17,7 @@ from typing import Any
 
 from mlxtop.ipc import protocol
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds within which anything is expected to happen on a loaded machine."""
 MX = "import os, sys, time\nimport mlx.core as mx\nkept = mx.ones((256, 256)); mx.eval(kept)\n"
 """A program's beginning: `KEPT` bytes are active, or a few more."""

@@ -82,7 +82,7 @@ class Place:
         if "input" not in options:
             options["stdin"] = subprocess.DEVNULL
         return subprocess.run(
-            python(command), env=environment(self.env), capture_output=True, text=True, timeout=60, **options
+            python(command), env=environment(self.env), capture_output=True, text=True, timeout=120, **options
         )
 
     def ps(self) -> dict[int, dict[str, Any]]:

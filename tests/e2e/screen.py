@@ -21,7 +21,7 @@ import pyte
 from wcwidth import wcwidth
 
 MLXTOP = str(Path(sys.executable).with_name("mlxtop"))
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds to wait for something to show; what never comes fails late, what comes costs nothing."""
 
 KEYS = {
