@@ -31,7 +31,7 @@ FILL = """
 from mlxtop.agent import agent, ring
 from mlxtop.core.events import CacheCleared
 for i in range(ring.ROWS):
-    agent._agent.ring.add(0.0, *[i] * 11)
+    agent._agent.ring.add(0.0, (i,) * 11)
     agent._agent.event_log.emit(CacheCleared("mlx_lm/generate.py:463", i))
 """
 WAIT = "print(flush=True); sys.stdin.readline()"

@@ -30,41 +30,39 @@ def collect_a_ring() -> None:
 
 def test_a_fall_between_two_ticks_in_which_the_collector_freed_something_is_its() -> None:
     watch = CollectorWatch()
-    assert watch.look(100 * MIB) is None
+    assert watch.look() is None
     collect_a_ring()
-    found = watch.look(20 * MIB)
+    found = watch.look(80 * MIB)
     assert found is not None
     assert (found.source, found.freed) == (COLLECTOR, 80 * MIB)
     assert found.objects >= 1
-    assert watch.look(20 * MIB) is None
+    assert watch.look(80 * MIB) is None
 
 
 def test_a_fall_without_a_collection_and_a_collection_of_little_are_not_told() -> None:
     watch = CollectorWatch()
-    watch.look(100 * MIB)
-    assert watch.look(20 * MIB) is None
+    assert watch.look(80 * MIB) is None
     collect_a_ring()
     assert watch.look(10 * MIB) is None
 
 
 def test_a_collection_that_found_nothing_is_not_the_cause() -> None:
     watch = CollectorWatch()
-    watch.look(100 * MIB)
     gc.collect()
-    assert watch.look(20 * MIB) is None
+    assert watch.look(80 * MIB) is None
 
 
 def test_a_collector_that_runs_all_the_time_meets_a_fall_by_chance() -> None:
     watch = CollectorWatch()
     for _ in range(80):
         collect_a_ring()
-        watch.look(100 * MIB)
+        watch.look()
     collect_a_ring()
-    assert watch.look(20 * MIB) is None
-    for _ in range(800):
-        watch.look(100 * MIB)
+    assert watch.look(80 * MIB) is None
+    for _ in range(200):
+        watch.look()
     collect_a_ring()
-    assert watch.look(20 * MIB) is not None
+    assert watch.look(80 * MIB) is not None
 
 
 def test_it_is_told_as_what_it_is() -> None:

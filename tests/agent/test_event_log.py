@@ -12,7 +12,7 @@ def read(news: EventLog, number: int) -> tuple[list[dict[str, object]], int]:
 
 
 def test_a_viewer_that_falls_behind_is_told_how_much_it_missed() -> None:
-    news = EventLog(lambda: None)
+    news = EventLog(lambda _: None)
     for i in range(3):
         news.emit(MarkAdded(str(i), "me", 0, 0, 0, 0))
     first, number = read(news, 0)

@@ -14,7 +14,7 @@ ELEVEN = tuple(range(11))
 def test_rows_come_back_as_they_went_in() -> None:
     ring = Ring(4)
     row = (1.25, 2**63 - 1, -(2**63), -1, 0, 5, 6, 7, 8, 9, 10, 11)
-    ring.add(*row)
+    ring.add(row[0], row[1:])
     assert ring.rows(0, 10) == [row]
 
 
@@ -22,7 +22,7 @@ def test_rows_come_back_as_they_went_in() -> None:
 def test_it_keeps_the_last_and_knows_their_numbers(size: int, added: int, start: int, most: int) -> None:
     ring = Ring(size)
     for number in range(added):
-        ring.add(float(number), *ELEVEN)
+        ring.add(float(number), ELEVEN)
     assert (ring.begin, ring.end) == (max(0, added - size), added)
     rows = ring.rows(max(start, ring.begin), most)
     assert [row[0] for row in rows] == [
@@ -33,8 +33,7 @@ def test_it_keeps_the_last_and_knows_their_numbers(size: int, added: int, start:
 def test_buffers_are_beside_all_rows_once_a_trace_has_counted_some() -> None:
     ring = Ring(3)
     for number, buffers in enumerate((UNKNOWN, UNKNOWN, 7, UNKNOWN)):
-        ring.add(float(number), *ELEVEN)
-        ring.add_buffers(buffers)
+        ring.add(float(number), ELEVEN, buffers)
         assert [len(row) for row in ring.rows(0, 1)] == [12 if number < 2 else 13]
     assert [row[-1] for row in ring.rows(ring.begin, 10)] == [UNKNOWN, 7, UNKNOWN]
 
@@ -43,5 +42,5 @@ def test_it_never_grows() -> None:
     ring = Ring()
     size = sys.getsizeof(ring._block)
     for number in range(ROWS + 100):
-        ring.add(float(number), *ELEVEN)
+        ring.add(float(number), ELEVEN)
     assert sys.getsizeof(ring._block) == size < 2**20

@@ -92,7 +92,7 @@ def test_root_attaches_to_another_users_program(place: Place, debugger: None) ->
     nobody = 65_534
     # What the agent needs is there already: that user may not read where our Python lives.
     become = (
-        "import mlxtop.agent.agent, mlxtop.agent.boot, mlxtop.mlx.device, mlxtop.system.footprint\n"
+        "import threading, mlxtop.agent.agent, mlxtop.agent.boot, mlxtop.mlx.device, mlxtop.system.footprint\n"
         f"mlxtop.mlx.device.facts(packages=False); os.setgid({nobody}); os.setuid({nobody})\n"
     )
     # Its folder for temporary files is its own, as every user's is on a Mac.

@@ -168,7 +168,7 @@ def test_where_memory_is_wired_a_running_programs_limit_is_left_alone() -> None:
         + """
 from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.event_log import EventLog
-event_log = EventLog(lambda: None)
+event_log = EventLog(lambda _: None)
 controller = ProgramController(event_log, late=True)
 controller._hooks = watch
 controller.find_limits()

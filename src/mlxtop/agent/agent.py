@@ -17,19 +17,19 @@ from _thread import allocate_lock
 
 from mlxtop import __version__
 from mlxtop.agent import last_error, worker
-from mlxtop.agent.collector_watch import CollectorWatch
+from mlxtop.agent.collector_watch import EVERY, LEAST, CollectorWatch
 from mlxtop.agent.command_queue import CommandQueue, FindLimits
 from mlxtop.agent.controller import ProgramController
 from mlxtop.agent.eval_hook import EvalHook, kv_tokens
 from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
-from mlxtop.agent.server import Server
+from mlxtop.agent.server import UNSEEN, Server
 from mlxtop.core.announcements import listeners
 from mlxtop.core.commands import AddMark, SetInterval, SetLimit, SetTrace
 from mlxtop.core.events import MarkAdded, PhaseChanged
 from mlxtop.core.parsing import whole
 from mlxtop.core.suppress import suppress
-from mlxtop.core.units import DEFAULT
+from mlxtop.core.units import DEFAULT, UNKNOWN
 from mlxtop.ipc import command_json, environment, protocol, sockets
 from mlxtop.mlx import device
 from mlxtop.mlx.hooks import place
@@ -68,7 +68,7 @@ class Agent:
         self.interval = INTERVAL
         # First: it looks whether the program has references to MLX's functions.
         self._peaks = StepPeaks(lambda rise: self._on_rise(rise, "between"))
-        self.event_log = EventLog(lambda: self._server.wake())
+        self.event_log = EventLog(self.wake)
         self.controller = ProgramController(self.event_log, late)
         self.command_queue = CommandQueue(self.event_log, self._safe_point, self._execute)
         self._eval_hook = EvalHook(
@@ -91,11 +91,16 @@ class Agent:
         self._phase = 0
         self._naming = allocate_lock()
         self.ring = Ring()
+        self._last: tuple[tuple[int, ...], int] = (0,), UNKNOWN
+        """The last sample and its live buffers; its time is `_at`."""
+        self._at = 0.0
+        self.still = 0
+        """How many samples in a row were like the one before."""
+        self.resting = self._left_out = False
+        """Whether samples are taken seldom, and whether any were left out since the last."""
         self._collector = CollectorWatch()
         self._footprint = footprint.Recent()
         self.facts: Facts | None = None
-        self.cpu = 0.0
-        """Seconds of processor time the agent's thread has used."""
         self.last_error: dict[str, str] = {}
         """The exception that ends the program, see `last_error.read`; empty until then, and without one."""
         self._server = Server(self)
@@ -135,9 +140,19 @@ class Agent:
         try:
             if self._pid != os.getpid():
                 self._revive()
+            if self.resting:
+                self.wake()
             self.command_queue.drain(before)
         except Exception as error:
             self.event_log.fail(error)
+
+    def wake(self, soon: bool = True) -> None:
+        """There is something to see, or to tell `soon`."""
+        if soon or self.resting:
+            self._server.wake()
+        if self.resting:
+            self.resting, self.still = False, 0
+            self.command_queue.lower()
 
     def _on_api_call(self, kind: str, name: str, now: Any) -> None:
         """The program said something of itself by `mlxtop.mark` or `mlxtop.phase`."""
@@ -179,6 +194,7 @@ class Agent:
     def _revive(self) -> None:
         """A forked child uses MLX: it becomes a session of its own."""
         self._begin()
+        self._read_facts()
         self._server.open()
         self._trace_from_the_start()
         self._server.start()
@@ -200,24 +216,51 @@ class Agent:
 
     def tick(self, now: float) -> None:
         """Reads the counters."""
-        if self.facts is None:
-            self._read_facts()
-        active, cache, peak = self._peaks.read()
-        if (collected := self._collector.look(active)) is not None:
-            self.event_log.emit(collected)
+        active, cache, peak, high = self._peaks.sample()
+        fell = self._last[0][0] - active
+        if fell >= LEAST or not self.ring.end % EVERY:
+            collected = self._collector.look(fell)
+            if collected is not None:
+                self.event_log.emit(collected)
         steps, recent = self._eval_hook.clock, self._footprint
-        # At rest a call that only gives back what is known takes a twentieth of a tick.
+        # A call that only gives back what is known takes a twentieth of a tick.
         charged = recent.bytes if now < recent.due else recent.at(now)
-        self.ring.add(
-            now - self.event_log.origin, active, cache, peak, charged,
-            steps.count, steps.count, steps.busy, self._phase, *self.controller.kept, self._peaks.take_high(),
+        row = (
+            active, cache, peak, charged,
+            steps.count, steps.count, steps.busy, self._phase, *self.controller.kept, high,
         )  # fmt: skip
-        self.ring.add_buffers(self.controller.buffers)
+        last = row, self.controller.buffers
+        if last != self._last:
+            self._last, self.still = last, 0
+        else:
+            self.still += 1
+            if self._left_out:
+                self._fill(now)
+        self.ring.add(now - self.event_log.origin, *last)
+        self._at, self._left_out = now, False
 
-    def tell_steps(self, last: bool = False) -> None:
-        """Tells of the highest steps that nothing replaces any more; at the `last`, of all."""
+    def rest(self) -> bool:
+        """Whether samples may be left out from here on, until the program does a step or tells something."""
+        queue = self.command_queue
+        if self.interval < INTERVAL or queue.inside or queue.waiting:
+            return False
+        # In this order: the flag is put down by whoever finds us resting.
+        queue.due = self._left_out = self.resting = True
+        return True
+
+    def _fill(self, now: float) -> None:
+        """Adds the samples that were left out between two that are alike: they were like those."""
+        at = self._at + self.interval
+        while at < now - self.interval / 2 < self._at + 2 * UNSEEN:
+            self.ring.add(at - self.event_log.origin, *self._last)
+            at += self.interval
+
+    def tidy(self, now: float, last: bool = False) -> None:
+        """Looks at what need not be seen at each tick, and tells what was held back; at the `last`, all."""
+        self.event_log.flush_repeats(now)
+        # Those that nothing replaces any more.
         for at, step in self._step_log.settled(float("inf") if last else self.event_log.now()):
-            self.event_log.emit(step, at=at)
+            self.event_log.emit(step, at=at, soon=False)
 
     def _read_facts(self) -> None:
         """On what MLX runs, and the limits as it starts with them.

@@ -16,15 +16,12 @@ class CollectorWatch:
     """Compares each fall of *active* with the collector's own counts."""
 
     def __init__(self) -> None:
-        self._active, self._objects, self._ticks = 0, _collected(), 0
+        self._objects = _collected()
         self._share = 0.0
         """How often the collector freed anything between two looks, of the last hundred or so."""
 
-    def look(self, active: int) -> GarbageCollected | None:
-        """Called at each tick with *active* in bytes. Returns a collection that freed much of it."""
-        fell, self._active, self._ticks = self._active - active, active, self._ticks + 1
-        if fell < LEAST and self._ticks % EVERY:
-            return None
+    def look(self, fell: int = 0) -> GarbageCollected | None:
+        """Called every `EVERY` ticks, and when *active* fell by much. Returns a collection that freed it."""
         objects = _collected()
         found, self._objects = objects - self._objects, objects
         self._share += ((found > 0) - self._share) / 100
@@ -35,4 +32,5 @@ class CollectorWatch:
 
 def _collected() -> int:
     """Returns how many objects the collector has freed so far."""
-    return sum(generation["collected"] for generation in gc.get_stats())
+    young, middle, old = gc.get_stats()
+    return int(young["collected"] + middle["collected"] + old["collected"])

@@ -67,6 +67,13 @@ class CommandQueue:
         self._draining = allocate_lock()
         self._cpu_then = (0.0, 0.0)
 
+    def lower(self) -> None:
+        """Puts `due` down if nothing is asked for: it was put up for something else."""
+        self.due = False
+        if self._todo:
+            # It may have been asked for just now.
+            self.due = True
+
     @property
     def waiting(self) -> bool:
         """Whether a command has not run yet."""

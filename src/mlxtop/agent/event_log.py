@@ -25,9 +25,12 @@ Repeatable = LimitChanged | CacheCleared | PeakReset
 
 
 class EventLog:
-    """The last `KEPT` events of this process. `wake` is called when there is a new one, on any thread."""
+    """The last `KEPT` events of this process.
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    `wake` is called when there is a new one, on any thread, with whether viewers are to hear of it at once.
+    """
+
+    def __init__(self, wake: Callable[[bool], None]) -> None:
         self._wake = wake
         self.begin()
 
@@ -37,6 +40,8 @@ class EventLog:
         """The monotonic second from which the time of all that is told counts."""
         self._events: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
         self._count = 0
+        self.urgent = -1
+        """The number of the last event of which viewers are to hear at once."""
         self._repeats: dict[tuple[Any, ...], _Repeat] = {}
         self._lock = allocate_lock()
 
@@ -44,13 +49,18 @@ class EventLog:
         """Seconds since the agent came: the time of all it tells."""
         return time.monotonic() - self.origin
 
-    def emit(self, data: EventData, answers: int | None = None, at: float | None = None) -> None:
-        """Something happened, now or `at` a time: viewers hear of it, those who come later too."""
+    def emit(
+        self, data: EventData, answers: int | None = None, at: float | None = None, soon: bool = True
+    ) -> None:
+        """Something happened, now or `at` a time: viewers hear of it, those who come later too;
+        at once if `soon`, else with the next samples."""
         message = protocol.event_line(self.now() if at is None else at, data, answers)
         with self._lock:
             self._events.append((self._count, message))
+            if soon:
+                self.urgent = self._count
             self._count += 1
-        self._wake()
+        self._wake(soon)
 
     def emit_often(self, data: Repeatable) -> None:
         """Tells of a call; the same call from the same line within `OFTEN` is told later, by a count."""
@@ -58,7 +68,7 @@ class EventLog:
         now, repeat = time.monotonic(), self._repeats.get(key)
         if repeat is None and len(self._repeats) < KEPT:
             self._repeats[key] = _Repeat(now)
-            self.emit(data)
+            self.emit(data, soon=False)
         elif repeat is not None:
             repeat.add(data)
 
@@ -67,7 +77,7 @@ class EventLog:
         for key, repeat in list(self._repeats.items()):
             if now - repeat.since >= OFTEN:
                 if repeat.data is not None:
-                    self.emit(repeat.data)
+                    self.emit(repeat.data, soon=False)
                     self._repeats[key] = _Repeat(now)
                 else:
                     del self._repeats[key]

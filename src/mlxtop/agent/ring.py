@@ -17,7 +17,7 @@ ROWS = 6_000
 
 
 class Ring:
-    """Rows of one float and eleven integers. Rows are numbered from the first ever added."""
+    """Rows of a time and eleven integers. Rows are numbered from the first ever added."""
 
     def __init__(self, rows: int = ROWS) -> None:
         self._rows = rows
@@ -27,20 +27,21 @@ class Ring:
         self.end = 0
         """The number that the next row will have."""
 
-    def add(self, *row: Any) -> None:
-        _ROW.pack_into(self._block, self.end % self._rows * _ROW.size, *row)
+    def add(self, time: float, row: tuple[int, ...], buffers: int = UNKNOWN) -> None:
+        """`buffers` are those that live, where a trace counts them."""
+        at = self.end % self._rows
+        _ROW.pack_into(self._block, at * _ROW.size, time, *row)
+        if self._buffers is not None or buffers != UNKNOWN:
+            self._add_buffers(at, buffers)
         self.end += 1
 
-    def add_buffers(self, buffers: int) -> None:
-        """The live buffers of the row that was added last; `UNKNOWN` where nothing counts them any more."""
+    def _add_buffers(self, at: int, buffers: int) -> None:
         if self._buffers is None:
-            if buffers == UNKNOWN:
-                return
             # Most programs are never traced.
             from array import array
 
             self._buffers = array("q", [UNKNOWN]) * self._rows
-        self._buffers[(self.end - 1) % self._rows] = buffers
+        self._buffers[at] = buffers
 
     @property
     def begin(self) -> int:

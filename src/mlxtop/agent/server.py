@@ -6,6 +6,7 @@ import _socket
 import os
 import select
 import time
+from _thread import get_ident
 
 from mlxtop.agent.thread import RawThread
 from mlxtop.core.parsing import count
@@ -33,7 +34,11 @@ COMMAND_EVERY = 0.05
 BATCH = 200
 """Samples in one message: about a millisecond of the program's time."""
 
-TIDY_EVERY = 0.5
+STILL = 10
+"""Samples that are alike, after which a program is at rest."""
+UNSEEN = 1.0
+"""Seconds between samples of a program at rest at which nobody looks. For who looks they are gathered."""
+TIDY_EVERY = 1.0
 """Seconds between looks at what seldom changes."""
 GATHER = 0.45
 """Seconds for which samples are gathered into one message, unless something happens meanwhile: as often as a
@@ -135,7 +140,8 @@ class Server:
 
     def wake(self) -> None:
         """Something happened that viewers should hear of now."""
-        if self._clients:
+        # Our own thread looks at what there is after whatever it does.
+        if (self._clients or self._agent.resting) and get_ident() != self.thread.ident:
             self._nudge()
 
     def _nudge(self) -> None:
@@ -194,6 +200,8 @@ class Server:
                 if due <= now:
                     # What was missed is skipped, not made up for.
                     due += agent.interval * (int((now - due) / agent.interval) + 1)
+                if agent.still >= STILL and agent.rest():
+                    due += agent.interval * int((GATHER if self._clients else UNSEEN) / agent.interval)
             wait = due - now
             if now >= attend:
                 attend = now + self._attend(now)
@@ -227,9 +235,7 @@ class Server:
             self._path_at = now + PATH_EVERY
             with suppress(OSError):
                 self._keep_path(now)
-        self._agent.event_log.flush_repeats(now)
-        self._agent.tell_steps()
-        self._agent.cpu = time.thread_time()
+        self._agent.tidy(now)
 
     def _keep_path(self, now: float) -> None:
         """Touches the socket's path seldom, and opens another where it is gone. Clients notice nothing."""
@@ -259,8 +265,7 @@ class Server:
         """The program comes to its end; whoever does not take the last word at once misses it."""
         now = time.monotonic()
         self._agent.tick(now)
-        self._agent.event_log.flush_repeats(now)
-        self._agent.tell_steps(last=True)
+        self._agent.tidy(now, last=True)
         for client in self._clients.values():
             client.fed = 0.0
         self._feed_all()
@@ -378,10 +383,10 @@ class Server:
                     client.events = number + 1
                 if rows:
                     client.samples, client.fed = behind + len(rows), now
-                    client.outbox += protocol.samples(agent.cpu, rows)
+                    client.outbox += protocol.samples(time.thread_time(), rows)
                 if not new and len(rows) < BATCH:
                     break
-            if client.events > told:
+            if told <= agent.event_log.urgent < client.events:
                 # The next sample shows what became of it.
                 client.fed = 0.0
             if client.outbox:

@@ -97,6 +97,14 @@ class StepPeaks:
         # MLX's first: what a step takes from it meanwhile is in `_kept` by then.
         return max([self._look(), *self._kept])
 
+    def sample(self) -> tuple[int, int, int, int]:
+        """As `read` and `take_high` together, in half of the time. One thread calls it."""
+        active, cache, turn = self._active(), self._cache(), self._turn
+        now = self._look()
+        self._taken = turn, now
+        high, self._high = self._high, 0
+        return active, cache, max([now, *self._kept]), high
+
     def take_high(self) -> int:
         """The most that was active since this was last called, in bytes. One thread calls it."""
         turn = self._turn
