@@ -48,7 +48,8 @@ def use(module: Any) -> None:
 
 
 def keep() -> None:
-    """Keeps what transformers finds while mlx-lm is imported, and tells each start of Python of this file."""
+    """Keeps what transformers finds for mlx-lm, and tells each start of Python of this file."""
+    import os
     import pickle
     import shutil
     import sysconfig
@@ -63,8 +64,10 @@ def keep() -> None:
         )
 
     sys.meta_path.insert(0, Finder(watch))
-    import mlx_lm.generate  # noqa: F401
+    # As mlx-lm does it: nobody misses PyTorch.
+    os.environ["TRANSFORMERS_NO_ADVISORY_WARNINGS"] = "1"
     import transformers
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
 
     folder = Path(sysconfig.get_path("purelib"))
     (folder / "transformers_scan.pickle").write_bytes(pickle.dumps((transformers.__version__, found)))
