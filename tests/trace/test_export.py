@@ -195,6 +195,16 @@ def test_pprof_is_read_by_protobuf(moments: Moments) -> None:
     assert (words[label.key], words[label.str]) == ("phase", "train")
 
 
+def test_pprof_names_no_template(tmp_path: Path) -> None:
+    writer = Writer()
+    where = context("train", "/a.py:3 f.<locals>.<lambda>", "/a.py:9 <module>")
+    writer.allocate(8, 7, writer.site("Add", where))
+    found = profile().FromString(gzip.decompress(exported(moments_of(writer, tmp_path / "t"), "pprof")))
+    words = found.string_table
+    names = [(words[one.name], words[one.system_name]) for one in found.function]
+    assert names == [("Add", "Add"), ("f.locals.lambda", "f.<locals>.<lambda>"), ("module", "<module>")]
+
+
 def test_the_same_trace_is_the_same_profile(moments: Moments) -> None:
     assert exported(moments, "pprof") == exported(moments, "pprof")
 

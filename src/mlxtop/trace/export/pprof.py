@@ -41,7 +41,9 @@ class _Tables:
     def messages(self) -> list[bytes]:
         parts = []
         for (name, path), index in self.functions.items():
-            called = number(2, self.string(name)) + number(3, self.string(name))
+            # What stands between angle brackets pprof takes for a template's, and drops: all of `<module>`.
+            shown = name.replace("<", "").replace(">", "")
+            called = number(2, self.string(shown)) + number(3, self.string(name))
             parts.append(data(FUNCTION, number(1, index) + called + number(4, self.string(path))))
         for frame, index in self.places.items():
             line = number(1, self.functions[frame.function, frame.path]) + number(2, frame.line)
