@@ -19,6 +19,7 @@ NAMES = (
     "fleet",
     "attach",
     "recording",
+    "trace",
     "trace_file",
     "sweep",
     "gpu",

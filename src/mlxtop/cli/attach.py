@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
+from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last, tell_traces
 from mlxtop.cli.keeper import Keeper
 from mlxtop.cli.options import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
@@ -71,6 +71,7 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
         for watched in fleet.everyone:
             watched.restore_limits()
     fleet.stop()
+    tell_traces(fleet.everyone)
     keeper.tell()
     end_recording(recording, cause(app.return_code or 0, goes_on=True))
     hard_exit(app.return_code or 0)

@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
+from mlxtop.cli.hard_exit import hard_exit, tell, tell_last, tell_traces
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.core.commands import StopWorkload
@@ -55,5 +55,6 @@ def run_dashboard(run: RunOptions) -> NoReturn:
         tell(str(session.failure))
         code = session.failure.exit_code
     session.close(CLOSE_WITHIN)
+    tell_traces((session,))
     end_recording(recording, cause(code))
     hard_exit(code)

@@ -4,11 +4,15 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from shlex import quote
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlxtop.sessions.session import Session
     from mlxtop.tui.app import MlxtopApp
 
 from mlxtop.cli.streams import flush
@@ -42,6 +46,14 @@ def tell_last(app: "MlxtopApp") -> None:
 def tell(sentence: str) -> None:
     """Prints a message of mlxtop's on standard error. Control characters in it are removed."""
     show(f"mlxtop: {sentence}\n")
+
+
+def tell_traces(sessions: "Iterable[Session]") -> None:
+    """Prints where the last trace of each session is."""
+    for session in sessions:
+        if session.state.trace is not None:
+            where = "See it" if session.process is not None else "See it on its host"
+            tell(f"{session.title} was traced. {where} with: mlxtop trace show {quote(session.state.trace)}")
 
 
 class Printed:

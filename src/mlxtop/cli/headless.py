@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import hard_exit, show, tell
+from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_traces
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.signals import catch
@@ -103,6 +103,7 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
         code, ended = error.exit_code, "ended because its output could not be written"
         tell(str(error))
     session.close(CLOSE_WITHIN)
+    tell_traces((session,))
     end_recording(recording, ended)
     hard_exit(code)
 

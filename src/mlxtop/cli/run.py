@@ -15,7 +15,7 @@ import click
 from mlxtop.cli import options, streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
-from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_last
+from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_last, tell_traces
 from mlxtop.cli.keeper import Keeper
 from mlxtop.cli.options import BudgetOptions, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
@@ -81,6 +81,7 @@ def run(command: tuple[str, ...], log: Path | None, trace: str | None, headless:
     fleet = RunFleet(program, on_join(values, recording), keeper)
     monitor = budget_monitor(fleet, ceiling)
     code = run_headless(fleet, monitor, foreground) if foreground else run_screen(fleet, monitor)
+    tell_traces(fleet.members())
     keeper.tell()
     end_recording(
         recording, f"the program {program.how()}" if program.code is not None else cause(code, goes_on=True)

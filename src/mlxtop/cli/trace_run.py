@@ -30,7 +30,7 @@ TOLD = 3
 """Operations that the summary names."""
 
 
-def request(file: Path | None, events: int | None = None, min_size: int = 0, layers: bool = False) -> str:
+def request(file: Path | None, events: int | None = None, min_size: int = 0) -> str:
     """What `ipc.environment.TRACE` is to say for a trace into `file`, or into one of its own.
 
     Raises `UsageError` where no trace could be written.
@@ -38,7 +38,6 @@ def request(file: Path | None, events: int | None = None, min_size: int = 0, lay
     path = make_room(Path(trace_files.new()) if file is None else file)
     words = [f"events={events}"] if events is not None else []
     words += [f"min_size={min_size}"] if min_size else []
-    words += ["layers=1"] if layers else []
     return " ".join([*words, str(path)])
 
 

@@ -20,7 +20,7 @@ from mlxtop.trace.sizes import by_size
 LOOK_EVERY = 1.0
 """Seconds between two looks at the header."""
 SHARE = 30
-"""The pause after reading it all is at least so many times as long as that took."""
+"""The pause after reading it all is at least so many times the processor time that it took."""
 OLDER = "That moment is older than the events that the trace keeps: --events keeps more."
 EARLIER = "The trace had not begun at that moment."
 Span = tuple[float, float]
@@ -86,10 +86,9 @@ class TraceReader(threading.Thread):
                 with _open(self.path) as trace:
                     now = (span, trace.header.peak, trace.header.peaks_written, trace.header.closed)
                     if now != seen and (span is not None or began >= pause):
-                        seen = now
+                        seen, spent = now, time.thread_time()
                         self._show(read(Moments(trace), span, self._origin))
-                        took = time.monotonic() - began
-                        pause = began + SHARE * took
+                        pause = began + SHARE * (time.thread_time() - spent)
             except (MlxtopError, OSError) as error:
                 self._show(Shown(span, note=one_line(str(error))))
             if self._wake.wait(LOOK_EVERY):

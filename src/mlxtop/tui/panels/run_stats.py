@@ -4,6 +4,7 @@ from textual.strip import Strip
 
 from mlxtop.core.events import CacheCleared
 from mlxtop.core.machine import System
+from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import format_span
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel
@@ -24,6 +25,7 @@ class RunStats(Panel[Frame]):
             *zip(MOST, map(frame.size, sizes), strict=True),
             *(self._model(frame) if frame.session.steps_are == "tokens" else self._program(frame)),
             ("samples", f"{frame.session.history.count:,}{late}"),
+            *self._buffers(frame),
             *((("PSS", self._pss(frame, machine)),) if machine.pss else ()),
         )
         return [
@@ -33,6 +35,14 @@ class RunStats(Panel[Frame]):
                 for name, value in rows
             ),
         ]
+
+    def _buffers(self, frame: Frame) -> tuple[tuple[str, str], ...]:
+        """Live buffers, where a trace counts them: cached ones and those from before it come on top."""
+        if frame.sample is None or frame.sample.buffers == UNKNOWN:
+            return ()
+        limit = frame.state.facts.resource_limit
+        most = "" if limit is None else f" of {limit:,}"
+        return (("buffers", f"at least {frame.sample.buffers:,}{most}"),)
 
     def _pss(self, frame: Frame, machine: System) -> str:
         age = f", {format_span(round(machine.pss_age))} ago" if machine.pss_age >= 2 else ""
