@@ -162,7 +162,7 @@ def test_dockers_own_files_keep_lines_as_json() -> None:
 
 def test_mlxtops_own_json() -> None:
     sample = {"type": "sample", "time": 1.5, "active": 1, "cache": 2, "peak": 3, "total": 3, "footprint": None,
-              "tokens": 4, "steps": 5, "decode": 6, "phase": "decode", "weights": 7, "kv": None, "high": None}  # fmt: skip
+              "tokens": 4, "steps": 5, "decode": 6, "phase": "decode", "weights": 7, "kv": None, "high": None, "buffers": 8}  # fmt: skip
     mark = {"name": "here", "source": "keyboard", "active": 1, "cache": 2, "peak": 3, "tokens": 4,
             "type": "event", "time": 2.0, "kind": "mark"}  # fmt: skip
     items = read(
@@ -173,7 +173,7 @@ def test_mlxtops_own_json() -> None:
     begun, reading, reported, rest = items
     assert begun == Begun(Origin(), "M")
     assert reading == Reading(
-        time=1.5, active=1, cache=2, peak=3, tokens=4, steps=5, decode=6, phase="decode", weights=7
+        time=1.5, active=1, cache=2, peak=3, tokens=4, steps=5, decode=6, phase="decode", weights=7, buffers=8
     )
     assert isinstance(reported, Reported)
     assert isinstance(reported.event.data, MarkAdded)

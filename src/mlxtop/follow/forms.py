@@ -100,10 +100,8 @@ _SIZES = {
     "tokens": "tokens", "weights": "weights", "kv": "kv", "cacheLimit": "cache_limit",
     "memoryLimit": "memory_limit",
 }  # fmt: skip
-_OWN_SIZES = {
-    name: name
-    for name in ("active", "cache", "peak", "footprint", "tokens", "steps", "decode", "weights", "kv", "high")
-}
+_OWN = "active cache peak footprint tokens steps decode weights kv high buffers"
+_OWN_SIZES = {name: name for name in _OWN.split()}
 _DOCUMENTED_WORDS = frozenset(("phase", "mark", "device"))
 _OWN_WORDS = frozenset(("phase",))
 

@@ -37,6 +37,7 @@ class Reading(NamedTuple):
     weights: int = UNKNOWN
     kv: int = UNKNOWN
     high: int = UNKNOWN
+    buffers: int = UNKNOWN
     phase: str | None = None
     mark: str | None = None
     device: str | None = None

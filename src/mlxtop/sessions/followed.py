@@ -41,7 +41,7 @@ MOVES = 0.005
 """Share by which footprint + available must change for the budget to move: the two are not read at once."""
 READS_ONLY = "set by the program"
 _GAUGES = ("active", "cache", "peak", "footprint")
-_COUNTERS = ("tokens", "steps", "decode", "weights", "kv")
+_COUNTERS = ("tokens", "steps", "decode", "weights", "kv", "buffers")
 
 
 class FollowedSession(Publisher):
@@ -181,7 +181,7 @@ class FollowedSession(Publisher):
         sample = Sample(
             self._time,
             *(v["active"], v["cache"], v["peak"], _sum(v["active"], v["cache"]), v["footprint"]),
-            *(*counters, v["weights"], v["kv"], high),
+            *(*counters, v["weights"], v["kv"], high, v["buffers"]),
         )
         first = self.history.latest is None
         self.history.add(sample)
