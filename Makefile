@@ -31,6 +31,7 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
+	@! command -v $(CC) > /dev/null || $(CC) -std=gnu11 -fexceptions -Wall -Wextra -Werror -fsyntax-only native/*.c
 	@$(MAKE) --no-print-directory -j 2 types types-darwin docs
 
 # Strictly: a broken link, a missing page or a name that no longer exists ends it. It is read in a browser without a server.
@@ -75,7 +76,7 @@ $(VENV)/.demo: pyproject.toml $(wildcard native/*) | $(BIN)/python
 	@touch $@
 
 # Tests run on the versions in .ci/constraints.txt, so that they fail for our changes and nobody else's.
-$(VENV)/.dev: pyproject.toml .ci/constraints.txt .ci/transformers_scan.py $(wildcard native/*) | $(BIN)/python
+$(VENV)/.dev: pyproject.toml .ci/constraints.txt .ci/transformers_scan.py hatch_build.py $(wildcard native/*) | $(BIN)/python
 	@$(PIP) install --constraint .ci/constraints.txt --editable '$(PACKAGE)' --group dev
 	@$(BIN)/python .ci/transformers_scan.py
 	@touch $@ $(VENV)/.demo

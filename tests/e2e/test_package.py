@@ -15,6 +15,7 @@ from tests.process import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
+LIBRARY = "mlxtop/mlx/trace/libmlxtop_trace.so"
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Each takes half a minute, and is installed on by the workflow `package` too.
 VERSIONS = [
@@ -61,10 +62,33 @@ def test_the_wheel_has_all_that_is_not_python(built: Path) -> None:
     assert {name for name in names if ".dist-info/" not in name} == here
 
 
+def test_the_wheel_has_its_part_in_c_for_this_system_and_any_python(built: Path) -> None:
+    wheel = _one(built, "*.whl")
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    assert LIBRARY in zipfile.ZipFile(wheel).namelist()
+    system = "macosx_14_0_arm64" if sys.platform == "darwin" else f"linux_{os.uname().machine}"
+    assert wheel.stem.endswith(f"-py3-none-{system}")
+
+
+@pytest.mark.soak
+def test_without_a_c_compiler_a_wheel_is_built_that_lacks_it(built: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path)]
+    done = subprocess.run(
+        [*command, str(_one(built, "*.tar.gz"))],
+        env={**os.environ, "CC": "/no/compiler"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    wheel = _one(tmp_path, "*.whl")
+    assert wheel.stem.endswith("-py3-none-any")
+    assert LIBRARY not in zipfile.ZipFile(wheel).namelist()
+
+
 def test_the_sdist_has_the_tests_and_nothing_of_this_machine(built: Path) -> None:
     with tarfile.open(_one(built, "*.tar.gz")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "tests/conftest.py"} <= names
+    assert {"hatch_build.py", "native/CMakeLists.txt", "native/trace.c", "native/trace.h"} <= names
     assert {".ci/constraints.txt", "screenshots/make.py", "benchmarks/__main__.py", "SECURITY.md"} <= names
     assert not [name for name in names if ".venv" in name or "__pycache__" in name or name.endswith(".pyc")]
 

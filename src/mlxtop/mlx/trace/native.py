@@ -46,12 +46,18 @@ def path() -> str:
 
 @cache
 def load() -> ctypes.CDLL | None:
-    """The library, once and for good: nothing may unload what MLX calls. `None` where there is none."""
+    """The library, once and for good: nothing may unload what MLX calls.
+    `None` where there is none, or one of another version of mlxtop."""
     try:
         # Its calls take less time than giving up the GIL and taking it again.
         library = ctypes.PyDLL(path())
-    except OSError:
+        _declare(library)
+    except (OSError, AttributeError):
         return None
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
     number, text = ctypes.c_uint64, ctypes.c_char_p
     for name, result, arguments in (
         ("refusal", text, ()),
@@ -68,7 +74,6 @@ def load() -> ctypes.CDLL | None:
     ):
         function = getattr(library, f"mlxtop_trace_{name}")
         function.restype, function.argtypes = result, arguments
-    return library
 
 
 def read(library: ctypes.CDLL) -> TraceCounters:
