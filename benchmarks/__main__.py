@@ -21,6 +21,7 @@ NAMES = (
     "recording",
     "trace",
     "trace_file",
+    "trace_events",
     "sweep",
     "gpu",
 )

@@ -164,6 +164,15 @@ static void *map(int file, uint64_t size) {
   return at;
 }
 
+/* Each page of a file costs its first writer a microsecond and more: those of the events are paid for at the start. */
+static void touch_events(const struct trace_header *plan) {
+#ifdef MADV_POPULATE_WRITE
+  madvise(base + plan->ring_offset, plan->file_size - plan->ring_offset, MADV_POPULATE_WRITE);
+#else
+  (void)plan;
+#endif
+}
+
 static void start_empty(const struct store_options *options, const struct trace_header *plan) {
   header = (void *)base;
   memcpy(header, plan, sizeof *plan);
@@ -204,7 +213,7 @@ const char *store_open(const struct store_options *options) {
   else if (!map(file, plan.file_size)) failed = "The file cannot be mapped into memory.";
   close(file);
   if (failed) unlink(options->path);
-  else start_empty(options, &plan);
+  else touch_events(&plan), start_empty(options, &plan);
   return failed;
 }
 

@@ -39,6 +39,14 @@ static make_function *own_make_buffer;
 /* The trace that runs, counted from 1; 0 where none does. */
 static _Atomic uint32_t running;
 static uint32_t traces;
+/* Held by who looks at MLX, starts a trace, stops one or compares its sums. */
+static atomic_flag changing = ATOMIC_FLAG_INIT;
+
+static void lock(void) {
+  while (atomic_flag_test_and_set_explicit(&changing, memory_order_acquire)) sched_yield();
+}
+
+static void unlock(void) { atomic_flag_clear_explicit(&changing, memory_order_release); }
 
 /* Of each thread how often it went into a traced function or left one: odd while it is inside of one. */
 static struct {
@@ -156,7 +164,7 @@ static const char *read_library(void) {
   return "MLX was replaced on the disk since this program began: start it again.";
 }
 
-const char *mlxtop_trace_refusal(void) {
+static const char *refusal(void) {
   const char *failed = is_read ? NULL : read_library();
   if (failed) return failed;
   is_read = 1;
@@ -170,6 +178,13 @@ const char *mlxtop_trace_refusal(void) {
   own_table = entries;
   entry_count = library_table_size(&library, entries);
   return NULL;
+}
+
+const char *mlxtop_trace_refusal(void) {
+  lock();
+  const char *refused = refusal();
+  unlock();
+  return refused;
 }
 
 int mlxtop_trace_inspect(const char *path, uint64_t *operations, uint64_t *functions) {
@@ -228,7 +243,7 @@ static int wait_for_all(void) {
   return 1;
 }
 
-int mlxtop_trace_settle(int64_t *difference) {
+static int settle(int64_t *difference) {
   uint32_t before[THREADS] = {0}, after[THREADS];
   *difference = 0;
   if (!is_on()) return 0;
@@ -247,7 +262,15 @@ int mlxtop_trace_settle(int64_t *difference) {
   return 0;
 }
 
+int mlxtop_trace_settle(int64_t *difference) {
+  lock();
+  int settled = settle(difference);
+  unlock();
+  return settled;
+}
+
 static void forget_in_child(void) {
+  unlock();
   int was_on = is_on();
   atomic_store(&running, 0);
   if (was_on) point_to(own_table);
@@ -256,10 +279,8 @@ static void forget_in_child(void) {
   call_site_forget();
 }
 
-const char *mlxtop_trace_start(
-    const char *path, uint64_t events, uint64_t min_size, const char *mlx, const char *command, size_t command_size) {
+static const char *start(const struct store_options *options) {
   static int watches_forks;
-  struct store_options options = {path, events, min_size, mlx, command, command_size};
   if (!own_table) return "MLX's allocator was not looked at.";
   if (is_on()) return "A trace is running already.";
   if (!wait_for_all()) return "A thread of the program has not left the last trace yet: try it again.";
@@ -269,23 +290,38 @@ const char *mlxtop_trace_start(
   }
   if (!watches_forks) watches_forks = !pthread_atfork(NULL, NULL, forget_in_child);
   if (!watches_forks) return "There is no memory left.";
-  const char *failed = store_open(&options);
+  const char *failed = store_open(options);
   if (failed) return failed;
   for (int i = 0; i < MOST_OPERATIONS; i++) atomic_store(&operation_texts[i], 0);
   peak_before = peak_memory();
   atomic_store(&running, ++traces);
   point_to(table + ABOVE);
-  mlxtop_trace_settle(&(int64_t){0});
+  settle(&(int64_t){0});
   return NULL;
 }
 
-void mlxtop_trace_stop(struct trace_counters *last) {
+const char *mlxtop_trace_start(
+    const char *path, uint64_t events, uint64_t min_size, const char *mlx, const char *command, size_t command_size) {
+  struct store_options options = {path, events, min_size, mlx, command, command_size};
+  lock();
+  const char *failed = start(&options);
+  unlock();
+  return failed;
+}
+
+static void stop(struct trace_counters *last) {
   if (!is_on()) return;
   point_to(own_table);
   mlxtop_trace_read(last);
   atomic_store(&running, 0);
   wait_for_all();
   store_close();
+}
+
+void mlxtop_trace_stop(struct trace_counters *last) {
+  lock();
+  stop(last);
+  unlock();
 }
 
 int mlxtop_trace_is_on(void) { return is_on(); }
@@ -311,21 +347,21 @@ uint32_t mlxtop_trace_text(const char *text, size_t size) {
   return inside.trace ? store_string(text, size) : 0;
 }
 
-uint32_t mlxtop_trace_begin(uint32_t text, uint64_t number) {
+uint64_t mlxtop_trace_begin(uint32_t text, uint64_t number) {
   INSIDE;
   uint32_t before = step.trace == inside.trace ? step.text : 0;
   step.text = text;
   step.trace = inside.trace;
   if (inside.trace) store_event(EVENT_STEP_BEGINS, number, 0, text);
-  return before;
+  return number << 32 | before;
 }
 
-void mlxtop_trace_end(uint32_t before, uint64_t number) {
+void mlxtop_trace_end(uint64_t begun) {
   INSIDE;
   /* Of another trace than the one that the step began in, nothing is known. */
-  step.text = step.trace == inside.trace ? before : 0;
+  step.text = step.trace == inside.trace ? (uint32_t)begun : 0;
   step.trace = inside.trace;
-  if (inside.trace) store_event(EVENT_STEP_ENDS, number, 0, 0);
+  if (inside.trace) store_event(EVENT_STEP_ENDS, begun >> 32, 0, 0);
 }
 
 void mlxtop_trace_phase(uint32_t text) {

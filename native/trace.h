@@ -36,9 +36,10 @@ EXPORTED void mlxtop_trace_read(struct trace_counters *counters);
 /* The id of a text in the trace, 0 where it has no room. */
 EXPORTED uint32_t mlxtop_trace_text(const char *text, size_t size);
 
-/* A step of this thread begins, `context` is a text's id. Returns the context before, which is for the step's end. */
-EXPORTED uint32_t mlxtop_trace_begin(uint32_t context, uint64_t step);
-EXPORTED void mlxtop_trace_end(uint32_t context, uint64_t step);
+/* A step of this thread begins, of which `text` tells the line. Returns what its end needs: its number's lower half, and
+   in 32 bits the text before. */
+EXPORTED uint64_t mlxtop_trace_begin(uint32_t text, uint64_t number);
+EXPORTED void mlxtop_trace_end(uint64_t begun);
 EXPORTED void mlxtop_trace_phase(uint32_t text);
 
 /* For tests: what is found in a library's file: the operations, and how many of the eight functions needed. */

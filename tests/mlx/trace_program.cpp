@@ -27,8 +27,8 @@ void mlxtop_trace_stop(trace_counters*);
 int mlxtop_trace_is_on(void);
 void mlxtop_trace_read(trace_counters*);
 uint32_t mlxtop_trace_text(const char*, size_t);
-uint32_t mlxtop_trace_begin(uint32_t, uint64_t);
-void mlxtop_trace_end(uint32_t, uint64_t);
+uint64_t mlxtop_trace_begin(uint32_t, uint64_t);
+void mlxtop_trace_end(uint64_t);
 void* fake_run(int, size_t);
 void fake_free(void*);
 int fake_fail(size_t);
@@ -93,11 +93,11 @@ static void churn(uint32_t seed, long rounds) {
     seed = seed * 1664525 + 1013904223;
     void*& place = held[seed >> 26];
     if (place) fake_free(place);
-    uint32_t before = 0;
+    uint64_t begun = 0;
     bool in_a_step = i % 16 < 8;
-    if (in_a_step) before = mlxtop_trace_begin(mlxtop_trace_text("work\n/a.py:1 f", 14), (uint64_t)i);
+    if (in_a_step) begun = mlxtop_trace_begin(mlxtop_trace_text("work\n/a.py:1 f", 14), (uint64_t)i);
     place = fake_run((int)(seed >> 8) % 6, seed % 5000);
-    if (in_a_step) mlxtop_trace_end(before, (uint64_t)i);
+    if (in_a_step) mlxtop_trace_end(begun);
     if (i % 50 == 0) CHECK(fake_fail((size_t)1 << 50));
     // As programs do, they compute meanwhile.
     if (i % 64 == 0) usleep(200);
@@ -262,9 +262,9 @@ static void full() {
   std::string text(4000, 'x');
   for (int i = 0; i < 6000; i++) {
     text.replace(0, 6, std::to_string(100000 + i));
-    uint32_t before = mlxtop_trace_begin(mlxtop_trace_text(text.data(), i < 5000 ? 8 : text.size()), (uint64_t)i);
+    uint64_t begun = mlxtop_trace_begin(mlxtop_trace_text(text.data(), i < 5000 ? 8 : text.size()), (uint64_t)i);
     fake_free(fake_run(i % 6, 10));
-    mlxtop_trace_end(before, (uint64_t)i);
+    mlxtop_trace_end(begun);
   }
   sums_agree();
   std::vector<void*> held;

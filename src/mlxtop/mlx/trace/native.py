@@ -11,6 +11,9 @@ ABSENT = (
 )
 
 
+LONG = ("refusal", "start", "settle", "stop")
+
+
 class TraceCounters(Record):
     """A trace so far: bytes that are active and the most there were, live buffers that were seen to be
     allocated, allocations, events, and allocations that found no room among the live ones."""
@@ -49,8 +52,11 @@ def load() -> ctypes.CDLL | None:
     """The library, once and for good: nothing may unload what MLX calls.
     `None` where there is none, or one of another version of mlxtop."""
     try:
-        # Its calls take less time than giving up the GIL and taking it again.
+        # Most calls take less time than giving up the GIL and taking it again.
         library = ctypes.PyDLL(path())
+        patient = ctypes.CDLL(path())
+        for name in LONG:
+            setattr(library, f"mlxtop_trace_{name}", getattr(patient, f"mlxtop_trace_{name}"))
         _declare(library)
     except (OSError, AttributeError):
         return None
@@ -67,8 +73,8 @@ def _declare(library: ctypes.CDLL) -> None:
         ("is_on", ctypes.c_int, ()),
         ("read", None, (ctypes.POINTER(_Counters),)),
         ("text", ctypes.c_uint32, (text, ctypes.c_size_t)),
-        ("begin", ctypes.c_uint32, (ctypes.c_uint32, number)),
-        ("end", None, (ctypes.c_uint32, number)),
+        ("begin", number, (ctypes.c_uint32, number)),
+        ("end", None, (number,)),
         ("phase", None, (ctypes.c_uint32,)),
         ("inspect", ctypes.c_int, (text, ctypes.POINTER(number), ctypes.POINTER(number))),
     ):

@@ -13,7 +13,8 @@ from mlxtop.mlx.trace.native import TraceCounters
 EVENTS = 2**19
 """The events that a file keeps, of 32 bytes each: the last ones count."""
 DEEPEST = 32
-"""Frames of Python's stack that are kept of a step."""
+"""Frames of Python's stack that are looked at in a step."""
+FRAMES = range(DEEPEST)
 MOST_CONTEXTS = 4096
 NO_ROOM = 2**32 - 1
 """The context of steps that find no room for theirs."""
@@ -59,7 +60,9 @@ class Tracer:
         self._events, self._min_size = events, min_size
         self._library = native.load()
         self._pid = os.getpid()
-        self._contexts: dict[tuple[CodeType | int | str, ...], int] = {}
+        self._contexts: dict[tuple[int | str, ...], int] = {}
+        self._code: list[list[CodeType]] = []
+        """Kept, so that no other code gets the address of one that a context is known by."""
 
     def start(self) -> None:
         """Begins, best while MLX rests: what is active then is known to the byte.
@@ -77,9 +80,14 @@ class Tracer:
         )
         if failed is not None:
             raise TraceRefused(f"No trace was written to {self.path}: {failed.decode()}")
-        if not any(self._follows() for _ in range(TRIES)):
-            self.stop()
-            Path(self.path).unlink()
+        follows = False
+        try:
+            follows = any(self._follows() for _ in range(TRIES))
+        finally:
+            if not follows:
+                self.stop()
+                Path(self.path).unlink()
+        if not follows:
             raise TraceRefused(
                 f"No trace was written to {self.path}: the sums of MLX's allocations could not be followed. "
                 "Try it when fewer threads use MLX."
@@ -120,13 +128,12 @@ class Tracer:
         """A step begins on this thread, called from `frame`. Returns what `end` needs."""
         if self._library is None:
             return 0
-        before: int = self._library.mlxtop_trace_begin(self._context(frame, phase), step)
-        return step << 32 | before
+        return int(self._library.mlxtop_trace_begin(self._context(frame, phase), step))
 
     def end(self, token: int) -> None:
         """The step is over, on its own thread."""
         if self._library is not None:
-            self._library.mlxtop_trace_end(token & 0xFFFFFFFF, token >> 32)
+            self._library.mlxtop_trace_end(token)
 
     def set_phase(self, name: str) -> None:
         """The program does something else from now on."""
@@ -134,13 +141,26 @@ class Tracer:
             self._library.mlxtop_trace_phase(self._text(name))
 
     def _context(self, frame: FrameType, phase: str) -> int:
-        frames = _stack(frame)
-        # Line numbers take longer to find than instructions: they are looked up once for each place.
-        key = (phase, *(part for one in frames for part in (one.f_code, one.f_lasti)))
+        # Lines take longer to find than instructions: they are looked up once for each stack.
+        place: list[int | str] = [phase]
+        one: FrameType | None = frame
+        for _ in FRAMES:
+            if one is None:
+                break
+            # An instruction's address: it lies within its code.
+            place.append(id(one.f_code) + one.f_lasti)
+            one = one.f_back
+        key = tuple(place)
         known = self._contexts.get(key)
         if known is None and len(self._contexts) < MOST_CONTEXTS:
-            known = self._contexts[key] = self._text("\n".join((phase, *map(_line, frames))))
+            known = self._contexts[key] = self._new_context(frame, phase)
         return NO_ROOM if known is None else known
+
+    def _new_context(self, frame: FrameType, phase: str) -> int:
+        frames = _stack(frame)
+        self._code.append([one.f_code for one in frames])
+        lines = (_line(one) for one in frames if not _is_ours(one))
+        return self._text("\n".join((phase, *lines)))
 
     def _text(self, text: str) -> int:
         content = text.encode("utf-8", "replace")
@@ -148,13 +168,16 @@ class Tracer:
 
 
 def _stack(frame: FrameType | None) -> list[FrameType]:
-    """The program's frames, innermost first; ours are none of it."""
+    """Innermost first."""
     frames: list[FrameType] = []
     while frame is not None and len(frames) < DEEPEST:
-        if not frame.f_globals.get("__name__", "").startswith("mlxtop."):
-            frames.append(frame)
+        frames.append(frame)
         frame = frame.f_back
     return frames
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return bool(frame.f_globals.get("__name__", "").startswith("mlxtop."))
 
 
 def _line(frame: FrameType) -> str:
