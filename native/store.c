@@ -96,9 +96,19 @@ uint32_t store_threads(void) { return atomic_load(&threads); }
 
 struct trace_header *store_header(void) { return header; }
 
+/* Of all sites, so that an allocation has fewer sums to add to. */
+static void sum_up(uint64_t *count, uint64_t *bytes) {
+  uint64_t sites_used = atomic_load(&header->sites_used);
+  *count = *bytes = 0;
+  for (uint64_t i = 0; i < sites_used; i++) {
+    *count += atomic_load_explicit(&sites[i].allocated_count, memory_order_relaxed);
+    *bytes += atomic_load_explicit(&sites[i].allocated_bytes, memory_order_relaxed);
+  }
+}
+
 uint64_t store_allocations(void) {
-  uint64_t count = 0, sites_used = atomic_load(&header->sites_used);
-  for (uint64_t i = 0; i < sites_used; i++) count += atomic_load_explicit(&sites[i].allocated_count, memory_order_relaxed);
+  uint64_t count, bytes;
+  sum_up(&count, &bytes);
   return count;
 }
 
@@ -232,6 +242,10 @@ static void let_go(void) {
 
 void store_close(void) {
   store_keep_peak();
+  uint64_t count, bytes;
+  sum_up(&count, &bytes);
+  atomic_store(&header->allocations, count);
+  atomic_store(&header->allocated_bytes, bytes);
   atomic_fetch_or(&header->flags, CLOSED_CLEANLY);
   let_go();
 }

@@ -9,6 +9,10 @@
 #include "library.h"
 #include "store.h"
 
+#ifdef __arm64e__
+#error "Pointers to tables of functions are signed there."
+#endif
+
 /* MLX's allocator is an object whose functions are looked up in a table. The table is copied, four entries are
    replaced, and the object is pointed to the copy: one write, that any thread sees whole.
 

@@ -37,7 +37,7 @@ def _library(folder: Path, *definitions: str) -> Path:
     """The folder of a fake MLX, which was never seen by a sanitizer: neither was the real one."""
     folder.mkdir(exist_ok=True)
     _compile(
-        "c++", "-O2", "-std=c++17", "-fPIC", "-shared", *(f"-D{name}" for name in definitions),
+        "c++", "-O2", "-std=c++17", "-fPIC", "-shared", "-Wl,--build-id", *(f"-D{name}" for name in definitions),
         HERE / "fake_mlx.cpp", "-o", folder / "libmlx.so",
     )  # fmt: skip
     return folder
@@ -133,6 +133,16 @@ def test_another_mlx_is_traced_by_what_it_has_or_refused(program: Path, tmp_path
     assert len(files) == (said == "done")
     if files:
         assert set(_names(tmp_path / "traces")) == OPERATIONS
+
+
+def test_an_mlx_that_was_replaced_on_the_disk_is_let_alone(program: Path, tmp_path: Path) -> None:
+    loaded, other = (
+        _library(tmp_path / name, *also) / "libmlx.so" for name, *also in (["a"], ["b", "ANOTHER_CLASS"])
+    )
+    said = _run(
+        program, tmp_path / "traces", "replaced", str(loaded), str(other), LD_LIBRARY_PATH=str(loaded.parent)
+    )
+    assert said == "MLX was replaced on the disk since this program began: start it again."
 
 
 @pytest.mark.soak
