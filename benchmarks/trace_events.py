@@ -1,5 +1,5 @@
-"""What `mlxtop trace` costs a program: processor time of an event, with and without a trace in turns, and of a
-step that tells its line. Needs a C compiler."""
+"""What `mlxtop trace` costs a program: processor time of an event, with and without a trace in turns; and of
+a step that tells its line. Needs a C compiler."""
 
 import shutil
 import statistics
