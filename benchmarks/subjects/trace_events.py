@@ -1,7 +1,7 @@
 """Allocations of MLX's with a trace and without one, in turns; and steps that tell a trace their lines.
 
 python -m benchmarks.subjects.trace_events STRESS events THREADS   ns of processor time that an event adds
-python -m benchmarks.subjects.trace_events STRESS steps DEPTH      µs of a step that is told, below so many frames
+python -m benchmarks.subjects.trace_events STRESS steps DEPTH      µs of a step that is told, so deep
 
 STRESS is `tests/mlx/stress.c`, compiled: threads that call MLX's allocator as MLX's own code does.
 """
