@@ -105,6 +105,20 @@ if pid: os.waitpid(pid, 0)
     assert child.name == f"t-{read(str(child)).header.pid}.mlxtrace"
 
 
+def test_workers_that_begin_at_once_have_a_trace_each(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "t.mlxtrace"
+    code = f"""
+import subprocess, sys
+work = [subprocess.Popen([sys.executable, "-c", {MX + STEPS!r}]) for _ in range(3)]
+sys.exit(sum(each.wait() for each in work))
+"""
+    program = start(code, MLXTOP_TRACE=str(path))
+    assert program.end() == (0, "")
+    files = sorted(tmp_path.glob("*.mlxtrace"))
+    assert (len(files), path in files) == (3, True)
+    assert all(read(str(file)).header.buffers >= 50 for file in files)
+
+
 def test_a_file_that_cannot_be_written_is_told_and_the_program_goes_on(start: Start, tmp_path: Path) -> None:
     program = start.up(STEPS, MLXTOP_TRACE=f"{tmp_path}/nowhere/t.mlxtrace")
     viewer = program.connect()

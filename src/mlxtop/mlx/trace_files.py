@@ -43,14 +43,22 @@ def new() -> str:
 
 def own(path: str) -> str:
     """`path`, or where another process has taken it: with this one's number in the name."""
-    if not os.path.lexists(path):
-        return path
+    return numbered(path) if exists(path) else path
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file."""
+    return os.path.lexists(path)
+
+
+def numbered(path: str) -> str:
+    """`path` with the number of this process in its name, and no file there."""
     stem, end = os.path.splitext(path)
-    numbered = f"{stem}-{os.getpid()}{end}"
+    found = f"{stem}-{os.getpid()}{end}"
     with suppress(FileNotFoundError):
         # Left by a process that had this number before.
-        os.unlink(numbered)
-    return numbered
+        os.unlink(found)
+    return found
 
 
 def _remove_old(place: str) -> None:

@@ -42,16 +42,15 @@ class Tracing:
             if (why := refusal()) is not None:
                 raise TraceRefused(why)
             path = path or trace_files.new()
-            tracer = Tracer(path, events, min_size)
-            tracer.start()
+            tracer = _started(path, events, min_size)
         except TraceRefused as error:
             self._emit(ErrorRaised(str(error), "trace"), command_id)
         except OSError as error:
             why = f"No trace: {path or 'its folder'} cannot be written ({error.strerror or error})."
             self._emit(ErrorRaised(why, "trace"), command_id)
         else:
-            self.tracer, self._path = tracer, path
-            self._emit(TraceStarted(path, source), command_id)
+            self.tracer, self._path = tracer, tracer.path
+            self._emit(TraceStarted(tracer.path, source), command_id)
 
     def start_with(self, text: str) -> None:
         """Starts what `ipc.environment.TRACE` asks for: the program is just importing MLX."""
@@ -59,7 +58,7 @@ class Tracing:
         while (word := text.partition(" ")[0].partition("="))[0] in options and word[2].isdecimal():
             options[word[0]] = int(word[2])
             text = text.partition(" ")[2]
-        self.start("flag", trace_files.own(text) if text else "", options["events"], options["min_size"])
+        self.start("flag", text, options["events"], options["min_size"])
 
     def stop(self, source: str, command_id: int | None = None) -> None:
         """Completes the trace; without one it does nothing."""
@@ -71,6 +70,21 @@ class Tracing:
     def forget(self) -> None:
         """In a fork's child: the trace is the parent's."""
         self.tracer = None
+
+
+def _started(path: str, events: int, min_size: int) -> Tracer:
+    """A trace that has begun, into `path`, or where another process has taken it beside it."""
+    for candidate in (trace_files.own(path), trace_files.numbered(path)):
+        tracer = Tracer(candidate, events, min_size)
+        try:
+            tracer.start()
+        except TraceRefused:
+            # Two workers may begin at the same moment.
+            if candidate != path or not trace_files.exists(path):
+                raise
+        else:
+            break
+    return tracer
 
 
 class EvalLines:
