@@ -379,6 +379,25 @@ while True: mx.eval(mx.ones(3)); time.sleep(0.01)
     assert start(MX + code).line() == "done"
 
 
+def test_a_variable_of_a_loop_that_never_evaluates_is_named_each_time(start: Start) -> None:
+    # As on a machine that is busy otherwise: all that the program gets of it looks like rest.
+    code = """
+from mlxtop.agent import command_queue
+command_queue.IDLE_SHARE = 1000.0
+def run():
+    while True:
+        x = mx.ones((64, 64))
+        for _ in range(5_000): x = x * 1.0001 + 1
+run()
+"""
+    viewer = start(MX + code).connect()
+    viewer.message("facts")
+    for _ in range(5):
+        viewer.say("census")
+        counted = viewer.event("census", timeout=30)
+        assert [h["holder"] for h in counted["holdings"] if h["holder"].startswith("x in ")], counted
+
+
 def test_arrays_are_counted_after_an_eval_where_they_are_computed(start: Start) -> None:
     code = """
 a = mx.ones((64, 64)); mx.eval(a)

@@ -29,7 +29,7 @@ SAFE_WITHIN = 0.25
 IDLE_SHARE = 0.2
 """Share of a core below which a program counts as doing nothing."""
 OVERDUE = 1.5
-"""Seconds after which a command runs beside a program whose main thread reaches no safe point either."""
+"""Seconds after which a command runs beside a program whose main thread was to be stopped, and was not."""
 MOST = 100
 """Commands that may wait for a safe point."""
 
@@ -59,13 +59,15 @@ class CommandQueue:
 
     def begin(self) -> None:
         """Forgets what was asked for: a fork's child obeys nobody yet."""
-        self._todo: deque[tuple[float, QueuedCommand, int | None]] = deque()
+        self._todo: deque[tuple[QueuedCommand, int | None]] = deque()
         self.due = False
         """Whether a safe point has something to do: the one thing a program's step asks for."""
         self.inside = False
         """Whether the program is in an `eval`: it will come by at its next."""
         self._draining = allocate_lock()
         self._cpu_then = (0.0, 0.0)
+        self._stopping: float | None = None
+        """Since when the main thread is to be stopped."""
 
     def lower(self) -> None:
         """Puts `due` down if nothing is asked for: it was put up for something else."""
@@ -87,7 +89,8 @@ class CommandQueue:
         now = time.monotonic()
         if not self._todo:
             self._cpu_then = now, sum(os.times()[:2])
-        self._todo.append((now, command, command_id))
+            self._stopping = None
+        self._todo.append((command, command_id))
         self.due = True
 
     def drain(self, before: bool) -> None:
@@ -108,9 +111,7 @@ class CommandQueue:
         CUDA), else when the program does nothing that they would wait for. One that computes is stopped for a
         moment on its main thread.
         """
-        try:
-            asked = self._todo[0][0]
-        except IndexError:
+        if not self._todo:
             # Nothing is asked for, or the program came by just now.
             return
         then, cpu_then = self._cpu_then
@@ -119,8 +120,14 @@ class CommandQueue:
         quiet = (sum(os.times()[:2]) - cpu_then) / (now - then) < IDLE_SHARE
         self._cpu_then = now, sum(os.times()[:2])
         # A worker that never calls `eval` has little queued: what the setters wait for is short.
-        never = not self.inside and now - asked > OVERDUE
-        if not quiet and not never and backend.name() == "CPU":
+        never = not self.inside and self._stopping is not None and now - self._stopping > OVERDUE
+        # Beside a thread that works, a census finds what that has replaced when it is told. On a busy machine
+        # a program that works may look quiet: it is asked to stop once, and given as long again.
+        count = any(isinstance(command, TakeCensus) for command, _ in tuple(self._todo))
+        asked = self._stopping is not None or not count
+        stop = not asked if quiet else not never
+        if stop and backend.name() == "CPU":
+            self._stopping = self._stopping or now
             self._interrupt()
         elif self._draining.acquire(blocking=False):
             try:
@@ -134,7 +141,7 @@ class CommandQueue:
         later = []
         while self._todo:
             queued = self._todo.popleft()
-            _, command, command_id = queued
+            command, command_id = queued
             if before and isinstance(command, TakeCensus):
                 later.append(queued)
                 continue
