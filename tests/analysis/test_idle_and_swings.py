@@ -125,6 +125,15 @@ def test_growth_that_is_known_to_be_in_a_graph_names_who_has_the_graph() -> None
     )
 
 
+def test_a_graph_that_one_step_was_about_to_evaluate_is_no_growth() -> None:
+    run = Run()
+    for i in range(600):
+        run.sample(100 + i)
+        if i == 400:
+            run.event(census(500, 100, "logits in generate.py"))
+    assert only(run.event(census(699, 690, "logits in generate.py")), "active grows")
+
+
 @pytest.mark.parametrize(
     "found",
     [

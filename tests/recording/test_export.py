@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxtop.cli.headless import _line
+from mlxtop.cli.headless import json_line
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.events import Event
 from mlxtop.core.files import writing
@@ -164,7 +164,7 @@ def test_sessions_that_share_a_label_are_told_apart(tmp_path: Path) -> None:
 def test_jsonl_samples_and_events_are_those_of_mlxtop_json(real: Recording) -> None:
     session: Any = SimpleNamespace(phases=real.phases(1))
     items = sorted([*real.events(1), *real.samples(1)], key=lambda item: item[0])
-    expected = [json.loads(json.dumps(_line(item, session))) for item in items]
+    expected = [json.loads(json.dumps(json_line(item, session))) for item in items]
     head, *rest = lines(real)
     assert all(line.pop("session") == "demo" for line in (head, *rest))
     assert rest == expected

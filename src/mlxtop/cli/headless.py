@@ -71,7 +71,7 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
     monitor.start()
     try:
         if as_json:
-            _print_json(_session_line(session, run))
+            print_json(_session_line(session, run))
         while True:
             item = _next(lines, session)
             if isinstance(item, _Ended):
@@ -81,14 +81,14 @@ def run_headless(run: RunOptions, as_json: bool) -> NoReturn:
                 tell(item.data.message)
                 code, ended = session.failure.exit_code if session.failure else 1, "failed"
             if as_json:
-                _print_json(_line(item, session))
+                print_json(json_line(item, session))
             if isinstance(item, Event) and _is_last(item):
                 break
         monitor.stop()
         session.finish()
         summary = summarize(session)
         if as_json:
-            _print_json({"type": "summary", "code": code, **summary})
+            print_json({"type": "summary", "code": code, **summary})
         elif session.state.error is None or any(mark.name == "loaded" for mark in session.state.marks):
             # After a failed load there is nothing to summarize.
             click.echo(block(describe(summary)))
@@ -137,7 +137,8 @@ def _is_last(event: Event) -> bool:
     )
 
 
-def _print_json(line: dict[str, Any]) -> None:
+def print_json(line: dict[str, Any]) -> None:
+    """Writes one line of the stream at once."""
     sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
     sys.stdout.flush()
 
@@ -154,7 +155,7 @@ def _session_line(session: LocalSession, run: RunOptions) -> dict[str, Any]:
     }
 
 
-def _line(item: Event | Sample, session: LocalSession) -> dict[str, Any]:
+def json_line(item: Event | Sample, session: Session) -> dict[str, Any]:
     """One sample or event as a line of the stream. A number that is not known is null."""
     if isinstance(item, Event):
         # A census has a time of its own.

@@ -12,6 +12,7 @@ from mlxtop.cli.model_options import model_options, parse_run
 COMMANDS = (
     "run",
     "attach",
+    "follow",
     "census",
     "ps",
     "top",

@@ -9,6 +9,7 @@ from mlxtop.cli.hard_exit import tell
 
 if TYPE_CHECKING:
     from mlxtop.recording.recorder import Recorder
+    from mlxtop.sessions.followed import FollowedSession
     from mlxtop.sessions.local import LocalSession
     from mlxtop.sessions.remote import RemoteSession
 
@@ -34,6 +35,11 @@ def record_member(recorder: "Recorder", session: "RemoteSession") -> None:
     label = session.label if session.rank is not None else session.worker or session.label
     about = {"pid": session.pid if session.pid > 0 else None, "rank": session.rank, "label": label}
     session.subscribe(recorder.add(session, session.command, started=session.started, **about))
+
+
+def record_followed(recorder: "Recorder", session: "FollowedSession") -> None:
+    """Records one of the programs whose output is followed."""
+    session.subscribe(recorder.add(session, session.command, started=session.started, label=session.label))
 
 
 def end_recording(recorder: "Recorder | None", cause: str) -> None:

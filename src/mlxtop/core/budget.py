@@ -24,6 +24,11 @@ ROOM = 3
 LONGEST = 86_400.0
 """Seconds: what is reached later than that is not foretold."""
 
+MOVING = "last line: footprint + available"
+"""The source of a budget that the system itself sets, as the program's last line told it."""
+ENTITLEMENT = "com.apple.developer.kernel.increased-memory-limit"
+"""What iOS gives an app more memory for, on devices that have it."""
+
 _MAC = re.compile(r"\d+\s*GB\s*(?:mac|iphone|ipad)\w*|(?:iphone|ipad)\b.*", re.IGNORECASE)
 
 

@@ -194,6 +194,13 @@ class ReplayFleet:
                 warning = f"Damaged: {damage}." if (damage := recording.damage()) else None
                 member.submit(RecordEvent(WarningChanged(warning)))
 
+    def add(self, member: ReplaySession, event: Event) -> None:
+        """Sets an event that another file tells of on the axis, and goes there."""
+        bisect.insort(member.events, event, key=lambda each: each.time)
+        member.timeline.insert(event)
+        self.playhead.end = max(self.playhead.end, member.begin + event.time)
+        self.playhead.seek(member.begin + event.time)
+
     def members(self) -> list[ReplaySession]:
         return self._members
 

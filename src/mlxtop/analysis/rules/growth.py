@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mlxtop.analysis import thresholds as bar
 from mlxtop.analysis.context import DiagnosisContext
-from mlxtop.analysis.rules.unevaluated import holders, telling, told, unexplained
+from mlxtop.analysis.rules.unevaluated import agreed, holders, telling, told, unexplained
 from mlxtop.analysis.trend import Growth
 from mlxtop.analysis.verdicts import Verdict
 from mlxtop.analysis.window import Window, grown
@@ -78,7 +78,7 @@ def active(context: DiagnosisContext, growth: Growth, window: Window) -> Verdict
     kv = grown(window.floors["kv"])
     numbers = {**_rate(growth), "active": float(context.now.active)}
     floor = next(v for v in window.floors["active"] if v is not None)
-    census = telling(context, window.start)
+    census = agreed(context, window.start, floor, growth.grown)
     left = unexplained(census, floor, growth.grown) if census else None
     if census and left and (held := holders(census)):
         numbers["unexplained"] = left

@@ -24,6 +24,16 @@ def telling(context: DiagnosisContext, start: float) -> Census | None:
     return max(taken, key=lambda census: (bool(holders(census)), _held(census)), default=None)
 
 
+def agreed(context: DiagnosisContext, start: float, floor: int, rise: float) -> Census | None:
+    """Returns the census of a growth since `start` whose graphs may hold least; `None` without any.
+
+    One that comes before a step finds what that step is to evaluate: what stays is in all of them.
+    """
+    taken = [event.data.census for event in context.events(CensusTaken, start)]
+    high = [census for census in taken if census.active - floor >= bar.TELLS * rise]
+    return min(high or taken, key=_held, default=None)
+
+
 def unexplained(census: Census, floor: int, rise: float) -> int | None:
     """Returns the bytes of *active* that graphs hold or no array explains, if they are most of what is above
     `floor`.

@@ -17,7 +17,9 @@ class Limits(Panel[Frame]):
     def paint(self, frame: Frame, width: int, height: int) -> list[Strip]:
         if height == 1:
             return [self._short(frame, width)]
-        rows = [self.row([(" limits", self.style("title"))], width)]
+        # Limits that cannot be set have no keys: this says why.
+        why = f"   {reads_only}" if (reads_only := getattr(frame.session, "reads_only", "")) else ""
+        rows = [self.row([(" limits", self.style("title")), (why, self.style("dim"))], width)]
         rows += [self._long(frame, name, width) for name in LIMIT_NAMES]
         return rows + [self._ceiling(*ceiling, width) for ceiling in ceilings(frame)]
 

@@ -5,6 +5,7 @@ from rich.cells import set_cell_size as cut_cells
 from rich.style import Style
 from textual.strip import Strip
 
+from mlxtop.core.budget import ENTITLEMENT, MOVING
 from mlxtop.core.events import (
     COLLECTOR,
     CacheCleared,
@@ -104,7 +105,8 @@ class Status(Panel[Frame]):
         rest = f"{frame.size(left)} left" if left >= 0 else f"{frame.size(-left)} over"
         soonest = f", in {soon(frame.reach)}" if frame.reach else ""
         used = f"{frame.size(frame.used)} of {frame.size(budget.bytes)}"
-        return f"{what}: {budget.against} {used}, {rest}{soonest}"
+        more = f" · more: entitlement {ENTITLEMENT.rpartition('.')[2]}" if budget.source == MOVING else ""
+        return f"{what}: {budget.against} {used}, {rest}{soonest}{more}"
 
     def _effect(self, frame: Frame, room: int) -> str:
         """Speed before and after a limit change and, if there is room, the change over comparable work."""

@@ -1,0 +1,1 @@
+"""Reads samples out of what a program prints: plain functions of bytes and text."""
