@@ -70,3 +70,5 @@ def test_what_graphs_are_known_to_hold_is_told_with_what_to_do() -> None:
         "its graph has it: evaluate it each step"
     )
     assert graphs(Census(active=10_000, in_graphs=8, holdings=(total,))) == ""
+    state = Holding("other", 8, (2,), "uint32", RANDOM_STATE, graphs=1)
+    assert graphs(Census(active=8, in_graphs=8, holdings=(state,))) == ""

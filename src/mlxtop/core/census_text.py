@@ -36,7 +36,8 @@ def rest_in_graphs(census: Census) -> bool:
 
 def graphs(census: Census) -> str:
     """Who holds arrays whose graphs alone have more than a little of *active*, and what to do."""
-    held = [h for h in census.holdings if h.graphs and h.nbytes > LITTLE * census.in_graphs]
+    much = LITTLE * census.in_graphs
+    held = [h for h in census.holdings if h.graphs and h.nbytes > much and h.holder != RANDOM_STATE]
     if not held or census.in_graphs <= LITTLE * census.active:
         return ""
     one = len(held) == held[0].graphs == 1
