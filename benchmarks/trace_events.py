@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.measure import HOME, Figure, Terminal, main, quartiles, subject
 
 THREADS, FRAMES = (1, 4), (5, 12)
-EVENT, STEP = ("≤", 150.0), ("≤", 4.0)
+EVENT, STEP = ("≤", 150.0), ("≤", 3.0)
 
 
 def measure(times: int = 20) -> Iterator[Figure]:

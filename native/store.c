@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/param.h>
+#include <sys/resource.h>
 #ifdef __APPLE__
 #include <sys/mount.h>
 #else
@@ -150,6 +151,12 @@ static int is_far_away(int file) {
 #endif
 }
 
+/* Whoever writes beyond it is sent a signal that ends the program. */
+static int is_too_large(uint64_t size) {
+  struct rlimit limit;
+  return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < size;
+}
+
 /* The disk's room is taken at once: a page that finds none later would end the program. */
 static int take_room(int file, uint64_t size) {
 #ifdef __APPLE__
@@ -219,6 +226,7 @@ const char *store_open(const struct store_options *options) {
   if (file < 0) return errno == EEXIST ? "The file exists already." : "The file cannot be created there.";
   const char *failed = NULL;
   if (is_far_away(file)) failed = "Its place is on a network or in FUSE, which may stop the program: choose a local disk.";
+  else if (is_too_large(plan.file_size)) failed = "This program may not write a file of that size (ulimit -f).";
   else if (take_room(file, plan.file_size)) failed = "The disk has no room for the trace.";
   else if (!map(file, plan.file_size)) failed = "The file cannot be mapped into memory.";
   close(file);

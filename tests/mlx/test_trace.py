@@ -258,12 +258,20 @@ def full_disk(tmp_path: Path) -> Iterator[str]:
 def test_a_disk_without_room_is_known_beforehand(full_disk: str, file: str) -> None:
     code = """
 trace.stop()
-try: Tracer(sys.argv[2]).start()
-except TraceRefused as error: print(json.dumps([str(error), os.path.exists(sys.argv[2])]))
+import resource
+answers = []
+for limit in (resource.RLIM_INFINITY, 1 << 20):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try: Tracer(sys.argv[2]).start()
+    except TraceRefused as error: answers.append(str(error))
+    answers.append(os.path.exists(sys.argv[2]))
+print(json.dumps(answers))
 """
-    refused, exists = python(PRELUDE + code, file, full_disk)
-    assert refused == f"No trace was written to {full_disk}: The disk has no room for the trace."
-    assert not exists
+    refused = f"No trace was written to {full_disk}: "
+    assert python(PRELUDE + code, file, full_disk) == [
+        refused + "The disk has no room for the trace.", False,
+        refused + "This program may not write a file of that size (ulimit -f).", False,
+    ]  # fmt: skip
 
 
 def test_an_mlx_without_symbols_is_refused_and_goes_on(file: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ FRAMES = range(DEEPEST)
 MOST_CONTEXTS = 4096
 NO_ROOM = 2**32 - 1
 """The context of steps that find no room for theirs."""
-TRIES = 20
+TRIES, LOOKS = 3, 20
 PAUSE = 0.005
 """Seconds: by then who was in MLX's own functions when they were replaced has left them."""
 
@@ -95,18 +95,29 @@ class Tracer:
 
     def _follows(self) -> bool:
         """Whether an array is seen to come and to go, and MLX's sum is the trace's."""
-        assert self._library is not None
         time.sleep(PAUSE)
-        native.settle(self._library)
+        return self._settled() is not None and self._sees_an_array() and self._settled() == 0
+
+    def _settled(self) -> int | None:
+        """As `native.settle`, with patience for threads that do nothing but allocate."""
+        assert self._library is not None
+        for _ in range(LOOKS):
+            difference = native.settle(self._library)
+            if difference is not None:
+                return difference
+            time.sleep(PAUSE)
+        return None
+
+    def _sees_an_array(self) -> bool:
         before = self.counters.allocations
         try:
             known = backend.load().array([1.0] * 16)
         except RuntimeError:
             # MLX's own limits are reached.
             return False
-        seen = self.counters.allocations - before
+        seen = self.counters.allocations > before
         del known
-        return seen > 0 and native.settle(self._library) == 0
+        return seen
 
     def stop(self) -> None:
         """Gives MLX its own functions back and closes the file. Once is enough."""
