@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from math import inf
 
+from mlxtop.cli.summary import describe, summarize
 from mlxtop.core.budget import Budget
 from mlxtop.core.commands import AddMark, RecordEvent
 from mlxtop.core.events import BudgetChanged, CacheCleared, LimitChanged, MarkAdded, PeakReset, PhaseChanged
@@ -13,6 +14,8 @@ from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.follow_fleet import MOST, FollowFleet
 from mlxtop.sessions.followed import LATE, FollowedSession
 from mlxtop.sessions.log_source import Chunk
+from mlxtop.tui.fleet_frame import session_row
+from mlxtop.tui.panels.breakdown import split
 
 MIB, GIB = 2**20, 2**30
 
@@ -246,3 +249,25 @@ def test_mlxtops_own_json_is_followed_with_its_events() -> None:
     assert session.history.latest is not None
     assert session.history.latest[1:4] == (5, 6, 7)
     assert [event.data.freed for event in session.timeline.between(CacheCleared, 0, inf)] == [6]
+
+
+def test_more_text_than_a_person_could_see_is_left_out_and_told() -> None:
+    text = "a line of a log that says nothing about memory\n" * 2_000
+    fleet = followed(*[text] * 40, line())
+    assert fleet.transcript is not None
+    (session,) = fleet.members()
+    assert session.history.count == 1, "every line is looked at"
+    assert fleet.transcript.left_out > 0
+    assert "of output left out" in log(fleet)
+
+
+def test_a_peak_alone_shows_no_number_that_nobody_told() -> None:
+    session = alone("Peak mem 1.500 GB\n")
+    summary = summarize(session)
+    assert (summary["run_peak"], summary["end"], summary["growth"]) == (1_500_000_000, None, None)
+    assert "-1" not in describe(summary)
+    sample = session.history.latest
+    assert sample is not None
+    assert set(split(sample, True).values()) == {None}
+    row = session_row(session, None, (), ())
+    assert (row.active, row.cache, row.peak, row.total) == (None, None, 1_500_000_000, None)

@@ -32,7 +32,7 @@ def summarize(session: Session) -> dict[str, Any]:
         "limits": {name: {"bytes": limit.value, "source": limit.source} for name, limit in limits.items()},
         "start": _fields(start),
         "end": _fields(end),
-        "growth": _fields(start.delta(end)) if start and end else None,
+        "growth": _fields(start.delta(end)) if start and end and _complete(end) else None,
         "run_peak": session.state.run_peak,
         "run_total": most.total,
         "run_footprint": _known(most.footprint),
@@ -65,8 +65,13 @@ def _known(size: int) -> int | None:
     return None if size == UNKNOWN else size
 
 
+def _complete(snapshot: Snapshot) -> bool:
+    """Whether all of it is known: a program whose output is followed may tell its peak alone."""
+    return UNKNOWN not in (snapshot.active, snapshot.cache, snapshot.peak)
+
+
 def _fields(snapshot: Snapshot | None) -> dict[str, int] | None:
-    if snapshot is None:
+    if snapshot is None or not _complete(snapshot):
         return None
     return {"active": snapshot.active, "cache": snapshot.cache, "peak": snapshot.peak}
 

@@ -17,6 +17,8 @@ from mlxtop.system import self_usage
 
 WAIT = 0.1
 """Seconds that a read waits for something to come."""
+PANE_EVERY, PANE_MOST = 0.2, 2**18
+"""The output pane takes so many characters in so many seconds; what it leaves out is told."""
 MOST = 200
 """Sessions that are shown of one stream."""
 WHAT_TO_PRINT = (
@@ -62,6 +64,7 @@ class FollowFleet(threading.Thread):
         self.ended = threading.Event()
         """Set when nothing more comes."""
         self.failure: str | None = None
+        self._room, self._left_out, self._window = 0, 0, 0.0
         self._log(*WHAT_TO_PRINT, NO_LIMITS)
         self._add(NOBODY)
 
@@ -97,6 +100,7 @@ class FollowFleet(threading.Thread):
             self._source.close()
 
     def _end(self) -> None:
+        self._tell_left_out()
         for stream, parser in self._parsers.items():
             self._share(stream, parser.finish(), time.monotonic())
         for member in self._members:
@@ -190,8 +194,24 @@ class FollowFleet(threading.Thread):
         return session
 
     def _print(self, text: str) -> None:
+        """Writes text to the output pane, if there is not more than a person could ever see."""
         assert self.transcript is not None
+        now = time.monotonic()
+        if now - self._window >= PANE_EVERY:
+            self._tell_left_out()
+            self._window, self._room = now, PANE_MOST
+        if len(text) > self._room:
+            self._left_out += len(text)
+            return
+        self._room -= len(text)
         self.transcript.write("out", text)
+
+    def _tell_left_out(self) -> None:
+        assert self.transcript is not None
+        self.transcript.behind = self._left_out > 0
+        if self._left_out:
+            self.transcript.leave_out(self._left_out)
+            self._left_out = 0
 
     def _log(self, *lines: str) -> None:
         assert self.transcript is not None

@@ -98,7 +98,7 @@ class FollowedSession(Publisher):
         self._counted_at = 0.0
         """When the tokens were last told."""
         self._phase = 0
-        self._unsaved = False
+        self._unsaved = self._started = False
         self._ended_at = 0.0
         self._ceiling: Budget | None = None
         self._near = False
@@ -183,14 +183,13 @@ class FollowedSession(Publisher):
             *(v["active"], v["cache"], v["peak"], _sum(v["active"], v["cache"]), v["footprint"]),
             *(*counters, v["weights"], v["kv"], high, v["buffers"]),
         )
-        first = self.history.latest is None
         self.history.add(sample)
         self.record_sample(sample, self.state)
-        if first:
+        if not self._started and UNKNOWN not in (v["active"], v["cache"], v["peak"]):
+            self._started = True
             self._mark("start", "mlxtop")
-            if v["active"] != UNKNOWN:
-                with self._lock:
-                    self.state.put_last_mark_first()
+            with self._lock:
+                self.state.put_last_mark_first()
 
     def end(self, how: str) -> None:
         """Records that nothing more comes. `how` says why."""
@@ -278,8 +277,7 @@ class FollowedSession(Publisher):
     def _mark(self, name: str, source: str) -> None:
         active, cache, peak = self._values["active"], self._values["cache"], self._values["peak"]
         if UNKNOWN in (active, cache, peak):
-            if source != "mlxtop":
-                self.transcript.write("log", f"mark “{name}” is not set: no snapshot to measure from yet")
+            self.transcript.write("log", f"mark “{name}” is not set: no snapshot to measure from yet")
             return
         self._record(MarkAdded(name, source, active, cache, peak, max(self._values["tokens"], 0)))
 

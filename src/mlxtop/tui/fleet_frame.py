@@ -129,7 +129,7 @@ def session_row(
     rate = speed(member.history.at(sample.time - SPEED_WINDOW), sample) if member.ended is None else None
     return SessionRow(
         *(found.label, found.title, found.pid, found.phase, found.ended),
-        *(sample.active, sample.cache, sample.peak, known(sample.footprint)),
+        *(known(sample.active), known(sample.cache), known(sample.peak), known(sample.footprint)),
         *(rate, actives, totals),
     )
 

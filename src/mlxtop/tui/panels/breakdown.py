@@ -28,7 +28,7 @@ def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict
     weights, kv = sample.weights, sample.kv
     measured = max(weights, 0) + max(kv, 0)
     beyond = None
-    if sample.footprint != UNKNOWN:
+    if sample.footprint != UNKNOWN and sample.total != UNKNOWN:
         beyond = sample.footprint - sample.total if unified else sample.footprint
     if not unified and device_used is not None:
         beyond = device_used - sample.total
@@ -36,8 +36,8 @@ def split(sample: Sample, unified: bool, device_used: int | None = None) -> dict
         "weights": None if weights == UNKNOWN else weights,
         "kv": None if kv == UNKNOWN else kv,
         # The arrays are not measured at the same moment as the counter: avoid a negative value.
-        "other": max(0, sample.active - measured),
-        "cache": sample.cache,
+        "other": None if sample.active == UNKNOWN else max(0, sample.active - measured),
+        "cache": None if sample.cache == UNKNOWN else sample.cache,
         "beyond": beyond,
     }
 
