@@ -73,7 +73,8 @@ def run_traced(command: Sequence[str], trace: str) -> NoReturn:
     The program has the terminal. At the end a summary of each trace is printed.
     """
     foreground, began = Foreground(), time.time()
-    if native.load() is None:
+    absent = native.load() is None
+    if absent:
         tell(f"{native.ABSENT} The program runs without a trace.")
 
     def first() -> None:
@@ -81,7 +82,7 @@ def run_traced(command: Sequence[str], trace: str) -> NoReturn:
         streams.close_again()
 
     try:
-        program = Program(command, screen=False, first=first, trace=trace)
+        program = Program(command, screen=False, first=first, trace=None if absent else trace)
     except CannotStartError:
         foreground.back()
         raise
