@@ -264,3 +264,20 @@ def test_a_report_of_jetsam_lies_on_the_axis_of_its_recording(place: Place) -> N
     assert "nothing from that time" in place.alone(MLXTOP, "follow", report, path).stdout
     report.write_text("{}")
     assert "no report of jetsam" in place.alone(MLXTOP, "follow", report).stderr
+
+
+GROWS = """\
+import itertools, time
+for i in itertools.count(1):
+    print('mlxtop {"active":5,"cache":1,"peak":5,"footprint":%d}' % (i * 10**7))
+    time.sleep(0.01)
+"""
+
+
+def test_a_command_is_stopped_at_its_budget(place: Place) -> None:
+    command = (sys.executable, "-u", str(place.script(GROWS)))
+    budget = ("--budget", "300MB", "--on-budget", "stop")
+    done = place.alone(MLXTOP, "follow", "--headless", *budget, "--", *command)
+    assert done.returncode == 1
+    assert "stopped at the budget of 286.1 MiB" in done.stderr
+    assert place.processes() == set()

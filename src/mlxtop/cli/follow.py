@@ -19,6 +19,7 @@ from mlxtop.core.commands import RecordEvent
 from mlxtop.core.errors import UsageError
 from mlxtop.core.events import KINDS, ErrorRaised, Event
 from mlxtop.core.sample import Sample
+from mlxtop.core.units import format_size
 
 if TYPE_CHECKING:
     from mlxtop.sessions.budget_monitor import BudgetMonitor
@@ -124,7 +125,10 @@ def follow(
     fleet = FollowFleet(source, found, list(command) or sys.argv, joined)
     monitor = _monitor(fleet, ceiling, bool(command))
     code = _run_headless(fleet, monitor, lines, as_json) if headless else _run_screen(fleet, monitor)
-    over = source.over if code < 128 else None
+    if fleet.stopped is not None:
+        tell(fleet.stopped)
+        code = code or 1
+    over = (source.over or fleet.stopped) if code < 128 else None
     end_recording(recording, over or cause(code))
     hard_exit(code or (source.exit_code if over else 0))
 
@@ -150,7 +154,8 @@ def _monitor(fleet: "FollowFleet", ceiling: BudgetOptions, has_command: bool) ->
 
     def stop(session: "Session") -> None:
         if has_command:
-            fleet.stop(0)
+            size = format_size(session.state.budget and session.state.budget.bytes)
+            fleet.stop_program(f"stopped at the budget of {size}")
             return
         why = "Could not stop the program: mlxtop only reads what it prints."
         session.submit(RecordEvent(ErrorRaised(why, "budget")))

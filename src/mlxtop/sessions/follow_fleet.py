@@ -64,6 +64,8 @@ class FollowFleet(threading.Thread):
         self.ended = threading.Event()
         """Set when nothing more comes."""
         self.failure: str | None = None
+        self.stopped: str | None = None
+        """Why mlxtop stopped the command; `None` if it did not."""
         self._room, self._left_out, self._window = 0, 0, 0.0
         self._log(*WHAT_TO_PRINT, NO_LIMITS)
         self._add(NOBODY)
@@ -76,6 +78,11 @@ class FollowFleet(threading.Thread):
 
     def status(self) -> str:
         return self.failure or self._source.over or f"following {self.title}"
+
+    def stop_program(self, why: str) -> None:
+        """Has the command stopped, because of `why`. Does not wait."""
+        self.stopped = why
+        self._over.set()
 
     def stop(self, timeout: float = 7.0) -> None:
         """Ends the thread and its source."""
@@ -103,9 +110,10 @@ class FollowFleet(threading.Thread):
         self._tell_left_out()
         for stream, parser in self._parsers.items():
             self._share(stream, parser.finish(), time.monotonic())
+        how = self._source.over or self.stopped
         for member in self._members:
-            if member.ended is None and self._source.over is not None:
-                member.end(self._source.over)
+            if member.ended is None and how is not None:
+                member.end(how)
             else:
                 member.settle()
 
