@@ -88,6 +88,7 @@ def test_the_largest_census_fits_a_line_of_the_protocol():
         emoji * LONGEST,
         views=(emoji * SHORTER,) * VIEWS,
         view_count=9,
+        age=1e6 / 7,
     )
     census = Census(active=2**62, holdings=(holding,) * LARGEST)
     assert len(json.dumps(census.to_json())) < 0.95 * LONGEST_LINE
@@ -123,6 +124,8 @@ def test_the_largest_census_fits_a_line_of_the_protocol():
         {"holdings": [{**CENSUS.to_json()["holdings"][0], "views": "abc"}]},
         {"holdings": [{**CENSUS.to_json()["holdings"][0], "views": [1]}]},
         {"holdings": [{**CENSUS.to_json()["holdings"][0], "views": ["x"] * (VIEWS + 1)}]},
+        {"holdings": [{**CENSUS.to_json()["holdings"][0], "age": -1.0}]},
+        {"holdings": [{**CENSUS.to_json()["holdings"][0], "age": "1"}]},
         {"in_flight": None},
         {"compiled": -1},
     ],

@@ -22,6 +22,13 @@ def test_a_line_says_for_how_many_it_stands_and_what_shares_its_buffer():
     assert label(kept) == "errors[…] in a.py: ValueError keeps f() alive (3 times)"
 
 
+def test_an_age_is_told_in_minutes_and_not_before_it_is_a_second():
+    assert label(STORED._replace(age=754.8)) == "Store.kept[…] (2 caches; oldest at least 12m)"
+    assert label(STORED._replace(age=59.9, owners=1)) == "Store.kept[…] (1 cache; at least 59s old)"
+    assert label(STORED._replace(age=5405.0, arrays=1, owners=1)) == "Store.kept[…] (at least 1h30m old)"
+    assert label(STORED._replace(age=0.9)) == label(STORED)
+
+
 def test_what_is_not_computed_is_told_to_hold_the_rest_and_what_to_do():
     census = Census(active=100, holdings=(METRIC, STATE), lazy_count=2)
     assert reasons(census) == ("accumulated: not computed; its graph may hold it: evaluate it each step",)

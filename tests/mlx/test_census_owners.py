@@ -51,6 +51,63 @@ said = [lines(found), found.parts["kv"]]
     assert row == [size, 7 * 4 * 2, 7, True, "Scheduler.requests[…].prompt_cache (7 caches)"]
 
 
+def test_the_age_of_the_oldest_cache_is_known_from_the_second_census_on_and_not_inherited():
+    said = census_of(
+        SERVER
+        + """
+from mlxtop.mlx.census import ages
+scheduler = Scheduler()
+def ages_of_kv(): return [h.age for h in census.take(20).holdings if h.part == "kv"]
+for uid in range(7): scheduler.requests[uid] = Request(filled(300))
+before = time.monotonic()
+first = ages_of_kv()
+scheduler.requests["late"] = Request(filled(300))
+(second,) = ages_of_kv()
+elapsed = time.monotonic() - before
+
+kept = weakref.ref(scheduler.requests[0].prompt_cache[0])
+scheduler.requests.clear()
+alive = kept() is not None
+
+layer = []
+def replace():
+    layer.clear(); layer.append(KVCache())
+    place = id(layer[0])
+    layer[0].update_and_fetch(mx.zeros((1, 2, 300, 8)), mx.zeros((1, 2, 300, 8))); mx.eval(layer[0].state)
+    return place
+place, old = replace(), 0
+for _ in range(100):
+    census.take(20)
+    old, place = place, replace()
+    if place == old: break
+assert place == old
+heirs = ages_of_kv()
+said = [first, 0 < second <= elapsed, alive, heirs, len(ages._seen)]
+"""
+    )
+    assert said == [[None], True, False, [None, None], 1]
+
+
+def test_no_code_of_a_cache_runs_for_its_age_and_what_has_no_weak_references_has_none():
+    said = census_of(
+        """
+calls = []
+class Slots:
+    __slots__ = ("keys",)
+    def __eq__(self, other): calls.append("eq"); return True
+    def __hash__(self): calls.append("hash"); return 1
+class SlotsCache(Slots): __slots__ = ()
+class OpenCache(Slots): pass
+class Keeper: pass
+keeper = Keeper(); keeper.slots, keeper.open = SlotsCache(), OpenCache()
+for cache, size in (keeper.slots, 64), (keeper.open, 32): cache.keys = mx.zeros((size, size)); mx.eval(cache.keys)
+census.take(20)
+said = [[h.age is None for h in census.take(20).holdings if h.part == "kv"], calls]
+"""
+    )
+    assert said == [[True, False], []]
+
+
 def test_a_cache_is_named_after_the_variable_or_the_generator_that_has_it():
     said = census_of(
         LINES

@@ -58,6 +58,8 @@ class Holding(NamedTuple):
     """In the graphs of how many arrays they are, which are not computed; 0 where the holder has them itself.
 
     `shape` is then that of an array that no variable leads to, and `nbytes` what it covers of its buffer."""
+    age: float | None = None
+    """Seconds since a census first saw the oldest of those KV caches; None where none did before this one."""
 
 
 def alike(holder: str) -> str:
@@ -192,6 +194,7 @@ def _holding(data: object) -> Holding:
         views=tuple(_text(view)[:SHORTER] for view in views),
         view_count=_count(entry.get("view_count", 0)),
         graphs=_count(entry.get("graphs", 0)),
+        age=None if entry.get("age") is None else _seconds(entry.get("age")),
     )
 
 

@@ -6,6 +6,7 @@ Foreign text is in it: show it through `core.text.one_line`.
 from collections.abc import Sequence
 
 from mlxtop.core.census import RANDOM_STATE, Census, Holding, alike
+from mlxtop.core.units import format_span
 
 LITTLE = 0.005
 """A share of `active` that needs no reason."""
@@ -46,10 +47,12 @@ def graphs(census: Census) -> str:
 
 
 def label(holding: Holding) -> str:
-    """`Scheduler.requests[…].prompt_cache (117 caches)`, `x in train.py:8 step() (2 views: y, z)`."""
+    """`Store.kept[…] (117 caches; oldest at least 12m)`, `x in train.py:8 step() (2 views: y, z)`."""
     notes = ["only garbage"] if holding.part == "garbage" else []
     if holding.arrays > 1:
         notes.append(_many(holding))
+    if holding.age is not None and holding.age >= 1:
+        notes.append(_age(holding.age, holding.owners))
     if holding.graphs:
         notes.append(_graphs(holding.graphs))
     if holding.views:
@@ -65,6 +68,11 @@ def _many(holding: Holding) -> str:
     if holding.owners > 1:
         return f"{holding.owners:,} times"
     return f"{holding.arrays:,} arrays"
+
+
+def _age(age: float, caches: int) -> str:
+    at_least = f"at least {format_span(int(age - age % 60) if age >= 60 else int(age))}"
+    return f"oldest {at_least}" if caches > 1 else f"{at_least} old"
 
 
 def _graphs(count: int) -> str:

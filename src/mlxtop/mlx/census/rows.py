@@ -120,10 +120,14 @@ def _size(told: _Told) -> int:
 
 
 class Lines:
-    """Folds rows that are alike; `owners` has the names of those that `Claim.owner` stands for."""
+    """Folds rows that are alike; `owners` has the names of those that `Claim.owner` stands for.
 
-    def __init__(self, owners: dict[int, str]) -> None:
+    `ages` has for how many seconds they are known.
+    """
+
+    def __init__(self, owners: dict[int, str], ages: dict[int, float]) -> None:
         self._owners = owners
+        self._ages = ages
         self._lines: dict[object, _Line] = {}
 
     def add(self, row: Row, views: list[str]) -> None:
@@ -160,6 +164,7 @@ class Lines:
         return tuple(self._holding(*told) for told in (*first, *last))
 
     def _holding(self, nbytes: int, row: Row, views: list[str], line: _Line | None) -> Holding:
+        owners = ({row.claim.owner} if line is None else line.owners) - {0}
         return Holding(
             part=row.claim.part,
             nbytes=nbytes,
@@ -168,10 +173,11 @@ class Lines:
             holder=(self._full(row.claim) if line is None else line.holder)[:LONGEST],
             computed=row.computed,
             arrays=1 if line is None else line.count,
-            owners=len({row.claim.owner} - {0} if line is None else line.owners - {0}),
+            owners=len(owners),
             views=tuple(dict.fromkeys(view[:SHORTER] for view in views[: 4 * VIEWS]))[:VIEWS],
             view_count=len(views),
             graphs=len(row.graphs if line is None else line.graphs),
+            age=max((self._ages[owner] for owner in owners if owner in self._ages), default=None),
         )
 
     def _full(self, claim: Claim) -> str:

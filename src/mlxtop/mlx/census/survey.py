@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mlxtop.core.census import PARTS, RANDOM_STATE, Census, Part
 from mlxtop.core.census_text import LITTLE
-from mlxtop.mlx.census import owners
+from mlxtop.mlx.census import ages, owners
 from mlxtop.mlx.census.buffers import Sharing
 from mlxtop.mlx.census.foreign import (
     GLOBALS,
@@ -46,6 +46,7 @@ MODELS = 5_000
 WIDE = 5_000
 """How many containers are opened below one variable; what lies beyond is found from the array upwards."""
 _HOLDERS: tuple[Kind, ...] = ("holder", "exception", *CONTAINERS, "set", "like a cache")
+_CACHES: tuple[Kind, ...] = ("cache", "like a cache")
 _CACHE_NAMES = frozenset(("keys", "values", "state"))
 
 
@@ -100,6 +101,7 @@ class Survey:
         self._keys = _Keys(self._heap)
         self._claims: dict[int, Claim] = {}
         self._owners: dict[int, str] = {}
+        self._ages: dict[int, float] = {}
         self._units: dict[int, Any] = {}
         self._models: dict[int, Any] = {}
         self._placed = False
@@ -190,7 +192,7 @@ class Survey:
 
     def _lines(self, told: list[_Told], waiting: list[_Told]) -> Lines:
         """The lines, as far as there is time: the largest, and some of what is not computed, come first."""
-        lines = Lines(self._owners)
+        lines = Lines(self._owners, self._ages)
         for i, (row, views) in enumerate([*waiting[:FEW], *told, *waiting[FEW:]]):
             if i % CHUNK == CHUNK - 1 and self._heap.is_over(LINES):
                 self._told_all = False
@@ -317,12 +319,23 @@ class Survey:
         units = {key: unit for key, unit in self._units.items() if key in needed}
         models = self._models
         self._units = self._models = {}  # or they would count as alive
+        self._ages = ages.of(self._first_caches(units))
         try:
             owners.find(self._heap, units, self._roots(), self._owners)
             # A class names one model; of several of a class, the variable or the path that leads to each.
             owners.find(self._heap, models, self._roots(), self._owners, MODELS)
         except TimeUp:
             self._hurried = True
+
+    def _first_caches(self, units: dict[int, Any]) -> dict[int, Any]:
+        """The cache that tells the age of each unit: itself, or the first in its list."""
+        found = {}
+        for key, unit in units.items():
+            candidates = (unit, *(child for _, child in self._heap.entries(unit)))
+            cache = next((one for one in candidates if self._heap.kind(one) in _CACHES), None)
+            if cache is not None:
+                found[key] = cache
+        return found
 
     def _roots(self) -> Iterator[owners.Root]:
         """Variables: the script's, those of functions that run, those of all modules."""
