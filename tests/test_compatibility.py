@@ -134,6 +134,7 @@ def test_an_agent_of_0_1_0_hears_words_that_it_knows() -> None:
     # It cannot trace, and would drop a viewer that asked for it.
     session.submit(SetTrace(True, "keyboard"))
     assert SetTrace not in session.capabilities
+    assert not session.counts_for_observers
     greeting, *heard = [json.loads(line) for line in sent]
     # A number that an agent of 0.1.0 passes over.
     assert all(type(each.pop("id")) is int for each in heard)

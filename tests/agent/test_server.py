@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlxtop.agent import command_queue
-from mlxtop.agent.server import MOST_CLIENTS
+from mlxtop.agent.server import MOST_CLIENTS, MOST_WAITING
 from mlxtop.ipc import protocol
 from mlxtop.ipc.protocol import Role
 from mlxtop.ipc.sockets import peer_uid
@@ -273,6 +273,20 @@ def test_one_who_only_looks_commands_in_vain(calm: WatchedProgram) -> None:
     assert "in vain" not in [m["name"] for m in viewer.events("mark")]
     assert calm.connect(None).message("hello")["watched"] is None
     viewer.close()
+
+
+def test_one_who_only_looks_may_count_but_not_crowd_out_who_controls(start: Start) -> None:
+    program = start.up(PATIENT)
+    first, second, third = program.connect("control"), program.connect("observe"), program.connect("observe")
+    first.message("facts")
+    second.say("census", id=7)
+    assert second.until(lambda m: m.get("answers") == 7)["kind"] == "census"
+    # They come at once: no safe point lies in between.
+    third.raw(b"".join(protocol.line("census", id=n) for n in range(100, 101 + MOST_WAITING)))
+    third.end()
+    first.say("limit", knob="cache", bytes=7, who="me", id=8)
+    assert first.until(lambda m: m.get("answers") == 8)["kind"] == "limit"
+    assert program.connect(None).message("hello")["watched"] == os.getpid()
 
 
 def test_the_second_that_would_watch_may_only_look(start: Start) -> None:

@@ -87,6 +87,20 @@ def test_what_cannot_be_compared_is_told(place: Place, pid: int) -> None:
     assert done.returncode == 2
 
 
+def test_a_census_beside_the_screen_that_controls(place: Place, pid: int) -> None:
+    screen = place.screen("attach", str(pid))
+    screen.value(r"^ active +4\.0 MiB ")
+    until(lambda: place.ps()[pid]["watched"] == "yes")
+    assert "weight in train.py" in census(place, pid)
+    # Its screen stays, and so does its control.
+    screen.press("[")
+    screen.value(r" cache +20\.0 MiB keyboard")
+    assert "where it goes" in screen.text()
+    screen.press("w")
+    screen.value(r"■ other +1024×1024 +float32 +weight in train\.py")
+    assert "weight in train.py" in census(place, pid)
+
+
 def test_the_screen_shows_what_has_changed_meanwhile(place: Place, pid: int) -> None:
     screen = place.screen("attach", str(pid))
     screen.value(r"^ active +4\.0 MiB ")

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from mlxtop.cli.attach import terminate
+from mlxtop.cli.census import census
 from mlxtop.core.budget import parse_action
 from mlxtop.core.commands import AddMark, SetControl, SetLimit, TakeCensus
 from mlxtop.core.errors import MlxtopError, UsageError
@@ -505,6 +507,14 @@ def forwarded(to: str, home: Path) -> Iterator[str]:
     server.shutdown(socket.SHUT_RDWR)
     server.close()
     thread.join(5)
+
+
+def test_an_old_agent_counts_only_for_who_controls() -> None:
+    with false_agent(say_hello(protocol=2, pid=7, watched=5)) as path:
+        error = CliRunner().invoke(census, [path]).exception
+    assert str(error) == (
+        "Process 7 is already watched by mlxtop (process 5): quit that one first, or use mlxtop top."
+    )
 
 
 def test_attach_by_process_id(start: Start, open_fleet: Callable[..., Any]) -> None:

@@ -77,9 +77,9 @@ class CommandQueue:
             self.due = True
 
     @property
-    def waiting(self) -> bool:
-        """Whether a command has not run yet."""
-        return bool(self._todo)
+    def waiting(self) -> int:
+        """How many commands have not run yet."""
+        return len(self._todo)
 
     def submit(self, command: QueuedCommand, command_id: int | None = None) -> None:
         """Has a command carried out at the next safe point; a census at the next one after an `eval`, where

@@ -24,6 +24,8 @@ else:
     import _signal
 
 MOST_CLIENTS = 16
+MOST_WAITING = 16
+"""Commands that may wait when an observer asks for a census: it leaves room for the viewer that controls."""
 HELLO_WITHIN = 5.0
 STUCK_AFTER = 30.0
 """Seconds after which a client that reads nothing is dropped."""
@@ -224,7 +226,7 @@ class Server:
             commands.drain_overdue(now)
         if self._clients:
             self._feed_all()
-        soon = commands.waiting or any(client.fed == 0.0 for client in self._clients.values())
+        soon = commands.waiting > 0 or any(client.fed == 0.0 for client in self._clients.values())
         return 0.0 if soon else GATHER
 
     def _tidy(self, now: float) -> None:
@@ -338,6 +340,10 @@ class Server:
                     other.traces = other is client and message.get("on") is True
         elif client.role is None:
             raise ValueError("a command before the greeting")
+        elif message["type"] == "census":
+            if self._agent.command_queue.waiting >= MOST_WAITING:
+                raise ValueError("too many commands")
+            self._agent.handle_command(message)
 
     def _accept_hello(self, client: Client, message: dict[str, object]) -> None:
         if message.get("protocol") != protocol.PROTOCOL:

@@ -11,7 +11,7 @@ import click
 
 from mlxtop.cli import options
 from mlxtop.cli.values import NAME
-from mlxtop.core.commands import TakeCensus
+from mlxtop.core.commands import SetControl, TakeCensus
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.events import CensusTaken, ErrorRaised, Event, MarkAdded
 from mlxtop.core.parsing import parse_json
@@ -47,7 +47,8 @@ Try:
 def census(which: str, as_json: bool, since: str | None) -> None:
     """Count the live arrays of a running program: what they are and what holds them.
 
-    mlxtop attaches to the program as mlxtop attach does, and leaves it as it was.
+    mlxtop attaches to the program as mlxtop attach does, and leaves it as it was. Another mlxtop may watch it
+    meanwhile.
     """
     from mlxtop.cli import census_text
     from mlxtop.core.census_diff import diff
@@ -55,12 +56,13 @@ def census(which: str, as_json: bool, since: str | None) -> None:
 
     attach.check([which])
     earlier = _read(Path(since)) if since is not None and Path(since).exists() else None
-    fleet = attach.attach([which])
+    fleet = attach.attach([which], role="observe")
     session = fleet.everyone[0]
     try:
+        _control_if_old(session)
         found = _take(session)
         if since is not None:
-            earlier = earlier or _at_mark(session, since)
+            earlier = earlier or _at_mark(session, since, found)
     finally:
         fleet.stop()
     if earlier is not None:
@@ -69,6 +71,20 @@ def census(which: str, as_json: bool, since: str | None) -> None:
     else:
         text = json.dumps(found.to_json(), indent=2) if as_json else census_text.table(found)
     click.echo(text)
+
+
+def _control_if_old(session: "RemoteSession") -> None:
+    """Takes control where the agent counts only for the viewer that has it.
+
+    Raises `MlxtopError` when another viewer has it.
+    """
+    from mlxtop.sessions.remote import already_watched
+
+    if session.counts_for_observers:
+        return
+    if session.watched is not None:
+        raise MlxtopError(already_watched(session.pid, session.watched))
+    session.submit(SetControl(True))
 
 
 def _take(session: "RemoteSession") -> "Census":
@@ -93,14 +109,13 @@ def _take(session: "RemoteSession") -> "Census":
     )
 
 
-def _at_mark(session: "RemoteSession", name: str) -> "Census":
-    """The first census after the last mark `name`."""
+def _at_mark(session: "RemoteSession", name: str, found: "Census") -> "Census":
+    """The first census after the last mark `name`; it must be older than `found`, the one taken just now."""
     marks = [event for event in session.timeline.between(MarkAdded, 0, inf) if event.data.name == name]
     if not marks:
         raise UsageError(f"{shortened(name)} is neither a file nor a mark of process {session.pid}.")
-    # The last of all is the one taken just now.
-    taken = session.timeline.between(CensusTaken, marks[-1].time, inf)[:-1]
-    if not taken:
+    taken = session.timeline.between(CensusTaken, marks[-1].time, inf)
+    if not taken or taken[0].data.census is found:
         told = f"No census was taken after the mark {shortened(name)}"
         raise MlxtopError(f"{told}: take one there, with mlxtop census or with w.")
     return taken[0].data.census

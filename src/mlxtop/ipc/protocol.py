@@ -18,7 +18,7 @@ Viewer to agent, each command with an `id` of the viewer's: see `ipc/command_jso
     limit    knob, bytes (`null` is MLX's default), who
     clear, reset, collect   who
     mark     name, who
-    census
+    census   from an observer, too (since 3)
     trace    on, who (since 3)
     interval seconds
 """
@@ -41,15 +41,17 @@ if TYPE_CHECKING:
     from mlxtop.core.events import EventData
 
     Role = Literal["observe", "control"]
-    """What a viewer may do: one at a time controls a program, any number observe it."""
+    """What a viewer may do: one at a time controls a program, any number observe it and count its arrays."""
 else:
     Role = str
 
 PROTOCOL = 3
-"""Since 3 an agent can trace; since 2 an event has the fields of its data, and `answers`; 1 is that of
-mlxtop 0.1."""
+"""Since 3 an agent can trace, and counts arrays for observers; since 2 an event has the
+fields of its data, and `answers`; 1 is that of mlxtop 0.1."""
 TRACES = 3
 """The oldest agent that can trace."""
+COUNTS_FOR_OBSERVERS = 3
+"""The oldest agent that takes a census for a viewer that only observes."""
 OLDEST = 1
 """The oldest agent that a viewer understands."""
 WIRE_ROLES: dict[Role, str] = {"observe": "look", "control": "watch"}

@@ -20,7 +20,7 @@ from mlxtop.ipc.sockets import Address
 from mlxtop.sessions import messages, peer
 from mlxtop.sessions.death import Death, Grown, OomCounters, printed
 from mlxtop.sessions.messages import Bye, Hello, Refused
-from mlxtop.sessions.remote import RemoteSession
+from mlxtop.sessions.remote import RemoteSession, already_watched
 from mlxtop.sessions.session import UnattachedProcess
 from mlxtop.system import footprint, jetsam, self_usage
 from mlxtop.system.processes import is_alive
@@ -94,7 +94,7 @@ class Connection:
 class AgentClient(threading.Thread):
     """Connects to every agent that `find` returns and keeps a session for each. See `sessions.session.Fleet`.
 
-    With the role `observe` no commands are sent to the programs. `joined(session)` is called for each new
+    With the role `observe` the programs' agents take only a census. `joined(session)` is called for each new
     session, on the fleet's thread, and `died(session)` when one has died. Sessions share `transcript` if it
     is given.
     """
@@ -291,11 +291,7 @@ class AgentClient(threading.Thread):
             self._nudge()
 
         if self._role == "control" and hello.watched is not None:
-            watcher = f"mlxtop (process {hello.watched})"
-            connection.refused = self.problem = (
-                f"Process {hello.pid} is already watched by {watcher}: "
-                "quit that one first, or use mlxtop top."
-            )
+            connection.refused = self.problem = already_watched(hello.pid, hello.watched)
             self.changed.set()
             return
         connection.session = self.session(hello, send, peer.process(connection.socket, hello.pid))

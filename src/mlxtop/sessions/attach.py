@@ -14,6 +14,7 @@ from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
 from mlxtop.ipc import sockets
+from mlxtop.ipc.protocol import Role
 from mlxtop.ipc.sockets import Address
 from mlxtop.sessions.agent_client import AgentClient, Connection
 from mlxtop.sessions.messages import Hello
@@ -47,9 +48,10 @@ class AttachFleet(AgentClient):
         addresses: Sequence[Address],
         joined: Callable[[RemoteSession], None] | None = None,
         died: Callable[[RemoteSession], None] | None = None,
+        role: Role = "control",
     ) -> None:
         self._waiting = list(addresses)
-        super().__init__("attached", self._next, joined=joined, died=died)
+        super().__init__("attached", self._next, role, joined=joined, died=died)
         self._tails: dict[RemoteSession, Tail] = {}
         self.everyone: tuple[RemoteSession, ...] = ()
         """All sessions, including those of programs that have not created an array yet."""
@@ -82,6 +84,7 @@ def attach(
     which: Sequence[str],
     joined: Callable[[RemoteSession], None] | None = None,
     died: Callable[[RemoteSession], None] | None = None,
+    role: Role = "control",
 ) -> AttachFleet:
     """A connected fleet for `which`: process ids and paths of agents' sockets.
 
@@ -91,7 +94,7 @@ def attach(
     addresses = [
         _socket(name) if (pid := whole(name)) is None else _process(pid) for name in dict.fromkeys(which)
     ]
-    fleet = AttachFleet(addresses, joined, died)
+    fleet = AttachFleet(addresses, joined, died, role)
     fleet.start()
     end = time.monotonic() + ANSWER_WITHIN
     while not fleet.problem and len(fleet.everyone) < len(addresses):

@@ -89,6 +89,8 @@ class RemoteSession(Publisher):
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
         self.watched = hello.watched
         """The process id of the viewer that had control before; `None` without one."""
+        self.counts_for_observers = hello.protocol >= protocol.COUNTS_FOR_OBSERVERS
+        """Whether the agent takes a census for a viewer that only observes."""
         self.log = hello.log if process is not None else None
         """The file with the program's output; `None` if it is not on this machine."""
         self.footprint_kind = hello.footprint
@@ -260,6 +262,14 @@ class RemoteSession(Publisher):
         """Sets the limits that this viewer changed to their initial values."""
         for name, value in self.changed_limits().items():
             self.submit(SetLimit(name, value, "mlxtop"))
+
+
+def already_watched(pid: int, viewer: int) -> str:
+    """Why this viewer cannot control process `pid`: the viewer in process `viewer` does."""
+    return (
+        f"Process {pid} is already watched by mlxtop (process {viewer}): "
+        "quit that one first, or use mlxtop top."
+    )
 
 
 def title(pid: int, argv: Sequence[str], name: str) -> str:
