@@ -167,7 +167,7 @@ def test_the_census_names_what_the_server_keeps_of_its_requests(place: Place, ch
         while "time ran out" in (before := screen.text()):
             screen.press("a")
             screen.wait_for(lambda text, before=before: text != before)
-        screen.value(r"LRUPromptCache\._trie\._trie\[…\]\.prompt_cache \(\d+ caches\)")
+        screen.value(r"LRUPromptCache\._trie\._trie\[…\]\.prompt_cache \(\d+ caches[;)]")
         shares = re.findall(r"^ ■ ([\w ]+?) +[\d.]+ \w+ +([\d.]+)%", screen.text(), re.MULTILINE)
         assert sum(float(share) for name, share in shares if name != "not accounted") >= 95
         screen.press("escape")
@@ -206,6 +206,6 @@ def test_what_a_server_keeps_of_requests_that_came_at_once_is_named(place: Place
     owner = "LRUPromptCache._trie._trie[…].prompt_cache"
     assert owner in {holding.holder for holding in found.holdings if holding.graphs and holding.part == "kv"}
     assert re.search(
-        rf"KV cache .*{re.escape(owner)} \(\d+ caches?; by graphs of \d+ not computed\)$", text, re.M
+        rf"KV cache .*{re.escape(owner)} \(\d+ caches?;.* by graphs of \d+ not computed\)$", text, re.M
     )
     assert re.search(r"of that in graphs +LRUPromptCache.*: evaluate them before they are kept$", text, re.M)
