@@ -44,7 +44,16 @@ BAD: dict[type, tuple[str, ...]] = {
 }
 OURS = (*BAD, click.Choice, click.types.UnprocessedParamType, click.types.BoolParamType, click.File)
 HOSTILE = "x\x1b[2J\x07\x9b31m\x08"
-TEXT_OPTIONS = {"--prompt", "--metric", "--limits", "--parameter", "--knob", "--prompt-tokens", "--tolerance"}
+TEXT_OPTIONS = {
+    "--prompt",
+    "--metric",
+    "--limits",
+    "--parameter",
+    "--knob",
+    "--prompt-tokens",
+    "--tolerance",
+    "--trace",
+}
 """These are any text, or are read as a whole by their command."""
 
 

@@ -1,6 +1,7 @@
 """Runs first in every Python of the simulated Mac: see tests/mac/__init__.py. Without MLXTOP_TESTS_MAC it does
 nothing."""
 
+import _socket
 import builtins
 import io
 import os
@@ -24,6 +25,7 @@ LINUX_ONLY = (
     (select, "epoll"),
     (signal, "sigwaitinfo sigtimedwait SIGPWR SIGSTKFLT SIGPOLL SIGRTMIN SIGRTMAX"),
     (socket, "SO_PEERCRED SOCK_CLOEXEC SOCK_NONBLOCK"),
+    (_socket, "SO_PEERCRED SOCK_CLOEXEC SOCK_NONBLOCK"),
     (time, "pthread_getcpuclockid CLOCK_BOOTTIME"),
 )  # fmt: skip
 GIB = 2**30
@@ -99,15 +101,14 @@ def _of_psutil() -> bool:
 
 
 def _sockets() -> None:
-    linux, bind, connect = socket.socket.getsockopt, socket.socket.bind, socket.socket.connect
+    plain = _socket.socket
+    linux = plain.getsockopt
 
     def getsockopt(self, level, option, *size):
         if self.family == socket.AF_UNIX and (level, option) == (0, 1):  # SOL_LOCAL, LOCAL_PEERCRED
             _, uid, gid = struct.unpack("=iII", linux(self, socket.SOL_SOCKET, 17, 12))
             # struct xucred: a version, the user, how many groups, sixteen groups.
             return struct.pack("=IIhxx16I", 0, uid, 1, gid, *[0] * 15)[: size[0]]
-        if self.family == socket.AF_UNIX and (level, option) == (0, 2):  # LOCAL_PEERPID
-            return linux(self, socket.SOL_SOCKET, 17, 12)[:4]
         if self.family == socket.AF_UNIX and (level, option) == (0, 2):  # SOL_LOCAL, LOCAL_PEERPID
             return linux(self, socket.SOL_SOCKET, 17, 12)[:4]
         return linux(self, level, option, *size)
@@ -120,8 +121,15 @@ def _sockets() -> None:
 
         return asked
 
-    socket.socket.getsockopt = getsockopt
-    socket.socket.bind, socket.socket.connect = short(bind), short(connect)
+    methods = {
+        "getsockopt": getsockopt,
+        "bind": short(plain.bind),
+        "connect": short(plain.connect),
+    }
+    # The agent takes the C type, which cannot be changed.
+    _socket.socket = type("socket", (plain,), methods)
+    for name, method in methods.items():
+        setattr(socket.socket, name, method)
 
 
 class _Apples:
