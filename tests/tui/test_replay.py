@@ -38,6 +38,14 @@ async def test_the_list_is_never_seen_before_the_only_session(fleet):
     assert seen == [Replay]
 
 
+async def test_nothing_is_opened_any_more_while_the_app_ends(fleet):
+    app = MlxtopApp(fleet=fleet)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot)
+    app._open_alone()
+    assert app.screen_stack == []
+
+
 async def test_arrows_seek_and_home_and_end_go_to_the_ends(fleet):
     async with MlxtopApp(fleet=fleet).run_test(size=(120, 40)) as pilot:
         await opened(pilot)

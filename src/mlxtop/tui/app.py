@@ -147,10 +147,12 @@ class MlxtopApp(KeysFirstApp):
     def _open_alone(self) -> None:
         """Opens a fleet's only member. Stops when there are two, or a person went back to the list."""
         members = self.fleet.members() if self.fleet is not None else ()
-        top = self.screen
-        if not self._alone or len(members) == 0:
+        screens = self.screen_stack
+        # None is left while the app ends.
+        if not self._alone or not members or not screens:
             return
-        if len(members) == 1 and not isinstance(top, Dashboard) and len(self.screen_stack) == 2:
+        top = screens[-1]
+        if len(members) == 1 and not isinstance(top, Dashboard) and len(screens) == 2:
             self.open_member(members[0].pid)
         elif len(members) > 1:
             self._alone = False
