@@ -115,7 +115,8 @@ FLOORS = [
     ([20 * min(i, 7) + 3.2 * max(i - 7, 0) for i in range(12)], "no", "it levels off"),
     ([200 * (1 - exp(-i / 8)) for i in range(12)], "unclear", "it levels off"),  # one that is not over yet
     ([0, 90, 30, 120, 60, 150, 90, 180, 120, 210, 150, 240], "unclear", "it goes up and down"),
-    ([4 * i for i in range(10)] + [36, 36], "no", "it has stopped"),
+    ([4 * i for i in range(10)] + [36, 36], "unclear", "it has stopped"),  # a moment ago
+    ([4 * i for i in range(8)] + [28] * 4, "no", "it has stopped"),
     ([1.3 * i for i in range(11)] + [17.3], "unclear", "it is small"),  # but for the last floor
     ([10 * (i // 2) for i in range(12)], "yes", ""),  # in steps, and going on
     ([6 * i + (i % 3) for i in range(12)], "yes", ""),

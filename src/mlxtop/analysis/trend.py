@@ -57,8 +57,9 @@ def _judge(known: Sequence[tuple[float, float]], slope: Slope, least: float) -> 
     places = [i for i, rise in enumerate(rises) if rise >= bar.RISE * net]
     # Growth in steps may pause between them, but not longer than before.
     rest = max((b - a for a, b in pairwise(places)), default=1)
-    if len(rises) - 1 - places[-1] > rest:
-        return "no", "it has stopped"
+    since = len(rises) - 1 - places[-1]
+    if since > rest:
+        return ("no" if since >= bar.LEAST_SPAN * len(rises) else "unclear"), "it has stopped"
     step = max(rises)
     if step > bar.STEP * net:
         return ("no", "it was one step") if net - step < least else ("unclear", "most of it was one step")
