@@ -63,6 +63,12 @@ Try:
 @click.option(
     "--min-size", type=SIZE, default="0", metavar="SIZE", help="Smaller allocations are only counted."
 )
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Name the layers, too. It changes what is measured: each layer is evaluated within its call, "
+    "which is slower, and changes fusion and peaks.",
+)
 def trace(**_: Any) -> None:
     """Run a program and trace every allocation of MLX's, by operation and by line.
 
@@ -83,7 +89,7 @@ def program(ctx: click.Context, /, command: tuple[str, ...]) -> None:
     least = given["min_size"]
     if not isinstance(least, int) or least >= UNLIMITED:
         raise UsageError("--min-size takes a size, for example 64K.")
-    run_traced(command, request(given["out"], given["events"], least))
+    run_traced(command, request(given["out"], given["events"], least, given["layers"]))
 
 
 class MomentParam(click.ParamType[str | float]):

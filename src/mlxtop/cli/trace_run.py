@@ -30,7 +30,7 @@ TOLD = 3
 """Operations that the summary names."""
 
 
-def request(file: Path | None, events: int | None = None, min_size: int = 0) -> str:
+def request(file: Path | None, events: int | None = None, min_size: int = 0, layers: bool = False) -> str:
     """What `ipc.environment.TRACE` is to say for a trace into `file`, or into one of its own.
 
     Raises `UsageError` where no trace could be written.
@@ -38,6 +38,7 @@ def request(file: Path | None, events: int | None = None, min_size: int = 0) -> 
     path = make_room(Path(trace_files.new()) if file is None else file)
     words = [f"events={events}"] if events is not None else []
     words += [f"min_size={min_size}"] if min_size else []
+    words += ["layers=1"] if layers else []
     return " ".join([*words, str(path)])
 
 
@@ -109,8 +110,11 @@ def run_traced(command: Sequence[str], trace: str) -> NoReturn:
 
 
 def _tell_refusal(item: Event | Sample) -> None:
-    if isinstance(item, Event) and isinstance(item.data, ErrorRaised) and item.data.phase == "trace":
-        tell(f"{item.data.message} The program runs without a trace.")
+    if isinstance(item, Event) and isinstance(item.data, ErrorRaised):
+        if item.data.phase == "trace":
+            tell(f"{item.data.message} The program runs without a trace.")
+        elif item.data.phase == "layers":
+            tell(item.data.message)
 
 
 def _path(trace: str) -> Path:

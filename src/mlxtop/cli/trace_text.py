@@ -65,6 +65,8 @@ class TraceText:
             [title, *self._parts("operation", shown.operations, total, _cut_right, one_line)],
             self._parts("line", shown.lines, total, _cut_line, _place),
         ]
+        if shown.layers:
+            tables.append(self._parts("layer", shown.layers, total, _cut_line, one_line))
         if shown.sizes is not None:
             heads = ("size", "share", "buffers", "of a size")
             rows = [_size_row(one, total) for one in shown.sizes]
@@ -151,7 +153,7 @@ def _cut_right(text: str, room: int | None) -> str:
 
 def _cut_line(text: str, room: int | None) -> str:
     """A path is told by its end."""
-    if text in (names.IMPLICIT, names.UNEVALUATED, names.BEFORE, names.OTHERS):
+    if text in (names.IMPLICIT, names.UNEVALUATED, names.BEFORE, names.OTHERS, names.NO_LAYER):
         return _cut_right(text, room)
     return text if room is None or len(text) <= room else "…" + text[1 - room :]
 

@@ -11,7 +11,7 @@ LIMITS = "MLXTOP_LIMITS"
 """Environment variable: limits in bytes to set as MLX is imported: `cache=20971520 memory=8589934592`."""
 TRACE = "MLXTOP_TRACE"
 """Environment variable: the file for a trace from MLX's import on, after what is not as usual:
-`events=524288 min_size=1024 /home/me/a trace.mlxtrace`."""
+`events=524288 min_size=1024 layers=1 /home/me/a trace.mlxtrace`."""
 SOCKETS = "MLXTOP_SOCKETS"
 """Environment variable: the folder in which the viewer looks for sockets, whatever TMPDIR the program has."""
 STARTED = ".started"

@@ -13,6 +13,7 @@ from mlxtop.mlx.trace.tracer import EVENTS, Tracer, TraceRefused, refusal
 
 if TYPE_CHECKING:
     from mlxtop.mlx.controller import Emit
+    from mlxtop.mlx.trace.layers import Layers
 
 
 class Tracing:
@@ -24,6 +25,7 @@ class Tracing:
     def __init__(self, emit: "Emit") -> None:
         self._emit = emit
         self._path = ""
+        self._layers: Layers | None = None
         self.tracer: Tracer | None = None
         """The trace that is being written."""
 
@@ -54,22 +56,39 @@ class Tracing:
 
     def start_with(self, text: str) -> None:
         """Starts what `ipc.environment.TRACE` asks for: the program is just importing MLX."""
-        options = {"events": EVENTS, "min_size": 0}
+        options = {"events": EVENTS, "min_size": 0, "layers": 0}
         while (word := text.partition(" ")[0].partition("="))[0] in options and word[2].isdecimal():
             options[word[0]] = int(word[2])
             text = text.partition(" ")[2]
         self.start("flag", text, options["events"], options["min_size"])
+        if options["layers"] and self.tracer is not None:
+            self._name_layers(self.tracer)
+
+    def _name_layers(self, tracer: Tracer) -> None:
+        from mlxtop.mlx.trace.layers import Layers
+
+        layers = Layers(tracer)
+        try:
+            layers.install()
+        except Exception as error:
+            layers.remove()
+            self._emit(ErrorRaised(f"The trace names no layers: {error}.", "layers"), None)
+        else:
+            self._layers = layers
 
     def stop(self, source: str, command_id: int | None = None) -> None:
         """Completes the trace; without one it does nothing."""
-        tracer, self.tracer = self.tracer, None
+        tracer = self.tracer
+        self.forget()
         if tracer is not None:
             tracer.stop()
             self._emit(TraceStopped(self._path, source), command_id)
 
     def forget(self) -> None:
         """In a fork's child: the trace is the parent's."""
-        self.tracer = None
+        layers, self.tracer, self._layers = self._layers, None, None
+        if layers is not None:
+            layers.remove()
 
 
 def _started(path: str, events: int, min_size: int) -> Tracer:

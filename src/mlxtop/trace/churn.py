@@ -42,6 +42,9 @@ def whole_steps(moments: Moments) -> list[Step]:
     for place, (time, number, _, context, thread, kind, _) in zip(
         places.tolist(), events[places].tolist(), strict=True
     ):
+        if not number:
+            # A layer's call.
+            continue
         if kind == layout.STEP_BEGINS:
             begun[thread, number] = place, time, context
         elif begin := begun.pop((thread, number), None):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlxtop.trace.sites import Site
+from mlxtop.trace.sites import BEFORE, NO_LAYER, OTHERS, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +68,14 @@ def by_operation(composition: Composition, sites: Sequence[Site]) -> list[Part]:
 def by_line(composition: Composition, sites: Sequence[Site]) -> list[Part]:
     """The composition by the line that evaluated."""
     return parts_of(composition.bytes, composition.buffers, sites, lambda site: site.line)
+
+
+def by_layer(composition: Composition, sites: Sequence[Site]) -> list[Part]:
+    """The composition by the layer that was called; empty where the trace names no layers."""
+    if not any(site.layer for site in sites):
+        return []
+    return parts_of(composition.bytes, composition.buffers, sites, _layer)
+
+
+def _layer(site: Site) -> str:
+    return site.layer or (site.name if site.name in (BEFORE, OTHERS) else NO_LAYER)

@@ -149,7 +149,8 @@ class Moments:
 
     @cached_property
     def _steps(self) -> tuple[Numbers, Numbers]:
-        begins = self.ring.events["kind"] == layout.STEP_BEGINS
+        # Number 0 is a layer's call.
+        begins = (self.ring.events["kind"] == layout.STEP_BEGINS) & (self.ring.events["address"] > 0)
         return self.ring.index[begins], self.ring.events["address"][begins].astype(np.int64)
 
     @cached_property

@@ -10,6 +10,9 @@ OTHERS = "more sites than the trace holds"
 OUTSIDE = "outside an operation"
 IMPLICIT = "implicit (.item(), printing, NumPy)"
 UNEVALUATED = "outside an evaluation"
+NO_LAYER = "outside a layer"
+LAYER = "layer:0 "
+"""How the line of a context that names a layer begins: the first one after the phase."""
 
 
 class Frame(NamedTuple):
@@ -33,6 +36,8 @@ class Site:
     phase: str
     stack: tuple[Frame, ...]
     """Python's stack at `eval`, innermost first; empty where no step was under way on the thread."""
+    layer: str = ""
+    """The layer that was called; empty outside of one, and where layers were not asked for."""
 
     @property
     def name(self) -> str:
@@ -56,15 +61,17 @@ class Site:
     def frames(self) -> tuple[Frame, ...]:
         """The operation as the innermost frame, then Python's, or what is known instead."""
         operation = Frame("mlx", 0, self.name)
+        layer = [Frame("layer", 0, self.layer)] if self.layer else []
         if self.stack or self.line == self.name:
-            return operation, *self.stack
-        return operation, Frame("", 0, self.line)
+            return operation, *layer, *self.stack
+        return operation, *layer, Frame("", 0, self.line)
 
 
 def parse_site(index: int, operation: str, context: str) -> Site:
-    """A site from its texts. The context's first line is the phase; a frame a line follows."""
+    """A site from its texts. The context is its phase, its layer if any, and its frames, a line each."""
     phase, *lines = context.split("\n")
-    return Site(index, operation, phase, tuple(_frame(line) for line in lines if line))
+    layer = lines.pop(0).removeprefix(LAYER) if lines and lines[0].startswith(LAYER) else ""
+    return Site(index, operation, phase, tuple(_frame(line) for line in lines if line), layer)
 
 
 def _frame(text: str) -> Frame:

@@ -8,7 +8,7 @@ from mlxtop.core.errors import UsageError
 from mlxtop.core.units import format_size
 from mlxtop.trace import sites as names
 from mlxtop.trace.churn import Churn, churn
-from mlxtop.trace.composition import Composition, Part, by_line, by_operation
+from mlxtop.trace.composition import Composition, Part, by_layer, by_line, by_operation
 from mlxtop.trace.header import Header
 from mlxtop.trace.moments import Moments
 from mlxtop.trace.sites import Site
@@ -27,6 +27,8 @@ class Shown:
     """How many bytes more the peak had, where the peak was asked for: a small rise is not always kept."""
     operations: list[Part]
     lines: list[Part]
+    layers: list[Part]
+    """Empty where the trace names none."""
     sizes: list[SizeClass] | None
     """None where the moment is older than the ring."""
 
@@ -45,6 +47,7 @@ class Shown:
             "exact": found.exact,
             "operations": [part._asdict() for part in self.operations],
             "lines": [part._asdict() for part in self.lines],
+            "layers": [part._asdict() for part in self.layers],
             "sizes": None if self.sizes is None else [one._asdict() for one in self.sizes],
         }
 
@@ -135,6 +138,7 @@ def shown(moments: Moments, at: Composition) -> Shown:
         moments.header.peak - at.total if at is moments.peak else None,
         by_operation(at, sites),
         by_line(at, sites),
+        by_layer(at, sites),
         None if blocks is None else by_size(blocks),
     )
 
@@ -145,6 +149,8 @@ def _notes(moments: Moments, seen: Shown | None, alive: Sequence[Unfreed]) -> li
     words |= {word for one in alive for word in (one.operation, one.line)}
     notes = ["MLX is lazy: a line is where arrays were evaluated, not where they were built."]
     notes += [_MEANINGS[word] for word in _MEANINGS if word in words]
+    if seen and seen.layers:
+        notes.append(_LAYERS)
     if seen and seen.missed:
         notes.append(
             f"The peak itself was {format_size(seen.below_peak)} higher: what was alive then was not kept."
@@ -169,6 +175,10 @@ def _notes(moments: Moments, seen: Shown | None, alive: Sequence[Unfreed]) -> li
     return notes
 
 
+_LAYERS = (
+    "Traced with --layers: each layer's result was evaluated within its call. "
+    "That is slower, and fusion and peaks are not those of a run without."
+)
 _MEANINGS = {
     names.IMPLICIT: "implicit: evaluated without mx.eval, so no line is known.",
     names.OUTSIDE: "outside an operation: MLX ran none, for example in mx.array of a list.",

@@ -135,11 +135,11 @@ class Tracer:
         """What was counted so far. Any thread may ask."""
         return native.read(self._library) if self.is_on and self._library is not None else self.last
 
-    def begin(self, frame: FrameType, phase: str, step: int) -> int:
-        """A step begins on this thread, called from `frame`. Returns what `end` needs."""
+    def begin(self, frame: FrameType, phase: str, step: int, layer: str = "") -> int:
+        """A step begins on this thread, or a call of a `layer`, from `frame`. Returns what `end` needs."""
         if self._library is None:
             return 0
-        return int(self._library.mlxtop_trace_begin(self._context(frame, phase), step))
+        return int(self._library.mlxtop_trace_begin(self._context(frame, phase, layer), step))
 
     def end(self, token: int) -> None:
         """The step is over, on its own thread."""
@@ -151,9 +151,9 @@ class Tracer:
         if self._library is not None:
             self._library.mlxtop_trace_phase(self._text(name))
 
-    def _context(self, frame: FrameType, phase: str) -> int:
+    def _context(self, frame: FrameType, phase: str, layer: str) -> int:
         # Lines take longer to find than instructions: they are looked up once for each stack.
-        place: list[int | str] = [phase]
+        place: list[int | str] = [phase, layer]
         one: FrameType | None = frame
         for _ in FRAMES:
             if one is None:
@@ -164,14 +164,15 @@ class Tracer:
         key = tuple(place)
         known = self._contexts.get(key)
         if known is None and len(self._contexts) < MOST_CONTEXTS:
-            known = self._contexts[key] = self._new_context(frame, phase)
+            known = self._contexts[key] = self._new_context(frame, phase, layer)
         return NO_ROOM if known is None else known
 
-    def _new_context(self, frame: FrameType, phase: str) -> int:
+    def _new_context(self, frame: FrameType, phase: str, layer: str) -> int:
         frames = _stack(frame)
         self._code.append([one.f_code for one in frames])
-        lines = (_line(one) for one in frames if not _is_ours(one))
-        return self._text("\n".join((phase, *lines)))
+        lines = [_line(one) for one in frames if not _is_ours(one)]
+        named = [f"layer:0 {'_'.join(layer.split())}"] if layer else []
+        return self._text("\n".join((phase, *named, *lines)))
 
     def _text(self, text: str) -> int:
         content = text.encode("utf-8", "replace")
