@@ -47,7 +47,8 @@ def left_at_once(screen: Screen, key: str) -> None:
     screen.press(key)
     assert screen.exit() == 130
     assert screen.left() == []
-    assert "Cannot tell yet" in left_over(screen)
+    # A fast machine may have done enough rounds by then.
+    assert re.search(r"(Cannot tell|Use |No measurable)", left_over(screen))
 
 
 def test_q_reports_what_there_is(spawn: Spawn) -> None:
