@@ -7,6 +7,7 @@ from mlxtop.core.units import (
     DEFAULT,
     UNLIMITED,
     format_clock,
+    format_count,
     format_delta,
     format_size,
     format_span,
@@ -187,6 +188,15 @@ def test_a_delta_of_any_size_has_its_sign(size: int) -> None:
 )
 def test_a_span_is_as_short_as_it_can_be_read(seconds: float, shown: str) -> None:
     assert format_span(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(None, "—"), (0, "0"), (999, "999"), (1000, "1.0k"), (12_345, "12.3k"), (99_949, "99.9k"), (99_950, "100k"),
+     (499_000, "499k"), (999_499, "999k"), (999_500, "1.0M"), (1_250_001, "1.3M"), (7 * 10**9, "7.0G")],
+)  # fmt: skip
+def test_a_count_is_short(count: int | None, shown: str) -> None:
+    assert format_count(count) == shown
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,27 @@ def test_a_long_run_keeps_its_extremes_in_few_columns(
     assert max(high) == max(s.active for s in samples)
 
 
+@pytest.mark.parametrize("most", [series.MOST_COLUMNS, 600], ids=["as they are", "in columns"])
+def test_buffers_are_drawn_where_a_trace_counted_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, real: str
+) -> None:
+    monkeypatch.setattr(series, "MOST_COLUMNS", most)
+    session = Session()
+    session.state.facts = Facts(resource_limit=499_000)
+    items = [Sample(n * 0.1, 1, 2, 3, 3, buffers=n if n >= 20 else UNKNOWN) for n in range(1000)]
+    html = made(tmp_path / "counted.mlxtop", items, session)
+    (one,) = data(html)["sessions"]
+    assert one["most_buffers"] == 499_000
+    known = list(accumulate(value for value in one["buffers"] if value is not None))
+    assert len(one["buffers"]) == len(one["times"])
+    assert one["buffers"][0] is None
+    assert known == sorted(known)
+    assert known[-1] == 999
+    assert "buffers: live buffers that a trace counted" in text_of(html)
+    assert data(real)["sessions"][0]["buffers"] == []
+    assert "buffers:" not in text_of(real)
+
+
 def test_missing_samples_are_a_gap(tmp_path: Path) -> None:
     samples = [Sample(n / 10 + (60 if n > 50 else 0), 5, 0, 5, 5) for n in range(100)]
     (drawing,) = data(made(tmp_path / "run.mlxtop", list(samples)))["sessions"]

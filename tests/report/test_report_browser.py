@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mlxtop.core.events import ErrorRaised, Event
+from mlxtop.core.facts import Facts
 from mlxtop.core.sample import Sample
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
@@ -26,7 +27,12 @@ COLOURS = """(() => {
     return [...found];
 })()"""
 SCALES = "mlxtop.charts.map((c) => [c.scales.x.min, c.scales.x.max])"
-LIGHT = {"active": "9,105,218", "cache": "154,103,0", "speed": "17,127,44"}
+LIGHT = {
+    "active": "9,105,218",
+    "cache": "154,103,0",
+    "speed": "17,127,44",
+    "buffers": "102,57,186",
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,20 @@ def test_it_renders_and_complains_of_nothing(browser: Browser, one: Path) -> Non
     memory, speed = browser.ask(COLOURS % 0), browser.ask(COLOURS % 1)
     assert {LIGHT["active"], LIGHT["cache"]} <= set(memory)
     assert LIGHT["speed"] in speed
+    assert browser.complaints == []
+
+
+def test_buffers_have_a_plot_with_their_limit(browser: Browser, tmp_path: Path) -> None:
+    session = Session()
+    session.state.facts = Facts(resource_limit=800)
+    record(
+        tmp_path / "run.mlxtop", [Sample(n * 0.1, 1, 2, 3, 3, buffers=n) for n in range(600)], session=session
+    )
+    browser.open(written(tmp_path / "run.mlxtop"))
+    assert browser.ask("mlxtop.charts.length") == 2
+    assert browser.ask("mlxtop.charts[1].series.map((s) => s.label).slice(1)") == ["buffers", "buffer limit"]
+    assert LIGHT["buffers"] in browser.ask(COLOURS % 1)
+    assert browser.ask("mlxtop.charts[1].scales.rate.max") == pytest.approx(880)
     assert browser.complaints == []
 
 

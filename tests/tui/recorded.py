@@ -73,7 +73,7 @@ class RecordedSession(Publisher):
         """The clock goes on, with samples like the last one but for `values`."""
         latest = self.history.latest
         assert latest is not None
-        assert set(values) <= {*GAUGES, "tokens", "steps", "decode"}
+        assert set(values) <= {*GAUGES, "tokens", "steps", "decode", "buffers"}
         for i in range(1, round(seconds / self.interval) + 1):
             self.history.add(latest._replace(time=self._now + i * self.interval, **values))
         self._now += seconds

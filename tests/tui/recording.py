@@ -13,8 +13,10 @@ from tests.tui.recorded import TRACE, RecordedSession
 STARTED = 1_790_000_000.0
 
 
-def record(path: Path, until: float = 26.0, text: bool = True, more: Sequence[Event] = ()) -> Path:
-    """Records the trace up to `until` seconds, and `more` events, into `path`; returns it."""
+def record(
+    path: Path, until: float = 26.0, text: bool = True, more: Sequence[Event] = (), **values: int
+) -> Path:
+    """Records the trace up to `until` seconds, and `more` events, into `path`; returns it. Samples have `values`."""
     session = RecordedSession(until)
     recorder = Recorder(path, text)
     sink = recorder.add(session, ["mlxtop"], started=STARTED, pid=4242, label="4242")
@@ -27,7 +29,7 @@ def record(path: Path, until: float = 26.0, text: bool = True, more: Sequence[Ev
             sink(
                 Sample(
                     time, *(UNKNOWN if line.get(name) is None else line[name] for name in Sample._fields[1:])
-                )
+                )._replace(**values)
             )
         elif kind == "event":
             sink(Event(time, event_data(line.pop("kind"), line)))

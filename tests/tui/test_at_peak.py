@@ -6,6 +6,8 @@ import pytest
 
 from mlxtop.core.commands import SetTrace
 from mlxtop.core.events import TraceStarted, TraceStopped
+from mlxtop.tui.charts.axis import Axis
+from mlxtop.tui.charts.sparkline import BufferChart
 from mlxtop.tui.panels.at_peak import AtPeak
 from mlxtop.tui.screens import dashboard
 from mlxtop.tui.trace_reader import EARLIER
@@ -36,6 +38,7 @@ def traced(session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "t.mlxtrace"
     write(path)
     session.process, session.started = 1, WALL / 1e9 - 10.0
+    session.state.facts = session.state.facts.replace(resource_limit=20_000)
     session.record_event(TraceStarted(str(path), "flag"), time=10.0)
     return session
 
@@ -57,6 +60,10 @@ async def until(pilot, what) -> None:
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("light", [False, True], ids=["dark", "light"])
 def test_picture(snap_compare, app, traced, size, light):
+    """Where there is room, with the chart of live buffers."""
+    for n in range(40):
+        traced.pass_time(0.5, buffers=300 * n)
+
     async def act(pilot):
         await painted(pilot)
         if light:
@@ -100,6 +107,23 @@ async def test_a_click_shows_what_was_alive_then_and_escape_the_peak(app, traced
         await until(pilot, lambda rows: EARLIER in rows[1])
         await pilot.press("escape")
         await until(pilot, lambda rows: "at the peak 30.0 MiB" in rows[0])
+
+
+@pytest.mark.parametrize("height", [45, 46])
+async def test_buffers_have_a_chart_where_it_takes_nothing_from_the_panel(app, session, height):
+    async with app.run_test(size=(120, height)) as pilot:
+        await painted(pilot)
+        chart, axis = app.screen.query_one(BufferChart), app.screen.query_one(Axis)
+        before = axis.region
+        assert not chart.display
+        session.pass_time(1.0, buffers=12_345)
+        await painted(pilot)
+        assert chart.display == (height == 46)
+        assert axis.region == before
+        if chart.display:
+            head, ends, *_ = ["".join(segment.text for segment in strip) for strip in chart._strips]
+            assert head.split()[:3] == ["buffers", "≥", "12.3k"]
+            assert ends.split()[0] == "12k–12.8k"
 
 
 async def test_a_file_that_is_gone_or_elsewhere_is_told(app, traced):

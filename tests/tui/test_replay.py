@@ -4,6 +4,7 @@ import pytest
 
 from mlxtop.sessions.replay import ReplayFleet
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.charts.sparkline import BufferChart
 from mlxtop.tui.screens.replay import Replay
 from tests.tui.painted import idle, until
 from tests.tui.recording import record
@@ -82,6 +83,18 @@ async def test_a_mark_measures_between_two_moments(fleet):
         assert frame.mark.name == "mark 1"
         assert frame.mark.snapshot.time == pytest.approx(marked)
         assert frame.sample.time > marked
+
+
+async def test_buffers_that_were_counted_have_their_chart(tmp_path):
+    fleet = ReplayFleet(record(tmp_path / "run.mlxtop", buffers=12_345))
+    async with MlxtopApp(fleet=fleet).run_test(size=(120, 46)) as pilot:
+        await opened(pilot)
+        chart = pilot.app.screen.query_one(BufferChart)
+        await until(pilot, lambda: chart.display and chart._strips)
+        assert "≥ 12.3k" in "".join(segment.text for segment in chart._strips[0])
+        # Before the first sample nothing is known.
+        await pilot.press("home")
+        await until(pilot, lambda: "—" in "".join(segment.text for segment in chart._strips[0]))
 
 
 async def test_no_key_changes_a_program_that_is_over(fleet):

@@ -91,6 +91,17 @@ def format_delta(size: int | None, units: Units = "binary") -> str:
     return ("+" if size > 0 else "") + format_size(size, units)
 
 
+def format_count(count: int | None) -> str:
+    """How many, in at most five characters: `999`, `12.3k`, `499k`, `1.2M`; `—` where nobody knows."""
+    if count is None:
+        return "—"
+    value, power = float(count), 0
+    while power < 3 and value >= 999.5:
+        value /= 1000
+        power += 1
+    return f"{value:.{int(power > 0 and value < 99.95)}f}{('', 'k', 'M', 'G')[power]}"
+
+
 def format_span(seconds: float) -> str:
     """A stretch of time as short as it can be read: `94ms`, `0.5s`, `45s`, `2m`, `1h30m`, `2d`."""
     if seconds < 0.1:

@@ -24,6 +24,8 @@
     return clock(seconds, view.max - view.min < 60 ? 0.1 : 1) + wall;
   };
 
+  const number = (v) => v.toLocaleString("en-US");
+
   // What the page holds: columns as differences, the highest as what it has over the lowest.
 
   function sum(steps) {
@@ -50,6 +52,8 @@
     points: { show: false, filter: alone, size: 4, fill: () => css(colour) }, ...more,
   });
 
+  const above = (u, v, scale) => (v > u.scales[scale].max ? " ↑" : "");
+
   function memory(session) {
     const times = session.times, columns = [times], series = [{ value: (u, v) => (v === null ? "" : stamp(v)) }], bands = [];
     const add = (values, what) => { columns.push(values); return series.push(what) - 1; };
@@ -65,7 +69,7 @@
     }
     for (const [name, steps] of [["limit", session.limit], ["budget", session.budget]]) {
       if (!steps.length) continue;
-      const value = (u, v, k, i) => (i === null ? "" : v === null ? "none" : size(v) + (v > u.scales.bytes.max ? " ↑" : ""));
+      const value = (u, v, k, i) => (i === null ? "" : v === null ? "none" : size(v) + above(u, v, "bytes"));
       add(stepped(times, steps), line(name, name, {
         label: name === "limit" ? "cache limit" : name, scale: "bytes", auto: false, near: name === "limit" ? 1.5 : 3, dash: [6, 4], width: 1, value,
         paths: uPlot.paths.stepped({ align: 1 }),
@@ -74,14 +78,17 @@
     return { columns, series, bands };
   }
 
-  function range(u, min, max) {
-    if (max === null) return [0, 2 ** 20];
-    let top = view.zero && data.sessions.length > 1 ? Math.max(max, data.top) : max;
-    // A line far above everything would squeeze everything: it is in the legend.
+  /* A line far above everything would squeeze everything: it is in the legend. */
+  function reach(u, max, top) {
     u.series.forEach((s, k) => {
       if (s.auto || !s.show || !k) return;
       for (const v of u.data[k]) if (v !== null && v > top && v <= s.near * max) top = v;
     });
+    return top;
+  }
+  function range(u, min, max) {
+    if (max === null) return [0, 2 ** 20];
+    const top = reach(u, max, view.zero && data.sessions.length > 1 ? Math.max(max, data.top) : max);
     if (view.zero) return [0, Math.max(top * 1.05, 2 ** 10)];
     const room = Math.max((top - min) * 0.06, 2 ** 12);
     return [Math.max(0, min - room), top + room];
@@ -179,16 +186,36 @@
   const DO = { whole: () => show(0, END), in: () => zoom(0.5), out: () => zoom(2), left: () => pan(-0.25), right: () => pan(0.25) };
   const KEYS = { "+": "in", "=": "in", "-": "out", ArrowLeft: "left", ArrowRight: "right", Home: "whole" };
 
+  function speed(session) {
+    const values = sum(session.speed).map((v) => (v === null ? null : v / 1000));
+    const value = (u, v, k, i) => (i === null ? "" : v === null ? "—" : v.toFixed(1));
+    return { columns: [values], series: [line("speed", "speed", { label: `speed, ${session.unit}`, scale: "rate", value })] };
+  }
+
+  /* Live buffers as a trace counted them, below the number that the device allows. */
+  function buffers(session) {
+    const value = (u, v, k, i) => (i === null ? "" : v === null ? "—" : `at least ${number(v)}`);
+    const columns = [sum(session.buffers)], series = [line("buffers", "buffers", { scale: "rate", value })];
+    if (session.most_buffers !== null) {
+      columns.push(session.times.map(() => session.most_buffers));
+      series.push(line("limit", "limit", {
+        label: "buffer limit", scale: "rate", auto: false, near: 1.5, dash: [6, 4], width: 1,
+        value: (u, v, k, i) => (i === null ? "" : number(v) + above(u, v, "rate")),
+      }));
+    }
+    return { columns, series };
+  }
+
   function chart(place, session, columns, series, bands, bytes, height) {
     const wide = place.clientWidth < 560 ? 62 : 78;
     const unit = bytes ? "bytes" : "rate";
     const u = new uPlot({
       width: place.clientWidth, height, series, bands, padding: [bytes ? 24 : 8, 28, 0, 0],
-      scales: { x: { time: false, range: (_, a, b) => [a, b] }, [unit]: { range: bytes ? range : (_, a, b) => [0, (b || 1) * 1.1] } },
+      scales: { x: { time: false, range: (_, a, b) => [a, b] }, [unit]: { range: bytes ? range : (u, a, b) => [0, reach(u, b || 1, b || 1) * 1.1] } },
       axes: [
         axis({ incrs: SPANS, space: 84, gap: bytes ? STRIP + 9 : 4, size: bytes ? STRIP + 30 : 12, values: (_, splits, k, space, step) => splits.map((s) => (bytes ? clock(s, step) : "")) }),
         bytes ? sizes({ scale: unit, size: wide, space: 44 })
-          : axis({ scale: unit, size: wide, space: 28, values: (_, splits) => splits.map((v) => String(+v.toFixed(3))) }),
+          : axis({ scale: unit, size: wide, space: 28, values: (_, splits) => splits.map((v) => number(+v.toFixed(3))) }),
       ],
       legend: { markers: { show: false } },
       cursor: {
@@ -219,10 +246,9 @@
     if (!session.times.length || !place) continue;
     const { columns, series, bands } = memory(session);
     chart(place, session, columns, series, bands, true, several ? 250 : Math.min(380, Math.max(280, innerHeight * 0.45)));
-    const speed = sum(session.speed).map((v) => (v === null ? null : v / 1000));
-    if (speed.some((v) => v !== null)) {
-      const value = (u, v, k, i) => (i === null ? "" : v === null ? "—" : v.toFixed(1));
-      chart(place, session, [session.times, speed], [{ value: () => "" }, line("speed", "speed", { label: `speed, ${session.unit}`, scale: "rate", value })], [], false, several ? 110 : 130);
+    for (const { columns, series } of [speed(session), buffers(session)]) {
+      if (!columns[0].some((v) => v !== null)) continue;
+      chart(place, session, [session.times, ...columns], [{ value: () => "" }, ...series], [], false, several ? 110 : 130);
     }
     place.addEventListener("keydown", (event) => {
       const name = KEYS[event.key];

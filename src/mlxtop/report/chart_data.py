@@ -20,7 +20,7 @@ def chart_data(each: SessionSummary) -> dict[str, Any]:
     for name in GAUGES:
         if any(value != UNKNOWN for value in trace.lo[name]):
             source = trace.hi if name == "peak" else trace.lo
-            lo[name] = _steps([None if value == UNKNOWN else value for value in source[name]])
+            lo[name] = _steps(_known(source[name]))
             pairs = zip(trace.lo[name], trace.hi[name], strict=True)
             more = [None if a == UNKNOWN else b - a for a, b in pairs]
             if name != "peak" and any(more):
@@ -33,6 +33,8 @@ def chart_data(each: SessionSummary) -> dict[str, Any]:
         "lo": lo,
         "hi": hi,
         "speed": _steps([None if rate is None else round(rate * 1000) for rate in trace.speed]),
+        "buffers": _steps(_known(trace.buffers)) if max(trace.buffers, default=UNKNOWN) > UNKNOWN else [],
+        "most_buffers": each.state.facts.resource_limit,
         "limit": [[round(time + offset, 3), value] for time, value in limit_steps(each.events)],
         "budget": [[round(time + offset, 3), value] for time, value in budget_steps(each.events)],
         "runs": [[round(start + offset, 3), phase] for start, phase in each.runs],
@@ -45,6 +47,10 @@ def chart_data(each: SessionSummary) -> dict[str, Any]:
             for tick in ticks(each.events, max(each.span, 1e-3))
         ],
     }  # fmt: skip
+
+
+def _known(values: list[int]) -> list[int | None]:
+    return [None if value == UNKNOWN else value for value in values]
 
 
 def _steps(values: list[int | None]) -> list[int | None]:

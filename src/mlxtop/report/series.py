@@ -46,13 +46,15 @@ class Series(NamedTuple):
     hi: dict[str, list[int]]
     speed: list[float | None]
     """Steps a second of work."""
+    buffers: list[int]
+    """Live buffers at the end of each column, where a trace counted them."""
 
 
 def series(recording: Recording, about: SessionInfo, sessions: int) -> Series:
     """The whole session in at most `MOST_COLUMNS` columns, fewer where `sessions` share a page."""
     first, last = recording.first(about.id), recording.last(about.id)
     if first is None or last is None:
-        return Series(0.0, [], {name: [] for name in GAUGES}, {name: [] for name in GAUGES}, [])
+        return Series(0.0, [], {name: [] for name in GAUGES}, {name: [] for name in GAUGES}, [], [])
     count, most = recording.count(about.id), max(LEAST_COLUMNS, MOST_COLUMNS // sessions)
     end = last.time + 1e-6
     hold = max(2.5 * about.interval, HOLD)
@@ -63,9 +65,10 @@ def series(recording: Recording, about: SessionInfo, sessions: int) -> Series:
     start = floor(first.time / width) * width
     columns = int((last.time - start) // width) + 1
     rows = recording.rows(about.id, level, start, end)
-    found = resample(rows, start, width, columns, max(hold, width), GAUGES, ("steps", "decode"))
+    found = resample(rows, start, width, columns, max(hold, width), GAUGES, ("steps", "decode", "buffers"))
     times = [start + width * (i + 0.5) for i in range(columns)]
-    return Series(width, times, found.lo, found.hi, _speed(found.last["steps"], found.last["decode"]))
+    speed = _speed(found.last["steps"], found.last["decode"])
+    return Series(width, times, found.lo, found.hi, speed, found.last["buffers"])
 
 
 def _width(least: float, fine: bool) -> float:
@@ -83,13 +86,14 @@ def _as_they_are(rows: Level, hold: float) -> Series:
     )
     last = dict(zip(COUNTERS, rows.last, strict=True))
     times, speed = list(rows.time), _speed(last["steps"], last["decode"])
+    buffers = list(last["buffers"])
     for i in range(len(times) - 1, 0, -1):
         if times[i] - times[i - 1] > hold:
             times.insert(i, (times[i] + times[i - 1]) / 2)
             speed.insert(i, None)
-            for column in (*lo.values(), *hi.values()):
+            for column in (*lo.values(), *hi.values(), buffers):
                 column.insert(i, UNKNOWN)
-    return Series(0.0, times, lo, hi, speed)
+    return Series(0.0, times, lo, hi, speed, buffers)
 
 
 def _speed(steps: Sequence[int], decode: Sequence[int]) -> list[float | None]:

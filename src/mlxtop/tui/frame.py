@@ -34,6 +34,8 @@ Tick = tuple[int, Event]
 
 DRAWN = ("active", "cache", "peak")
 COUNTED = ("steps", "decode", "phase")
+BUFFERS = "buffers"
+"""What is drawn where a trace counts it."""
 TICKED = (CacheCleared, PeakReset, LimitChanged, MarkAdded, BudgetChanged, ErrorRaised)
 SPEED_WINDOW = 2.0
 EFFECT_WINDOW = (10.0, 120.0)
@@ -151,7 +153,14 @@ def visible_columns(session: Session, view: View, columns: int, now: float) -> C
     start = axis.start(columns, now)
     # Only the large chart draws the footprint, and only with a budget.
     drawn = DRAWN if session.state.budget is None else (*DRAWN, "footprint")
-    return session.history.columns(start, axis.width, columns, drawn, COUNTED, until=now)
+    counted = (*COUNTED, BUFFERS) if counts_buffers(session) else COUNTED
+    return session.history.columns(start, axis.width, columns, drawn, counted, until=now)
+
+
+def counts_buffers(session: Session) -> bool:
+    """Whether the session's samples have the number of live buffers, or had it."""
+    latest = session.history.latest
+    return session.state.trace is not None or (latest is not None and latest.buffers != UNKNOWN)
 
 
 def gather(

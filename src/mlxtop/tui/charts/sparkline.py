@@ -15,8 +15,8 @@ from textual.strip import Strip
 from mlxtop.core.events import BudgetChanged, CacheCleared, LimitChanged, MarkAdded, PeakReset
 from mlxtop.core.resample import Columns
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.core.units import UNLIMITED, Units
-from mlxtop.tui.frame import Frame, Tick
+from mlxtop.core.units import UNLIMITED, Units, format_count
+from mlxtop.tui.frame import BUFFERS, Frame, Tick
 from mlxtop.tui.panel import Panel
 
 GUTTER = 23
@@ -340,3 +340,44 @@ class SpeedChart(Chart):
 
     def range(self, frame: Frame, scale: Scale) -> str:
         return "—" if scale == NOTHING else f"{scale.low / 1000:g}–{scale.high / 1000:g} {frame.per_second}"
+
+
+class BufferChart(Chart):
+    """The chart of the live buffers that a trace counts, with the most that the device allows as a line."""
+
+    LINED = "limit"
+    NEAR = 2.0
+    LEAST = 10
+
+    def values(self, frame: Frame) -> tuple[Sequence[int], Sequence[int]]:
+        last = frame.columns.last
+        found = last.get(BUFFERS) or [UNKNOWN] * len(last["phase"])
+        return found, found
+
+    def line(self, frame: Frame) -> Sequence[int]:
+        limit = frame.state.facts.resource_limit
+        return () if limit is None else held(frame.columns, [(0.0, limit)])
+
+    def base(self, units: Units) -> int:
+        return 1000
+
+    def value(self, frame: Frame) -> str:
+        # Cached buffers, and those from before the trace, come on top.
+        known = frame.sample is not None and frame.sample.buffers != UNKNOWN
+        return f"≥ {format_count(frame.sample.buffers)}" if known and frame.sample else "—"
+
+    def range(self, frame: Frame, scale: Scale) -> str:
+        if scale == NOTHING:
+            return "—"
+        return f"{_round(int(scale.low))}–{_round(int(scale.high))}"
+
+    def notes(self, frame: Frame, scale: Scale, height: int) -> list[str]:
+        limit = frame.state.facts.resource_limit
+        if limit is None:
+            return [self.range(frame, scale)]
+        above = " ↑" if limit > scale.high else ""
+        return [self.range(frame, scale), f"limit {_round(limit)}{above}"]
+
+
+def _round(count: int) -> str:
+    return format_count(count).replace(".0", "")

@@ -39,8 +39,8 @@ from mlxtop.sessions.budget_monitor import set_budget
 from mlxtop.sessions.session import Capability, Session
 from mlxtop.tui.binding import key
 from mlxtop.tui.charts.axis import Axis
-from mlxtop.tui.charts.sparkline import GUTTER, CacheChart, Chart, PeakChart, SpeedChart
-from mlxtop.tui.frame import Frame, Own, View, explain, gather, visible_columns
+from mlxtop.tui.charts.sparkline import GUTTER, BufferChart, CacheChart, Chart, PeakChart, SpeedChart
+from mlxtop.tui.frame import BUFFERS, Frame, Own, View, explain, gather, visible_columns
 from mlxtop.tui.meter import Meter
 from mlxtop.tui.panel import Panel, PanelRow
 from mlxtop.tui.panels.at_peak import AtPeak
@@ -163,6 +163,7 @@ class Dashboard(Screen[None], Background):
         yield CacheChart("cache", id="cache")
         yield PeakChart("peak", id="peak")
         yield SpeedChart("speed", id="speed")
+        yield BufferChart("buffers", id="buffers")
         yield Axis(id="axis")
         with PanelRow(id="panels"):
             yield Breakdown(id="breakdown")
@@ -277,6 +278,8 @@ class Dashboard(Screen[None], Background):
         count = max(1, self.size.width - GUTTER)
         if self._columns is None or len(self._columns.last["phase"]) != count:
             self._columns = visible_columns(self.session, self.view, count, now)
+            if BUFFERS in self._columns.last:
+                self.add_class("-buffers")
         diagnosis, uses = self._diagnosis, self._uses
         return gather(self.session, self.view, self._own, self._columns, now, diagnosis, uses, self._traced())
 

@@ -20,6 +20,8 @@ from mlxtop.tui.screens.help import PROSE, WORDS, Manual
 
 REDRAW_EVERY = 1.0
 COLOURS = {"footprint": "beyond"}
+OTHER_UNITS = ("speed", "buffers")
+"""Not drawn: the chart's axis is in bytes."""
 RGB = tuple[int, int, int]
 
 
@@ -30,7 +32,7 @@ class Graph(Screen[None]):
     """
 
     BINDINGS = [key("escape,g", "dismiss", "back", "Go back to the dashboard", True, "esc")]
-    MANUAL = Manual([(word, what) for word, what in WORDS if word != "speed"], (), PROSE[1:])
+    MANUAL = Manual([(word, what) for word, what in WORDS if word not in OTHER_UNITS], (), PROSE[1:])
 
     def __init__(self, frame: Callable[[], Frame], palette: Panel[Frame]) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ WORDS = (
     ("cache", "freed buffers that MLX keeps for reuse; a lower limit or a clear frees them"),
     ("peak", "the highest value of active since the last reset; the cache is not included"),
     ("speed", "tokens per second; in a watched program, calls of mx.eval per second"),
+    ("buffers", "live buffers, counted while a trace is written; Metal limits their number"),
     ("total", "active + cache: all memory that MLX holds"),
     ("left", "free memory of the GPU's working set, the GPU, the container or the machine"),
     (
@@ -28,7 +29,7 @@ WORDS = (
 )
 SIGNS = (
     ("█ ▒", "the lowest value (full colour) and the highest value (pale) in a column"),
-    ("╌", "the cache limit in the cache chart, the budget in the others"),
+    ("╌", "the cache limit in the cache chart, the limit of buffers in theirs, the budget in the others"),
     ("◆", "a mark"),
     ("▼ ▲", "a limit changed"),
     ("✕ ↺", "cache cleared, peak reset"),
