@@ -20,6 +20,7 @@ COMMANDS = (
     "sweep",
     "fit",
     "replay",
+    "diff",
     "report",
     "export",
     "info",

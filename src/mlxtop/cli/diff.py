@@ -1,0 +1,114 @@
+"""`mlxtop diff`: what changed from one run to another."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlxtop.cli import options
+from mlxtop.cli.values import FILE
+from mlxtop.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlxtop.diff.comparison import Comparison
+    from mlxtop.diff.condition import Judgement
+
+SUMMARY = "GITHUB_STEP_SUMMARY"
+"""The variable with the file whose Markdown GitHub shows below a job."""
+
+
+@click.command(
+    epilog="""\b
+Try:
+  mlxtop run --headless --record before.mlxtop -- python train.py
+  mlxtop diff before.mlxtop after.mlxtop
+  mlxtop diff before.mlxtop after.mlxtop --fail-if 'peak>+5%' --fail-if 'decode.floor>+64M'
+  mlxtop diff before.mlxtop after.mlxtop --screen
+"""
+)
+@click.argument("a", type=FILE)
+@click.argument("b", type=FILE)
+@click.option(
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit with code 1 if it holds: peak>+5%, decode.floor>+64M, steps<-3%, peak>12G. A sign compares "
+    "with A. Of speeds the whole interval must be beyond the bound. Can be given several times.",
+)
+@click.option(
+    "--markdown",
+    "as_markdown",
+    is_flag=True,
+    help="Print Markdown, and add it to $GITHUB_STEP_SUMMARY where that is set.",
+)
+@options.JSON()
+def diff(a: Path, b: Path, conditions: tuple[str, ...], as_markdown: bool, as_json: bool) -> int:
+    """Compare two runs: memory and speed, as a whole and by phase.
+
+    A and B are recordings, traces, files of sweep --json, or outputs of mlxtop --json; what both tell is
+    compared. A difference counts only if it is more than noise: what sampling misses, and what differs from
+    run to run.
+
+    The exit code is 1 if a condition holds, and 2 if a file cannot be read or a condition's measure is not
+    comparable.
+    """
+    from mlxtop.cli.hard_exit import tell
+    from mlxtop.core.text import block
+    from mlxtop.diff.comparison import compare
+    from mlxtop.diff.condition import judge, parse
+    from mlxtop.diff.read import read
+
+    if as_markdown and as_json:
+        raise UsageError("Give either --markdown or --json.")
+    asked = [parse(text) for text in conditions]
+    comparison = compare(read(a), read(b))
+    judgements = [judge(condition, comparison) for condition in asked]
+    click.echo(block(_printed(comparison, judgements, as_markdown, as_json)))
+    if not as_json:
+        from mlxtop.cli.diff_text import verdicts
+
+        for line in verdicts(judgements):
+            tell(line)
+    return code(judgements)
+
+
+def code(judgements: "list[Judgement]") -> int:
+    """1 if a condition holds, 2 if one cannot be judged, else 0."""
+    if any(found.holds for found in judgements):
+        return 1
+    return 2 if any(found.holds is None for found in judgements) else 0
+
+
+def _printed(
+    comparison: "Comparison", judgements: "list[Judgement]", as_markdown: bool, as_json: bool
+) -> str:
+    from mlxtop.cli import diff_text
+
+    if as_json:
+        from mlxtop.diff.export import to_json
+
+        return json.dumps(to_json(comparison, judgements), indent=2)
+    if as_markdown:
+        text = diff_text.in_markdown(comparison, judgements)
+        _add_to_summary(text)
+        return text
+    return diff_text.text(comparison, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+
+
+def _add_to_summary(text: str) -> None:
+    """Adds Markdown to GitHub's summary of a job, where there is one."""
+    path = os.environ.get(SUMMARY)
+    if not path:
+        return
+    from mlxtop.core.files import cannot_write
+
+    try:
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{text}\n\n")
+    except OSError as error:
+        raise cannot_write(Path(path), error) from error

@@ -1,0 +1,1 @@
+"""Two runs compared: what changed between two recordings, traces, sweeps or `--json` outputs."""

@@ -1,0 +1,61 @@
+"""A recording as a run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mlxtop.core.events import TraceStarted
+from mlxtop.core.state import State
+from mlxtop.diff.facts import of_facts
+from mlxtop.diff.run import WHOLE, Part, Run
+from mlxtop.diff.sampled import parts
+from mlxtop.diff.series import of_levels
+from mlxtop.recording.export import chunks
+from mlxtop.recording.reader import Recording, SessionInfo
+
+
+def read(path: Path) -> Run:
+    """Reads a recording once. Raises `RecordingError`."""
+    recording = Recording(path)
+    try:
+        runs = [_session(recording, about) for about in recording.sessions]
+    finally:
+        recording.close()
+    return several(runs, [about.label if about.rank is not None else "" for about in recording.sessions])
+
+
+def several(runs: list[Run], labels: list[str]) -> Run:
+    """The sessions of one file as one run: of more than one, each names its parts."""
+    if len(runs) == 1:
+        return runs[0]
+    named = []
+    for place, (run, label) in enumerate(zip(runs, labels, strict=True), 1):
+        name = label or f"process {place}"
+        for part in run.parts:
+            title = name if part.name == WHOLE else f"{name} {part.name}"
+            named.append(Part(title, part.kind, part.values, part.missing))
+    first = runs[0]
+    return replace(
+        first,
+        seconds=max(run.seconds or 0.0 for run in runs),
+        parts=tuple(named),
+        traced=any(run.traced for run in runs),
+    )
+
+
+def _session(recording: Recording, about: SessionInfo) -> Run:
+    series = of_levels(chunks(recording, about.id), recording.phases(about.id))
+    events = recording.events(about.id)
+    state = State(facts=about.facts)
+    for event in events:
+        state.apply(event)
+    return Run(
+        recording.path,
+        "recording",
+        about.title,
+        float(series.time[-1] - series.time[0]) if len(series) else None,
+        tuple(parts(series, events)),
+        of_facts(state.facts, state.limits, about.command),
+        about.steps_are,
+        about.footprint_kind,
+        any(isinstance(event.data, TraceStarted) for event in events),
+    )
