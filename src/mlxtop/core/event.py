@@ -12,6 +12,7 @@ from mlxtop.core.events import (
     GarbageCollected,
     GenerationFinished,
     LimitChanged,
+    LossReported,
     MarkAdded,
     PeakReset,
     PhaseChanged,
@@ -90,6 +91,8 @@ class Event(NamedTuple, Generic[D]):
             case GenerationFinished() as done:
                 first = format_span(done.ttft)
                 return f"{done.tokens} tokens at {done.tps:.1f} tok/s, first after {first}, {done.reason}"
+            case LossReported() as report:
+                return f"{'validate' if report.validation else 'train'} {losses(report)}"
             case BudgetChanged() as changed:
                 return _budget(changed, units)
             case ErrorRaised(message):
@@ -99,6 +102,13 @@ class Event(NamedTuple, Generic[D]):
             case SessionEnded(cause):
                 return cause
         return self.kind
+
+
+def losses(report: LossReported) -> str:
+    """The iteration, its loss and the speed: `120 · loss 2.31 · 540 tok/s`."""
+    loss = "not a number" if report.loss is None else f"{report.loss:.3g}"
+    rate = "" if report.tps is None else f" · {report.tps:,.0f} tok/s"
+    return f"{report.iteration:,} · loss {loss}{rate}"
 
 
 def _budget(changed: BudgetChanged, units: Units) -> str:

@@ -19,6 +19,7 @@ from mlxtop.core.events import (
     GarbageCollected,
     GenerationFinished,
     LimitChanged,
+    LossReported,
     MarkAdded,
     PeakReset,
     PhaseChanged,
@@ -32,7 +33,7 @@ from mlxtop.core.events import (
     WorkloadDone,
 )
 from mlxtop.core.facts import Facts
-from mlxtop.core.parsing import count, difference, limit_name, seconds, size, text, truth
+from mlxtop.core.parsing import count, difference, finite, limit_name, seconds, size, text, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ _CHECKS: Mapping[type[object], Mapping[str, Check]] = {
         "tokens": count, "prompt_tokens": count, "ttft": seconds, "tps": seconds, "prompt_tps": seconds,
         "reason": source, "context": count,
     },
+    LossReported: {"iteration": count, "loss": finite, "validation": truth, "tps": seconds},
     ErrorRaised: {"message": message, "phase": name},
     TicksMissed: {"ticks": count},
     WorkloadDone: {},

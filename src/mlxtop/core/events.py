@@ -163,6 +163,19 @@ class GenerationFinished(Record):
     """Tokens in the KV cache before it."""
 
 
+class LossReported(Record):
+    """A training program reported a loss; the event's time is when it did."""
+
+    iteration: int
+    """Steps of training before it."""
+    loss: float | None
+    """`None` where it is not a finite number: the training has diverged."""
+    validation: bool = False
+    """Whether it is the loss on the validation set."""
+    tps: float | None = None
+    """Tokens a second, as the program reported them; on several ranks, of all together."""
+
+
 class BudgetChanged(Record):
     """A budget was set or taken away, or its alarm went from one level to another."""
 
@@ -241,6 +254,7 @@ EventData = (
     | TraceStopped
     | MarkAdded
     | GenerationFinished
+    | LossReported
     | BudgetChanged
     | SystemRead
     | ErrorRaised
@@ -269,6 +283,7 @@ KINDS: Mapping[type[object], str] = {
     TraceStopped: "traced",
     MarkAdded: "mark",
     GenerationFinished: "generation",
+    LossReported: "loss",
     BudgetChanged: "budget",
     SystemRead: "system",
     ErrorRaised: "error",

@@ -13,6 +13,8 @@ MOST_DIGITS = 18
 """So many fit into 64 bits; `int` itself refuses text of thousands of digits by another error."""
 LATEST = 1e10
 """Seconds: beyond it the calendar ends."""
+HUGE = 1e300
+"""Beyond it a number is as good as infinite."""
 
 
 def whole(text: str) -> int | None:
@@ -59,6 +61,15 @@ def seconds(value: object) -> float:
     """A time, or a rate. Raises `ValueError`."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LATEST:
         raise ValueError("a number within bounds was expected")
+    return float(value)
+
+
+def finite(value: object) -> float | None:
+    """A number of either sign; `None` is one that was not finite. Raises `ValueError`."""
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -HUGE <= value <= HUGE:
+        raise ValueError("a finite number was expected")
     return float(value)
 
 

@@ -16,6 +16,7 @@ from mlxtop.core.events import (
     GenerationFinished,
     LimitChanged,
     LimitRequested,
+    LossReported,
     MarkAdded,
     PeakReset,
     PhaseChanged,
@@ -73,6 +74,9 @@ class State:
     generations: int = 0
     generation: GenerationFinished | None = None
     """The last that finished."""
+    loss: LossReported | None = None
+    """The last of a training."""
+    validation_loss: LossReported | None = None
     late: int = 0
     """Ticks the sampler had to skip."""
     run_peak: int = 0
@@ -135,6 +139,10 @@ class State:
             case GenerationFinished() as generation:
                 self.generations += 1
                 self.generation = generation
+            case LossReported(validation=True) as loss:
+                self.validation_loss = loss
+            case LossReported() as loss:
+                self.loss = loss
             case ErrorRaised(message):
                 self.error = message
                 if event.answers is not None:
