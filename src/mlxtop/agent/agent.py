@@ -20,11 +20,12 @@ from mlxtop.agent import last_error, worker
 from mlxtop.agent.collector_watch import EVERY, LEAST, CollectorWatch
 from mlxtop.agent.command_queue import CommandQueue, FindLimits
 from mlxtop.agent.controller import ProgramController
-from mlxtop.agent.eval_hook import EvalHook, kv_tokens
+from mlxtop.agent.eval_hook import EvalHook, fail_or_raise, kv_tokens
 from mlxtop.agent.event_log import EventLog
 from mlxtop.agent.ring import Ring
 from mlxtop.agent.server import UNSEEN, Server
-from mlxtop.core.announcements import listeners
+from mlxtop.agent.training import TrainingWatch
+from mlxtop.core.announcements import listeners, loss_listeners
 from mlxtop.core.commands import AddMark, SetInterval, SetLimit, SetTrace
 from mlxtop.core.events import MarkAdded, PhaseChanged
 from mlxtop.core.parsing import whole
@@ -39,6 +40,7 @@ from mlxtop.system import footprint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Any
 
     from mlxtop.agent.command_queue import QueuedCommand
@@ -67,13 +69,14 @@ class Agent:
         self.run = run
         self.interval = INTERVAL
         # First: it looks whether the program has references to MLX's functions.
-        self._peaks = StepPeaks(lambda rise: self._on_rise(rise, "between"))
+        self._peaks = StepPeaks(lambda rise: self._on_rise(rise, "between"), self._on_peak_read)
         self.event_log = EventLog(self.wake)
         self.controller = ProgramController(self.event_log, late)
         self.command_queue = CommandQueue(self.event_log, self._safe_point, self._execute)
+        self._training = TrainingWatch(lambda: self.phases[self._phase], self._set_phase, self.event_log.now)
         self._eval_hook = EvalHook(
-            self.command_queue, self._safe_point, self._peaks, self._on_rise, self.event_log.fail,
-            lambda: self.phases[self._phase],
+            self.command_queue, self._safe_point, self._peaks, self._training, self._on_rise,
+            self.event_log.fail, lambda: self.phases[self._phase],
         )  # fmt: skip
         self._late = late
         self._begin()
@@ -86,6 +89,7 @@ class Agent:
         self.command_queue.begin()
         self.controller.begin()
         self._peaks.begin_process()
+        self._training.begin_process()
         self._step_log = StepLog(self._peaks)
         self.phases = ["run"]
         self._phase = 0
@@ -116,6 +120,7 @@ class Agent:
         self.controller.install()
         self._eval_hook.install()
         listeners.append(self._on_api_call)
+        loss_listeners.append(self._training.take)
         if self._late:
             self.command_queue.submit(FindLimits())
         else:
@@ -166,6 +171,13 @@ class Agent:
         line = None if how == "between" else place(sys._getframe(1))
         tokens = None if line is None else kv_tokens(evaluated, line[0])
         self._step_log.note(self.event_log.now(), rise, self.phases[self._phase], line, tokens, how)
+
+    def _on_peak_read(self, frame: FrameType) -> None:
+        """`frame` of the program asks for MLX's peak."""
+        try:
+            self._training.report(frame)
+        except Exception as error:
+            fail_or_raise(error, self.event_log.fail)
 
     def _set_phase(self, name: str) -> None:
         name = str(name)[: command_json.NAME]
@@ -261,6 +273,8 @@ class Agent:
         # Those that nothing replaces any more.
         for at, step in self._step_log.settled(float("inf") if last else self.event_log.now()):
             self.event_log.emit(step, at=at, soon=False)
+        for at, report in self._training.settled():
+            self.event_log.emit(report, at=at, soon=False)
 
     def _read_facts(self) -> None:
         """On what MLX runs, and the limits as it starts with them.

@@ -7,6 +7,7 @@ import time
 from functools import wraps
 
 from mlxtop.agent.step_clock import StepClock
+from mlxtop.agent.training import TrainingWatch
 from mlxtop.mlx import backend
 from mlxtop.mlx.hooks import outside
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class EvalHook:
-    """Times the program's steps, has `peaks` look how high each rises, and a trace know its line and phase.
+    """Times the program's steps, has `peaks` look how high each rises and `training` whose it is, and a trace
+    know its line and phase.
 
     Calls `safe_point` before and after a step when a command is due, `note(rise, how, what was evaluated)`
     after one that rose high, and `fail` with an error of ours: none reaches the program.
@@ -33,6 +35,7 @@ class EvalHook:
         commands: CommandQueue,
         safe_point: Callable[[bool], None],
         peaks: StepPeaks,
+        training: TrainingWatch,
         note: Callable[[Rise, str, Any], None],
         fail: Callable[[Exception], None],
         phase: Callable[[], str],
@@ -44,6 +47,7 @@ class EvalHook:
         self._commands = commands
         self._safe_point = safe_point
         self._peaks = peaks
+        self._training = training
         self._note = note
         self._fail = fail
 
@@ -55,6 +59,7 @@ class EvalHook:
 
     def _wrap(self, function: Any, queued: bool) -> Any:
         commands, clock, begin, end = self._commands, self.clock, self._peaks.begin, self._peaks.end
+        train = self._training.step
 
         @wraps(function)
         def step(*args: Any, **kwargs: Any) -> Any:
@@ -68,10 +73,11 @@ class EvalHook:
             try:
                 try:
                     begun = begin()
+                    train(sys._getframe(1))
                     if tracer is not None:
                         token = self._trace(tracer, sys._getframe(1))
                 except Exception as error:
-                    self._fail_or_raise(error)
+                    fail_or_raise(error, self._fail)
                 return function(*args, **kwargs)
             finally:
                 commands.inside = False
@@ -83,7 +89,7 @@ class EvalHook:
                     if rise is not None:
                         self._note(rise, "async" if queued else "", args)
                 except Exception as error:
-                    self._fail_or_raise(error)
+                    fail_or_raise(error, self._fail)
                 if commands.due:
                     self._safe_point(False)
 
@@ -92,14 +98,15 @@ class EvalHook:
     def _trace(self, tracer: Tracer, frame: FrameType) -> int:
         return tracer.begin(outside(frame), self._phase(), self.clock.count + 1)
 
-    def _fail_or_raise(self, error: Exception) -> None:
-        """Tells of an error of ours. What the program's handler of a signal raised meanwhile is its own."""
-        last = error.__traceback__
-        while last is not None and last.tb_next is not None:
-            last = last.tb_next
-        if last is not None and not last.tb_frame.f_globals.get("__name__", "").startswith("mlxtop."):
-            raise error
-        self._fail(error)
+
+def fail_or_raise(error: Exception, fail: Callable[[Exception], None]) -> None:
+    """Tells of an error of ours. What the program's handler of a signal raised meanwhile is its own."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is not None and not last.tb_frame.f_globals.get("__name__", "").startswith("mlxtop."):
+        raise error
+    fail(error)
 
 
 def kv_tokens(evaluated: Any, path: str) -> int | None:

@@ -20,6 +20,7 @@ from mlxtop.mlx import backend
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import Any
 
 GET, RESET = "get_peak_memory", "reset_peak_memory"
@@ -36,12 +37,18 @@ class StepPeaks:
     """Call `begin` before a step and `end` after it, on the step's thread. Any thread may read.
 
     `between` is told, on the thread whose step begins, of what rose since the last step ended: work that is
-    done by other means than a step.
+    done by other means than a step. `asked` is told of the function that asks for the program's peak; neither
+    may raise.
     """
 
-    def __init__(self, between: Callable[[Rise], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        between: Callable[[Rise], None] = lambda _: None,
+        asked: Callable[[FrameType], None] | None = None,
+    ) -> None:
         self._mx: Any = backend.load()
         self._between = between
+        self._asked = asked
         # Before we have references of our own.
         self.exact = not any(map(_is_referenced, self._functions()))
         """Whether MLX's peak is ours to reset."""
@@ -181,10 +188,14 @@ class StepPeaks:
         return now
 
     def _wrap_get(self, function: Any) -> Any:
+        asked = self._asked
+
         @wraps(function)
         def wrapper() -> int:
             # The deprecated ones say so.
             function()
+            if asked is not None:
+                asked(sys._getframe(1))
             return self.peak()
 
         return wrapper

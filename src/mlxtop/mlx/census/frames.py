@@ -13,12 +13,9 @@ FRAMES: dict[type, str] = {
     types.AsyncGeneratorType: "ag_frame",
 }
 """What runs later, and where its frame is."""
-CO_OPTIMIZED = 0x1
-"""As in `inspect`: the code of a function."""
 _CENSUS = __name__.rpartition(".")[0]
 _GUEST = ("mlxtop.agent", "mlxtop.mlx")
 """What stands between a program and MLX: its variables are the program's, which has passed them on."""
-_SNAPSHOTS = sys.version_info < (3, 13)  # before PEP 667 a frame keeps the dict that `f_locals` makes
 
 
 def frames() -> list[types.FrameType]:
@@ -56,26 +53,6 @@ def is_guest(frame: types.FrameType) -> bool:
 
 def _module_of(frame: types.FrameType) -> str:
     return text(dict.get(frame.f_globals, "__name__"))
-
-
-def variables_of(frame: types.FrameType) -> dict[str, Any]:
-    """The variables of a frame, leaving nothing of them behind in it."""
-    names = frame.f_locals
-    if not frame.f_code.co_flags & CO_OPTIMIZED:
-        return dict.copy(names) if type(names) is dict else {}  # a module's or a class's own
-    if not _SNAPSHOTS:
-        return dict(names)
-    copy = dict.copy(names)
-    # The frame would keep what its variables were until it ends. But if the program called `locals()` it has
-    # that dict, and where a tracer runs, what is missing in the dict would be deleted in the function.
-    hooks = [frame.f_trace, sys.gettrace(), sys.getprofile()]
-    # Never imported here: the thread that imports it first is taken for the program's main thread.
-    if threading := sys.modules.get("threading"):
-        hooks += [threading.gettrace(), threading.getprofile()]
-    if sys.getrefcount(names) <= 3 and all(hook is None for hook in hooks):
-        for name in copy:
-            names.pop(name, None)
-    return copy
 
 
 def place_of(frame: types.FrameType) -> str:

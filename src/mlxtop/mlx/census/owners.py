@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from mlxtop.mlx.census.foreign import OTHERS, class_module, class_name, derives, is_anonymous, text
-from mlxtop.mlx.census.frames import FRAMES, frame_of, place_of, variables_of
+from mlxtop.mlx.census.frames import FRAMES, frame_of, place_of
 from mlxtop.mlx.census.heap import CHUNK, CONTAINERS, OWNERS, Heap
+from mlxtop.mlx.variables import variables_of
 
 MOST = 10_000_000
 FEW = 4

@@ -23,21 +23,14 @@ from mlxtop.mlx.census.foreign import (
     numbered,
     text,
 )
-from mlxtop.mlx.census.frames import (
-    FRAMES,
-    frame_of,
-    frames,
-    is_guest,
-    passed_from,
-    place_of,
-    variables_of,
-)
+from mlxtop.mlx.census.frames import FRAMES, frame_of, frames, is_guest, passed_from, place_of
 from mlxtop.mlx.census.garbage import only_garbage, reached
 from mlxtop.mlx.census.graph_layout import Known
 from mlxtop.mlx.census.graphs import buffers
 from mlxtop.mlx.census.heap import CHUNK, CONTAINERS, Heap, Kind, TimeUp
 from mlxtop.mlx.census.rows import Claim, Lines, Row
 from mlxtop.mlx.census.tracebacks import dead_frames
+from mlxtop.mlx.variables import variables_of
 
 LEVELS = 8
 """How far up the holders of an array are followed where no variable leads to it."""
