@@ -4,16 +4,19 @@
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mlxtop.agent.boot import watch
-    from mlxtop.api import cache_limit, mark, phase, snapshot
+    from mlxtop.api import cache_limit, mark, metrics, phase, snapshot
     from mlxtop.core.snapshot import Snapshot
+    from mlxtop.training import TrainingCallback
 
-__all__ = ["Snapshot", "cache_limit", "mark", "phase", "snapshot", "watch"]
+__all__ = ["Snapshot", "TrainingCallback", "cache_limit", "mark", "metrics", "phase", "snapshot", "watch"]
 __version__ = "0.2.0.dev0"
 
 _HOMES = {
     "Snapshot": "mlxtop.core.snapshot",
+    "TrainingCallback": "mlxtop.training",
     "cache_limit": "mlxtop.api",
     "mark": "mlxtop.api",
+    "metrics": "mlxtop.api",
     "phase": "mlxtop.api",
     "snapshot": "mlxtop.api",
     "watch": "mlxtop.agent.boot",

@@ -1,4 +1,4 @@
-"""What a program imports: snapshots, marks, phases, and a cache limit for a block of code.
+"""What a program imports: snapshots, metrics, marks, phases, and a cache limit for a block of code.
 
 Marks and phases are sent to the session that watches the program. Without one they cost a microsecond and
 have no effect.
@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING
 from mlxtop.core.announcements import listeners
 from mlxtop.core.snapshot import Snapshot
 from mlxtop.core.units import DEFAULT, UNLIMITED, parse_size
-from mlxtop.mlx import allocator, hooks
+from mlxtop.mlx import allocator, backend, hooks, step_peaks
+from mlxtop.system import footprint
 
 if TYPE_CHECKING:
     from mlxtop.core.announcements import Listener
+    from mlxtop.core.limits import LimitName
+    from mlxtop.mlx.step_peaks import StepPeaks
 
 _default_cache_limit: int | None = None
+_own_peaks: "StepPeaks | None" = None
+"""Those that `metrics` made, where there were none."""
 
 
 def snapshot() -> Snapshot:
@@ -26,6 +31,43 @@ def snapshot() -> Snapshot:
     Raises `NoBackendError` if MLX or its backend is not installed.
     """
     return allocator.snapshot(time.monotonic())
+
+
+def metrics() -> dict[str, int]:
+    """Returns MLX's memory as names and numbers, for any logger: `wandb.log(mlxtop.metrics(), step=step)`.
+
+    Every value is a whole number of bytes. What is not known is left out.
+
+    - `mlx/active`: in live arrays
+    - `mlx/cache`: in freed buffers that are kept for reuse
+    - `mlx/total`: both together, what MLX holds
+    - `mlx/peak`: the highest `active` since the program's start, or since it last reset MLX's peak
+    - `mlx/peak_step`: the highest `active` since the last call of this function, or the last report of a
+      `TrainingCallback`; at the first call, `mlx/peak`
+    - `mlx/footprint`: what the system charges the process (`phys_footprint` on macOS, RSS on Linux)
+    - `mlx/limit/memory`: MLX's memory limit, from MLX 0.32.3 on or in a watched program
+    - `mlx/limit/cache`, `mlx/limit/wired`: MLX's other limits, which only a watched program knows
+
+    It works in any program, also when nobody watches it. Call it on one thread. For `mlx/peak_step` it resets
+    MLX's peak, and wraps `mx.get_peak_memory` and `mx.reset_peak_memory`, so that the program sees the same
+    peak as without it. Where a module has taken one of these by `from mlx.core import`, MLX's peak is left
+    alone, and `mlx/peak_step` is known only when the peak rose.
+
+    Raises `NoBackendError` if MLX or its backend is not installed.
+    """
+    peaks = _step_peaks()
+    active, cache, peak = peaks.read()
+    found = {"mlx/active": active, "mlx/cache": cache, "mlx/total": active + cache, "mlx/peak": peak}
+    high = peaks.take_high(step_peaks.REPORTER)
+    if high or peaks.exact:
+        found["mlx/peak_step"] = max(high, active)
+    if peaks is _own_peaks:
+        # Nobody resets it at each step.
+        peaks.end(peaks.begin())
+    charged = footprint.reader()()
+    if charged is not None:
+        found["mlx/footprint"] = charged
+    return {**found, **{f"mlx/limit/{name}": size for name, size in _limits().items()}}
 
 
 def mark(name: str = "mark") -> Snapshot:
@@ -88,6 +130,21 @@ def listen(listener: "Listener") -> Callable[[], None]:
     """Calls `listener(kind, name, snapshot)` at each mark and phase. Returns a function that ends this."""
     listeners.append(listener)
     return lambda: listeners.remove(listener)
+
+
+def _step_peaks() -> "StepPeaks":
+    global _own_peaks
+    if step_peaks.installed is None:
+        _own_peaks = step_peaks.StepPeaks()
+        _own_peaks.install()
+        return _own_peaks
+    return step_peaks.installed
+
+
+def _limits() -> "dict[LimitName, int]":
+    getter = getattr(backend.load(), "get_memory_limit", None)
+    memory: dict[LimitName, int] = {} if getter is None else {"memory": int(getter())}
+    return {**hooks.known_limits, **memory}
 
 
 def _tell(kind: str, name: str, now: Snapshot) -> None:

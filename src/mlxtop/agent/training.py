@@ -1,8 +1,8 @@
 """A training run by mlx-lm or mlx-vlm: its phases `train` and `validate`, and its losses.
 
-Nothing of theirs is replaced or asked. The phase is seen from the function that calls `mx.eval`. Losses are read
-from the trainer's variables: as it asks for MLX's peak, which is the last it does for a report, and at the first
-step after a validation. Only plain numbers are read: MLX would have to compute an array.
+Nothing of theirs is replaced or asked. The phase is seen from the function that calls `mx.eval`. Losses are
+read from the trainer's variables: as it asks for MLX's peak, which is the last it does for a report, and at
+the first step after a validation. Only plain numbers are read: MLX would have to compute an array.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ UNNAMED = ("run", "idle")
 """Phases that a program has not named: they give way to ours."""
 DEEPEST = 200
 """Frames that are looked through for the trainer's."""
-MOST_SPEED = 1e10
 
 
 class TrainingWatch:
@@ -113,15 +112,7 @@ class TrainingWatch:
         if type(iteration) is int and isinstance(value, float):
             # A validation comes before the step of its iteration.
             done = max(0, iteration - 1) if validation else iteration
-            self.take(loss_reported(done, value, validation, None if validation else speed))
-
-
-def loss_reported(iteration: int, loss: float, validation: bool, speed: Any) -> LossReported:
-    """A report of plain numbers; what is not finite is left out."""
-    fast = isinstance(speed, float | int) and 0 <= speed <= MOST_SPEED
-    # Neither NaN nor infinite: their difference is not 0.
-    known = float(loss) if loss - loss == 0 else None
-    return LossReported(iteration, known, validation, float(speed) if fast else None)
+            self.take(LossReported.of(done, value, validation, None if validation else speed))
 
 
 def _phase_of(code: CodeType) -> str:

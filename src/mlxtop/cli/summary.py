@@ -6,10 +6,12 @@ from math import inf
 from typing import Any
 
 from mlxtop.core.course import course
+from mlxtop.core.event import format_loss
 from mlxtop.core.event_json import to_json
 from mlxtop.core.events import GenerationFinished, SystemRead
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.snapshot import Snapshot
+from mlxtop.core.state import State
 from mlxtop.core.units import format_size, format_span
 from mlxtop.sessions.session import Session
 
@@ -43,11 +45,19 @@ def summarize(session: Session) -> dict[str, Any]:
         "tokens": latest.tokens if latest else 0,
         "tokens_per_second": latest.steps / latest.decode * 1e6 if latest and latest.decode else None,
         "time_to_first_token": statistics.median(ttft) if ttft else None,
+        "training": _training(session.state),
         "samples": session.history.count,
         "late": session.state.late,
         "machine": _machine(session),
         "seconds": session.now(),
     }  # fmt: skip
+
+
+def _training(state: State) -> dict[str, Any] | None:
+    """The last losses that a training reported; `None` without one."""
+    told = {"loss": state.loss, "validation": state.validation_loss}
+    found = {name: to_json(report) for name, report in told.items() if report is not None}
+    return found or None
 
 
 def _machine(session: Session) -> dict[str, Any] | None:
@@ -90,6 +100,8 @@ def describe(summary: dict[str, Any]) -> str:
     most = {name: _exact(summary[f"run_{name.lower()}"]) for name in ("Peak", "Total", "Footprint")}
     parts.append(f"=======\nAt most\n{_block(most)}\n{summary['most']}")
     parts.append(f"=======\nSpeed\n{_block(_speed(summary))}")
+    if summary["training"] is not None:
+        parts.append(f"=======\nTraining\n{_block(_losses(summary['training']))}")
     if summary["machine"] is not None:
         parts.append(f"=======\nMachine\n{_block(_worst(summary['machine']))}")
     return "\n\n".join(parts)
@@ -131,6 +143,16 @@ def _speed(summary: dict[str, Any]) -> dict[str, str]:
         word: f"{summary['tokens']:,} in {span} from start to end",
         f"{word}/s": f"{rate} while working (idle time excluded)",
     }
+
+
+def _losses(training: dict[str, Any]) -> dict[str, str]:
+    rows = {}
+    for name, word in (("loss", "Loss"), ("validation", "Validation loss")):
+        if name in training:
+            report = training[name]
+            rows[word] = f"{format_loss(report['loss'])} after {report['iteration']:,} steps"
+    tps = training.get("loss", {}).get("tps")
+    return rows if tps is None else {**rows, "Tokens/s": f"{tps:,.0f} at the last report"}
 
 
 def _exact(size: int | None) -> str:

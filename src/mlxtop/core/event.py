@@ -92,7 +92,7 @@ class Event(NamedTuple, Generic[D]):
                 first = format_span(done.ttft)
                 return f"{done.tokens} tokens at {done.tps:.1f} tok/s, first after {first}, {done.reason}"
             case LossReported() as report:
-                return f"{'validate' if report.validation else 'train'} {losses(report)}"
+                return f"{'validate' if report.validation else 'train'} {describe_loss(report)}"
             case BudgetChanged() as changed:
                 return _budget(changed, units)
             case ErrorRaised(message):
@@ -104,11 +104,15 @@ class Event(NamedTuple, Generic[D]):
         return self.kind
 
 
-def losses(report: LossReported) -> str:
+def describe_loss(report: LossReported) -> str:
     """The iteration, its loss and the speed: `120 · loss 2.31 · 540 tok/s`."""
-    loss = "not a number" if report.loss is None else f"{report.loss:.3g}"
     rate = "" if report.tps is None else f" · {report.tps:,.0f} tok/s"
-    return f"{report.iteration:,} · loss {loss}{rate}"
+    return f"{report.iteration:,} · loss {format_loss(report.loss)}{rate}"
+
+
+def format_loss(loss: float | None) -> str:
+    """Three digits; `None` is what is not a finite number."""
+    return "not a number" if loss is None else f"{loss:.3g}"
 
 
 def _budget(changed: BudgetChanged, units: Units) -> str:

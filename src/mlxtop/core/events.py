@@ -163,6 +163,9 @@ class GenerationFinished(Record):
     """Tokens in the KV cache before it."""
 
 
+MOST_SPEED = 1e10
+
+
 class LossReported(Record):
     """A training program reported a loss; the event's time is when it did."""
 
@@ -174,6 +177,14 @@ class LossReported(Record):
     """Whether it is the loss on the validation set."""
     tps: float | None = None
     """Tokens a second, as the program reported them; on several ranks, of all together."""
+
+    @classmethod
+    def of(cls, iteration: int, loss: float, validation: bool = False, tps: object = None) -> LossReported:
+        """One of a program's own numbers, `None` for what is not finite."""
+        # Of what is neither NaN nor infinite the difference is 0.
+        known = float(loss) if loss - loss == 0 else None
+        fast = isinstance(tps, float | int) and 0 <= tps <= MOST_SPEED
+        return cls(iteration, known, validation, float(tps) if fast else None)  # type: ignore[arg-type]  # checked
 
 
 class BudgetChanged(Record):

@@ -15,7 +15,7 @@ from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT
 from mlxtop.core.record import Record
 from mlxtop.core.units import DEFAULT, UNKNOWN
 from mlxtop.mlx.collector import HeldOff, collect
-from mlxtop.mlx.hooks import AllocatorHooks, Call, Change
+from mlxtop.mlx.hooks import AllocatorHooks, Call, Change, known_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ class AllocatorController:
 
     def _record_found(self, name: LimitName, value: int, source: str, default: int | None) -> None:
         self._limits[name] = KnownLimit(value, source, default)
+        known_limits[name] = value
         self._emit(LimitChanged(name, value, value, source, default=default, found=True))
 
     # On the thread of whoever made the change
@@ -200,6 +201,7 @@ class AllocatorController:
         match what:
             case Change(name, old, new, source, asked, answers):
                 self._limits[name] = KnownLimit(new, source, self.default(name))
+                known_limits[name] = new
                 self._report(LimitChanged(name, old, new, source, asked), answers)
             case Call("clear_cache", size, source, answers):
                 total = size + self._hooks.active()

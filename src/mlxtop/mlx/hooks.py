@@ -32,6 +32,8 @@ SETTERS: dict[LimitName, str] = {
 CALLS = {"clear_cache": "get_cache_memory", "reset_peak_memory": "get_peak_memory"}
 CPU_CACHE_LIMIT = 32 * 2**20
 """What MLX's CPU backend starts with (0.31 and 0.32); a test compares it with MLX's own answer."""
+known_limits: dict[LimitName, int] = {}
+"""The limits of this process in bytes, as far as a controller knows them."""
 Place = tuple[str, int]
 """A file and a line in it."""
 

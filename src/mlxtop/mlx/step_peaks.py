@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 GET, RESET = "get_peak_memory", "reset_peak_memory"
+SAMPLER, REPORTER = 0, 1
+"""Who takes the highest: the sampler, and what reports to the program's own logger."""
 Begun = tuple[int, int, int, bool]
 """A step's number, what was active before it, MLX's peak before it, and whether no other step ran then."""
 
@@ -66,9 +68,11 @@ class StepPeaks:
         self._last = (-1, 0, 0)
         """At the end of the last step: the turn, MLX's peak, what was active."""
         self._high = 0
-        """The most that was active since the last `take_high`."""
+        """The most that was active since anybody took it."""
+        self._untaken = [0, 0]
+        """And what either reader has not taken of what the other took: the sampler, and who reports."""
         self._taken = (-1, 0)
-        """At the last `take_high`: the turn, MLX's peak."""
+        """When it was last taken: the turn, MLX's peak."""
         self.begin_process()
 
     def begin_process(self) -> None:
@@ -78,6 +82,8 @@ class StepPeaks:
 
     def install(self) -> None:
         """Wraps MLX's functions, and their deprecated likes in `mx.metal`."""
+        global installed
+        installed = self
         wrap = {GET: self._wrap_get, RESET: self._wrap_reset}
         for module, name in self._functions():
             function = getattr(module, name)
@@ -86,6 +92,8 @@ class StepPeaks:
 
     def remove(self) -> None:
         """Gives MLX its own functions back. Their peak counts from the last step on."""
+        global installed
+        installed = None
         for module, name, function in reversed(self._replaced):
             setattr(module, name, function)
         self._replaced.clear()
@@ -109,15 +117,24 @@ class StepPeaks:
         active, cache, turn = self._active(), self._cache(), self._turn
         now = self._look()
         self._taken = turn, now
-        high, self._high = self._high, 0
-        return active, cache, max([now, *self._kept]), high
+        return active, cache, max([now, *self._kept]), self._take_high(SAMPLER)
 
-    def take_high(self) -> int:
-        """The most that was active since this was last called, in bytes. One thread calls it."""
+    def take_high(self, reader: int = SAMPLER) -> int:
+        """The most that was active since this was last called for that reader, in bytes; 0 if nobody knows.
+
+        One thread calls it for each.
+        """
         turn = self._turn
         now = self._look()
         self._taken = turn, now
+        return self._take_high(reader)
+
+    def _take_high(self, reader: int) -> int:
         high, self._high = self._high, 0
+        untaken, other = self._untaken, 1 - reader
+        if high > untaken[other]:
+            untaken[other] = high
+        high, untaken[reader] = max(high, untaken[reader]), 0
         return high
 
     # Steps
@@ -213,6 +230,8 @@ class StepPeaks:
         return wrapper
 
 
+installed: StepPeaks | None = None
+"""Those of this process, the last that were installed."""
 _PROBE = {"unreferenced": object()}
 
 

@@ -13,6 +13,7 @@ from mlxtop.core.events import (
     GarbageCollected,
     GenerationFinished,
     LimitChanged,
+    LossReported,
     MarkAdded,
     PeakReset,
     SessionEnded,
@@ -35,6 +36,7 @@ NAMES: dict[type[EventData], str] = {
     TraceStopped: "trace ends",
     MarkAdded: "mark",
     GenerationFinished: "generation",
+    LossReported: "loss",
     BudgetChanged: "budget",
     ErrorRaised: "error",
     TicksMissed: "samples late",
@@ -42,6 +44,8 @@ NAMES: dict[type[EventData], str] = {
     SessionEnded: "end",
 }
 """What is told, and what it is called."""
+APART = (GenerationFinished, LossReported)
+"""What stands in a table of its own."""
 
 
 class EventCount(NamedTuple):
@@ -75,17 +79,18 @@ class EventList(NamedTuple):
     counts: list[EventCount]
     table: EventTable
     generations: EventTable
+    losses: EventTable
 
 
 def event_list(summary: SessionSummary) -> EventList:
-    """What happened in a session; generations stand in a table of their own."""
+    """What happened in a session; generations and losses stand in tables of their own."""
     counts = Counter({kind: summary.timeline.count(kind) for kind in NAMES})
     counts[LimitChanged] -= sum(event.times for event in summary.events if settled(event))
     told = [EventCount(NAMES[kind], n, summary.timeline.routine[kind]) for kind, n in counts.items() if n]
     shown = [e for e in summary.events if type(e.data) in NAMES and not e.routine and not settled(e)]
-    generations = [e for e in shown if isinstance(e.data, GenerationFinished)]
-    others = [e for e in shown if not isinstance(e.data, GenerationFinished)]
-    return EventList(told, _table(others, summary.offset), _table(generations, summary.offset))
+    others = [e for e in shown if not isinstance(e.data, APART)]
+    tables = [others, *([e for e in shown if isinstance(e.data, kind)] for kind in APART)]
+    return EventList(told, *(_table(table, summary.offset) for table in tables))
 
 
 def _table(events: Sequence[Event], offset: float) -> EventTable:

@@ -3,6 +3,7 @@
 from rich.style import Style
 from textual.strip import Strip
 
+from mlxtop.core.event import describe_loss
 from mlxtop.core.text import one_line, shortened
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.frame import Frame
@@ -10,6 +11,8 @@ from mlxtop.tui.panel import Panel, Part
 
 ROOM_FOR_OWN = 100
 """From this width on the header shows the cost of mlxtop; below it the status row does."""
+ROOM_FOR_LOSS, ROOM_FOR_TRAINING = 100, 130
+"""From these widths on the header shows the loss of a training, and its speed."""
 TRACING = "◉ trace "
 """Shown while every allocation is traced."""
 PHASE_MOST = 32
@@ -80,7 +83,7 @@ class Header(Panel[Frame]):
     def _right(self, frame: Frame, width: int) -> list[Part]:
         text, dim = self.style("text"), self.style("dim")
         parts: list[Part] = [(TRACING, self.style("limit"))] if frame.state.tracing else []
-        parts.append(self._phase(frame))
+        parts.append(self._phase(frame, width))
         rate = (
             "—" if frame.speed is None else f"{frame.speed:.1f}" if frame.speed >= 1 else f"{frame.speed:.2g}"
         )
@@ -101,11 +104,21 @@ class Header(Panel[Frame]):
         pace = f"▶ {playhead.speed:g}×" if playhead.playing else "⏸"
         return f"{pace} {format_clock(frame.now)} of {format_clock(playhead.end)}"
 
-    def _phase(self, frame: Frame) -> Part:
+    def _loss(self, frame: Frame, width: int) -> str:
+        """The iteration of a training that was reported last, its loss and its speed; empty without one."""
+        state = frame.state
+        if state.phase != "train" or state.loss is None:
+            return ""
+        told = describe_loss(state.loss).split(" · ")
+        return " " + " · ".join(told[: 1 + (width >= ROOM_FOR_LOSS) + (width >= ROOM_FOR_TRAINING)])
+
+    def _phase(self, frame: Frame, width: int) -> Part:
         state = frame.state
         phase, progress = shortened(one_line(state.phase), PHASE_MOST), state.progress
-        done = ""
-        if progress is not None and progress.total > 0:
+        done = self._loss(frame, width)
+        if done:
+            pass
+        elif progress is not None and progress.total > 0:
             if state.phase in ("load", "download"):
                 done = f" {progress.done * 100 // progress.total}%"
             else:

@@ -2,7 +2,8 @@
 
 from textual.strip import Strip
 
-from mlxtop.core.events import CacheCleared
+from mlxtop.core.event import format_loss
+from mlxtop.core.events import CacheCleared, LossReported
 from mlxtop.core.machine import System
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import format_span
@@ -60,7 +61,12 @@ class RunStats(Panel[Frame]):
         cost = frame.session.agent_cost
         clears = frame.session.timeline.count(CacheCleared)
         return (
+            *self._loss("loss", frame.state.loss),
+            *self._loss("validation", frame.state.validation_loss),
             ("process", str(frame.state.facts.pid)),
             ("agent", "—" if cost is None else f"{cost * 100:.2f}% of a core"),
             ("cache clears", f"{clears:,}"),
         )
+
+    def _loss(self, name: str, report: LossReported | None) -> tuple[tuple[str, str], ...]:
+        return () if report is None else ((name, f"{format_loss(report.loss)} at {report.iteration:,}"),)
