@@ -134,3 +134,95 @@ def test_without_a_listener_a_mark_is_a_snapshot_and_nothing_else() -> None:
         "print(json.dumps([type(now).__name__, now.active == mx.get_active_memory()]))"
     )
     assert said == ["Snapshot", True]
+
+
+METRICS = """
+import json
+import mlx.core as mx, mlxtop
+def rise(n):
+    mx.eval([mx.array(bytes(1 << 20)) for _ in range(n)])
+def settled():
+    mx.synchronize()
+    return mlxtop.metrics()
+"""
+
+
+def test_metrics_are_numbers_of_any_program() -> None:
+    first, second, third, peaks, types = python(
+        METRICS
+        + "rise(4); first = settled(); rise(2); second = settled(); keep = mx.array(bytes(1 << 20)); third = settled()\n"
+        "mx.reset_peak_memory(); rise(1); peaks = [mx.get_peak_memory(), settled()['mlx/peak']]\n"
+        "print(json.dumps([first, second, third, peaks, [type(v).__name__ for v in first.values()]]))"
+    )
+    assert set(types) == {"int"}
+    known = {name for name in first if not name.startswith("mlx/limit/")}
+    assert known == {"mlx/active", "mlx/cache", "mlx/total", "mlx/peak", "mlx/peak_step", "mlx/footprint"}
+    assert first["mlx/total"] == first["mlx/active"] + first["mlx/cache"]
+    # At first the peak since the start, then that since the call before; MLX's own is the highest of all.
+    mib = 2**20
+    assert first["mlx/peak_step"] == first["mlx/peak"] == second["mlx/peak"] >= 4 * mib
+    assert 2 * mib <= second["mlx/peak_step"] < 3 * mib
+    assert mib <= third["mlx/active"] <= third["mlx/peak_step"] < 2 * mib
+    # A reset by the program is its own.
+    assert peaks[0] == peaks[1] < 3 * mib
+
+
+def test_a_watched_program_knows_its_limits() -> None:
+    said = python(
+        "import os; os.environ.pop('MLXTOP', None)\n"
+        + METRICS
+        + "before = mlxtop.metrics(); mlxtop.watch(); mx.set_cache_limit(7 << 20); after = mlxtop.metrics()\n"
+        "mx.eval([mx.array(bytes(1 << 20)) for _ in range(3)]); last = mlxtop.metrics()\n"
+        "print(json.dumps([before, after, last]))"
+    )
+    before, after, last = said
+    assert "mlx/limit/cache" not in before
+    assert after["mlx/limit/cache"] == 7 << 20
+    assert last["mlx/peak_step"] >= 3 << 20
+    assert last["mlx/peak"] >= last["mlx/peak_step"]
+
+
+def test_a_callback_that_fails_warns_once_and_passes_everything_on() -> None:
+    said = python(
+        """
+import json, warnings
+import mlxtop
+from mlxtop import api
+class Wrapped:
+    def __init__(self): self.told = []
+    def on_train_loss_report(self, info): self.told.append(info)
+    on_val_loss_report = on_train_loss_report
+    def on_epoch(self): return "theirs"
+wrapped = Wrapped()
+real, api.metrics = api.metrics, lambda: 1 / 0
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    callback = mlxtop.TrainingCallback(wrapped)
+    report = {"iteration": 1, "train_loss": 2.0}
+    callback.on_train_loss_report(report)
+    callback.on_val_loss_report("not a dict")
+same = wrapped.told[0] is report
+api.metrics = real
+callback.on_train_loss_report(report)
+mlxtop.TrainingCallback().on_val_loss_report(report)
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    api.metrics = lambda: 1 / 0
+    mlxtop.TrainingCallback(wrapped).on_train_loss_report(report)
+print(json.dumps([[str(one.message) for one in told], same, wrapped.told, report, callback.on_epoch()]))
+"""
+    )
+    warned, same, told, report, theirs = said
+    assert warned == ["mlxtop cannot add MLX's memory to the reports: ZeroDivisionError: division by zero"]
+    assert same
+    assert told[1] == "not a dict"
+    assert told[2].keys() == {
+        "iteration",
+        "train_loss",
+        "mlx/active",
+        "mlx/cache",
+        "mlx/peak_step",
+        "mlx/footprint",
+    }
+    assert told[3] == report == {"iteration": 1, "train_loss": 2.0}
+    assert theirs == "theirs"
