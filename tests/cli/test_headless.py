@@ -248,6 +248,7 @@ SUMMARY = {
     "tokens": 512,
     "tokens_per_second": 41.25,
     "time_to_first_token": 0.5,
+    "training": None,
     "seconds": 14.2,
     "machine": None,
 }
@@ -302,6 +303,15 @@ def test_steps_of_a_program_say_what_their_rate_is_of() -> None:
 def test_long_steps_are_told_with_how_long_one_takes() -> None:
     told = describe({**SUMMARY, "steps_are": "evals", "tokens_per_second": 1 / 90})
     assert told.endswith("Evals/s:  0.0111, 1m30s each, while working (idle time excluded)")
+
+
+def test_the_last_losses_of_a_training_are_told() -> None:
+    loss, validation = {"iteration": 1200, "loss": 2.3125, "tps": 540.4}, {"iteration": 0, "loss": None}
+    told = describe({**SUMMARY, "training": {"loss": loss, "validation": validation}})
+    assert told.endswith(
+        "\n\n=======\nTraining\nLoss:             2.31 after 1,200 steps\n"
+        "Validation loss:  not a number after 0 steps\nTokens/s:         540 at the last report"
+    )
 
 
 def test_how_the_machine_stood_is_told_where_it_is_known() -> None:

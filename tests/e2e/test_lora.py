@@ -39,11 +39,15 @@ def test_a_training_run_is_watched(training: Screen, place: Place) -> None:
     training.wait_for("Trainable parameters:")
     # A row of its own for every twenty steps: it trains on while it is watched.
     training.value(r"^ +40 +\d\.\d{3}")
+    # Without a change of its code the screen tells what it does, and its last report.
+    training.value(r" ● train [1-9][\d,]*0 · loss \d\.\d")
     before = training.value(EVALS)[1]
     training.wait_for(lambda text: re.search(EVALS, text)[1] != before, why="more evals")
     # The highest step is one of the trainer's.
     training.press("P")
-    line = training.value(r"^ +[\d.]+ MiB +[\d.]+ [KM]iB +\d:\d\d:\d\d +run +\d+  tuner/trainer\.py:(\d+)")[1]
+    line = training.value(
+        r"^ +[\d.]+ MiB +[\d.]+ [KM]iB +\d:\d\d:\d\d +(?:train|validate) +\d+  tuner/trainer\.py:(\d+)"
+    )[1]
     assert "mx.eval" in TRAINER[int(line) - 1]
     training.press("escape")
     training.wait_for("where it goes")
