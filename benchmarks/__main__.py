@@ -17,6 +17,7 @@ NAMES = (
     "watch",
     "agent",
     "fleet",
+    "follow",
     "attach",
     "recording",
     "trace",

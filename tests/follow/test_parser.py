@@ -117,6 +117,14 @@ def test_a_block_that_another_cuts_short_tells_what_it_has() -> None:
     ]
 
 
+def test_a_log_that_begins_within_a_block_has_the_next_one_right() -> None:
+    first, second = swift(7, 8, 9).split("\n"), swift(10, 11, 12)
+    assert readings("\n".join([*first[1:], second])) == [
+        Reading(active=7, cache=8),
+        Reading(active=10, cache=11, peak=12),
+    ]
+
+
 def test_a_snapshot_as_json_on_one_line_or_on_many() -> None:
     snapshot = {"activeMemory": 500 * MIB, "cacheMemory": 3 * MIB, "peakMemory": 510 * MIB}
     assert readings(json.dumps(snapshot)) == [SNAPSHOT]

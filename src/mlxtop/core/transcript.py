@@ -93,6 +93,8 @@ class Transcript:
             pieces = plain(text).replace("\r\n", "\n").split("\n")
             if pieces == [""]:
                 return
+            # As most output is, and then no line needs to be made safe.
+            safe = text.replace("\n", "").isprintable()
             whole = pieces[-1] == ""
             first, *rest = pieces[:-1] if whole else pieces
             last = self._lines[-1] if self._lines else None
@@ -104,7 +106,7 @@ class Transcript:
             gone = max(0, len(rest) - KEPT_LINES)
             self._next += gone
             for part in rest[gone:]:
-                self._append("out", block(_redrawn(part)))
+                self._append("out", part if safe else block(_redrawn(part)))
             self._unfinished = not whole
             self.version += 1
 

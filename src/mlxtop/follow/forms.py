@@ -48,6 +48,8 @@ class Field(NamedTuple):
     name: str
     value: int
     start: int
+    begins: bool = False
+    """Whether a snapshot begins with it, as a printed one does with its peak."""
 
 
 _FIELD = re.compile(
@@ -64,7 +66,7 @@ def fields(line: str) -> list[Field]:
         if key is not None:
             found.append(Field(key, int(value), match.start()))
         elif scaled(int(exact)) == shown + unit:
-            found.append(Field(word.lower(), int(exact), match.start()))
+            found.append(Field(word.lower(), int(exact), match.start(), word == "Peak"))
     return found
 
 

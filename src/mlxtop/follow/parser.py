@@ -1,6 +1,7 @@
 """Recognises the forms of a reading in a stream of bytes, mixed with any other text."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from mlxtop.core.parsing import parse_json
 from mlxtop.core.sample import UNKNOWN
@@ -9,6 +10,7 @@ from mlxtop.follow import forms
 from mlxtop.follow.forms import Field, Pattern, origin_of
 from mlxtop.follow.lines import Lines
 from mlxtop.follow.readings import NOBODY, Item, Origin, Reading
+from mlxtop.follow.thinning import thinned
 
 SIGNS = ("mlxtop", "Memory", "Peak", "Active:", "Cache:", "size:", '"type"', '{"log"', "rowth", "elta", "iff")
 """A line without any of these is text: nothing else is looked for in it."""
@@ -31,8 +33,8 @@ class _Block:
 class Parser:
     """Takes bytes as they come; gives readings, events and text in their order.
 
-    A half line waits for its other half, a block for its last line. `encoding`: of a stream that is not
-    read from its beginning.
+    A half line waits for its other half, a block for its last line. Of samples that come faster than a
+    session keeps them the highest are given. `encoding`: of a stream that is not read from its beginning.
     """
 
     def __init__(self, patterns: Sequence[Pattern] = (), encoding: str | None = None) -> None:
@@ -50,7 +52,8 @@ class Parser:
 
     def feed(self, data: bytes) -> list[Item]:
         """What `data` completes."""
-        return list(self._parse(self._lines.feed(data)))
+        text = self._lines.feed(data)
+        return list(self._parse(text if self._patterns else thinned(text, _is_sample)))
 
     def finish(self) -> list[Item]:
         """What is left when nothing more comes: a line without an end, blocks without their last line."""
@@ -141,7 +144,7 @@ class Parser:
         behind = 0
         for field in found:
             block = self._blocks.get(origin)
-            if block is not None and field.name in block.values:
+            if block is not None and (field.begins or field.name in block.values):
                 # The next snapshot began before this one was complete: its numbers are true nevertheless.
                 items += _close(origin, self._blocks.pop(origin))
                 block = None
@@ -166,6 +169,13 @@ class Parser:
         if len(self._blocks) > MOST_BLOCKS:
             del self._blocks[next(iter(self._blocks))]
         return block
+
+
+@lru_cache(16)
+def _is_sample(text: str) -> bool:
+    """Whether these lines are one sample, and nothing else."""
+    found = list(Parser()._parse(text))
+    return len(found) == 1 and isinstance(found[0], Reading) and found[0].mark is None
 
 
 def _close(origin: Origin, block: _Block) -> list[Item]:

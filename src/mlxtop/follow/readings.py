@@ -5,6 +5,9 @@ from typing import NamedTuple
 from mlxtop.core.events import Event
 from mlxtop.core.sample import UNKNOWN
 
+SPACING = 0.001
+"""Seconds: readings that are nearer together become one sample."""
+
 
 class Origin(NamedTuple):
     """Who printed a line, as far as the line says."""

@@ -25,11 +25,9 @@ from mlxtop.core.state import State
 from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import format_size
-from mlxtop.follow.readings import Begun, Origin, Reading, Reported
+from mlxtop.follow.readings import SPACING, Begun, Origin, Reading, Reported
 from mlxtop.sessions.session import Capability, Publisher
 
-SPACING = 0.001
-"""Seconds: readings that are nearer together become one sample."""
 LATE = 5.0
 """Seconds that a line may be out of order. A clock that goes back further has begun anew."""
 LEAP = 86_400.0

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.text import one_line
 from mlxtop.follow.lines import encoding_of
+from mlxtop.follow.readings import SPACING
 
 READ_MOST = 2**18
 """Bytes of one read."""
@@ -26,6 +27,10 @@ BACK = 2**16
 PATIENCE = ((signal.SIGINT, 2.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 """How a command is stopped: signals, each with the seconds to wait before the next."""
 LOOK_EVERY = 0.1
+GATHER, PAUSE = SPACING, SPACING / 4
+"""Seconds in which what comes is put together, as nearer lines become one sample; and between two reads."""
+FULL = 4095
+"""Bytes that a pseudo-terminal gives at most: after as many there is no pause, for the program may wait."""
 
 
 class Chunk(NamedTuple):
@@ -165,20 +170,35 @@ class StreamSource:
         if self.over is not None:
             time.sleep(timeout)
             return []
-        if self._selector.get_map() and not self._selector.select(timeout):
-            return []
+        data, until = bytearray(), 0.0
+        # A read, and a piece that is handed on, cost as much as many lines.
+        while self.over is None and len(data) < READ_MOST and self._ready(timeout):
+            piece = self._read()
+            data += piece
+            until = until or time.monotonic() + GATHER
+            if len(piece) < FULL:
+                time.sleep(PAUSE)
+            timeout = until - time.monotonic()
+            if timeout <= 0:
+                break
+        return [Chunk(0, bytes(data))] if data else []
+
+    def _ready(self, timeout: float) -> bool:
+        return not self._selector.get_map() or bool(self._selector.select(timeout))
+
+    def _read(self) -> bytes:
+        data = b""
         try:
             data = os.read(self._fd, READ_MOST)
         except BlockingIOError:
-            return []
+            return b""
         except OSError as error:
             # A pseudo-terminal without a writer.
             if error.errno != errno.EIO:
                 self._ends = f"{self.title} cannot be read: {error.strerror}"
-            data = b""
         if not data:
             self.over = self._over()
-        return [Chunk(0, data)] if data else []
+        return data
 
     def _over(self) -> str:
         return self._ends
@@ -213,13 +233,10 @@ class CommandSource(StreamSource):
 
     def read(self, timeout: float) -> list[Chunk]:
         chunks = super().read(timeout)
-        if not chunks and self.over is None and self._process.poll() is not None and not self._ready():
+        if not chunks and self.over is None and self._process.poll() is not None and not self._ready(0):
             # A child that it left behind may hold the terminal open.
             self.over = self._over()
         return chunks
-
-    def _ready(self) -> bool:
-        return bool(self._selector.select(0))
 
     def _over(self) -> str:
         with suppress(subprocess.TimeoutExpired):
