@@ -6,18 +6,32 @@ if TYPE_CHECKING:
     from mlxtop.agent.boot import watch
     from mlxtop.api import cache_limit, mark, metrics, phase, snapshot
     from mlxtop.core.snapshot import Snapshot
+    from mlxtop.recording.columns import RecordedData, read_recording
     from mlxtop.training import TrainingCallback
 
-__all__ = ["Snapshot", "TrainingCallback", "cache_limit", "mark", "metrics", "phase", "snapshot", "watch"]
+__all__ = [
+    "RecordedData",
+    "Snapshot",
+    "TrainingCallback",
+    "cache_limit",
+    "mark",
+    "metrics",
+    "phase",
+    "read_recording",
+    "snapshot",
+    "watch",
+]
 __version__ = "0.2.0.dev0"
 
 _HOMES = {
+    "RecordedData": "mlxtop.recording.columns",
     "Snapshot": "mlxtop.core.snapshot",
     "TrainingCallback": "mlxtop.training",
     "cache_limit": "mlxtop.api",
     "mark": "mlxtop.api",
     "metrics": "mlxtop.api",
     "phase": "mlxtop.api",
+    "read_recording": "mlxtop.recording.columns",
     "snapshot": "mlxtop.api",
     "watch": "mlxtop.agent.boot",
 }

@@ -20,7 +20,8 @@ from mlxtop.core.events import Event
 from mlxtop.core.files import writing
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.recording import export
-from mlxtop.recording.export import HEADER, chunks, labels, write_csv, write_jsonl, write_parquet
+from mlxtop.recording.export import HEADER, chunks, labels, write_csv, write_jsonl
+from mlxtop.recording.parquet import COLUMNS, write_parquet
 from mlxtop.recording.reader import Recording
 from mlxtop.recording.recorder import Recorder
 from tests.recording.source import Session, add, commit, end, real_run, record
@@ -213,7 +214,8 @@ def test_parquet_holds_the_columns_of_csv_with_null_for_the_unknown(real: Record
     pq = pytest.importorskip("pyarrow.parquet")
     parquet(real, tmp_path / "run.parquet")
     found = pq.read_table(tmp_path / "run.parquet")
-    assert tuple(found.column_names) == HEADER
+    assert tuple(found.column_names) == COLUMNS
+    assert found.schema.field("active_bytes").metadata == {b"unit": b"byte"}
     for row, expected in zip(found.to_pylist(), table(real), strict=True):
         for name in HEADER:
             value = "" if row[name] is None else row[name]
@@ -223,13 +225,15 @@ def test_parquet_holds_the_columns_of_csv_with_null_for_the_unknown(real: Record
                 else str(value) == expected[name]
             )
             assert same, name
+        assert row["timestamp"].utcoffset().total_seconds() == 0
+        assert row["timestamp"].timestamp() == pytest.approx(row["unix_seconds"], abs=1e-5)
     (session,) = json.loads(found.schema.metadata[b"mlxtop.sessions"])
     assert session["facts"]["mlx"]
 
 
-def test_parquet_of_several_sessions_and_many_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_of_several_sessions_and_many_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(export, "FIRST_CHUNK", 0.1)
+    monkeypatch.setattr("mlxtop.recording.parquet.GROUP_ROWS", 1)
     parquet(two(tmp_path / "run.mlxtop"), tmp_path / "run.parquet")
     found = pq.read_table(tmp_path / "run.parquet").to_pydict()
     assert found["session"] == ["rank 0"] * 3 + ["rank 0 (2)"] * 3

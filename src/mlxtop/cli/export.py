@@ -53,7 +53,7 @@ def export(file: Path, form: str, out: Path) -> int:
 def _write(recording: "Recording", form: str, out: Path) -> None:
     from mlxtop.cli.hard_exit import tell
     from mlxtop.core.files import writing
-    from mlxtop.recording.export import WRITERS, write_parquet
+    from mlxtop.recording.export import WRITERS
 
     if out == STANDARD_OUTPUT:
         WRITERS[form](recording, sys.stdout)
@@ -61,6 +61,9 @@ def _write(recording: "Recording", form: str, out: Path) -> None:
         return
     with writing(out, tell) as target:
         if form == "parquet":
+            # NumPy is imported for it.
+            from mlxtop.recording.parquet import write_parquet
+
             write_parquet(recording, target)
             return
         text = io.TextIOWrapper(target, encoding="utf-8", newline="")

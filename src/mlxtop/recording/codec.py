@@ -7,18 +7,28 @@ type q wrap around, so any 64-bit value can follow any other.
 import struct
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from operator import sub
+from typing import NamedTuple
 
 _HEAD = struct.Struct("<cq")
 _CODES = (("b", 2**7), ("h", 2**15), ("i", 2**31))
+_SIZES = {b"b": 1, b"h": 2, b"i": 4, b"q": 8}
 MOST_ROWS = 1_000_000
 """The most rows accepted for a block. Written blocks have fewer."""
 
 
 class DamagedError(Exception):
     """The bytes are not the output of `pack`."""
+
+
+class Packed(NamedTuple):
+    """A column: its first value, and the differences as bytes of a typecode."""
+
+    typecode: str
+    first: int
+    steps: bytes
 
 
 def pack(columns: Sequence[Sequence[int]]) -> bytes:
@@ -36,39 +46,48 @@ def pack(columns: Sequence[Sequence[int]]) -> bytes:
 
 def unpack(data: bytes, count: int, rows: int, least: int | None = None) -> list["array[int]"]:
     """Returns `count` columns of `rows` integers, or at `least` so many. Raises `DamagedError`."""
+    return [_summed(*packed) for packed in parts(data, count, rows, least)]
+
+
+def parts(data: bytes, count: int, rows: int, least: int | None = None) -> list[Packed]:
+    """Returns the columns of `unpack` with their differences not yet summed up. Raises `DamagedError`."""
     if not 1 <= rows <= MOST_ROWS:
         raise DamagedError(f"a block of {rows} rows")
     try:
-        return _unpack(data, count, rows, count if least is None else least)
+        return list(_parts(data, count, rows, count if least is None else least))
     except (zlib.error, struct.error, ValueError, OverflowError) as error:
         raise DamagedError(str(error)) from error
 
 
-def _unpack(data: bytes, count: int, rows: int, least: int) -> list["array[int]"]:
+def _parts(data: bytes, count: int, rows: int, least: int) -> Iterator[Packed]:
     most = count * (_HEAD.size + 8 * rows)
     inflate = zlib.decompressobj()
     flat = inflate.decompress(data, most + 1)
     if not inflate.eof:
         raise DamagedError("it is truncated, or longer than declared")
-    columns, at = [], 0
+    at = 0
     for n in range(count):
         if at == len(flat) and n >= least:
             break
         code, first = _HEAD.unpack_from(flat, at)
-        steps = array(code.decode("ascii"))
-        if steps.typecode not in "bhiq":
+        size = _SIZES.get(code)
+        if size is None:
             raise DamagedError("its type is unknown")
         at += _HEAD.size
-        end = at + steps.itemsize * (rows - 1)
+        end = at + size * (rows - 1)
         if end > len(flat):
             raise DamagedError("it is truncated")
-        steps.frombytes(flat[at:end])
-        add = (lambda a, b: _wrap(a + b)) if steps.typecode == "q" else None
-        columns.append(array("q", accumulate(steps, add, initial=first)))
+        yield Packed(code.decode(), first, flat[at:end])
         at = end
     if at != len(flat):
         raise DamagedError("it is longer than declared")
-    return columns
+
+
+def _summed(typecode: str, first: int, data: bytes) -> "array[int]":
+    steps = array(typecode)
+    steps.frombytes(data)
+    add = (lambda a, b: _wrap(a + b)) if typecode == "q" else None
+    return array("q", accumulate(steps, add, initial=first))
 
 
 def _wrap(number: int) -> int:

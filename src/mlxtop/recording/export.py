@@ -1,4 +1,4 @@
-"""Exports a recording as CSV, JSON lines or Parquet. Memory use does not depend on its length."""
+"""Exports a recording as CSV or JSON lines. Memory use does not depend on its length."""
 
 import csv
 import json
@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from heapq import merge
 from operator import itemgetter
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
-from mlxtop.core.errors import MlxtopError
 from mlxtop.core.event_json import to_json
 from mlxtop.core.events import Event
 from mlxtop.core.resample import Level
@@ -22,7 +21,7 @@ FIRST_CHUNK = 60.0
 SIZES = (*GAUGES, "weights", "kv", "high")
 HEADER = (
     "session", "time_seconds", "unix_seconds", "phase", *(f"{name}_bytes" for name in SIZES),
-    "tokens", "steps", "decode_seconds",
+    "tokens", "steps", "decode_seconds", "buffers",
 )  # fmt: skip
 """`time_seconds` is since the session began; `unix_seconds` is comparable between sessions."""
 
@@ -62,7 +61,7 @@ def write_csv(recording: Recording, out: IO[str]) -> None:
     """Writes `HEADER` and one row for each sample. An unknown number is an empty field."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    for about, name in _each(recording):
+    for about, name in each(recording):
         # Phases and labels may be any text. A spreadsheet must not read one as a formula.
         names, label = list(map(cell, recording.phases(about.id))), cell(name)
         for chunk in chunks(recording, about.id):
@@ -77,6 +76,7 @@ def write_csv(recording: Recording, out: IO[str]) -> None:
                     table["tokens"],
                     table["steps"],
                     [f"{time / 1e6:.6f}" for time in table["decode"]],
+                    _known(table["buffers"], ""),
                     strict=True,
                 )
             )
@@ -85,48 +85,13 @@ def write_csv(recording: Recording, out: IO[str]) -> None:
 def write_jsonl(recording: Recording, out: IO[str]) -> None:
     """Writes lines in the format of `mlxtop --json`, each with its session's label: a `session` line, then
     `sample` and `event` lines in order of time."""
-    for about, label in _each(recording):
-        out.write(_json(_session_line(about, label)) + "\n")
+    for about, label in each(recording):
+        out.write(as_json(session_line(about, label)) + "\n")
         out.writelines(f"{line}\n" for _, line in _lines(recording, about, label))
 
 
-def write_parquet(recording: Recording, out: BinaryIO) -> None:
-    """Writes the columns of `HEADER`, null where unknown. The file's metadata has the sessions' facts.
-
-    Raises `MlxtopError` if pyarrow is not installed.
-    """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MlxtopError("Parquet needs pyarrow: pip install 'mlxtop[parquet]'.") from error
-
-    word = pa.dictionary(pa.int32(), pa.string())
-    types = {"session": word, "phase": word}
-    types |= {name: pa.float64() for name in HEADER if name.endswith("seconds")}
-    sessions = _json([_session_line(about, label) for about, label in _each(recording)])
-    schema = pa.schema(
-        [(name, types.get(name, pa.int64())) for name in HEADER], metadata={"mlxtop.sessions": sessions}
-    )
-    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        for about, label in _each(recording):
-            names = recording.phases(about.id)
-            for chunk in chunks(recording, about.id):
-                table = _table(chunk)
-                columns = (
-                    [label] * len(chunk.time),
-                    chunk.time,
-                    [about.started + time for time in chunk.time],
-                    _named(table["phase"], names, None),
-                    *(_known(table[name], None) for name in SIZES),
-                    table["tokens"],
-                    table["steps"],
-                    [time / 1e6 for time in table["decode"]],
-                )
-                writer.write_table(pa.table(list(map(pa.array, columns, schema.types)), schema=schema))
-
-
-def _each(recording: Recording) -> list[tuple[SessionInfo, str]]:
+def each(recording: Recording) -> list[tuple[SessionInfo, str]]:
+    """Returns the sessions with their labels."""
     found = labels(recording.sessions)
     return [(about, found[about.id]) for about in recording.sessions]
 
@@ -152,7 +117,8 @@ def _named(column: "array[int]", names: Sequence[str], nothing: Any) -> list[Any
 # JSON lines
 
 
-def _session_line(about: SessionInfo, label: str) -> dict[str, Any]:
+def session_line(about: SessionInfo, label: str) -> dict[str, Any]:
+    """The line of a session: who it was, when it began, device and versions."""
     return {
         "type": "session",
         "session": label,
@@ -171,8 +137,13 @@ def _session_line(about: SessionInfo, label: str) -> dict[str, Any]:
 
 def _lines(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:
     """Yields the time and the line of each sample and event, in order of time."""
-    events = ((event.time, _json(_event_line(event, label))) for event in recording.events(about.id))
+    events = ((event.time, as_json(_event_line(event, label))) for event in recording.events(about.id))
     return merge(events, _samples(recording, about, label), key=itemgetter(0))
+
+
+def event_data(event: Event) -> str:
+    """An event's data as JSON."""
+    return as_json(to_json(event.data))
 
 
 def _event_line(event: Event, label: str) -> dict[str, Any]:
@@ -184,8 +155,8 @@ def _event_line(event: Event, label: str) -> dict[str, Any]:
 def _samples(recording: Recording, about: SessionInfo, label: str) -> Iterator[tuple[float, str]]:
     # One format for all: `json.dumps` of ten million objects takes minutes.
     fields = ",".join(f'"{name}":%s' for name in Sample._fields)
-    form = '{"type":"sample","session":' + _json(label).replace("%", "%%") + "," + fields + "}"
-    names = list(map(_json, recording.phases(about.id)))
+    form = '{"type":"sample","session":' + as_json(label).replace("%", "%%") + "," + fields + "}"
+    names = list(map(as_json, recording.phases(about.id)))
     for chunk in chunks(recording, about.id):
         columns: dict[str, Sequence[Any]] = {
             name: _known(column, "null") for name, column in _table(chunk).items()
@@ -195,7 +166,8 @@ def _samples(recording: Recording, about: SessionInfo, label: str) -> Iterator[t
         yield from zip(chunk.time, map(form.__mod__, rows), strict=True)
 
 
-def _json(data: Any) -> str:
+def as_json(data: Any) -> str:
+    """Returns compact JSON."""
     return json.dumps(data, separators=(",", ":"), default=dict)
 
 

@@ -24,7 +24,7 @@ from mlxtop.recording import codec, schema
 from mlxtop.recording.errors import RecordingError
 from mlxtop.recording.journal import loses_commits
 from mlxtop.recording.rollup import LEVELS, roll
-from mlxtop.recording.table import BlockRow, Table
+from mlxtop.recording.table import BEGIN, BlockRow, Table
 
 SAMPLE_COLUMNS = 1 + len(GAUGES) + len(COUNTERS) + 1
 """The last two, how far it rose and the buffers, are not there in recordings of earlier versions."""
@@ -147,9 +147,21 @@ class Recording:
                 if start <= time < end:
                     yield sample_at(block, i)
 
+    def blocks(self, session: int) -> Iterator[BlockRow]:
+        """Yields the rows of the table `block` with a session's samples, in order: those that are whole."""
+        for row in self._table.blocks(session, 0, BEGIN, float("inf")):
+            if row.is_whole(session, 0):
+                yield row
+            else:
+                self.spoil_block(session, row)
+
+    def spoil_block(self, session: int, row: BlockRow) -> None:
+        """Counts a block of samples as damaged."""
+        self._spoil("block", session, 0, row.start)
+
     def rows(self, session: int, level: int, start: float, end: float) -> Level:
         """Returns the samples (level 0) or buckets from `start` to `end`, also those not yet in a block."""
-        with self._at_one_moment():
+        with self.at_one_moment():
             return self._rows(session, level, start, end)
 
     def _rows(self, session: int, level: int, start: float, end: float) -> Level:
@@ -219,7 +231,7 @@ class Recording:
 
     def check(self) -> None:
         """Checks all blocks of samples and stores the missing ones in `holes`. Reads the file once."""
-        with self._at_one_moment():
+        with self.at_one_moment():
             until = {line[0]: line[-1] for line in self._table.by_id("session", SESSION)}
             if self._version >= 2:
                 for about in self.sessions:
@@ -318,7 +330,7 @@ class Recording:
         ]
 
     @contextmanager
-    def _at_one_moment(self) -> Iterator[None]:
+    def at_one_moment(self) -> Iterator[None]:
         """Within the block all queries see the same state of the file, even while it is written."""
         if self._database.in_transaction:
             yield
