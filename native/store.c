@@ -20,21 +20,26 @@
 enum {
   STRINGS_SIZE = 4 << 20,
   SITE_COUNT = 4096,
-  LIVE_COUNT = 1 << 20,
+  LIVE_COUNT = 1 << 21,
   STRIPES = 64,
   STRIPE_SIZE = LIVE_COUNT / STRIPES,
-  STRIPE_FULL = STRIPE_SIZE / 8 * 7,
+  SMALLEST_TABLE = 16,
+  LARGEST_TABLE = STRIPE_SIZE / 2,
   PEAK_COUNT = 34,
   MIN_EVENTS = 1 << 10,
   MOST_EVENTS = 1 << 28,
   COPIES_AT_ONCE = 64,
+  EVENTS_AHEAD = 4,
 };
 static const uint64_t KEPT_STEP = 16 << 20;
 static const uint64_t MAGIC = 0x4543415254584c4d;
 
+/* A table of `size` slots, a power of two, of which `used` are taken. Of the stripe's slots it has those from number
+   `size` on: each size has a place of its own, and the smallest ones lie in one page, which stays in the processor's
+   caches. */
 struct stripe {
   atomic_flag lock;
-  uint32_t used;
+  uint32_t used, size;
 } __attribute__((aligned(64)));
 
 /* Site numbers by operation and context, open-addressed. */
@@ -100,7 +105,8 @@ struct trace_header *store_header(void) { return header; }
 /* Of all sites, so that an allocation has fewer sums to add to. */
 static void sum_up(uint64_t *count, uint64_t *bytes) {
   uint64_t sites_used = atomic_load(&header->sites_used);
-  *count = *bytes = 0;
+  *count = 0;
+  *bytes = 0 - (uint64_t)atomic_load(&header->before);
   for (uint64_t i = 0; i < sites_used; i++) {
     *count += atomic_load_explicit(&sites[i].allocated_count, memory_order_relaxed);
     *bytes += atomic_load_explicit(&sites[i].allocated_bytes, memory_order_relaxed);
@@ -111,6 +117,12 @@ uint64_t store_allocations(void) {
   uint64_t count, bytes;
   sum_up(&count, &bytes);
   return count;
+}
+
+uint64_t store_buffers(void) {
+  uint64_t buffers = 0;
+  for (int i = 0; i < STRIPES; i++) buffers += __atomic_load_n(&stripes[i].used, __ATOMIC_RELAXED);
+  return buffers;
 }
 
 /* The file */
@@ -210,6 +222,7 @@ static void start_empty(const struct store_options *options, const struct trace_
   ring_mask = plan->ring_capacity - 1;
   ring_shift = (unsigned)__builtin_ctzll(plan->ring_capacity);
   memset(stripes, 0, sizeof stripes);
+  for (int i = 0; i < STRIPES; i++) stripes[i].size = SMALLEST_TABLE;
   memset(site_keys, 0, sizeof site_keys);
   kept_bytes = staying_bytes = sequence = turn = 0;
   copied = -(int64_t)SITE_COUNT * COPIES_AT_ONCE;
@@ -238,7 +251,7 @@ const char *store_open(const struct store_options *options) {
 void store_add_before(int64_t bytes) {
   if (!bytes) return;
   atomic_fetch_add(&header->before, bytes);
-  atomic_fetch_add(&sites[BEFORE_SITE].live_bytes, bytes);
+  atomic_fetch_add(&sites[BEFORE_SITE].allocated_bytes, (uint64_t)bytes);
   int64_t active = atomic_fetch_add(&header->active, bytes) + bytes;
   if (active > 0) raise_peak((uint64_t)active, store_now());
 }
@@ -320,31 +333,65 @@ uint32_t store_site(uint32_t operation, uint32_t context) {
   return OVERFLOW_SITE;
 }
 
-/* Live buffers: each stripe is a table of its own, probed one by one. */
+/* Live buffers: each stripe is a table of its own, probed one by one. It grows when it is nearly full. */
 
 static uint64_t hash(uint64_t address) { return (address >> 4) * 0x9e3779b97f4a7c15u; }
 
+static struct stripe *stripe_of(uint64_t hashed) { return &stripes[hashed >> 58]; }
+
+static uint32_t size_of(const struct stripe *stripe) { return __atomic_load_n(&stripe->size, __ATOMIC_RELAXED); }
+
+static struct live_slot *table_of(const struct stripe *stripe, uint32_t size) {
+  return live + (stripe - stripes) * STRIPE_SIZE + size;
+}
+
+static uint64_t home(uint64_t hashed, uint32_t size) { return (hashed >> 40) & (size - 1); }
+
+static void set_used(struct stripe *stripe, uint32_t used) { __atomic_store_n(&stripe->used, used, __ATOMIC_RELAXED); }
+
+void store_expect(uint64_t address) {
+  uint64_t hashed = hash(address);
+  struct stripe *stripe = stripe_of(hashed);
+  uint32_t size = size_of(stripe);
+  __builtin_prefetch(table_of(stripe, size) + home(hashed, size), 1);
+}
+
+static void put(struct live_slot *table, uint32_t size, const struct live_slot *slot) {
+  uint64_t i = home(hash(slot->address), size);
+  while (table[i].address) i = (i + 1) & (size - 1);
+  table[i] = *slot;
+}
+
+/* Whoever reads the file meanwhile sees a buffer twice rather than never. */
+static void grow(struct stripe *stripe) {
+  uint32_t size = stripe->size;
+  struct live_slot *old = table_of(stripe, size), *new = table_of(stripe, 2 * size);
+  for (uint32_t i = 0; i < size; i++)
+    if (old[i].address) put(new, 2 * size, &old[i]);
+  __atomic_store_n(&stripe->size, 2 * size, __ATOMIC_RELAXED);
+  atomic_thread_fence(memory_order_release);
+  memset(old, 0, size * sizeof *old);
+}
+
 static int insert(const struct live_slot *slot) {
-  uint64_t at = hash(slot->address);
-  struct stripe *stripe = &stripes[at >> 58];
-  struct live_slot *table = live + (at >> 58) * STRIPE_SIZE;
+  struct stripe *stripe = stripe_of(hash(slot->address));
   lock(&stripe->lock);
-  int fits = stripe->used < STRIPE_FULL;
+  if (stripe->used >= stripe->size / 8 * 7 && stripe->size < LARGEST_TABLE) grow(stripe);
+  int fits = stripe->used < stripe->size / 8 * 7;
   if (fits) {
-    uint64_t i = (at >> 40) % STRIPE_SIZE;
-    while (table[i].address) i = (i + 1) % STRIPE_SIZE;
-    table[i] = *slot;
-    stripe->used++;
+    put(table_of(stripe, stripe->size), stripe->size, slot);
+    set_used(stripe, stripe->used + 1);
   }
   unlock(&stripe->lock);
   return fits;
 }
 
 /* Closes the gap at `hole`, so that no later entry is cut off from where its search begins. */
-static void close_gap(struct live_slot *table, uint64_t hole) {
-  for (uint64_t i = (hole + 1) % STRIPE_SIZE; table[i].address; i = (i + 1) % STRIPE_SIZE) {
-    uint64_t home = (hash(table[i].address) >> 40) % STRIPE_SIZE;
-    if ((i - home) % STRIPE_SIZE < (i - hole) % STRIPE_SIZE) continue;
+static void close_gap(struct live_slot *table, uint32_t size, uint64_t hole) {
+  uint64_t mask = size - 1;
+  for (uint64_t i = (hole + 1) & mask; table[i].address; i = (i + 1) & mask) {
+    uint64_t first = home(hash(table[i].address), size);
+    if (((i - first) & mask) < ((i - hole) & mask)) continue;
     table[hole] = table[i];
     hole = i;
   }
@@ -353,18 +400,18 @@ static void close_gap(struct live_slot *table, uint64_t hole) {
 
 /* The site of a buffer that is freed, and its size. BEFORE_SITE for one that is not known. */
 static uint32_t take_out(uint64_t address, uint64_t *size) {
-  uint64_t at = hash(address);
-  struct stripe *stripe = &stripes[at >> 58];
-  struct live_slot *table = live + (at >> 58) * STRIPE_SIZE;
+  uint64_t hashed = hash(address);
+  struct stripe *stripe = stripe_of(hashed);
   uint32_t site = BEFORE_SITE;
   lock(&stripe->lock);
-  uint64_t i = (at >> 40) % STRIPE_SIZE;
-  while (table[i].address && table[i].address != address) i = (i + 1) % STRIPE_SIZE;
+  struct live_slot *table = table_of(stripe, stripe->size);
+  uint64_t i = home(hashed, stripe->size);
+  while (table[i].address && table[i].address != address) i = (i + 1) & (stripe->size - 1);
   if (table[i].address) {
     site = table[i].site;
     *size = table[i].size;
-    close_gap(table, i);
-    stripe->used--;
+    close_gap(table, stripe->size, i);
+    set_used(stripe, stripe->used - 1);
   }
   unlock(&stripe->lock);
   return site;
@@ -385,6 +432,7 @@ static void write_event(uint64_t time, enum event_kind kind, uint64_t address, u
   __atomic_store_n(&event->thread, (uint16_t)store_thread(), __ATOMIC_RELAXED);
   uint16_t lap = (uint16_t)((number >> ring_shift) & 255);
   atomic_store_explicit(&event->kind_and_lap, (uint16_t)((unsigned)kind | (unsigned)lap << 8), memory_order_release);
+  __builtin_prefetch(&ring[(number + EVENTS_AHEAD) & ring_mask], 1);
 }
 
 void store_event(enum event_kind kind, uint64_t address, uint64_t size, uint32_t site) {
@@ -394,14 +442,22 @@ void store_event(enum event_kind kind, uint64_t address, uint64_t size, uint32_t
 
 /* Peaks */
 
+static int64_t difference(const _Atomic uint64_t *allocated, const _Atomic uint64_t *freed) {
+  return (int64_t)(atomic_load_explicit(allocated, memory_order_relaxed) - atomic_load_explicit(freed, memory_order_relaxed));
+}
+
+static struct peak_site alive(const struct site *site) {
+  return (struct peak_site){difference(&site->allocated_bytes, &site->freed_bytes),
+                            difference(&site->allocated_count, &site->freed_count)};
+}
+
 static void copy_to(struct peak_slot *slot, uint64_t count) {
   uint64_t bytes = 0;
   atomic_store(&slot->sequence, 0);
   atomic_thread_fence(memory_order_release);
   for (uint64_t i = 0; i < count; i++) {
-    int64_t now = atomic_load_explicit(&sites[i].live_bytes, memory_order_relaxed);
-    slot->sites[i] = (struct peak_site){now, atomic_load_explicit(&sites[i].live_count, memory_order_relaxed)};
-    bytes += (uint64_t)now;
+    slot->sites[i] = alive(&sites[i]);
+    bytes += (uint64_t)slot->sites[i].bytes;
   }
   slot->bytes = bytes;
   slot->time_ns = atomic_load(&header->peak_time_ns);
@@ -460,16 +516,12 @@ static void raise_peak(uint64_t active, uint64_t time) {
 void store_allocated(uint64_t address, uint64_t size, uint32_t number, uint64_t peak) {
   uint64_t time = store_now();
   struct live_slot slot = {address, size, time, number, store_thread()};
-  if (insert(&slot)) {
-    atomic_fetch_add_explicit(&header->buffers, 1, memory_order_relaxed);
-  } else {
+  if (!insert(&slot)) {
     /* When it is freed, nobody will know whose it was: it counts as one from before. */
     atomic_fetch_add(&header->lost, 1);
     number = BEFORE_SITE;
   }
   struct site *site = &sites[number];
-  atomic_fetch_add_explicit(&site->live_bytes, (int64_t)size, memory_order_relaxed);
-  atomic_fetch_add_explicit(&site->live_count, 1, memory_order_relaxed);
   atomic_fetch_add_explicit(&site->allocated_bytes, size, memory_order_relaxed);
   atomic_fetch_add_explicit(&site->allocated_count, 1, memory_order_relaxed);
   int64_t active = atomic_fetch_add_explicit(&header->active, (int64_t)size, memory_order_relaxed) + (int64_t)size;
@@ -482,10 +534,9 @@ void store_freed(uint64_t address, uint64_t size) {
   if (atomic_load_explicit(&peak_is_new, memory_order_acquire)) keep_peak(0);
   uint32_t number = take_out(address, &size);
   struct site *site = &sites[number];
-  atomic_fetch_sub_explicit(&site->live_bytes, (int64_t)size, memory_order_relaxed);
-  atomic_fetch_sub_explicit(&site->live_count, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&site->freed_bytes, size, memory_order_relaxed);
+  atomic_fetch_add_explicit(&site->freed_count, 1, memory_order_relaxed);
   atomic_fetch_add_explicit(&header->frees, 1, memory_order_relaxed);
-  if (number != BEFORE_SITE) atomic_fetch_sub_explicit(&header->buffers, 1, memory_order_relaxed);
   atomic_fetch_sub_explicit(&header->active, (int64_t)size, memory_order_relaxed);
   if (size >= header->min_size) write_event(store_now(), EVENT_FREED, address, size, number);
 }

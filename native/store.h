@@ -34,8 +34,9 @@ void store_forget(int is_on);
 struct trace_header *store_header(void);
 uint64_t store_now(void);
 
-/* How many buffers were allocated since the trace began. */
+/* How many buffers were allocated since the trace began, and how many of those are alive. */
 uint64_t store_allocations(void);
+uint64_t store_buffers(void);
 
 /* The number of this thread, from 1 on, and how many there are. */
 uint32_t store_thread(void);
@@ -44,6 +45,8 @@ uint32_t store_threads(void);
 /* The text's id, NO_ROOM where the file is full of texts. A site with NO_ROOM is the one of all that have none. */
 uint32_t store_string(const char *text, size_t size);
 uint32_t store_site(uint32_t operation, uint32_t context);
+/* Has the processor fetch what the next call needs of this buffer, while the caller does other work. */
+void store_expect(uint64_t address);
 /* `peak` is what MLX says its peak is, 0 where that is not of this trace. */
 void store_allocated(uint64_t address, uint64_t size, uint32_t site, uint64_t peak);
 void store_freed(uint64_t address, uint64_t size);

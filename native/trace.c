@@ -21,7 +21,7 @@
 
 enum { MALLOC, FREE, SIZE, MAKE_BUFFER, RELEASE };
 enum { ABOVE = 2, MOST_ENTRIES = 32, FUNCTIONS = 8, FUNCTIONS_BEFORE_0_30 = 6 };
-enum { THREADS = 512, LOOKS_A_TURN = 64 };
+enum { THREADS = 512, SHARED = THREADS - 1, LOOKS_A_TURN = 64 };
 static const uint64_t LONGEST_NS = 200000000, SETTLES_WITHIN_NS = 20000000;
 
 typedef void *malloc_function(void *allocator, size_t size, uint64_t more);
@@ -52,9 +52,10 @@ static void lock(void) {
 
 static void unlock(void) { atomic_flag_clear_explicit(&changing, memory_order_release); }
 
-/* Of each thread how often it went into a traced function or left one: odd while it is inside of one. */
-static struct {
-  _Atomic uint32_t count;
+/* Of each thread how often it went into a traced function, and how often it left one. The last place is shared by
+   all threads that found none of their own. */
+static struct crossings {
+  _Atomic uint32_t in, out;
 } __attribute__((aligned(64))) crossings[THREADS];
 
 /* What MLX's peak was when the trace began: that is none of ours. */
@@ -85,18 +86,24 @@ static size_t peak_memory(void) { return ((size_t(*)(void))at(library.peak_memor
 /* These stand in MLX's table. Exceptions of MLX's pass through them. */
 
 struct inside {
-  _Atomic uint32_t *crossings;
+  struct crossings *crossings;
   uint32_t trace;
 };
 
 static struct inside go_in(void) {
-  _Atomic uint32_t *mine = &crossings[store_thread() % THREADS].count;
-  atomic_fetch_add(mine, 1);
+  uint32_t thread = store_thread();
+  struct crossings *mine = &crossings[thread < SHARED ? thread : SHARED];
+  atomic_fetch_add(&mine->in, 1);
   return (struct inside){mine, atomic_load(&running)};
 }
 
-/* Whoever stops a trace, or compares sums, waits for those inside. Exceptions leave this way, too. */
-static void go_out(struct inside *inside) { atomic_fetch_add(inside->crossings, 1); }
+/* Whoever stops a trace, or compares sums, waits for those inside. Exceptions leave this way, too.
+   Where nobody else counts, a plain write does not wait for those before it. */
+static void go_out(struct inside *inside) {
+  _Atomic uint32_t *out = &inside->crossings->out;
+  if (inside->crossings == &crossings[SHARED]) atomic_fetch_add(out, 1);
+  else atomic_store_explicit(out, atomic_load_explicit(out, memory_order_relaxed) + 1, memory_order_release);
+}
 
 #define INSIDE __attribute__((cleanup(go_out))) struct inside inside = go_in()
 
@@ -115,6 +122,7 @@ static void note(void *buffer, uint32_t operation, uint32_t trace) {
 static __attribute__((noinline)) void *traced_malloc(void *allocator, size_t size, uint64_t more) {
   INSIDE;
   void *buffer = own_malloc(allocator, size, more);
+  if (inside.trace) store_expect((uint64_t)buffer);
   if (buffer && is_still_on(&inside)) note(buffer, call_site_operation(CALLER_FRAME, __builtin_return_address(0)), inside.trace);
   return buffer;
 }
@@ -129,12 +137,14 @@ static __attribute__((noinline)) void *traced_make_buffer(void *allocator, void 
 /* Noted before it is done: after it another thread may get the same address. */
 static void traced_free(void *allocator, void *buffer) {
   INSIDE;
+  if (inside.trace) store_expect((uint64_t)buffer);
   if (buffer && inside.trace) store_freed((uint64_t)buffer, own_size(object, buffer));
   own_free(allocator, buffer);
 }
 
 static void traced_release(void *allocator, void *buffer) {
   INSIDE;
+  if (inside.trace) store_expect((uint64_t)buffer);
   if (buffer && inside.trace) store_freed((uint64_t)buffer, own_size(object, buffer));
   own_release(allocator, buffer);
 }
@@ -230,8 +240,10 @@ static uint32_t threads_seen(void) {
 /* Whether every thread is outside, and was where `before` was filled if that is given. */
 static int all_outside(uint32_t *counts, const uint32_t *before) {
   for (uint32_t i = 0; i < threads_seen(); i++) {
-    counts[i] = atomic_load(&crossings[i].count);
-    if (counts[i] % 2 || (before && counts[i] != before[i])) return 0;
+    /* In this order: who leaves after the first look has gone in before the second. */
+    uint32_t out = atomic_load(&crossings[i].out);
+    counts[i] = atomic_load(&crossings[i].in);
+    if (counts[i] != out || (before && counts[i] != before[i])) return 0;
   }
   return 1;
 }
@@ -278,7 +290,7 @@ static void forget_in_child(void) {
   int was_on = is_on();
   atomic_store(&running, 0);
   if (was_on) point_to(own_table);
-  for (int i = 0; i < THREADS; i++) atomic_store(&crossings[i].count, 0);
+  memset(crossings, 0, sizeof crossings);
   store_forget(was_on);
   call_site_forget();
 }
@@ -337,7 +349,7 @@ void mlxtop_trace_read(struct trace_counters *counters) {
   const struct trace_header *header = store_header();
   counters->active = atomic_load(&header->active);
   counters->peak = atomic_load(&header->peak);
-  counters->buffers = atomic_load(&header->buffers);
+  counters->buffers = (int64_t)store_buffers();
   counters->events = atomic_load(&header->ring_written);
   counters->lost = atomic_load(&header->lost);
   counters->allocations = store_allocations();

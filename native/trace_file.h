@@ -32,7 +32,7 @@ struct trace_header {
   _Atomic int64_t active;
   _Atomic uint64_t peak;
   _Atomic int64_t before;
-  _Atomic int64_t buffers;
+  uint64_t unused;
   _Atomic uint64_t allocations, allocated_bytes, frees;
   _Atomic uint64_t lost;
   _Atomic uint64_t peak_time_ns;
@@ -42,8 +42,8 @@ struct trace_header {
 
 struct site {
   uint32_t operation, context;
-  _Atomic int64_t live_bytes, live_count;
-  _Atomic uint64_t allocated_bytes, allocated_count;
+  /* What is alive is the difference: that way each change adds to two sums only. */
+  _Atomic uint64_t freed_bytes, freed_count, allocated_bytes, allocated_count;
   uint64_t reserved[3];
 };
 

@@ -116,6 +116,28 @@ print(json.dumps([found, trace.counters.allocations, trace.counters.buffers, nat
     assert different == 0
 
 
+def test_tens_of_thousands_of_live_buffers_are_each_kept_once(file: str) -> None:
+    code = """
+from mlxtop.trace.reader import TraceFile
+
+def live():
+    with TraceFile(trace.path) as found:
+        rows = found.live()
+        return len(rows), int(rows["size"].sum()), found.now().count
+
+kept = [mx.array([i, i]) for i in range(20_000)]
+mx.eval(kept)
+full, counters = live(), trace.counters
+del kept[::3], kept[-100:]
+fewer, left = live(), len(kept)
+print(json.dumps([full, counters.buffers, counters.lost, fewer, left]))
+"""
+    (full, size, count), buffers, lost, (fewer, _, counted), left = python(PRELUDE + code, file)
+    assert (full, count, lost) == (buffers, buffers, 0)
+    assert (buffers >= 20_000, size >= 20_000 * 8) == (True, True)
+    assert fewer == counted == full - (20_000 - left)
+
+
 OPERATIONS = {
     "mx.ones((64, 64)) @ mx.ones((64, 64))": "Matmul",
     "mx.softmax(x)": "Softmax|Subtract",

@@ -87,10 +87,10 @@ def test_the_sums_of_a_real_trace_agree(traces: dict[Path, Moments], program: Pa
     assert header.peak / 2 <= moments.peak.total <= header.peak
     alive = unfreed(moments)
     assert sum(one.bytes for one in alive) == header.active
-    assert sum(one.buffers for one in alive) == header.buffers
+    assert sum(one.buffers for one in alive) == moments.now.count
     blocks = moments.blocks(moments.ring.end)
     assert blocks is not None
-    assert sum(one.buffers for one in by_size(blocks)) == header.buffers
+    assert sum(one.buffers for one in by_size(blocks)) == moments.now.count
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
@@ -98,7 +98,7 @@ def test_a_real_trace_is_exported(traces: dict[Path, Moments], program: Path) ->
     moments = traces[program]
     assert moments.peak is not None
     drawn = check_snapshot(pickle.loads(exported(moments, "memory-viz")))
-    assert abs(drawn[0] - moments.header.active) <= moments.header.buffers
+    assert abs(drawn[0] - moments.header.active) <= moments.now.count
     found = profile().FromString(gzip.decompress(exported(moments, "pprof")))
     assert sum(one.value[1] for one in found.sample) == moments.peak.total
     seen = packets(exported(moments, "perfetto"))

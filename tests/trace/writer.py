@@ -45,7 +45,9 @@ class Writer:
         self.allocated: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         self.ring = bytearray(EVENT * self.capacity)
         self.written = self.allocations = self.allocated_bytes = self.frees = self.lost = 0
-        self.peak = self.peak_time = self.peaks = self.peaks_kept = self.last_kept = self.step = 0
+        self.peak = self.peak_time = self.peaks = self.peaks_kept = self.last_kept = self.step = (
+            self.before
+        ) = 0
         self.slots: list[bytes] = [bytes(self.peak_size)] * self.peaks_capacity
         self.sums: Sums = {}
         self.history.append({})
@@ -74,6 +76,7 @@ class Writer:
     def had(self, address: int, size: int) -> None:
         """A buffer that was there before the trace."""
         self.unseen[address] = size
+        self.before += size
         self._add(0, size, 0)
         self.peak = max(self.peak, self.active)
         self.history[-1] = dict(self.sums)
@@ -168,7 +171,7 @@ class Writer:
             sites, self.sites_capacity, len(self.places),
             live, live_capacity, peaks, self.peaks_capacity,
             self.peaks_kept, self.peak_size, ring, self.capacity, self.written,
-            self.active, self.peak, self.sums.get(0, (0, 0))[0], len(self.blocks),
+            self.active, self.peak, self.before, 0,
             self.allocations, self.allocated_bytes, self.frees, self.lost, self.peak_time,
         )  # fmt: skip
         header = numbers.ljust(256, b"\0") + self.backend.encode().ljust(128, b"\0")
@@ -182,8 +185,9 @@ class Writer:
     def _site(self, number: int) -> bytes:
         operation, where = self.places[number]
         size, count = self.sums.get(number, (0, 0))
-        allocated = self.allocated[number]
-        return struct.pack("<IIqqQQ24x", self.ids[operation], self.ids[where], size, count, *allocated)
+        allocated, allocations = self.allocated[number] if number else (self.before, 0)
+        freed = allocated - size, allocations - count
+        return struct.pack("<IIqqQQ24x", self.ids[operation], self.ids[where], *freed, allocated, allocations)
 
     def _live(self, capacity: int) -> bytes:
         """A hash table: most slots are empty, and some were used before."""

@@ -160,7 +160,7 @@ def _describe(trace: TraceFile) -> str:
         operations, lines = by_operation(peak, moments.sites), by_line(peak, moments.sites)
         rows += [("made by", _shares(operations, peak.total)), ("at", _shares(lines[:1], peak.total))]
     least = "at least " if header.lost or header.before > 0 else ""
-    alive = f"{least}{header.buffers:,} buffers, {format_size(header.active)}"
+    alive = f"{least}{moments.now.count:,} buffers, {format_size(header.active)}"
     rows += [("not freed", alive), ("trace", one_line(str(trace.path)))]
     rows += [("see it", f"mlxtop trace show {quote(one_line(str(trace.path)))}")]
     return "\n".join(f"mlxtop: {name:<9} {text}" for name, text in rows)

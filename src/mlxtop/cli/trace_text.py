@@ -42,7 +42,7 @@ class TraceText:
         least = "at least " if header.lost or header.before > 0 else ""
         rows = [
             ("peak", f"{format_size(header.peak)}{when}"),
-            ("alive", f"{format_size(header.active)} in {least}{_count(header.buffers, 'buffer')}{before}"),
+            ("alive", f"{format_size(header.active)} in {least}{_count(summary.buffers, 'buffer')}{before}"),
             (
                 "allocated",
                 f"{format_size(summary.allocated_bytes)} in {_count(summary.allocations, 'allocation')}, "

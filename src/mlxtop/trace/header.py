@@ -46,7 +46,6 @@ class Header:
     peak: int
     before: int
     """Of `active`: allocated before the trace began."""
-    buffers: int
     allocations: int
     allocated_bytes: int
     frees: int

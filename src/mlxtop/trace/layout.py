@@ -35,7 +35,6 @@ NUMBERS = {
     "active": (184, "<i8"),
     "peak": (192, "<u8"),
     "before": (200, "<i8"),
-    "buffers": (208, "<i8"),
     "allocations": (216, "<u8"),
     "allocated_bytes": (224, "<u8"),
     "frees": (232, "<u8"),
@@ -57,10 +56,10 @@ SITE = np.dtype(
     [
         ("operation", "<u4"),
         ("context", "<u4"),
-        ("live_bytes", "<i8"),
-        ("live_count", "<i8"),
-        ("allocated_bytes", "<u8"),
-        ("allocated_count", "<u8"),
+        ("freed_bytes", "<i8"),
+        ("freed_count", "<i8"),
+        ("allocated_bytes", "<i8"),
+        ("allocated_count", "<i8"),
         ("reserved", "<u8", 3),
     ]
 )

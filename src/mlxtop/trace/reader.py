@@ -99,7 +99,9 @@ class TraceFile:
     def allocated(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Bytes and allocations of each site since the trace began, freed ones included."""
         rows = self._site_rows(len(self.sites()))
-        return rows["allocated_bytes"].astype(np.int64), rows["allocated_count"].astype(np.int64)
+        sizes, counts = rows["allocated_bytes"].copy(), rows["allocated_count"].copy()
+        sizes[: layout.BEFORE + 1] -= self.header.before
+        return sizes, counts
 
     def now(self) -> Composition:
         """What is alive now, or was when the program ended."""
@@ -109,8 +111,8 @@ class TraceFile:
             time_ns=0,
             index=newest,
             step=0,
-            bytes=rows["live_bytes"].astype(np.int64),
-            buffers=_counts(rows["live_count"]),
+            bytes=rows["allocated_bytes"] - rows["freed_bytes"],
+            buffers=_counts(rows["allocated_count"] - rows["freed_count"]),
         )
 
     def peak(self) -> Composition | None:
@@ -128,7 +130,9 @@ class TraceFile:
         """The buffers that are alive now, or were when the program ended: rows of `layout.LIVE`."""
         rows = self._rows(layout.LIVE, self.header.live_offset, self.header.live_capacity)
         known = rows["site"] < max(len(self.sites()), 1)
-        return rows[(rows["address"] > 1) & (rows["size"] < LARGEST) & known]
+        found = rows[(rows["address"] > 1) & (rows["size"] < LARGEST) & known]
+        # A table that just grew has its buffers in two places for a moment.
+        return found[np.sort(np.unique(found["address"], return_index=True)[1])]
 
     def ring(self) -> Ring:
         """The last events."""

@@ -62,6 +62,8 @@ class Summary:
     allocated_bytes: int
     """What was freed since is in it."""
     allocations: int
+    buffers: int
+    """Alive at the end, but for those from before the trace, which nobody counted."""
     events: int
     """In the ring."""
     torn: int
@@ -87,7 +89,7 @@ class Summary:
             "peak_seconds": header.since_origin(header.peak_time_ns) if header.peak_time_ns else None,
             "active": header.active,
             "before": header.before,
-            "buffers": header.buffers,
+            "buffers": self.buffers,
             "allocations": self.allocations,
             "allocated_bytes": self.allocated_bytes,
             "frees": header.frees,
@@ -117,6 +119,7 @@ def summary(moments: Moments, at: Composition | None) -> Summary:
         seconds=header.since_origin(last),
         allocated_bytes=int(moments.allocated[0].sum()),
         allocations=int(moments.allocated[1].sum()),
+        buffers=moments.now.count,
         events=len(ring.events),
         torn=ring.torn,
         back=(last - begins) / 1e9,
