@@ -23,6 +23,7 @@ NAMES = (
     "trace",
     "trace_file",
     "trace_events",
+    "trace_layers",
     "sweep",
     "gpu",
 )

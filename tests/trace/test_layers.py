@@ -17,11 +17,12 @@ pytestmark = [
 ]
 
 PROGRAM = """\
-import functools, json
+import functools, json, os, threading
 import mlx.nn as nn
 import mlx.core as mx
 import mlx.optimizers as optim
 from mlx_lm.models import llama
+from mlx_lm.tuner.trainer import grad_checkpoint
 
 class Wide(nn.Module):
     def __init__(self, dims):
@@ -34,6 +35,19 @@ class Wide(nn.Module):
 class Wider(Wide):
     def __call__(self, x):
         return super().__call__(x)
+
+class Forks(nn.Module):
+    def __call__(self, x):
+        pid = os.fork()
+        if pid:
+            found["forked"] = os.waitpid(pid, 0)[1] >> 8
+        # Not evaluated in the child: MLX would wait there for threads that are gone.
+        return x + pid
+
+def called(number):
+    with mx.stream(mx.new_stream(mx.cpu)):
+        found[f"thread {number}"] = [model(tokens[:, : 4 + n]).tolist() for n in range(4)]
+        mx.synchronize()
 
 def loss(model, x):
     return nn.losses.cross_entropy(model(x[:, :-1]), x[:, 1:]).mean()
@@ -56,7 +70,19 @@ compiled = mx.compile(step, inputs=state, outputs=state)
 found = {"alone": model(tokens).tolist(), "mapped": mx.vmap(lambda x: model(x[None]))(tokens).tolist()}
 found["losses"] = [one().item() for one in (step, step, compiled, compiled)]
 found["after"] = model(tokens).tolist()
+threads = [threading.Thread(target=called, args=(number,)) for number in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
 mx.eval(model(mx.zeros((1, 512), mx.int32)))
+grad_checkpoint(model.layers[0])
+mx.reset_peak_memory()
+found["checkpointed"] = step().item()
+found["peak"] = mx.get_peak_memory()
+Forks()(tokens)
+if "forked" not in found:
+    os._exit(7)
 print(json.dumps(found))
 """
 
@@ -73,8 +99,12 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 
 def test_results_and_losses_are_those_without(traced: tuple[Any, Path]) -> None:
-    """Within `mx.compile` and `mx.vmap`, too, where MLX evaluates nothing."""
-    assert traced[0] == python(PROGRAM)
+    """Within `mx.compile` and `mx.vmap`, too, where MLX evaluates nothing; on two threads; in a fork."""
+    found, bare = dict(traced[0]), python(PROGRAM)
+    # What a checkpoint frees is freed.
+    assert found.pop("peak") < 1.5 * bare.pop("peak")
+    assert found == bare
+    assert found["forked"] == 7
 
 
 def test_the_layer_that_made_the_peak_is_named(traced: tuple[Any, Path]) -> None:

@@ -26,7 +26,7 @@ class _Calls(threading.local):
     def __init__(self) -> None:
         self.modules: list[Any] = []
         self.left_alone = False
-        """MLX evaluates nothing now, as within `mx.compile`: up to the end of the outermost call."""
+        """Nothing is evaluated now, as within `mx.compile`: up to the end of the outermost call."""
 
 
 class Layers:
@@ -38,8 +38,11 @@ class Layers:
         self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._wrapped: list[tuple[Any, Any, Any]] = []
         self._module: Any = None
+        self._mx: Any = backend.load()
+        self._checkpoint: Any = self._mx.checkpoint
+        self._our_checkpoint: Any = wraps(self._checkpoint)(lambda fun: self._checkpoint(self._alone(fun)))
         # Not the agent's: a layer is no step of the program's.
-        self._evaluate: Any = backend.load().eval
+        self._evaluate: Any = self._mx.eval
         while hasattr(self._evaluate, "__wrapped__"):
             self._evaluate = self._evaluate.__wrapped__
 
@@ -55,11 +58,14 @@ class Layers:
 
         self._module = module
         module.__init_subclass__ = classmethod(added)
+        self._mx.checkpoint = self._our_checkpoint
         self._wrap_all(module)
 
     def remove(self) -> None:
-        """Gives the classes their own `__call__` back, where nobody has replaced ours."""
+        """Gives the classes and MLX their own functions back, where nobody has replaced ours."""
         self._module = None
+        if self._mx.checkpoint is self._our_checkpoint:
+            self._mx.checkpoint = self._checkpoint
         for cls, function, ours in self._wrapped:
             if vars(cls).get("__call__") is ours:
                 cls.__call__ = function
@@ -102,8 +108,23 @@ class Layers:
             if token is not None:
                 self._tracer.end(token)
 
+    def _alone(self, function: Any) -> Any:
+        """`function` with nothing evaluated in it: what a checkpoint is there to free would be kept."""
+
+        @wraps(function)
+        def alone(*args: Any, **kwargs: Any) -> Any:
+            calls = self._calls
+            calls.left_alone = True
+            try:
+                return function(*args, **kwargs)
+            finally:
+                calls.left_alone = bool(calls.modules)
+
+        return alone
+
     def _settle(self, arrays: Any) -> None:
-        if self._calls.left_alone:
+        # Removed within a call: this is a fork's child, where an evaluation may wait for ever.
+        if self._calls.left_alone or self._module is None:
             return
         try:
             self._evaluate(arrays)
