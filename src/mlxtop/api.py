@@ -18,11 +18,8 @@ from mlxtop.system import footprint
 if TYPE_CHECKING:
     from mlxtop.core.announcements import Listener
     from mlxtop.core.limits import LimitName
-    from mlxtop.mlx.step_peaks import StepPeaks
 
 _default_cache_limit: int | None = None
-_own_peaks: "StepPeaks | None" = None
-"""Those that `metrics` made, where there were none."""
 
 
 def snapshot() -> Snapshot:
@@ -55,13 +52,13 @@ def metrics() -> dict[str, int]:
 
     Raises `NoBackendError` if MLX or its backend is not installed.
     """
-    peaks = _step_peaks()
+    peaks = step_peaks.current()
     active, cache, peak = peaks.read()
     found = {"mlx/active": active, "mlx/cache": cache, "mlx/total": active + cache, "mlx/peak": peak}
     high = peaks.take_high(step_peaks.REPORTER)
     if high or peaks.exact:
         found["mlx/peak_step"] = max(high, active)
-    if peaks is _own_peaks:
+    if peaks is step_peaks.own:
         # Nobody resets it at each step.
         peaks.end(peaks.begin())
     charged = footprint.reader()()
@@ -130,15 +127,6 @@ def listen(listener: "Listener") -> Callable[[], None]:
     """Calls `listener(kind, name, snapshot)` at each mark and phase. Returns a function that ends this."""
     listeners.append(listener)
     return lambda: listeners.remove(listener)
-
-
-def _step_peaks() -> "StepPeaks":
-    global _own_peaks
-    if step_peaks.installed is None:
-        _own_peaks = step_peaks.StepPeaks()
-        _own_peaks.install()
-        return _own_peaks
-    return step_peaks.installed
 
 
 def _limits() -> "dict[LimitName, int]":

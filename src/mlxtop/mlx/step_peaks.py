@@ -60,6 +60,7 @@ class StepPeaks:
         self.least = 0
         """Bytes that a step must exceed to be told."""
         self._replaced: list[tuple[Any, str, Any]] = []
+        self._below: StepPeaks | None = None
         self._kept: list[int] = []
         """What MLX's peak was when we reset it: the highest counts. Empty after the program's own reset."""
         self._number = 0
@@ -83,7 +84,7 @@ class StepPeaks:
     def install(self) -> None:
         """Wraps MLX's functions, and their deprecated likes in `mx.metal`."""
         global installed
-        installed = self
+        self._below, installed = installed, self
         wrap = {GET: self._wrap_get, RESET: self._wrap_reset}
         for module, name in self._functions():
             function = getattr(module, name)
@@ -93,7 +94,7 @@ class StepPeaks:
     def remove(self) -> None:
         """Gives MLX its own functions back. Their peak counts from the last step on."""
         global installed
-        installed = None
+        installed = self._below
         for module, name, function in reversed(self._replaced):
             setattr(module, name, function)
         self._replaced.clear()
@@ -136,6 +137,20 @@ class StepPeaks:
             untaken[other] = high
         high, untaken[reader] = max(high, untaken[reader]), 0
         return high
+
+    def look(self) -> tuple[int, int]:
+        """A number that changes whenever MLX's peak is reset, and MLX's peak since then, in bytes."""
+        return self._turn, self._look()
+
+    def restart(self) -> bool:
+        """Has MLX's peak begin anew, unseen by the program. False where that would be seen, or would take
+        a step's peak from it: then nothing is done."""
+        if not self.exact or self._inside:
+            return False
+        self._look()
+        self._reset()
+        self._floor(True)
+        return True
 
     # Steps
 
@@ -232,6 +247,23 @@ class StepPeaks:
 
 installed: StepPeaks | None = None
 """Those of this process, the last that were installed."""
+own: StepPeaks | None = None
+"""Those that `current` has made: nobody resets them at each step."""
+
+
+def current() -> StepPeaks:
+    """The agent's where there is one, else some of our own. Raises `NoBackendError`.
+
+    Ours stay: MLX has no way to set its peak to what it was.
+    """
+    global own
+    if installed is None:
+        own = StepPeaks()
+        own.install()
+        return own
+    return installed
+
+
 _PROBE = {"unreferenced": object()}
 
 

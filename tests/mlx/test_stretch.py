@@ -1,0 +1,167 @@
+"""How high memory rose in a stretch, where, and what the program sees of that: nothing."""
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import mlx.core as mx
+import pytest
+
+from mlxtop.mlx import step_peaks
+from mlxtop.mlx.step_peaks import StepPeaks
+from mlxtop.mlx.stretch import WRAPPED, Stretch
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_before() -> Iterator[None]:
+    """Other tests find MLX's own functions."""
+    yield
+    if step_peaks.installed is not None:
+        step_peaks.installed.remove()
+
+
+@pytest.fixture
+def stretch() -> Iterator[Stretch[str]]:
+    # No references: whoever has one to MLX's peak would be thought to use it.
+    made: Stretch[str] = Stretch(_function)
+    functions = [id(getattr(mx, name)) for name in WRAPPED]
+    yield made
+    made.stop()
+    assert [id(getattr(mx, name)) for name in WRAPPED] == functions
+
+
+def _function(frame: FrameType) -> str:
+    return f"{frame.f_code.co_name}:{frame.f_lineno - frame.f_code.co_firstlineno}"
+
+
+def _array(mib: int) -> mx.array:
+    return mx.arange(mib * MIB // 4, dtype=mx.float32)
+
+
+def test_the_line_of_the_highest_evaluation(stretch: Stretch[str]) -> None:
+    def step(mib: int) -> None:
+        mx.eval(_array(mib))
+
+    stretch.start()
+    for mib in (4, 12, 8):
+        step(mib)
+    stretch.stop()
+    assert stretch.peak - stretch.before.active >= 12 * MIB
+    assert (stretch.place, stretch.in_eval, stretch.exact) == ("step:1", True, True)
+    assert stretch.after.active - stretch.before.active < MIB
+
+
+def test_what_rises_outside_of_eval_rises_here(stretch: Stretch[str]) -> None:
+    stretch.start()
+    mx.eval(_array(2))
+    stretch.look()
+    stretch.here = "line 3"
+    _array(8).sum().item()
+    stretch.look()
+    stretch.here = "line 4"
+    mx.eval(_array(4))
+    stretch.stop()
+    assert stretch.peak - stretch.before.active >= 8 * MIB
+    assert (stretch.place, stretch.in_eval) == ("line 3", False)
+
+
+def test_an_earlier_peak_hides_nothing_and_stays_the_programs(stretch: Stretch[str]) -> None:
+    mx.reset_peak_memory()
+    mx.eval(_array(32))
+    before = mx.get_peak_memory()
+    stretch.start()
+    mx.eval(_array(4))
+    assert mx.get_peak_memory() == before
+    stretch.stop()
+    assert 4 * MIB <= stretch.peak - stretch.before.active < 8 * MIB
+    assert mx.get_peak_memory() == before
+
+
+def test_the_programs_own_reset_hides_nothing(stretch: Stretch[str]) -> None:
+    stretch.start()
+    stretch.here = "before the reset"
+    _array(16).sum().item()
+    mx.reset_peak_memory()
+    mx.eval(_array(4))
+    assert mx.get_peak_memory() < stretch.before.active + 8 * MIB
+    stretch.stop()
+    assert stretch.peak - stretch.before.active >= 16 * MIB
+    assert stretch.place == "before the reset"
+
+
+def test_an_evaluation_that_fails_is_the_programs_and_counts(stretch: Stretch[str]) -> None:
+    stretch.start()
+    with pytest.raises(ValueError, match="transformation"):
+        mx.compile(lambda x: mx.eval(x))(_array(1))
+    mx.eval(_array(8))
+    stretch.stop()
+    assert stretch.peak - stretch.before.active >= 8 * MIB
+
+
+def test_whoever_wraps_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    stretch: Stretch[str] = Stretch(_function)
+    own = mx.eval
+    stretch.start()
+    ours = mx.eval
+
+    def theirs(*arrays: mx.array) -> None:
+        ours(*arrays)
+
+    monkeypatch.setattr(mx, "eval", theirs)
+    stretch.stop()
+    assert mx.eval is theirs
+    theirs(_array(1))
+    assert stretch.place is None
+    monkeypatch.undo()
+    mx.eval = own
+
+
+def test_beside_an_agent_its_counts_are_used_and_kept() -> None:
+    agents = StepPeaks()
+    agents.install()
+    try:
+        assert step_peaks.current() is agents
+        mx.reset_peak_memory()
+        agents.end(agents.begin())
+        mx.eval(_array(16))
+        stretch: Stretch[str] = Stretch(_function)
+        stretch.start()
+        begun = agents.begin()
+        mx.eval(_array(4))
+        rise = agents.end(begun)
+        stretch.stop()
+        assert rise is not None
+        assert rise[0] - rise[1] >= 4 * MIB
+        assert 4 * MIB <= stretch.peak - stretch.before.active < 8 * MIB
+        assert agents.exact
+        assert mx.get_peak_memory() >= 16 * MIB
+    finally:
+        agents.remove()
+
+
+def test_a_peak_that_is_somebody_elses_is_left_alone() -> None:
+    if step_peaks.installed is not None:
+        step_peaks.installed.remove()
+    imported = vars(mx)["reset_peak_memory"]
+    mx.eval(_array(16))
+    before = mx.get_peak_memory()
+    stretch: Stretch[str] = Stretch(_function)
+    stretch.start()
+    mx.eval(_array(4))
+    stretch.stop()
+    assert not stretch.exact
+    assert stretch.place is None
+    assert mx.get_peak_memory() == before
+    step_peaks.current().remove()
+    assert mx.reset_peak_memory is imported
+
+
+def test_the_frame_is_the_callers() -> None:
+    found: list[FrameType] = []
+    stretch: Stretch[None] = Stretch(found.append)
+    stretch.start()
+    mx.eval(_array(4))
+    stretch.stop()
+    assert found == [sys._getframe()]
