@@ -90,6 +90,17 @@ def is_anonymous(owner: Any) -> bool:
     return plain and not (type(owner) is dict and "__builtins__" in owner)
 
 
+def telling_first(names: dict[str, Any]) -> dict[str, Any]:
+    """The variables of a module; those that IPython gives names of its own (`_5`, `_`, `Out`) come last."""
+    if "_oh" not in names:
+        return names
+    return dict(sorted(names.items(), key=lambda item: _ipythons(text(item[0]))))
+
+
+def _ipythons(name: str) -> int:
+    return 3 if name in ("Out", "_oh") else 0 if not name.startswith("_") else 1 if name[1:].isdigit() else 2
+
+
 def module_file(names: dict[str, Any]) -> str:
     return file_name(text(names.get("__file__")) or text(names.get("__name__")))
 

@@ -21,6 +21,7 @@ from mlxtop.mlx.census.foreign import (
     join,
     module_file,
     numbered,
+    telling_first,
     text,
 )
 from mlxtop.mlx.census.frames import FRAMES, frame_of, frames, is_guest, passed_from, place_of
@@ -383,7 +384,7 @@ class Survey:
 
     def _reached(self, names: dict[str, Any], seen: set[int]) -> Iterator[tuple[str, Any]]:
         """Path and array of what some variables lead to through containers."""
-        for name, value in dict.copy(names).items():
+        for name, value in telling_first(dict.copy(names)).items():
             kind = self._heap.kind(value)
             if kind == "array":
                 yield name, value
