@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from mlxtop.agent.boot import watch
     from mlxtop.api import cache_limit, mark, metrics, phase, snapshot
     from mlxtop.core.snapshot import Snapshot
+    from mlxtop.notebook import load_ipython_extension, unload_ipython_extension
     from mlxtop.recording.columns import RecordedData, read_recording
     from mlxtop.training import TrainingCallback
 
@@ -14,11 +15,13 @@ __all__ = [
     "Snapshot",
     "TrainingCallback",
     "cache_limit",
+    "load_ipython_extension",
     "mark",
     "metrics",
     "phase",
     "read_recording",
     "snapshot",
+    "unload_ipython_extension",
     "watch",
 ]
 __version__ = "0.2.0.dev0"
@@ -28,11 +31,13 @@ _HOMES = {
     "Snapshot": "mlxtop.core.snapshot",
     "TrainingCallback": "mlxtop.training",
     "cache_limit": "mlxtop.api",
+    "load_ipython_extension": "mlxtop.notebook",
     "mark": "mlxtop.api",
     "metrics": "mlxtop.api",
     "phase": "mlxtop.api",
     "read_recording": "mlxtop.recording.columns",
     "snapshot": "mlxtop.api",
+    "unload_ipython_extension": "mlxtop.notebook",
     "watch": "mlxtop.agent.boot",
 }
 
