@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mlxtop.cli.main import cli
+from mlxtop.core.errors import UsageError
 from tests.diff.conftest import runs as runs
 from tests.process import mlxtop
 
@@ -70,3 +71,13 @@ def test_what_is_wrong_is_one_sentence_and_code_2(runs: Path) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.count("\n") == 1
         assert why in done.stderr
+
+
+def test_one_form_at_a_time(runs: Path) -> None:
+    file = runs / "leak.mlxtop"
+    for options, why in (
+        (("--json", "--markdown"), "Give one of --markdown, --json and --screen"),
+        (("--align", "decode"), "--align needs --screen"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            diff(file, file, *options)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlxtop.cli import options
-from mlxtop.cli.values import FILE
+from mlxtop.cli.values import FILE, NAME
 from mlxtop.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,23 @@ Try:
     help="Print Markdown, and add it to $GITHUB_STEP_SUMMARY where that is set.",
 )
 @options.JSON()
-def diff(a: Path, b: Path, conditions: tuple[str, ...], as_markdown: bool, as_json: bool) -> int:
+@click.option("--screen", is_flag=True, help="Show both runs on one time axis, with the table beside it.")
+@click.option(
+    "--align",
+    type=NAME,
+    metavar="MARK|PHASE",
+    help="With --screen: the axis has its 0 where both have their first mark or phase of that name, not at "
+    "their start.",
+)
+def diff(
+    a: Path,
+    b: Path,
+    conditions: tuple[str, ...],
+    as_markdown: bool,
+    as_json: bool,
+    screen: bool,
+    align: str | None,
+) -> int:
     """Compare two runs: memory and speed, as a whole and by phase.
 
     A and B are recordings, traces, files of sweep --json, or outputs of mlxtop --json; what both tell is
@@ -63,18 +79,46 @@ def diff(a: Path, b: Path, conditions: tuple[str, ...], as_markdown: bool, as_js
     from mlxtop.diff.condition import judge, parse
     from mlxtop.diff.read import read
 
-    if as_markdown and as_json:
-        raise UsageError("Give either --markdown or --json.")
+    if as_markdown + as_json + screen > 1:
+        raise UsageError("Give one of --markdown, --json and --screen.")
+    if align is not None and not screen:
+        raise UsageError("--align needs --screen.")
     asked = [parse(text) for text in conditions]
     comparison = compare(read(a), read(b))
     judgements = [judge(condition, comparison) for condition in asked]
-    click.echo(block(_printed(comparison, judgements, as_markdown, as_json)))
+    if screen:
+        _show(comparison, align)
+    else:
+        click.echo(block(_printed(comparison, judgements, as_markdown, as_json)))
     if not as_json:
         from mlxtop.cli.diff_text import verdicts
 
         for line in verdicts(judgements):
             tell(line)
     return code(judgements)
+
+
+def _show(comparison: "Comparison", align: str | None) -> None:
+    """Shows both runs until a person leaves. Raises `UsageError` where they cannot be drawn."""
+    from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
+    from mlxtop.diff.axis import aligned
+    from mlxtop.diff.read import sampled
+    from mlxtop.tui.app import MlxtopApp
+    from mlxtop.tui.screens.diff import DiffScreen
+    from mlxtop.tui.terminal import check, terminal
+
+    sides = [
+        aligned(letter, sampled(run), align) for letter, run in (("A", comparison.a), ("B", comparison.b))
+    ]
+    check()
+    printed = Printed()
+    with terminal(printed, not os.isatty(0)):
+        app = MlxtopApp(first=DiffScreen(comparison, sides, align or "start"))
+        app.run()
+    printed.tell(app.crashed)
+    tell_last(app)
+    if app.return_code:
+        hard_exit(app.return_code)
 
 
 def code(judgements: "list[Judgement]") -> int:

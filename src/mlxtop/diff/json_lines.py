@@ -19,7 +19,7 @@ from mlxtop.diff.facts import of_facts
 from mlxtop.diff.recorded import several
 from mlxtop.diff.run import WHOLE, Part, Run, Value
 from mlxtop.diff.sampled import own, parts
-from mlxtop.diff.series import NAMES, of_rows
+from mlxtop.diff.series import NAMES, Sampled, of_rows
 
 TYPES = ("session", "sample", "event", "summary")
 IN_SUMMARY = {
@@ -87,6 +87,18 @@ def read(path: Path, lines: Iterable[bytes]) -> Run:
 
     Raises `StreamError` where no line tells of memory.
     """
+    runs = [_run(path, session) for session in _sessions(path, lines)]
+    return several(runs, ["" for _ in runs])
+
+
+def sampled(path: Path, lines: Iterable[bytes]) -> Sampled:
+    """The samples of the first session. Raises `StreamError`."""
+    first = _sessions(path, lines)[0]
+    return Sampled(of_rows(first.times, first.rows, first.phases), first.events)
+
+
+def _sessions(path: Path, lines: Iterable[bytes]) -> list[_Session]:
+    """The sessions that tell of memory, one at least."""
     sessions: dict[str, _Session] = {}
     for text in lines:
         try:
@@ -99,8 +111,7 @@ def read(path: Path, lines: Iterable[bytes]) -> Run:
     found = [session for session in sessions.values() if session.times or session.summary]
     if not found:
         raise StreamError(f"{one_line(str(path))} tells of no run: it has neither samples nor a summary.")
-    runs = [_run(path, session) for session in found]
-    return several(runs, ["" for _ in runs])
+    return found
 
 
 def _run(path: Path, session: _Session) -> Run:

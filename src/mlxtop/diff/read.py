@@ -1,6 +1,8 @@
 """Reads either side of a comparison, whatever kind of file it is: its content tells."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from mlxtop.core.errors import MlxtopError, UsageError
 from mlxtop.core.parsing import parse_json
 from mlxtop.core.text import one_line
 from mlxtop.diff import json_lines, recorded, swept, traced
-from mlxtop.diff.run import Run
+from mlxtop.diff.run import KINDS, Run
+from mlxtop.diff.series import Sampled
 from mlxtop.sweep import store
 from mlxtop.trace import layout
 
@@ -25,19 +28,40 @@ class UnreadableError(UsageError):
 
 def read(path: Path) -> Run:
     """What the file tells of a run. Raises `UnreadableError`."""
+    with _readable(path), path.open("rb") as file:
+        assert isinstance(file, BufferedReader)
+        head = file.peek(1024)
+        if head.startswith(SQLITE):
+            return recorded.read(path)
+        if head.startswith(layout.MAGIC):
+            return traced.read(path)
+        return _read_json(path, file, head)
+
+
+def sampled(run: Run) -> Sampled:
+    """The samples of a run's file, to be drawn. Raises `UnreadableError`, also for a file that has none."""
+    with _readable(run.path):
+        if run.kind == "recording":
+            found = recorded.sampled(run.path)
+        elif run.kind == "stream":
+            with run.path.open("rb") as file:
+                found = json_lines.sampled(run.path, file)
+        else:
+            raise UnreadableError(f"{_shown(run.path)} is a {KINDS[run.kind]}, which has no samples to draw.")
+    if not len(found.series):
+        raise UnreadableError(f"{_shown(run.path)} has no samples to draw.")
+    return found
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Makes whatever is wrong with the file an `UnreadableError`."""
     try:
-        with path.open("rb") as file:
-            assert isinstance(file, BufferedReader)
-            head = file.peek(1024)
-            if head.startswith(SQLITE):
-                return recorded.read(path)
-            if head.startswith(layout.MAGIC):
-                return traced.read(path)
-            return _read_json(path, file, head)
-    except OSError as error:
-        raise UnreadableError(f"{_shown(path)} cannot be read: {error.strerror or error}.") from error
+        yield
     except UnreadableError:
         raise
+    except OSError as error:
+        raise UnreadableError(f"{_shown(path)} cannot be read: {error.strerror or error}.") from error
     except MlxtopError as error:
         raise UnreadableError(str(error)) from error
 

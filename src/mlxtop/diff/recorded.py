@@ -8,7 +8,7 @@ from mlxtop.core.state import State
 from mlxtop.diff.facts import of_facts
 from mlxtop.diff.run import WHOLE, Part, Run
 from mlxtop.diff.sampled import parts
-from mlxtop.diff.series import of_levels
+from mlxtop.diff.series import Sampled, of_levels
 from mlxtop.recording.export import chunks
 from mlxtop.recording.reader import Recording, SessionInfo
 
@@ -21,6 +21,21 @@ def read(path: Path) -> Run:
     finally:
         recording.close()
     return several(runs, [about.label if about.rank is not None else "" for about in recording.sessions])
+
+
+def sampled(path: Path) -> Sampled:
+    """The samples of a recording's first session. Raises `RecordingError`."""
+    recording = Recording(path)
+    try:
+        first = recording.sessions[0]
+        return _sampled(recording, first)
+    finally:
+        recording.close()
+
+
+def _sampled(recording: Recording, about: SessionInfo) -> Sampled:
+    series = of_levels(chunks(recording, about.id), recording.phases(about.id))
+    return Sampled(series, recording.events(about.id))
 
 
 def several(runs: list[Run], labels: list[str]) -> Run:
@@ -43,8 +58,7 @@ def several(runs: list[Run], labels: list[str]) -> Run:
 
 
 def _session(recording: Recording, about: SessionInfo) -> Run:
-    series = of_levels(chunks(recording, about.id), recording.phases(about.id))
-    events = recording.events(about.id)
+    series, events = _sampled(recording, about)
     state = State(facts=about.facts)
     for event in events:
         state.apply(event)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlxtop.core.events import Event
 from mlxtop.core.resample import Level
 from mlxtop.core.sample import COUNTERS, GAUGES, UNKNOWN
 
@@ -27,6 +29,13 @@ class Series:
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]
+
+
+class Sampled(NamedTuple):
+    """A run that can be drawn: its samples, and what happened meanwhile."""
+
+    series: Series
+    events: Sequence[Event]
 
 
 def of_levels(levels: Iterable[Level], phases: Sequence[str]) -> Series:
