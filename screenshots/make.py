@@ -1,12 +1,14 @@
 """Makes every picture in this folder from a real run of the demo: `make screenshots`.
 
 A session runs MLX for about a minute; the application is opened over it at several sizes, keys are
-pressed, and Textual writes what it shows as SVG. `mlxtop run` has its pictures, of programs of its own, and
-`mlxtop sweep` one of a sweep while it runs. `python -m screenshots.make run` makes only those of `run`.
+pressed, and Textual writes what it shows as SVG. `mlxtop run` has its pictures, of programs of its own,
+`mlxtop sweep` one of a sweep while it runs, and `mlxtop diff` one of two recordings.
+`python -m screenshots.make run` makes only those of `run`.
 """
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +20,9 @@ from screenshots.programs import RANKS, SERVER, TRAIN, Asking
 from tests.checkpoint import write_checkpoint
 from textual.pilot import Pilot
 
+from mlxtop.diff.axis import aligned
+from mlxtop.diff.comparison import compare as compared
+from mlxtop.diff.read import read, sampled
 from mlxtop.inference.options import Options
 from mlxtop.inference.prompts import RAMP
 from mlxtop.sessions.budget_monitor import BudgetMonitor
@@ -29,6 +34,7 @@ from mlxtop.sweep.plan import Plan, parse_parameter
 from mlxtop.sweep.runner import Sweep
 from mlxtop.sweep.target import ModelTarget
 from mlxtop.tui.app import MlxtopApp
+from mlxtop.tui.screens.diff import DiffScreen
 from mlxtop.tui.screens.sweep import SweepScreen
 
 FOLDER = Path(__file__).parent
@@ -132,7 +138,7 @@ def press(*keys: str) -> Act:
 
 async def main(names: list[str]) -> None:
     # In this order: what ran before in this process would show in a model's peak.
-    for name, make in {"models": models, "sweep": sweep, "run": programs}.items():
+    for name, make in {"models": models, "sweep": sweep, "diff": diff, "run": programs}.items():
         if not names or name in names:
             await make()
 
@@ -153,6 +159,21 @@ async def sweep() -> None:
         print(app.save_screenshot("sweep.svg", str(FOLDER)))
         runs.stop()
         await until(lambda: runs.progress.stage in ("stopped", "done"))
+
+
+async def diff() -> None:
+    """The demo with MLX's cache limit, and with a lower one."""
+    with TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("before.mlxtop", "after.mlxtop")]
+        for file, more in zip(files, ((), ("--cache-limit", "4M")), strict=True):
+            command = [sys.executable, "-m", "mlxtop", "--headless", "--repeat", "2", *more]
+            subprocess.run([*command, "--record", str(file)], check=True, stdout=subprocess.DEVNULL)
+        runs = [read(file) for file in files]
+        sides = [aligned(letter, sampled(run)) for letter, run in zip("AB", runs, strict=True)]
+    app = MlxtopApp(first=DiffScreen(compared(*runs), sides))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.3)
+        print(app.save_screenshot("diff.svg", str(FOLDER)))
 
 
 async def programs() -> None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from mlxtop.diff.measures import MEASURES, TIMED
-from mlxtop.diff.rates import LEAST_BLOCKS, Interval, paired, unpaired
+from mlxtop.diff.rates import LEAST_BLOCKS, paired, undisturbed, unpaired
 from mlxtop.diff.run import KINDS, Part, PartKind, Run, Value
 
 Found = Literal["same", "more", "less", "not comparable"]
 NOTHING = Value(0.0)
+FASTEST = "fastest stretches"
 
 
 class Row(NamedTuple):
@@ -28,6 +29,8 @@ class Row(NamedTuple):
     high: float | None = None
     why: str = ""
     """Why it is not comparable: a clause."""
+    of: str = ""
+    """What part of the work the values are of, where they are not of all of it."""
 
     @property
     def changed(self) -> bool:
@@ -52,6 +55,7 @@ class Row(NamedTuple):
             "low": self.low,
             "high": self.high,
             "why": self.why or None,
+            "of": self.of or None,
         }
 
 
@@ -169,8 +173,13 @@ def _timed(part: str, kind: PartKind, measure: str, a: Value, b: Value, repeats:
     if few or not (a.value > 0 and b.value > 0) or (not repeats and len(a.blocks) != len(b.blocks)):
         why = "too few repeats for an interval" if repeats else "too few samples for an interval"
         return Row(part, kind, measure, a, b, "not comparable", why=why)
-    change = b.value / a.value - 1
-    interval: Interval = (unpaired if repeats else paired)(a.blocks, b.blocks, change)
+    interval = (unpaired if repeats else paired)(a.blocks, b.blocks, b.value / a.value - 1)
+    of = ""
+    if a.fastest is not None and b.fastest is not None:
+        best = undisturbed(a.fastest, b.fastest)
+        if best.high - best.low < interval.high - interval.low:
+            interval, of = best, FASTEST
+            a, b = a._replace(value=a.fastest.speed), b._replace(value=b.fastest.speed)
     found: Found = "more" if interval.low > 0 else "less" if interval.high < 0 else "same"
     ends = (a.value * interval.low, a.value * interval.high)
-    return Row(part, kind, measure, a, b, found, b.value - a.value, *ends)
+    return Row(part, kind, measure, a, b, found, b.value - a.value, *ends, of=of)

@@ -15,12 +15,20 @@ from mlxtop.recording.reader import Recording, SessionInfo
 
 def read(path: Path) -> Run:
     """Reads a recording once. Raises `RecordingError`."""
+    found = sessions(path)
+    return several([run for _, run in found], [label for label, _ in found])
+
+
+def sessions(path: Path) -> list[tuple[str, Run]]:
+    """Each session of a recording, with its rank's name; empty where it has none. Raises `RecordingError`."""
     recording = Recording(path)
     try:
-        runs = [_session(recording, about) for about in recording.sessions]
+        return [
+            (about.label if about.rank is not None else "", _session(recording, about))
+            for about in recording.sessions
+        ]
     finally:
         recording.close()
-    return several(runs, [about.label if about.rank is not None else "" for about in recording.sessions])
 
 
 def sampled(path: Path) -> Sampled:

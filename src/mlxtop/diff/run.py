@@ -19,6 +19,14 @@ WHOLE = "whole"
 """The name of the part that is the whole run."""
 
 
+class Fastest(NamedTuple):
+    """The speed that a run came to again and again where nothing else slowed it down."""
+
+    speed: float
+    spread: float
+    """By which share its stretches of that speed differ."""
+
+
 class Value(NamedTuple):
     """One measure of one part of a run, in the unit of its measure."""
 
@@ -27,6 +35,8 @@ class Value(NamedTuple):
     """How far another run of the same program may lie from it."""
     blocks: tuple[float, ...] = ()
     """Of what is timed: its value in each stretch of work, or in each repeat."""
+    fastest: Fastest | None = None
+    """`None` where its fastest stretches differ, or samples are too few to tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlxtop.core.events import CacheCleared, Event, PeakReset, PhaseChanged, StepPeaked
 from mlxtop.core.limits import MIB
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.diff.rates import blocks
+from mlxtop.diff.rates import blocks, fastest
 from mlxtop.diff.run import WHOLE, Part, Value
 from mlxtop.diff.series import Column, Series, known
 
@@ -23,10 +23,13 @@ Mask = NDArray[np.bool_]
 LEAST_SAMPLES = 8
 """With fewer samples of a part nothing tells how much they vary."""
 LATER = (0.65, 0.75, 0.85)
-"""The floor is taken after the second of these shares of a part's samples: whatever warms up has done so by
-then. Where it still moves, as in a program that grows, the others tell by how much."""
-LEAST_LATER = 3
-"""Samples after the last of these."""
+"""The floor is taken after the second of these shares of a part: whatever warms up has done so by then. Where
+it still moves, as in a program that grows, the others tell by how much."""
+OVER = 0.95
+"""And before this one: a program that ends frees what it held."""
+HELD = 0.9
+"""The cache is at its most for as long as an operation takes, or for long: what fewer than a tenth of samples
+saw may as well have been missed. (The total changes only where MLX asks the system for memory.)"""
 THINNED = (2, 3)
 """Every so manieth sample is left to see what sampling misses."""
 OWN = {
@@ -78,21 +81,22 @@ def _changed(series: Series, events: Sequence[Event]) -> Mask:
 
 def _part(name: str, series: Series, stretch: Stretch, events: Sequence[Event]) -> Part:
     whole, mask = name == WHOLE, stretch.mask
-    steps = [
-        event.data
+    told = [
+        (event.time, event.data)
         for event in events
         if isinstance(event.data, StepPeaked) and (whole or event.data.phase == name)
     ]
+    steps = [step for _, step in told]
     values: dict[str, Value] = {}
     missing: dict[str, str] = {}
     peak = _peak(series, stretch, steps, events, whole)
     found: dict[str, Value | str] = {
         "peak": peak,
         "true-peak": _true_peak(steps) if steps else NO_STEPS if whole else NOT_HIGHEST,
-        "total": _most(series, mask, "total", "polled"),
-        "footprint": _most(series, mask, "footprint", "system"),
-        "floor": _floor(series, mask),
-        "cache": _most(series, mask, "cache", "polled"),
+        "total": _most(series, stretch, "total", "polled"),
+        "footprint": _most(series, stretch, "footprint", "system"),
+        "floor": _floor(series, stretch, told),
+        "cache": _most(series, stretch, "cache", "polled"),
         "buffers": _buffers(series, mask),
         "steps": _speed(series, stretch),
     }
@@ -162,27 +166,36 @@ def _repeats(steps: Sequence[StepPeaked], value: float) -> float:
 # What is sampled
 
 
-def _most(series: Series, mask: Mask, name: str, kind: str) -> Value | str:
-    column = series[name][mask]
+def _most(series: Series, stretch: Stretch, name: str, kind: str) -> Value | str:
+    column = series[name]
     if name == "total":
-        column = np.maximum(column, series["high"][mask])
-    column = known(column)
+        column = np.where(stretch.joined, np.maximum(column, series["high"]), column)
+    column = known(column[stretch.mask])
     if len(column) < LEAST_SAMPLES:
         return FEW if len(known(series[name])) else UNTOLD
     value = int(column.max())
-    return Value(value, max(own(kind, value), _missed(-column)))
+    brief = value - int(np.quantile(column, HELD)) if name == "cache" else 0
+    return Value(value, max(own(kind, value), _missed(-column), brief))
 
 
-def _floor(series: Series, mask: Mask) -> Value | str:
-    """The least that was active in the last quarter of the samples."""
-    active = known(series["active"][mask])
-    later = [active[int(share * len(active)) :] for share in LATER]
-    if len(later[-1]) < LEAST_LATER:
-        return FEW if len(known(series["active"])) else UNTOLD
-    floors = [int(part.min()) for part in later]
-    value = floors[1]
-    moved = max(floors) - min(floors)
-    return Value(value, max(own("polled", value), _missed(later[1]), moved))
+def _floor(series: Series, stretch: Stretch, steps: Sequence[tuple[float, StepPeaked]]) -> Value | str:
+    """The least that was active after warm-up."""
+    there = stretch.mask & (series["active"] != UNKNOWN)
+    active, count = series["active"][there], int(there.sum())
+    if count < LEAST_SAMPLES:
+        return FEW if (series["active"] != UNKNOWN).any() else UNTOLD
+    done = np.cumsum(_gained(series, stretch, "steps"))[there]
+    end = int(OVER * count)
+    windows = [active[min(int(share * count), end - 1) : end] for share in LATER]
+    # A machine that is busy for a while moves what happened in time, not among the steps.
+    windows += [window for share in LATER if len(window := active[:end][done[:end] > share * done[-1]])]
+    floors = [int(window.min()) for window in windows]
+    value, moved = floors[1], max(floors) - min(floors)
+    # What was active before a step is known. Where that is less, no sample may have come between two steps.
+    begin = series.time[there][int(LATER[0] * count)]
+    before = [step.floor for time, step in steps if time >= begin] or [step.floor for _, step in steps]
+    unseen = value - min(before, default=value)
+    return Value(value, max(own("polled", value), _missed(windows[1]), moved, unseen))
 
 
 def _missed(column: Column) -> int:
@@ -190,8 +203,15 @@ def _missed(column: Column) -> int:
     how much it rises if samples are left out."""
     lowest = np.sort(column)
     apart = 2 * int(lowest[min(2, len(lowest) - 1)] - lowest[0])
-    thinned = [int(column[start::every].min()) for every in THINNED for start in range(every)]
+    thinned = [int(part.min()) for part in _thinned(column)]
     return max(apart, max(thinned) - int(lowest[0]))
+
+
+def _thinned(column: Column) -> Iterator[Column]:
+    """The column with only every second value, and with every third."""
+    for every in THINNED:
+        for start in range(min(every, len(column))):
+            yield column[start::every]
 
 
 def _buffers(series: Series, mask: Mask) -> Value | str:
@@ -217,4 +237,4 @@ def _speed(series: Series, stretch: Stretch) -> Value | str:
     done, spent = int(steps.sum()), int(work.sum())
     if not done or not spent:
         return "no step was seen in it"
-    return Value(done / spent * 1e6, blocks=blocks(steps, work))
+    return Value(done / spent * 1e6, blocks=blocks(steps, work), fastest=fastest(steps, work))

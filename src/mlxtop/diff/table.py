@@ -83,10 +83,16 @@ def _difference(row: Row) -> tuple[str, str]:
     interval = f"({_percent(ends[0])} to {_percent(ends[1])})" if timed else ""
     if not row.changed:
         noise = interval or f"±{measure.format((row.high - row.low) / 2)}"
-        return "", f"  {CANNOT if timed and (ends[1] or 0) > WIDEST else WITHIN} {noise}"
+        verdict = CANNOT if timed and (ends[1] or 0) > WIDEST else WITHIN
+        return "", f"  {verdict} {noise}{_of(row)}"
     # A share of next to nothing says nothing.
     amount = _percent(share) if row.a is not None and row.a.value > row.a.noise else ""
-    return measure.format_difference(row.difference), f"{MARKS[row.found]} {amount} {interval}".rstrip()
+    note = f"{MARKS[row.found]} {amount} {interval}".rstrip()
+    return measure.format_difference(row.difference), f"{note}{_of(row)}"
+
+
+def _of(row: Row) -> str:
+    return f", of the {row.of}" if row.of else ""
 
 
 def _percent(share: float | None) -> str:
