@@ -50,7 +50,7 @@ $(DARWIN): types-darwin-%: $(VENV)/.dev
 	@$(BIN)/mypy --platform darwin --python-version $* --cache-dir .mypy_cache/darwin
 
 # The long runs in full, what only these prove, and a thousand examples of everything that Hypothesis generates.
-LONG := tests/soak tests/analysis/test_diagnosis.py tests/sweep/test_recommendation.py \
+LONG := tests/soak tests/fit/test_training_truth.py tests/analysis/test_diagnosis.py tests/sweep/test_recommendation.py \
 	tests/attach/test_inject.py::test_many_times_under_heavy_malloc
 soak: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(LONG) --soak $(ARGS)

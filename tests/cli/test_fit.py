@@ -184,3 +184,20 @@ def test_no_model_no_config_no_network(tmp_path: Path) -> None:
     assert away.stderr.startswith(
         "mlxtop: Could not load mlxtop/tiny: no such directory, and the Hub cannot be"
     )
+
+
+def test_training_options_asked_wrongly_are_said_in_a_sentence(model: Path) -> None:
+    wanted = {
+        ("--batch", "2"): (2, "--batch needs --train."),
+        ("--train", "lora", "--kv-bits", "8"): (2, "--kv-bits is for contexts and has no effect on --train"),
+        ("--train", "full", "--lora-rank", "4"): (2, "full fine-tuning has no adapters"),
+        ("--train", "lora", "--seq", "1"): (2, "'1' is not a sequence length; an example is 512,2k."),
+        ("--train", "lora", "--num-layers", "0"): (2, "'0' is not a whole number from 1"),
+        ("--train", "lora", "--num-layers", "3"): (2, "--num-layers is 3, and the model has only 1."),
+        ("--train", "full"): (1, "Quantized weights cannot be trained"),
+    }
+    done = mlxtop_each([["fit", "--model", str(model), *options] for options in wanted])
+    for (code, said), told in zip(wanted.values(), done, strict=True):
+        assert said in told.stderr
+        assert "Traceback" not in told.stderr
+        assert told.returncode == code

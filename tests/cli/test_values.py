@@ -38,7 +38,7 @@ BAD: dict[type, tuple[str, ...]] = {
     values.RepeatParam: (*NO_NUMBERS, "0", "9" * 18),
     values.BudgetParam: (*NO_NUMBERS, "0", "16GB Mac"),
     values.ActionParam: ("", " ", "stop:", "limit:²", "limit:nan", "exec: "),
-    values.ContextsParam: (*NO_NUMBERS, "4k,²k", "0", "9999999k"),
+    values.LengthsParam: (*NO_NUMBERS, "4k,²k", "0", "9999999k"),
     values.FileParam: ("", " ", "a\0b", "/"),
     values.NameParam: ("", " "),
 }

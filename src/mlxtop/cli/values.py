@@ -140,10 +140,16 @@ class ActionParam(click.ParamType[Action]):
             return self.fail(str(error), param, ctx)
 
 
-class ContextsParam(click.ParamType[tuple[int, ...]]):
-    """`4096,32768`: context lengths in tokens; `32k` is 32,768."""
+class LengthsParam(click.ParamType[tuple[int, ...]]):
+    """`4096,32768`: several counts, of tokens for example, from `least`; `32k` is 32,768.
 
-    name = "contexts"
+    `what` and `example` are for the message about one that is wrong.
+    """
+
+    name = "lengths"
+
+    def __init__(self, what: str = "a context length", example: str = "4k,32768", least: int = 1) -> None:
+        self.what, self.example, self.least = what, example, least
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -154,8 +160,10 @@ class ContextsParam(click.ParamType[tuple[int, ...]]):
         for word in str(value).lower().split(","):
             number = whole(word.strip().removesuffix("k")) or 0
             length = number * (1024 if word.strip().endswith("k") else 1)
-            if not 0 < length <= 2**30:
-                self.fail(f"'{shortened(word)}' is not a context length; an example is 4k,32768.", param, ctx)
+            if not self.least <= length <= 2**30:
+                self.fail(
+                    f"'{shortened(word)}' is not {self.what}; an example is {self.example}.", param, ctx
+                )
             lengths.append(length)
         return tuple(lengths)
 

@@ -1,13 +1,26 @@
-"""Compares the memory that a context needs with a budget."""
+"""Compares the memory that a context or a training step needs with a budget."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from mlxtop.core.budget import Budget
-from mlxtop.fit.extrapolate import Estimate, MemoryEstimate
+from mlxtop.fit.extrapolate import Estimate
 
 Word = Literal["fits", "tight", "does not fit", "cannot tell"]
 TIGHT = 0.95
 """The share of the budget from which a context fits only tightly."""
+
+
+class Need(Protocol):
+    """The memory that something needs."""
+
+    @property
+    def active(self) -> Estimate: ...
+    @property
+    def total(self) -> Estimate: ...
+    @property
+    def footprint(self) -> Estimate | None: ...
+    @property
+    def at_most(self) -> bool: ...
 
 
 class Verdict(NamedTuple):
@@ -22,7 +35,7 @@ class Verdict(NamedTuple):
     """The cache limit, in bytes, with which it would fit and leave a twentieth free; `None` if none helps."""
 
 
-def judge(need: MemoryEstimate | None, budget: Budget) -> Verdict:
+def judge(need: Need | None, budget: Budget) -> Verdict:
     """`tight`: less than a twentieth is left. `cannot tell`: the margin includes the budget."""
     if need is None:
         return Verdict("cannot tell")
@@ -38,7 +51,7 @@ def judge(need: MemoryEstimate | None, budget: Budget) -> Verdict:
     return Verdict("does not fit", used, headroom, limit if limit > 0 else None)
 
 
-def compared(need: MemoryEstimate, budget: Budget) -> Estimate:
+def compared(need: Need, budget: Budget) -> Estimate:
     """Returns the memory to compare: MLX's total on a device with its own memory, elsewhere the footprint."""
     if budget.against == "device" or need.footprint is None:
         return need.total

@@ -1,0 +1,1 @@
+"""Predicts whether training fits in memory: measured steps, extrapolated to larger batches."""
