@@ -1,6 +1,7 @@
 // Prints a program's memory for `mlxtop follow`: ten lines a second, and one for each phase and mark.
-// For programs that link mlx-c, as the crates mlx-sys and mlx-rs do. Run on Linux with its three functions written by
-// hand over MLX 0.32's C++ library, not with mlx-c itself. Names have no control characters.
+// For programs that link mlx-c, as the crates mlx-sys and mlx-rs do. Run on Linux with rustc 1.95, mlx-c 0.6.0 and
+// MLX 0.31.2, CPU backend. Names have no control characters.
+use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,5 +40,6 @@ fn line(more: &str) {
     let t = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let phase = PHASE.lock().unwrap().clone();
     let phase = if phase.is_empty() { String::new() } else { format!(",\"phase\":{phase:?}") };
-    println!("mlxtop {{\"active\":{active},\"cache\":{cache},\"peak\":{peak},\"t\":{t}{phase}{more}}}");
+    // `println!` would end the program when nobody reads any more.
+    let _ = writeln!(std::io::stdout(), "mlxtop {{\"active\":{active},\"cache\":{cache},\"peak\":{peak},\"t\":{t}{phase}{more}}}");
 }

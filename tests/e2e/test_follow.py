@@ -156,6 +156,7 @@ def test_json_and_the_summary_without_a_screen(place: Place) -> None:
     assert "Active: 6 B (6)" in again.stdout, "mlxtop follows its own JSON"
     nothing = place.alone(MLXTOP, "follow", "--headless", "--", "sh", "-c", "echo no such device; exit 4")
     assert nothing.returncode == 4
+    assert "no such device" in place.alone(MLXTOP, "follow", "--json", "--", "echo", "no such device").stderr
     assert "no such device" in nothing.stderr
     assert "print(Memory.snapshot())" in nothing.stderr
 
@@ -223,6 +224,64 @@ def test_a_program_in_cxx_is_seen_by_what_it_prints(place: Place) -> None:
     assert marks["worked"]["peak"] >= 12 * 2**20
     phases = [row["phase"] for row in rows if row.get("kind") == "phase"]
     assert phases[-3:] == ["load", "work", "ended"]
+
+
+RUST = """\
+mod memory_report;
+use std::{ffi::c_void, time::Duration};
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Handle(*mut c_void);
+extern "C" {
+    fn mlx_array_new() -> Handle;
+    fn mlx_array_free(array: Handle) -> i32;
+    fn mlx_array_eval(array: Handle) -> i32;
+    fn mlx_default_cpu_stream_new() -> Handle;
+    fn mlx_ones(result: *mut Handle, shape: *const i32, rank: usize, dtype: u32, stream: Handle) -> i32;
+}
+fn ones(rows: i32) -> Handle {
+    let float32 = 10;
+    unsafe {
+        let mut array = mlx_array_new();
+        assert_eq!(mlx_ones(&mut array, [rows, 1024].as_ptr(), 2, float32, mlx_default_cpu_stream_new()), 0);
+        assert_eq!(mlx_array_eval(array), 0);
+        array
+    }
+}
+fn main() {
+    memory_report::start(Duration::from_millis(10));
+    memory_report::phase("load");
+    let kept = ones(1024);
+    memory_report::mark("loaded \\"it\\"");
+    memory_report::phase("work");
+    unsafe { mlx_array_free(ones(2048)) };
+    memory_report::mark("worked");
+    unsafe { mlx_array_free(kept) };
+}
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("rustc") is None or "MLX_C" not in os.environ,
+    reason="needs rustc and mlx-c: MLX_C names the folder where it is installed",
+)
+def test_a_program_in_rust_over_mlx_c_is_seen_by_what_it_prints(place: Place) -> None:
+    source, program = place.script(RUST, "main.rs"), place.folder / "program"
+    shutil.copy(ROOT / "docs/examples/memory_report.rs", place.folder)
+    libraries = Path(os.environ["MLX_C"], "lib")
+    built = subprocess.run(
+        ["rustc", "--edition", "2021", source, "-L", libraries, "-l", "mlxc",
+         "-o", program],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    path = os.pathsep.join((str(libraries), os.environ.get("LD_LIBRARY_PATH", "")))
+    done = place.alone(MLXTOP, "follow", "--json", "--", "env", f"LD_LIBRARY_PATH={path}", program)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(row) for row in done.stdout.splitlines()]
+    marks = {row["name"]: row for row in rows if row.get("kind") == "mark"}
+    assert 4 * 2**20 <= marks['loaded "it"']["active"] < 5 * 2**20
+    assert marks["worked"]["peak"] >= 12 * 2**20
 
 
 def test_a_report_of_jetsam_lies_on_the_axis_of_its_recording(place: Place) -> None:

@@ -215,7 +215,7 @@ def _run_headless(fleet: "FollowFleet", monitor: "BudgetMonitor", lines: Lines, 
             _print(*line, known)
     if fleet.failure is not None:
         tell(fleet.failure)
-    _summarize(fleet, as_json, known)
+    _summarize(fleet, as_json)
     return 128 + signals[0] if signals else 1 if fleet.failure else 0
 
 
@@ -232,18 +232,17 @@ def _print(session: "FollowedSession", item: Event | Sample, known: set[object])
     print_json({**json_line(item, session), "session": session.label})
 
 
-def _summarize(fleet: "FollowFleet", as_json: bool, known: set[object]) -> None:
+def _summarize(fleet: "FollowFleet", as_json: bool) -> None:
     from mlxtop.cli.headless import print_json
     from mlxtop.cli.summary import describe, summarize
     from mlxtop.core.text import block
     from mlxtop.sessions.follow_fleet import WHAT_TO_PRINT
 
     told = [member for member in fleet.members() if member.history.count]
-    if as_json:
-        for member in told:
-            print_json({"type": "summary", "session": member.label, **summarize(member)})
-        return
     for member in told:
+        if as_json:
+            print_json({"type": "summary", "session": member.label, **summarize(member)})
+            continue
         ended = f"\n{member.ended}" if member.ended else ""
         click.echo(block(f"=======\n{member.label}{ended}\n{describe(summarize(member))}\n"))
     if not told:
