@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from mlxtop.core.errors import UsageError
 from mlxtop.core.events import MarkAdded
 from mlxtop.core.sample import UNKNOWN
-from mlxtop.follow.forms import Pattern, scaled
+from mlxtop.follow.forms import Pattern, scaled, stamp_of
 from mlxtop.follow.lines import LONGEST, Lines
 from mlxtop.follow.parser import Parser
 from mlxtop.follow.readings import Begun, Item, Origin, Reading, Reported
@@ -92,9 +93,30 @@ SYSLOG = "May 15 11:35:46 MyApp(libswiftCore.dylib)[1234] <Notice>: "
 @pytest.mark.parametrize("prefix", [NSLOG, OS_LOG, JOURNALD, SYSLOG])
 def test_a_prefix_names_the_process_on_the_first_line_or_on_each(prefix: str) -> None:
     block = swift(500 * MIB, 3 * MIB, 510 * MIB)
-    whole = SNAPSHOT._replace(origin=Origin("MyApp", 1234))
+    whole = SNAPSHOT._replace(origin=Origin("MyApp", 1234), stamp=stamp_of(prefix))
     assert readings(prefix + block) == [whole]
     assert readings("\n".join(prefix + line for line in block.split("\n"))) == [whole]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "stamp"),
+    [
+        ("2026-05-15T09:35:46Z ", 1778837746.0),
+        ("2026-05-15T11:35:46+0200 host app[7]: ", 1778837746.0),
+        ("2026-05-15 11:35:46.250000+02:00 ", 1778837746.25),
+        ("web-1  | 2026-05-15T09:35:46.123456789Z ", 1778837746.123456),
+        ("2026-05-15 09:35:46,5 +0000 INFO ", 1778837746.5),
+        ("2026-05-15 11:35:46.500 App[7:8] ", datetime(2026, 5, 15, 11, 35, 46, 500_000).timestamp()),
+        ("May 15 11:35:46 host app[7]: ", None),
+        ("11:35:46 ", None),
+        ("2026-05-15 ", None),
+        ("2026-13-45T99:35:46Z ", None),
+        ("0001-01-01T00:00:00 ", None),
+    ],
+)
+def test_a_whole_date_and_time_before_a_form_is_its_stamp(prefix: str, stamp: float | None) -> None:
+    for form in (LINE, swift(7, 8, 9), "Peak memory: 1.000 GB"):
+        assert [reading.stamp for reading in readings(prefix + form)] == [stamp]
 
 
 def test_two_containers_may_print_their_blocks_at_the_same_time() -> None:
@@ -148,7 +170,7 @@ WHOLE = Reading(
     "prefix", ["", NSLOG, "2026-05-15T09:35:46.123456789Z ", "web-1  | ", "\x1b[32mINFO\x1b[0m "]
 )
 def test_the_documented_line_behind_any_prefix(prefix: str) -> None:
-    assert readings(prefix + LINE) == [WHOLE]
+    assert readings(prefix + LINE) == [WHOLE._replace(stamp=stamp_of(prefix))]
 
 
 def test_a_field_that_cannot_be_is_left_out() -> None:

@@ -3,7 +3,10 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from math import inf
+
+import pytest
 
 from mlxtop.cli.summary import describe, summarize
 from mlxtop.core.budget import Budget
@@ -12,7 +15,7 @@ from mlxtop.core.events import BudgetChanged, CacheCleared, LimitChanged, MarkAd
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.follow_fleet import MOST, FollowFleet
-from mlxtop.sessions.followed import LATE, FollowedSession
+from mlxtop.sessions.followed import LATE, TIMELESS, FollowedSession
 from mlxtop.sessions.log_source import Chunk
 from mlxtop.tui.fleet_frame import session_row
 from mlxtop.tui.panels.breakdown import split
@@ -146,6 +149,49 @@ def test_a_log_of_an_hour_read_at_once_is_an_hour_long() -> None:
     session = alone(*(line(t=second) for second in range(0, 3600, 60)))
     assert session.history.count == 60
     assert session.now() >= 3540
+
+
+def stamped(at: float, text: str) -> str:
+    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S.%f} App[7:8] {text}"
+
+
+def test_an_old_log_has_the_times_before_its_lines() -> None:
+    day = time.time() - 86_400
+    block = "Peak:   0K           (9)\nActive: 0K           (7)\nCache:  0K           (8)\n"
+    log_of_two_hours = "".join(stamped(day + second, block) for second in range(0, 7201, 60))
+    fleet = followed(log_of_two_hours)
+    (session,) = fleet.members()
+    assert session.history.count == 121
+    assert session.history.first is not None
+    assert session.history.latest is not None
+    assert session.history.latest.time - session.history.first.time == pytest.approx(7200)
+    assert session.started + session.history.first.time == pytest.approx(day, abs=30)
+    assert "App: an older log, with its own times from" in log(fleet)
+    # Its clock was set back; then the program's own comes, which is better.
+    fleet = followed(
+        stamped(day, line(mark="a"))
+        + stamped(day + 60, line(mark="b"))
+        + stamped(day - 3600, line(mark="c")),
+        stamped(day - 3590, line(mark="d")) + line(mark="e", t=5) + stamped(day, line(mark="f", t=7)),
+    )
+    (session,) = fleet.members()
+    assert times(session)[:4] == pytest.approx([0, 60, 60, 70], abs=1)
+    assert times(session)[5] - times(session)[4] == pytest.approx(2)
+
+
+def test_a_line_of_now_has_the_time_of_its_arrival() -> None:
+    fleet = followed(stamped(time.time(), line(mark="a")), stamped(time.time() - 60, line(mark="b")))
+    (session,) = fleet.members()
+    assert 0 <= times(session)[1] < 30
+    assert abs(session.started - time.time()) < 30
+    assert "older log" not in log(fleet)
+
+
+def test_lines_that_come_at_once_without_a_time_are_told_of_once() -> None:
+    fleet = followed(*["".join(line(n * 10**6, 2 * GIB, phase=f"p{n % 2}") for n in range(TIMELESS))] * 3)
+    assert log(fleet).count("tell no time") == 1
+    assert "tell no time" not in log(followed(*(line() for _ in range(TIMELESS))))
+    assert "tell no time" not in log(followed("".join(line(t=n) for n in range(TIMELESS))))
 
 
 def test_a_flood_is_gathered_and_loses_no_maximum() -> None:

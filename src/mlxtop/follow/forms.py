@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -37,6 +38,23 @@ def origin_of(prefix: str) -> Origin:
     if found := _CONTAINER.search(prefix) or _POD.search(prefix):
         return Origin(text(found[1], NAME))
     return NOBODY
+
+
+# NSLog, `log stream`, journald's short-iso, docker and kubectl with their option for it.
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z| ?[+-]\d\d:?\d\d)?")
+BEFORE = 80
+"""Characters of a line among which its date and time are looked for."""
+
+
+def stamp_of(line: str) -> float | None:
+    """When a line says it was written; local time if it names no zone. `None` without a whole date."""
+    found = _STAMP.search(line, 0, BEFORE)
+    if found is None:
+        return None
+    try:
+        return seconds(datetime.fromisoformat(found[0].replace(" +", "+").replace(" -", "-")).timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
 # mlx-swift's `Memory.Snapshot`: its description, three lines of a block, and its JSON

@@ -24,8 +24,9 @@ SNAPSHOT = frozenset(("peak", "active", "cache"))
 class _Block:
     """A snapshot of mlx-swift that is not complete yet."""
 
-    def __init__(self, growth: bool) -> None:
+    def __init__(self, growth: bool, stamp: float | None) -> None:
         self.growth = growth
+        self.stamp = stamp
         self.values: dict[str, int] = {}
         self.lines: list[str] = []
 
@@ -72,6 +73,7 @@ class Parser:
             if found is None:
                 continue
             items, is_text = found
+            items = [_stamped(item, text[start:end]) for item in items]
             if shown < start:
                 yield text[shown:start]
             shown = start if is_text else end
@@ -150,7 +152,7 @@ class Parser:
                 block = None
             if block is None:
                 growth = bool(forms.GROWTH.search(line[behind : field.start].rstrip(' "{:=[\\')))
-                block = self._begin(origin, growth)
+                block = self._begin(origin, growth, forms.stamp_of(line[: field.start]))
             if text is not None:
                 block.lines.append(text)
                 text = None
@@ -160,12 +162,12 @@ class Parser:
                 items += _close(origin, self._blocks.pop(origin))
         return items
 
-    def _begin(self, origin: Origin, growth: bool) -> _Block:
+    def _begin(self, origin: Origin, growth: bool, stamp: float | None) -> _Block:
         titled = self._titled.pop(origin, None)
         if titled is None and origin is not NOBODY:
             titled = self._titled.pop(NOBODY, None)
         near = titled is not None and self._number - titled <= NEAR
-        block = self._blocks[origin] = _Block(growth or near)
+        block = self._blocks[origin] = _Block(growth or near, stamp)
         if len(self._blocks) > MOST_BLOCKS:
             del self._blocks[next(iter(self._blocks))]
         return block
@@ -183,7 +185,13 @@ def _close(origin: Origin, block: _Block) -> list[Item]:
     if block.growth or not all(0 <= value < forms.MOST for value in block.values.values()):
         return list(block.lines)
     active, cache, peak = (block.values.get(name, UNKNOWN) for name in ("active", "cache", "peak"))
-    return [Reading(origin, active=active, cache=cache, peak=peak)]
+    return [Reading(origin, active=active, cache=cache, peak=peak, stamp=block.stamp)]
+
+
+def _stamped(item: Item, line: str) -> Item:
+    if isinstance(item, Reading) and item.stamp is None and (stamp := forms.stamp_of(line)) is not None:
+        return item._replace(stamp=stamp)
+    return item
 
 
 def _docker(line: str, at: int) -> str | None:

@@ -44,6 +44,8 @@ class Reading(NamedTuple):
     phase: str | None = None
     mark: str | None = None
     device: str | None = None
+    stamp: float | None = None
+    """Seconds since 1970, by the date and time that stand before the form."""
 
 
 class Reported(NamedTuple):

@@ -162,6 +162,7 @@ class FollowFleet(threading.Thread):
         if not found.spoke:
             # Only now its name is known.
             found.spoke = True
+            found.greet(item)
             if self._joined is not None:
                 self._joined(found)
         return found

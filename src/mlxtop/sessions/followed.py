@@ -1,6 +1,7 @@
 """The session of a program that prints its memory: what its lines tell, as samples and events."""
 
 import time
+from datetime import datetime
 
 from mlxtop import __version__
 from mlxtop.core.budget import ENTITLEMENT, MOVING, Budget
@@ -34,6 +35,10 @@ LEAP = 86_400.0
 """Seconds: a clock that goes forward by more is another clock."""
 ROUNDED = 10**7
 """Bytes that a peak may fall without active memory being known: mlx-lm prints megabytes."""
+OLD = 10.0
+"""Seconds after which a line with a date was not written just now: it is of a log that is read later."""
+TIMELESS = 50
+"""Readings without a time that come at once, from which on it is told."""
 MOST_PHASES = 200
 MOVES = 0.005
 """Share by which footprint + available must change for the budget to move: the two are not read at once."""
@@ -89,6 +94,10 @@ class FollowedSession(Publisher):
         """The program's time at a moment of the session, and that moment."""
         self._told: float | None = None
         """The latest time by the program's clock."""
+        self._by_stamps: bool | None = None
+        """Whether the clock is the date and time before each line; `None` until that is known."""
+        self._timeless = 0
+        """Readings without a time in the batch that is read now; -1 after it was told of."""
         self._time = 0.0
         """The time of what is read now."""
         self._values = dict.fromkeys((*_GAUGES, *_COUNTERS), UNKNOWN)
@@ -109,6 +118,13 @@ class FollowedSession(Publisher):
     def arrive(self, moment: float) -> None:
         """What is taken from now on arrived at `moment`, by `time.monotonic()`."""
         self._arrival = max(0.0, moment - self._begin)
+        self._timeless = min(self._timeless, 0)
+
+    def greet(self, item: Reading | Reported | Begun) -> None:
+        """The first thing told tells when the session began: now, or long ago if it is of an old log."""
+        stamp = item.stamp if isinstance(item, Reading) else None
+        if stamp is not None and time.time() - stamp > OLD:
+            self.started = stamp - (time.monotonic() - self._begin)
 
     # What comes in
 
@@ -117,7 +133,8 @@ class FollowedSession(Publisher):
 
         Its clock begins anew, or its peak falls below what was active; one that falls no further was reset.
         """
-        if reading.time is not None and self._told is not None and reading.time < self._told - LATE:
+        told = None if self._by_stamps else self._told
+        if reading.time is not None and told is not None and reading.time < told - LATE:
             return True
         peak, active = self._values["peak"], self._values["active"]
         if reading.peak == UNKNOWN or peak == UNKNOWN or not self._in_order(reading):
@@ -127,6 +144,7 @@ class FollowedSession(Publisher):
     def take(self, reading: Reading) -> None:
         """Takes one reading in."""
         self._revive()
+        self._choose_clock(reading)
         if not self._in_order(reading):
             # A late line says nothing of now, but its sizes were there.
             self._high = max(self._high, reading.active)
@@ -136,7 +154,7 @@ class FollowedSession(Publisher):
             if reading.mark:
                 self._mark(reading.mark, "program")
             return
-        self._tick(reading.time)
+        self._tick(self._time_of(reading))
         if reading.phase is not None and reading.phase != self.phases[self._phase]:
             self._change_phase(reading.phase)
         self._take_values(reading)
@@ -204,13 +222,36 @@ class FollowedSession(Publisher):
             self.ended = None
             self._record(PhaseChanged(self.phases[self._phase]))
 
+    def _choose_clock(self, reading: Reading) -> None:
+        """A clock of the program's own is the best; a date tells when a line of an old log was written."""
+        if reading.time is not None and self._by_stamps is not False:
+            if self._by_stamps:
+                self._told = None
+            self._by_stamps = False
+        elif reading.time is None and reading.stamp is not None and self._by_stamps is None:
+            self._by_stamps = time.time() - reading.stamp > OLD
+            if self._by_stamps:
+                since = datetime.fromtimestamp(reading.stamp).strftime("%Y-%m-%d %H:%M:%S")
+                self.transcript.write(
+                    "log", f"{self.label}: an older log, with its own times from {since} on"
+                )
+
+    def _time_of(self, reading: Reading) -> float | None:
+        """What a reading says of its time, by the clock of this session."""
+        return reading.stamp if self._by_stamps else reading.time
+
     def _in_order(self, reading: Reading) -> bool:
-        return reading.time is None or self._told is None or reading.time >= self._told
+        told = self._time_of(reading)
+        if told is None or self._told is None or told >= self._told:
+            return True
+        # A date that goes back is that of a clock that was set.
+        return bool(self._by_stamps) and told < self._told - LATE
 
     def _tick(self, told: float | None) -> None:
         """Goes to the time of a line: by its own clock, or by when it arrived."""
         if told is None:
-            at = self._arrival
+            at = self._arrival + self._ahead
+            self._count_timeless()
         else:
             if self._clock is None or self._told is None or not 0 <= told - self._told <= LEAP:
                 self._clock = told, max(self._arrival, self._time)
@@ -222,6 +263,16 @@ class FollowedSession(Publisher):
         if self._unsaved or latest is None or at - latest.time >= SPACING:
             self._time = max(self._time, at)
         self._ahead = max(self._ahead, self._time - (time.monotonic() - self._begin))
+
+    def _count_timeless(self) -> None:
+        self._timeless += self._timeless >= 0
+        if self._timeless == TIMELESS:
+            self._timeless = -1
+            self.transcript.write(
+                "log",
+                f"{self.label}: lines that came at once tell no time, so they are one moment here. "
+                "A line may say t, or have a date and time before it.",
+            )
 
     def _take_values(self, reading: Reading) -> None:
         values = self._values
