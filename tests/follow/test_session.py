@@ -165,7 +165,7 @@ def test_an_old_log_has_the_times_before_its_lines() -> None:
     assert session.history.first is not None
     assert session.history.latest is not None
     assert session.history.latest.time - session.history.first.time == pytest.approx(7200)
-    assert session.started + session.history.first.time == pytest.approx(day, abs=30)
+    assert session.started + session.history.first.time == pytest.approx(day, abs=3600)
     assert "App: an older log, with its own times from" in log(fleet)
     # Its clock was set back; then the program's own comes, which is better.
     fleet = followed(
@@ -180,10 +180,12 @@ def test_an_old_log_has_the_times_before_its_lines() -> None:
 
 
 def test_a_line_of_now_has_the_time_of_its_arrival() -> None:
-    fleet = followed(stamped(time.time(), line(mark="a")), stamped(time.time() - 60, line(mark="b")))
+    # Its clock is an hour ahead, so that it is of now on a machine that is slow, too.
+    before, now = time.time(), time.time() + 3600
+    fleet = followed(stamped(now, line(mark="a")), stamped(now - 7200, line(mark="b")))
     (session,) = fleet.members()
-    assert 0 <= times(session)[1] < 30
-    assert abs(session.started - time.time()) < 30
+    assert 0 <= times(session)[1] <= time.time() - before
+    assert before <= session.started <= time.time()
     assert "older log" not in log(fleet)
 
 
