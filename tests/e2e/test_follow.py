@@ -306,7 +306,8 @@ def test_a_report_of_jetsam_lies_on_the_axis_of_its_recording(place: Place) -> N
         }  # fmt: skip
         report.write_text(json.dumps(head) + "\n" + json.dumps(body))
 
-    write(time.time() + 2)
+    at = int(time.time()) + 4.0
+    write(at)
     done = place.alone(MLXTOP, "follow", report, path)
     assert done.returncode == 0, done.stderr
     for told in ("iPhone17,1", "App, process 99", "per-process-limit", "3.05 GiB (200,000 pages of 16,384 bytes)",
@@ -315,6 +316,10 @@ def test_a_report_of_jetsam_lies_on_the_axis_of_its_recording(place: Place) -> N
     as_json = json.loads(place.alone(MLXTOP, "follow", report, path, "--json").stdout)
     assert as_json["ended"][0]["footprint"] == 200_000 * 16384
     assert as_json["place"]["last_sample"]["footprint"] == 3
+    write(at - as_json["place"]["time"] + 1.5)  # of which the report keeps whole seconds
+    earlier = json.loads(place.alone(MLXTOP, "follow", report, path, "--json").stdout)
+    assert earlier["place"]["last_sample"]["footprint"] == 1, "what was told before the event"
+    write(at)
     screen = place.screen("follow", report, path)
     screen.wait_for("jetsam ended App (per-process-limit, 3.05 GiB)")
     screen.press("q")

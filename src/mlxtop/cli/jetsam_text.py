@@ -58,7 +58,7 @@ def _met(event: JetsamEvent, fleet: "ReplayFleet") -> "ReplaySession | None":
 def _place(event: JetsamEvent, member: "ReplaySession", name: str) -> dict[str, Any]:
     assert event.time is not None
     at = max(0.0, event.time - member.started)
-    last = member.history.end
+    last = member.history.at(at) or member.history.end
     sizes = {} if last is None else {
         field: None if (value := getattr(last, field)) == UNKNOWN else value
         for field in ("active", "cache", "peak", "footprint")
