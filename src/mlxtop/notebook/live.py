@@ -4,6 +4,7 @@ The thread only reads counters. It evaluates nothing and waits for nothing of ML
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 
 from mlxtop.core.history import History
@@ -54,8 +55,10 @@ class Live:
         """Ends the thread, and brings a chart that was shown up to the end."""
         self._sampler.stop()
         if self.drawn:
-            self._add(last.time, last.active, last.cache)
-            self._draw(last.time - self._began)
+            # A chart that cannot be drawn takes nothing from what was measured.
+            with suppress(Exception):
+                self._add(last.time, last.active, last.cache)
+                self._draw(last.time - self._began)
 
     def _tick(self, now: float) -> None:
         active, cache, _ = self._read()
