@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from mlxtop.core.sample import Sample
 from mlxtop.diff.comparison import compare
 from mlxtop.diff.read import UnreadableError, read
 from mlxtop.diff.story import sentence
+from mlxtop.recording.recorder import Recorder
 from mlxtop.sweep import store
 from mlxtop.sweep.results import summarize
-from tests.diff.made import compared, told
+from tests.diff.made import compared, higher_peak, told, unchanged
+from tests.recording.source import Session, add, commit, end, real_run
 from tests.sweep.made import FACTS, measurements, plan
 from tests.trace.writer import Writer, context
 
@@ -93,6 +96,28 @@ def test_a_recording_and_a_trace_share_their_peak(runs: Path, tmp_path: Path) ->
     assert total is not None
     assert peak.found == "less"
     assert total.why == "B: a trace does not tell it"
+
+
+def test_ranks_have_their_own_parts_and_the_whole_is_the_highest(runs: Path, tmp_path: Path) -> None:
+    session = Session()
+    recorder = Recorder(tmp_path / "r.mlxtop")
+    for rank, change in ((0, unchanged), (1, higher_peak)):
+        put = add(recorder, session, rank=rank, label=f"rank {rank}")
+        commit(recorder, change(real_run(session)), put)
+    # A launcher, which imports MLX and makes nothing.
+    commit(recorder, [Sample(n / 10, 0, 0, 0, 0) for n in range(20)], add(recorder, session, label="77"))
+    end(recorder)
+    found = compared(runs / "unchanged.mlxtop", tmp_path / "r.mlxtop")
+    assert told(found) == {"whole": {"peak more"}}
+    assert sentence(found) == "B's peak is 4.6 MiB (10.0 %) higher; nothing else changed beyond noise."
+    both = read(tmp_path / "r.mlxtop")
+    assert {"whole", "rank 0", "rank 0 decode", "rank 1", "rank 1 decode"} <= {
+        part.name for part in both.parts
+    }
+    assert not any(part.name.startswith(("77", "process")) for part in both.parts)
+    speed = found.row("whole", "steps")
+    assert speed is not None
+    assert speed.why == "B: each process has its own"
 
 
 def test_old_recordings_are_read() -> None:

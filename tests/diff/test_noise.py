@@ -14,6 +14,10 @@ from mlxtop.diff.run import Run
 from tests.diff.made import told
 from tests.process import mlxtop
 
+pytestmark = [
+    pytest.mark.usefixtures("processes"),
+    pytest.mark.skipif(sys.platform == "darwin", reason="Metal may not be used after a fork"),
+]
 PROGRAM = Path(__file__).with_name("program.py")
 SAME, PLANTED = 14, 3
 """Recordings of the program as it is, 91 pairs, and with each regression."""
@@ -30,7 +34,6 @@ def recorded(path: Path, steps: int, *ways: str) -> list[Run]:
     return [ranked[f"rank {rank}"] for rank in range(len(ways))]
 
 
-@pytest.mark.usefixtures("processes")
 def test_one_program_with_and_without_a_regression(tmp_path: Path) -> None:
     first, again, leak, peak = recorded(tmp_path / "r.mlxtop", 30, "same", "same", "leak", "peak")
     # What is timed on a machine of which nothing is known is in the long test.
@@ -41,7 +44,6 @@ def test_one_program_with_and_without_a_regression(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-@pytest.mark.usefixtures("processes")
 def test_91_noisy_pairs_and_planted_regressions(tmp_path: Path, figure: Callable[[str], None]) -> None:
     same = ["same+busy" if n % 2 else "same" for n in range(SAME)]
     ways = [*same, *(way for way in ("leak", "peak", "slow") for _ in range(PLANTED))]

@@ -120,7 +120,10 @@ def _told(row: Row) -> str:
     share = row.relative(row.difference)
     percent = "" if share is None else f" ({share * 100:+.1f} %)"
     noise = "" if row.changed else ", which is within noise"
-    return f"it changed by {measure.format_difference(row.difference)}{percent}{noise}"
+    ends = [row.relative(end) for end in (row.low, row.high)] if row.measure in TIMED else []
+    interval = " and ".join(f"{end * 100:+.1f} %" for end in ends if end is not None)
+    between = f", between {interval}" if interval else ""
+    return f"it changed by {measure.format_difference(row.difference)}{percent}{between}{noise}"
 
 
 def _why(condition: Condition, comparison: Comparison, row: Row | None) -> str:

@@ -111,7 +111,8 @@ def _sessions(path: Path, lines: Iterable[bytes]) -> list[_Session]:
     found = [session for session in sessions.values() if session.times or session.summary]
     if not found:
         raise StreamError(f"{one_line(str(path))} tells of no run: it has neither samples nor a summary.")
-    return found
+    used = [session for session in found if session.summary or max(session.rows["peak"], default=0) > 0]
+    return used or found
 
 
 def _run(path: Path, session: _Session) -> Run:

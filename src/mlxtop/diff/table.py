@@ -117,10 +117,12 @@ def settings(comparison: Comparison) -> list[str]:
 
 
 def not_comparable(comparison: Comparison) -> list[str]:
-    """What is not comparable of the whole, or of a part where one side tells it, by its reason."""
+    """What is not comparable, by its reason: of the whole, and of parts of files of one kind."""
     reasons: dict[str, list[str]] = {}
+    alike = comparison.a.kind == comparison.b.kind
     for row in comparison.rows:
-        if row.found == "not comparable" and (row.part == WHOLE or row.a is not None or row.b is not None):
+        told = row.part == WHOLE or (alike and not (row.a is None and row.b is None))
+        if row.found == "not comparable" and told:
             title = MEASURES[row.measure].title
             name = title if row.part == WHOLE else f"{row.part}'s {title}"
             reasons.setdefault(row.why, []).append(one_line(name))

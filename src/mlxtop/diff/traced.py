@@ -19,6 +19,8 @@ LEAST, SHARE = 64 * 1024, 0.01
 peak: threads free a little earlier or later."""
 CHURN = 0.02
 """The share by which what a step allocates varies: the file holds other steps."""
+BACKENDS = {"cpu": "CPU", "metal": "Metal", "cuda": "CUDA"}
+"""As a session's facts have it."""
 NO_STEP = "its events hold no whole step"
 
 
@@ -33,11 +35,14 @@ def read(path: Path) -> Run:
         " ".join(header.command[:2]),
         header.since_origin(moments.last_ns),
         tuple(_parts(moments, made)),
-        {
-            **of_facts(Facts(), {}, header.command),
-            **({"MLX": one_line(header.backend)} if header.backend else {}),
-        },
+        of_facts(_facts(header.backend), {}, header.command),
     )
+
+
+def _facts(backend: str) -> Facts:
+    """MLX's version and backend, which a trace has in one text."""
+    version, _, name = one_line(backend).partition(" ")
+    return Facts(mlx=version, backend=BACKENDS.get(name, name))
 
 
 def _parts(moments: Moments, made: Churn | None) -> Iterator[Part]:
