@@ -73,13 +73,18 @@ def test_what_was_not_run_says_why() -> None:
     told = answer(row(SMALL, 9, origin=Shape(1, 512), why="time"), row(LARGE, None, why="memory"))
     shown = " ".join(text(told).split())
     assert "~4 × 1,024: extrapolated from 1 × 512 (there was no time to run it), active ± 128.0 MiB" in shown
-    assert "— 4 × 2,048: its memory might not be free, and too little else was run" in shown
+    assert "— 4 × 2,048: its memory might not be free, and too little else was run; free more memory" in shown
     assert told.to_json()["batches"][1]["peak_active"] is None
     assert told.to_json()["batches"][0]["extrapolated_from"] == {"batch": 1, "seq": 512}
     untold = answer(row(LARGE, None, why="time"))
     assert (
         untold.sentence() == "Cannot tell whether training org/some-8b by LoRA of rank 8 fits in 12.00 GiB."
     )
+
+
+def test_an_interrupted_study_gives_no_advice() -> None:
+    shown = text(answer(row(LARGE, None, why="interrupt")))
+    assert "— 4 × 2,048: interrupted, and too little else was run\n" in shown
 
 
 def test_the_parts_are_the_whole() -> None:

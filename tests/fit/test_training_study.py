@@ -39,7 +39,7 @@ class Known(Trainee):
         self.ran.append((shape, checkpoint))
         active = need(shape, checkpoint)
         peak = Peak(active, active + MIB, active + 50 * MIB)
-        return MeasuredSteps(shape, None, peak, peak, self.pace * shape.tokens)
+        return MeasuredSteps(shape, peak, peak, self.pace * shape.tokens)
 
 
 def known(room: int = 2**50, within: float = 1e6, **options: object) -> Known:

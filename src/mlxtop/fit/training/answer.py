@@ -22,6 +22,7 @@ WHY = {
     "": "smaller batches",
 }
 """Why a shape was not run."""
+MEND = {"time": "; increase --within", "memory": "; free more memory first"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ def _explained(row: Row) -> list[str]:
         higher = row.run.validate.active > row.run.train.active
         return [f"{name}: the peak is validation's"] if higher else []
     if row.need is None:
-        return [f"— {name}: {WHY[row.why]}, and too little else was run; increase --within"]
+        return [f"— {name}: {WHY[row.why]}, and too little else was run{MEND.get(row.why, '')}"]
     assert row.need.origin is not None
     notes = [
         f"~{name}: extrapolated from {_shape(row.need.origin)} ({WHY[row.why]}), "
@@ -239,7 +240,7 @@ def _explained(row: Row) -> list[str]:
         f"footprint ± {format_size(row.need.footprint and row.need.footprint.margin)}"
     ]
     if row.verdict.word == "cannot tell":
-        notes.append("  the budget is within the margin of error: increase --within")
+        notes.append(f"  the budget is within the margin of error{MEND.get(row.why, '')}")
     return notes
 
 

@@ -10,7 +10,6 @@ from mlxtop.inference import finetuning
 from mlxtop.inference.finetuning import Recipe, Stage
 from mlxtop.mlx import allocator
 from mlxtop.mlx.highwater import HighWater
-from mlxtop.system import footprint
 
 
 class Shape(NamedTuple):
@@ -36,8 +35,6 @@ class MeasuredSteps:
     """The peaks of one shape, and the seconds of all its steps."""
 
     shape: Shape
-    start: int | None = None
-    """The footprint before the first step."""
     train: Peak = NOTHING
     validate: Peak = NOTHING
     seconds: float = 0.0
@@ -48,29 +45,28 @@ class MeasuredSteps:
 
 
 def measure(
-    model: Any, vocabulary: int, recipe: Recipe, shape: Shape, checkpoint: bool, fresh: int | None = None
+    model: Any, vocabulary: int, recipe: Recipe, shape: Shape, checkpoint: bool, beside: int | None = None
 ) -> MeasuredSteps:
     """Trains a few steps, on the calling thread. Raises the errors of `finetuning.train`.
 
-    `fresh` is the footprint before the first measurement of this process. What the system still charges for
-    earlier measurements is no part of this one.
+    `beside` is what the process needs above MLX's memory, in bytes. What the system charges beyond that is
+    for earlier measurements.
     """
     # What the last measurement left behind in cycles would count in this one.
     gc.collect()
-    found, high, left = MeasuredSteps(shape), HighWater(), 0
+    found, high = MeasuredSteps(shape), HighWater()
 
     def began() -> None:
-        nonlocal left
         allocator.begin_peak()
         high.take()
-        if found.start is None:
-            found.start = footprint.reader()()
-            left = max(0, found.start - fresh) if found.start and fresh else 0
 
     def ended(stage: Stage) -> None:
-        total, charged = high.take()
+        total, footprint = high.take()
         active = allocator.take_peak()
-        peak = Peak(active, max(active, total), charged and charged - left)
+        total = max(active, total)
+        if footprint is not None and beside is not None:
+            footprint = min(footprint, total + beside)
+        peak = Peak(active, total, footprint)
         setattr(found, stage, highest([getattr(found, stage), peak]))
 
     began_at = time.monotonic()

@@ -62,13 +62,14 @@ class Trainee:
     """When no more is to be measured, in monotonic seconds."""
     report: Callable[[Shape, bool], None]
     """Is told of each shape before it is trained."""
-    fresh: int | None = None
-    """The footprint before the first step."""
+    beside: int | None = None
+    """What the footprint was above MLX's memory in the first, smallest measurement, in bytes."""
 
     def measure(self, shape: Shape, checkpoint: bool) -> MeasuredSteps:
         self.report(shape, checkpoint)
-        found = measure(self.model, self.vocabulary, self.recipe, shape, checkpoint, self.fresh)
-        self.fresh = self.fresh or found.start
+        found = measure(self.model, self.vocabulary, self.recipe, shape, checkpoint, self.beside)
+        if self.beside is None and found.peak.footprint is not None:
+            self.beside = max(0, found.peak.footprint - found.peak.total)
         return found
 
 
