@@ -47,6 +47,8 @@ class TrainingWatch:
         """Forgets what was: a fork's child trains nothing yet."""
         self._doing = self._told = self._before = ""
         """What the trainer does, the last phase that we began, and the phase before the training."""
+        self._code: CodeType | None = None
+        """The trainer's function that does it: most steps are its."""
         self._thread = 0
         self._failed = False
         """Also while something is looked at: only an error leaves it so."""
@@ -57,7 +59,10 @@ class TrainingWatch:
 
     def step(self, frame: FrameType) -> None:
         """`frame` is about to evaluate something."""
-        if (self._doing or frame.f_code.co_name.startswith(FUNCTIONS)) and not self._failed:
+        code = frame.f_code
+        if code is self._code or self._failed:
+            return
+        if self._doing or code.co_name.startswith(FUNCTIONS):
             self._failed = True
             self._look(frame)
             self._failed = False
@@ -94,7 +99,7 @@ class TrainingWatch:
         now = self._phase()
         if not self._doing:
             self._before = now
-        self._doing, self._thread = phase, get_ident()
+        self._doing, self._code, self._thread = phase, frame.f_code, get_ident()
         if now == self._told or now in UNNAMED:
             self._told = phase
             self._set_phase(phase)
@@ -102,7 +107,7 @@ class TrainingWatch:
             self._read(variables_of(frame), "val_loss", validation=True)
 
     def _leave(self) -> None:
-        self._doing = ""
+        self._doing, self._code = "", None
         if self._told and self._phase() == self._told:
             self._set_phase(self._before)
         self._told = ""
