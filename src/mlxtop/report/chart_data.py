@@ -3,9 +3,9 @@
 from itertools import pairwise
 from typing import Any
 
+from mlxtop.core.phases import phase_colour
 from mlxtop.core.sample import GAUGES, UNKNOWN
 from mlxtop.core.text import one_line
-from mlxtop.report.sections import phase_colour
 from mlxtop.report.series import budget_steps, limit_steps, ticks
 from mlxtop.report.session_summary import SessionSummary
 

@@ -15,6 +15,7 @@ from mlxtop.core.events import ErrorRaised, LimitChanged, SessionEnded, SystemRe
 from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, cache_ceiling
 from mlxtop.core.peaks import HOW
+from mlxtop.core.phases import phase_colour
 from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.core.units import format_size, format_span
 from mlxtop.report.event_list import EventList, event_list
@@ -218,13 +219,6 @@ def highest_steps(summary: SessionSummary) -> Iterator[StepRow]:
             event.time + summary.offset, event.time, step.peak, step.peak - step.floor, step.phase,
             step.step or None, step.tokens, caller or "—",
         )  # fmt: skip
-
-
-def phase_colour(name: str) -> str:
-    """The colour of a phase, by the screen's names; a program's own words share one."""
-    if name in ("load", "prefill", "decode", "idle", "failed"):
-        return name
-    return "load" if name == "start" else "own"
 
 
 def limits(summary: SessionSummary) -> Iterator[LimitRow]:

@@ -5,12 +5,12 @@ from itertools import groupby
 from textual.strip import Strip
 
 from mlxtop.core.events import BudgetChanged, CacheCleared, ErrorRaised, LimitChanged, MarkAdded, PeakReset
+from mlxtop.core.phases import phase_colour
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.charts.sparkline import GUTTER
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel, Part
-from mlxtop.tui.panels.header import phase_colour
 
 CellStyle = tuple[str, str, bool]
 """A cell's background, its text colour, and whether the text is bold."""

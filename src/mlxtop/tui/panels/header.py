@@ -4,6 +4,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from mlxtop.core.event import describe_loss
+from mlxtop.core.phases import phase_colour
 from mlxtop.core.text import one_line, shortened
 from mlxtop.core.units import format_clock, format_span
 from mlxtop.tui.frame import Frame
@@ -17,12 +18,6 @@ TRACING = "◉ trace "
 """Shown while every allocation is traced."""
 PHASE_MOST = 32
 """Characters of a phase that are shown."""
-KNOWN_PHASES = ("load", "prefill", "decode", "idle", "failed")
-
-
-def phase_colour(name: str) -> str:
-    """The theme's colour for a phase. All phases that a program names have the same."""
-    return name if name in KNOWN_PHASES else "load" if name == "start" else "own"
 
 
 def phase_ink(name: str) -> str:

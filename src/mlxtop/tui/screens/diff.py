@@ -12,6 +12,7 @@ from textual.containers import Container, VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from mlxtop.core.phases import phase_colour
 from mlxtop.core.text import one_line
 from mlxtop.diff import table
 from mlxtop.diff.axis import DRAWN, SPEED, Side, span
@@ -19,7 +20,6 @@ from mlxtop.diff.comparison import Comparison
 from mlxtop.diff.story import sentence
 from mlxtop.tui.binding import key
 from mlxtop.tui.charts.two_runs import COLOURS, RGB, Frame, View, chart
-from mlxtop.tui.panels.header import phase_colour
 from mlxtop.tui.screens.help import Manual
 from mlxtop.tui.tables import aligned
 
