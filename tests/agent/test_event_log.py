@@ -3,7 +3,7 @@
 import json
 
 from mlxtop.agent.event_log import KEPT, EventLog
-from mlxtop.core.events import MarkAdded
+from mlxtop.core.events import MarkAdded, PeakReset
 
 
 def read(news: EventLog, number: int) -> tuple[list[dict[str, object]], int]:
@@ -27,3 +27,12 @@ def test_a_viewer_that_falls_behind_is_told_how_much_it_missed() -> None:
     assert len(rest) == KEPT
     assert told["message"].startswith(f"{20_000 - KEPT:,} events are missing here")
     assert rest[-1]["name"] == "19999"
+
+
+def test_of_resets_that_are_told_as_one_the_highest_peak_is_told() -> None:
+    news = EventLog(lambda _: None)
+    for peak in (5, 900, 7):
+        news.emit_often(PeakReset("train.py:3", peak))
+    news.flush_repeats(float("inf"))
+    told = [message["data"] for message in read(news, 0)[0]]
+    assert [(one["peak"], one.get("times", 1)) for one in told] == [(5, 1), (900, 2)]

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from mlxtop.mlx.step_peaks import Rise
 
 INTERVAL = 0.1
-LEAVE_WITHIN = 0.5
+LEAVE_WITHIN = 2.0
+"""Seconds at most that a program's end waits until viewers were told all: its last moments count, too."""
 PHASES_MOST = 1000
 
 _agent: Agent | None = None
@@ -291,6 +292,11 @@ class Agent:
     def is_forked_child(self) -> bool:
         """Whether our socket is another process's by now: we are a fork's child."""
         return self._pid not in (os.getpid(), -1)
+
+    def is_awaited(self) -> bool:
+        """Whether a viewer started this program, which has used MLX."""
+        # The program may have reset its peak.
+        return bool(self.run) and (self._peaks.peak() > 0 or self._eval_hook.clock.count > 0)
 
     def hello(self) -> dict[str, object]:
         """What a viewer is told first, `watched` aside. The counters are those of this moment."""

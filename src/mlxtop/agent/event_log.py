@@ -137,5 +137,5 @@ def _joined(before: Repeatable, data: Repeatable) -> Repeatable:
                 total=max(before.total or 0, data.total or 0),
             )
         case PeakReset(), PeakReset():
-            return data.replace(times=before.times + 1)
+            return data.replace(peak=max(before.peak, data.peak), times=before.times + 1)
     raise TypeError("two of a kind were expected")

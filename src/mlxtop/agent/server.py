@@ -47,6 +47,8 @@ GATHER = 0.45
 screen draws its whole picture."""
 CLOSES_WITHIN = 0.2
 """Seconds after which a program that closes all descriptors has done so."""
+CALLS_WITHIN = 1.0
+"""Seconds at most that a program which was over at once waits for the viewer that started it."""
 PATH_EVERY = 5.0
 """Seconds between looks whether the socket's path is still there."""
 TOUCH_EVERY = 3600.0
@@ -115,7 +117,7 @@ class Server:
         self._path = ""
         self._listener: _socket.socket | None = None
         self.met = False
-        """Whether anybody ever came."""
+        """Whether anybody ever came who takes what there is to tell."""
         self._paused = False
         """Whether nobody is let in for a while."""
         self._tidy_at = 0.0
@@ -154,10 +156,10 @@ class Server:
                     sock.send(b"!")
 
     def stop(self, timeout: float) -> None:
-        """Ends the thread; waits for it `timeout` seconds at most."""
+        """Ends the thread; waits for it `timeout` seconds at most, longer where no viewer has come yet."""
         self._stopping = True
         self._nudge()
-        self.thread.wait(timeout)
+        self.thread.wait(timeout if self.met else timeout + CALLS_WITHIN)
 
     def forget(self) -> None:
         """Closes what a fork left in the child, so that the parent's viewers see the parent's end."""
@@ -174,6 +176,7 @@ class Server:
             # A signal that lands here would not wake the program from its own waiting.
             _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
             self._serve()
+            self._wait_for_viewer()
             self._send_bye()
         except LostError:
             # It may be closing the others just now: between our look at one and our close of it.
@@ -222,7 +225,7 @@ class Server:
             self._tidy_at = now + TIDY_EVERY
             self._tidy(now)
         commands = self._agent.command_queue
-        if commands.waiting:
+        if commands.waiting and not self._stopping:
             commands.drain_overdue(now)
         if self._clients:
             self._feed_all()
@@ -262,6 +265,18 @@ class Server:
     def _feed_all(self) -> None:
         for client in list(self._clients.values()):
             self._feed(client)
+
+    def _wait_for_viewer(self) -> None:
+        """The viewer that started the program has not found it yet, and would never know what it took."""
+        until, agent = time.monotonic() + CALLS_WITHIN, self._agent
+        while agent.is_awaited() and not self.met:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            for fd, flags in self._poll.poll(left * 1000):
+                self._handle_ready(fd, flags)
+            # It answers our greeting.
+            self._feed_all()
 
     def _send_bye(self) -> None:
         """The program comes to its end; whoever does not take the last word at once misses it."""
@@ -314,7 +329,6 @@ class Server:
             sock.close()
             return
         sock.setblocking(False)
-        self.met = True
         client = Client(sock, time.monotonic())
         client.samples = self._agent.ring.begin
         client.outbox += protocol.line("hello", **self._agent.hello(), watched=self._controlling_viewer())
@@ -351,6 +365,7 @@ class Server:
         watcher = self._controlling_viewer()
         role = protocol.parse_role(message.get("role"))
         client.pid = count(message.get("pid"))
+        self.met = True
         if role == "observe" or watcher is None or client.role == "control":
             client.role = role
         else:

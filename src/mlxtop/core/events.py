@@ -76,7 +76,7 @@ class CacheCleared(Record):
 
 
 class PeakReset(Record):
-    """The peak starts again; before it was `peak`."""
+    """The peak starts again; before it was `peak`, of several resets the highest."""
 
     source: str
     peak: int

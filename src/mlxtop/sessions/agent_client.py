@@ -96,7 +96,7 @@ class AgentClient(threading.Thread):
 
     With the role `observe` the programs' agents take only a census. `joined(session)` is called for each new
     session, on the fleet's thread, and `died(session)` when one has died. Sessions share `transcript` if it
-    is given.
+    is given. Agents are looked for every `look_every` seconds at most.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class AgentClient(threading.Thread):
         transcript: Transcript | None = None,
         joined: Callable[[RemoteSession], None] | None = None,
         died: Callable[[RemoteSession], None] | None = None,
+        look_every: float = LOOK_EVERY,
     ) -> None:
         super().__init__(name="mlxtop-fleet", daemon=True)
         self.title = title
@@ -130,6 +131,8 @@ class AgentClient(threading.Thread):
         os.set_blocking(self._wake_read, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._stopping = False
+        self._look_every = look_every
+        self._find_every = FIND_EVERY * look_every / LOOK_EVERY
 
     # For the screen
 
@@ -176,9 +179,9 @@ class AgentClient(threading.Thread):
         while not self._stopping:
             now = time.monotonic()
             if now >= look_at:
-                look_at = now + LOOK_EVERY
+                look_at = now + self._look_every
                 if now >= find_at or not self._connections:
-                    find_at = now + FIND_EVERY
+                    find_at = now + self._find_every
                     self.find_agents()
                 self.poll()
                 if now >= watch_at:
@@ -225,7 +228,7 @@ class AgentClient(threading.Thread):
             session.look_at_title()
 
     def poll(self) -> None:
-        """Does a subclass's periodic work. Called on the fleet's thread every `LOOK_EVERY` seconds."""
+        """Does a subclass's periodic work. Called on the fleet's thread every `look_every` seconds."""
 
     # Connections
 

@@ -6,7 +6,7 @@ from mlxtop.core.text import one_line
 from mlxtop.core.transcript import Transcript
 from mlxtop.ipc import sockets
 from mlxtop.ipc.sockets import Address
-from mlxtop.sessions.agent_client import AgentClient, remove_stale
+from mlxtop.sessions.agent_client import LOOK_EVERY, AgentClient, remove_stale
 from mlxtop.sessions.death import Death
 from mlxtop.sessions.messages import Hello
 from mlxtop.sessions.program import Program
@@ -24,6 +24,7 @@ class RunFleet(AgentClient):
         program: Program,
         joined: Callable[[RemoteSession], None] | None = None,
         died: Callable[[RemoteSession], None] | None = None,
+        look_every: float = LOOK_EVERY,
     ) -> None:
         sockets.remove_stale()
         self.program = program
@@ -36,6 +37,7 @@ class RunFleet(AgentClient):
             transcript=Transcript() if program.log is not None else None,
             joined=joined,
             died=died,
+            look_every=look_every,
         )
         self.send_input = self._type if program.listens else None
         self._reported = False
@@ -70,6 +72,8 @@ class RunFleet(AgentClient):
         started = sockets.was_started(self.program.run)
         if self.program.sockets is None:
             return "mlxtop could not watch it: it found no private folder for its sockets"
+        if any(member.history.latest is None for member in self._members):
+            return "it imported MLX and was over before mlxtop could read its memory"
         if self._members:
             return "it imported MLX but allocated no memory with it"
         if self._addresses() or self._had_socket:
