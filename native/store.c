@@ -513,10 +513,17 @@ static void raise_peak(uint64_t active, uint64_t time) {
     }
 }
 
+static void raise_most_buffers(int64_t count) {
+  int64_t most = atomic_load_explicit(&header->most_buffers, memory_order_relaxed);
+  while (count > most && !atomic_compare_exchange_weak(&header->most_buffers, &most, count)) {}
+}
+
 void store_allocated(uint64_t address, uint64_t size, uint32_t number, uint64_t peak) {
   uint64_t time = store_now();
   struct live_slot slot = {address, size, time, number, store_thread()};
-  if (!insert(&slot)) {
+  if (insert(&slot)) {
+    raise_most_buffers(atomic_fetch_add_explicit(&header->buffers, 1, memory_order_relaxed) + 1);
+  } else {
     /* When it is freed, nobody will know whose it was: it counts as one from before. */
     atomic_fetch_add(&header->lost, 1);
     number = BEFORE_SITE;
@@ -537,6 +544,7 @@ void store_freed(uint64_t address, uint64_t size) {
   atomic_fetch_add_explicit(&site->freed_bytes, size, memory_order_relaxed);
   atomic_fetch_add_explicit(&site->freed_count, 1, memory_order_relaxed);
   atomic_fetch_add_explicit(&header->frees, 1, memory_order_relaxed);
+  if (number != BEFORE_SITE) atomic_fetch_sub_explicit(&header->buffers, 1, memory_order_relaxed);
   atomic_fetch_sub_explicit(&header->active, (int64_t)size, memory_order_relaxed);
   if (size >= header->min_size) write_event(store_now(), EVENT_FREED, address, size, number);
 }

@@ -32,12 +32,14 @@ struct trace_header {
   _Atomic int64_t active;
   _Atomic uint64_t peak;
   _Atomic int64_t before;
-  uint64_t unused;
+  _Atomic int64_t buffers;
   _Atomic uint64_t allocations, allocated_bytes, frees;
   _Atomic uint64_t lost;
   _Atomic uint64_t peak_time_ns;
   char mlx[128];
   char command[3000];
+  /* Since mlxtop 0.2: 0 in older files. */
+  _Atomic int64_t most_buffers;
 };
 
 struct site {

@@ -52,6 +52,8 @@ class Header:
     lost: int
     """Allocations for which the live table had no room."""
     peak_time_ns: int
+    most_buffers: int
+    """The most live buffers that there were at any moment; 0 where an older mlxtop did not count them."""
     backend: str
     """MLX's version and backend. Foreign text, as is the command."""
     command: tuple[str, ...]

@@ -40,6 +40,7 @@ NUMBERS = {
     "frees": (232, "<u8"),
     "lost": (240, "<u8"),
     "peak_time_ns": (248, "<u8"),
+    "most_buffers": (3384, "<i8"),
 }
 """The numbers of the header: offset and type."""
 TEXTS = {"backend": (256, "V128"), "command": (384, "V3000")}
