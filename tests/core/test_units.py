@@ -5,12 +5,15 @@ from hypothesis import strategies as st
 from mlxtop.core.errors import UsageError
 from mlxtop.core.units import (
     DEFAULT,
+    SPANS,
     UNLIMITED,
     format_clock,
     format_count,
     format_delta,
+    format_rate,
     format_size,
     format_span,
+    parse_rate,
     parse_size,
 )
 
@@ -204,3 +207,24 @@ def test_a_count_is_short(count: int | None, shown: str) -> None:
 )
 def test_the_clock_counts_hours(seconds: float, shown: str) -> None:
     assert format_clock(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "rate", "shown"),
+    [
+        ("1M/min", (2**20, "min"), "1.0 MiB/min"),
+        (" 500KB / S ", (500_000, "s"), "488.3 KiB/s"),
+        ("2GiB/h", (2**31, "h"), "2.00 GiB/h"),
+        ("0/min", (0, "min"), "0 B/min"),
+    ],
+)
+def test_a_rate_is_read_and_told_in_its_own_span(text: str, rate: tuple[int, str], shown: str) -> None:
+    size, span = parse_rate(text)
+    assert (size, span) == rate
+    assert format_rate(size / SPANS[span], span) == shown
+
+
+def test_what_is_no_rate_is_refused() -> None:
+    for text in ("1M", "1M/day", "/s", "x/min", "default/s", "-1/s"):
+        with pytest.raises(UsageError, match=r"is not a rate: write 1M/min"):
+            parse_rate(text)

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mlxtop.cli import options
+from mlxtop.cli.job_summary import add_to_summary
 from mlxtop.cli.values import FILE, NAME
 from mlxtop.core.errors import UsageError
 
 if TYPE_CHECKING:
     from mlxtop.diff.comparison import Comparison
     from mlxtop.diff.condition import Judgement
-
-SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The variable with the file whose Markdown GitHub shows below a job."""
 
 
 @click.command(
@@ -139,20 +137,6 @@ def _printed(
         return json.dumps(to_json(comparison, judgements), indent=2)
     if as_markdown:
         text = diff_text.in_markdown(comparison, judgements)
-        _add_to_summary(text)
+        add_to_summary(text)
         return text
     return diff_text.text(comparison, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
-
-
-def _add_to_summary(text: str) -> None:
-    """Adds Markdown to GitHub's summary of a job, where there is one."""
-    path = os.environ.get(SUMMARY)
-    if not path:
-        return
-    from mlxtop.core.files import cannot_write
-
-    try:
-        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{text}\n\n")
-    except OSError as error:
-        raise cannot_write(Path(path), error) from error

@@ -3,10 +3,11 @@
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from mlxtop.sessions.program import Program
+from mlxtop.cli import streams
+from mlxtop.sessions.program import CannotStartError, Program
 
 LOOK_EVERY = 1.0
 """Seconds between two checks of a program when no signal has arrived."""
@@ -20,6 +21,19 @@ class Foreground:
 
     def __init__(self) -> None:
         self._tty = _terminal()
+
+    def start(self, command: Sequence[str], trace: str | None = None) -> Program:
+        """Starts a program in the foreground, with mlxtop's own streams. See `Program`."""
+
+        def first() -> None:
+            self.take()
+            streams.close_again()
+
+        try:
+            return Program(command, screen=False, first=first, trace=trace)
+        except CannotStartError:
+            self.back()
+            raise
 
     def take(self) -> None:
         """Moves the calling process to the foreground.

@@ -17,6 +17,7 @@ COMMANDS = (
     "ps",
     "top",
     "trace",
+    "check",
     "sweep",
     "fit",
     "replay",

@@ -6,7 +6,6 @@ from pathlib import Path
 from shlex import quote
 from typing import NoReturn
 
-from mlxtop.cli import streams
 from mlxtop.cli.foreground import Foreground
 from mlxtop.cli.hard_exit import hard_exit, show, tell
 from mlxtop.cli.run import FORWARDED
@@ -18,7 +17,6 @@ from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 from mlxtop.mlx import trace_files
 from mlxtop.mlx.trace import native
-from mlxtop.sessions.program import CannotStartError, Program
 from mlxtop.sessions.remote import RemoteSession
 from mlxtop.sessions.run_fleet import RunFleet
 from mlxtop.trace import layout
@@ -78,15 +76,7 @@ def run_traced(command: Sequence[str], trace: str) -> NoReturn:
     if absent:
         tell(f"{native.ABSENT} The program runs without a trace.")
 
-    def first() -> None:
-        foreground.take()
-        streams.close_again()
-
-    try:
-        program = Program(command, screen=False, first=first, trace=None if absent else trace)
-    except CannotStartError:
-        foreground.back()
-        raise
+    program = foreground.start(command, None if absent else trace)
     sessions: list[RemoteSession] = []
 
     def joined(session: RemoteSession) -> None:
@@ -104,7 +94,7 @@ def run_traced(command: Sequence[str], trace: str) -> NoReturn:
         for session in sessions
         for event in session.timeline.between(TraceStarted, 0.0, session.now())
     ]
-    text = summary(_files(_path(trace), told, began))
+    text = summary(files(trace, told, began))
     show(f"{text}\n" if text else f"mlxtop: {fleet.status()}\n" if not sessions else "")
     hard_exit(program.exit_code)
 
@@ -122,8 +112,11 @@ def _path(trace: str) -> Path:
     return Path(trace[trace.index("/") :])
 
 
-def _files(path: Path, told: Sequence[Path], began: float) -> list[Path]:
-    """The traces of this run: those that agents told of, and those of processes that were over too soon."""
+def files(trace: str, told: Sequence[Path], began: float) -> list[Path]:
+    """The traces of a run that `began` then, asked for as `trace`: those that agents told of, and those of
+    processes that were over too soon.
+    """
+    path = _path(trace)
     beside = path.parent.glob(f"{path.stem}-*{path.suffix}")
     return [one for one in dict.fromkeys([*told, path, *beside]) if _is_of_this_run(one, began)]
 

@@ -11,7 +11,7 @@ from mlxtop.core.budget import Action, BudgetSpec, parse_action, parse_budget
 from mlxtop.core.errors import UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
-from mlxtop.core.units import Size, parse_size
+from mlxtop.core.units import UNLIMITED, Size, parse_rate, parse_size
 from mlxtop.inference.options import FOREVER
 
 MOST = 2**31 - 1
@@ -96,6 +96,46 @@ class SizeParam(click.ParamType[Size]):
             return parse_size(str(value))
         except UsageError as error:
             return self.fail(str(error), param, ctx)
+
+
+class BytesParam(SizeParam):
+    """A size that is a number: neither `default` nor `unlimited`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        size = super().convert(value, param, ctx)
+        if not isinstance(size, int) or size >= UNLIMITED:
+            return self.fail(
+                f"'{shortened(value)}' is not a number of bytes: write 12G or 500MB.", param, ctx
+            )
+        return size
+
+
+class RateParam(click.ParamType[tuple[int, str]]):
+    """`1M/min`, `500K/s`, `2G/h`: see `core.units.parse_rate`."""
+
+    name = "rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, str]:
+        try:
+            return parse_rate(str(value))
+        except UsageError as error:
+            return self.fail(str(error), param, ctx)
+
+
+class NumberParam(click.ParamType[int]):
+    """A number of things: `250`, `100k` (thousand), `2M` (million)."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip()
+        times = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+        number = whole(text if times == 1 else text[:-1])
+        if number is None or number * times > MOST:
+            return self.fail(f"'{shortened(value)}' is not a number: write 250, 100k or 2M.", param, ctx)
+        return number * times
 
 
 class RepeatParam(click.ParamType[int]):

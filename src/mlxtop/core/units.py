@@ -22,6 +22,9 @@ UNKNOWN = -1
 DEFAULT: Final = "default"
 """What MLX started with; only the program that runs MLX can turn it into bytes."""
 
+SPANS: Final[dict[str, int]] = {"s": 1, "min": 60, "h": 3600}
+"""The spans of time of a rate, in seconds."""
+
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _SIZE = r"(\d{1,20}(?:\.\d{1,20})?)\s*(?:([KMGTP]?)(iB|B)?)"
 _NAMES: dict[Units, tuple[str, ...]] = {
@@ -100,6 +103,26 @@ def format_count(count: int | None) -> str:
         value /= 1000
         power += 1
     return f"{value:.{int(power > 0 and value < 99.95)}f}{('', 'k', 'M', 'G')[power]}"
+
+
+def parse_rate(text: str) -> tuple[int, str]:
+    """`1M/min`, `500K/s`, `2GiB/h`. Returns bytes and the span, a key of `SPANS`. Raises `UsageError`."""
+    size, slash, span = text.strip().rpartition("/")
+    if slash and span.strip().lower() in SPANS:
+        try:
+            found = parse_size(size)
+        except UsageError:
+            found = DEFAULT
+        if isinstance(found, int) and found < UNLIMITED:
+            return found, span.strip().lower()
+    from mlxtop.core.text import shortened
+
+    raise UsageError(f"'{shortened(text)}' is not a rate: write 1M/min, 500K/s or 2G/h.")
+
+
+def format_rate(per_second: float, span: str, units: Units = "binary") -> str:
+    """`1.2 MiB/min`, from bytes a second; `span` is a key of `SPANS`."""
+    return f"{format_size(round(per_second * SPANS[span]), units)}/{span}"
 
 
 def format_span(seconds: float) -> str:

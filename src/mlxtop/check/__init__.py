@@ -1,0 +1,1 @@
+"""Does a program keep within bounds: what was seen of it, and the judgement."""
