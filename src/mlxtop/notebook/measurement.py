@@ -56,7 +56,7 @@ class Measurement:
         self._live = Live(show, copy_context(), lambda: self._stretch.peak)
 
     def start(self) -> None:
-        self._earlier = census.take() if self._with_census else None
+        self._earlier = census.take(census.BUDGET_MOST) if self._with_census else None
         self._footprint_before = self._footprint()
         if self._call is not None:
             self._stretch.here = Statement(self._call.path, self._call.line, self._call.line)
@@ -80,7 +80,7 @@ class Measurement:
         finally:
             self._live.stop(self._stretch.after)
         after, stretch = self._footprint(), self._stretch
-        later = None if self._earlier is None else census.take()
+        later = None if self._earlier is None else census.take(census.BUDGET_MOST)
         most = [
             size for size in (self._footprint_before, after, self._live.footprint) if size and size != UNKNOWN
         ]
