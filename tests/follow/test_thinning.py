@@ -14,7 +14,7 @@ from mlxtop.sessions.follow_fleet import FollowFleet
 from tests.follow.test_parser import MIB, readings, swift
 from tests.follow.test_session import followed, line, log
 
-MANY = 4 * LEAST
+MANY = 8 * LEAST
 
 
 def rows(form: str, count: int, step: float = SPACING / 10) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mlxtop.follow.readings import SPACING
 
-LEAST = 16
+LEAST = 8
 """Samples in a row that are worth it."""
 SHARE = 6
 """Among more lines than this for each sample there are no rows."""
