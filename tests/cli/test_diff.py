@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from mlxtop.cli.main import cli
 from mlxtop.core.errors import UsageError
+from mlxtop.diff.measures import MEASURES
 from tests.diff.conftest import runs as runs
 from tests.process import mlxtop
 
@@ -58,6 +59,18 @@ def test_markdown_goes_to_the_summary_of_a_job_too(runs: Path, tmp_path: Path) -
     assert "\n- failed: peak>+5%: it changed by +4.6 MiB (+10.0 %)\n" in done.stdout
     assert "| whole | peak | 45.8 MiB | 50.4 MiB | +4.6 MiB | ▲ +10.0 % |" in done.stdout
     assert summary.read_text() == f"before\n{done.stdout}\n"
+    with pytest.raises(UsageError, match=r"cannot be written: Is a directory"):
+        diff(
+            runs / "leak.mlxtop",
+            runs / "leak.mlxtop",
+            "--markdown",
+            env={"GITHUB_STEP_SUMMARY": str(tmp_path)},
+        )
+
+
+def test_the_help_names_every_measure() -> None:
+    told = " ".join(CliRunner().invoke(cli, ["diff", "--help"]).stdout.split())
+    assert all(f" {name}" in told for name in MEASURES)
 
 
 @pytest.mark.slow

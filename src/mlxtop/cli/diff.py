@@ -13,6 +13,7 @@ from mlxtop.cli import options
 from mlxtop.cli.job_summary import add_to_summary
 from mlxtop.cli.values import FILE, NAME
 from mlxtop.core.errors import UsageError
+from mlxtop.core.files import OutputError
 
 if TYPE_CHECKING:
     from mlxtop.diff.comparison import Comparison
@@ -36,7 +37,9 @@ Try:
     multiple=True,
     metavar="CONDITION",
     help="Exit with code 1 if it holds: peak>+5%, decode.floor>+64M, steps<-3%, peak>12G. A sign compares "
-    "with A. Of speeds the whole interval must be beyond the bound. Can be given several times.",
+    "with A. Of speeds the whole interval must be beyond the bound. Measures: peak, true-peak, total, "
+    "footprint, floor, cache, buffers, steps; of traces live, churn; of sweeps tokens, prefill, metric, "
+    "first-token, seconds. Can be given several times.",
 )
 @click.option(
     "--markdown",
@@ -137,6 +140,10 @@ def _printed(
         return json.dumps(to_json(comparison, judgements), indent=2)
     if as_markdown:
         text = diff_text.in_markdown(comparison, judgements)
-        add_to_summary(text)
+        try:
+            add_to_summary(text)
+        except OutputError as error:
+            # Not with code 1, which says that a condition holds.
+            raise UsageError(str(error)) from error
         return text
     return diff_text.text(comparison, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)

@@ -9,7 +9,7 @@ Kind = Literal["recording", "stream", "summary", "trace", "sweep"]
 PartKind = Literal["whole", "phase", "operation", "line", "choice"]
 KINDS: Mapping[Kind, str] = {
     "recording": "recording",
-    "stream": "JSON lines",
+    "stream": "stream of JSON lines",
     "summary": "summary",
     "trace": "trace",
     "sweep": "sweep",

@@ -82,9 +82,10 @@ def _difference(row: Row) -> tuple[str, str]:
     ends = [row.relative(end) for end in (row.low, row.high)]
     interval = f"({_percent(ends[0])} to {_percent(ends[1])})" if timed else ""
     if not row.changed:
+        if timed and (ends[1] or 0) > WIDEST:
+            return "", f"  {CANNOT}"
         noise = interval or f"±{measure.format((row.high - row.low) / 2)}"
-        verdict = CANNOT if timed and (ends[1] or 0) > WIDEST else WITHIN
-        return "", f"  {verdict} {noise}{_of(row)}"
+        return "", f"  {WITHIN} {noise}{_of(row)}"
     # A share of next to nothing says nothing.
     amount = _percent(share) if row.a is not None and row.a.value > row.a.noise else ""
     note = f"{MARKS[row.found]} {amount} {interval}".rstrip()
