@@ -366,3 +366,19 @@ def test_a_python_too_old_is_left_alone() -> None:
     # The files it would read first are a program there too.
     for file in (boot.__file__, boot.BOOTSTRAP + "/sitecustomize.py"):
         ast.parse(Path(file).read_text(), feature_version=(3, 7))
+
+
+def test_nobody_waits_for_a_viewer_that_is_gone(start: Start) -> None:
+    code = (
+        MX
+        + """
+from mlxtop.agent.agent import _agent
+def awaited(viewer):
+    os.environ["MLXTOP_VIEWER"] = viewer
+    return _agent.is_awaited()
+gone = os.spawnlp(os.P_NOWAIT, "true", "true")
+os.waitpid(gone, 0)
+print([awaited(str(os.getppid())), awaited(str(gone)), awaited("")], flush=True)
+"""
+    )
+    assert start(code, MLXTOP="run").line() == "[True, False, False]"

@@ -294,9 +294,10 @@ class Agent:
         return self._pid not in (os.getpid(), -1)
 
     def is_awaited(self) -> bool:
-        """Whether a viewer started this program, which has used MLX."""
+        """Whether a viewer that still runs started this program, which has used MLX."""
         # The program may have reset its peak.
-        return bool(self.run) and (self._peaks.peak() > 0 or self._eval_hook.clock.count > 0)
+        is_used = self._peaks.peak() > 0 or self._eval_hook.clock.count > 0
+        return bool(self.run) and is_used and _is_alive(os.environ.get(environment.VIEWER, ""))
 
     def hello(self) -> dict[str, object]:
         """What a viewer is told first, `watched` aside. The counters are those of this moment."""
@@ -355,6 +356,16 @@ class Agent:
 def _argv() -> list[str]:
     """The command as it was typed, `-m` and interpreter options included."""
     return [str(arg)[:300] for arg in getattr(sys, "orig_argv", sys.argv)[:50]]
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _rank() -> int | None:

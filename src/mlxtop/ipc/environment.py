@@ -5,6 +5,8 @@ Read in every Python that is started under watch, whatever its version: it impor
 
 RUN = "MLXTOP"
 """Environment variable: the name of the run that this process belongs to, or `1` for none in particular."""
+VIEWER = "MLXTOP_VIEWER"
+"""Environment variable: the process of the viewer that started the run."""
 LOG = "MLXTOP_LOG"
 """Environment variable: the file that `mlxtop run` gave the program as its output."""
 LIMITS = "MLXTOP_LIMITS"

@@ -230,6 +230,7 @@ def child_environment(run: str, log: Path | None) -> dict[str, str]:
     """Our environment, with the variables that start agents in the program and its children."""
     env = dict(os.environ)
     env[environment.RUN] = run
+    env[environment.VIEWER] = str(os.getpid())
     if log is not None:
         env[environment.LOG] = str(log)
     rest = env.get("PYTHONPATH")
