@@ -9,7 +9,7 @@ from functools import wraps
 from mlxtop.agent.step_clock import StepClock
 from mlxtop.agent.training import TrainingWatch
 from mlxtop.mlx import backend
-from mlxtop.mlx.hooks import outside
+from mlxtop.mlx.hooks import is_ours, outside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,10 +101,7 @@ class EvalHook:
 
 def fail_or_raise(error: Exception, fail: Callable[[Exception], None]) -> None:
     """Tells of an error of ours. What the program's handler of a signal raised meanwhile is its own."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if last is not None and not last.tb_frame.f_globals.get("__name__", "").startswith("mlxtop."):
+    if not is_ours(error):
         raise error
     fail(error)
 

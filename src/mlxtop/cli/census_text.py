@@ -28,10 +28,7 @@ def table(census: Census) -> str:
         rows.append((format_size(census.rest), "not explained", one_line("; ".join(reasons(census)))))
     if census.lazy_count:
         rows.append((format_size(census.lazy), "not computed", _arrays(census.lazy_count)))
-    heads = ("size", "part", "shape", "type", "held by")
-    return "\n".join(
-        [*lines, *_block(rows, (1, 2)), *_block([heads, *map(_holding, census.holdings)], (1, 2, 3, 4))]
-    )
+    return "\n".join([*lines, *_block(rows, (1, 2)), *holdings(census.holdings)])
 
 
 def changes(found: CensusDiff) -> str:
@@ -43,8 +40,19 @@ def changes(found: CensusDiff) -> str:
         lines.append(f"Arrays too small to be listed: {format_delta(found.others)}.")
     if not found.changes:
         return "\n".join([*lines, "No listed array appeared or vanished."])
+    return "\n".join([*lines, *change_rows(found.changes)])
+
+
+def holdings(found: Sequence[Holding]) -> list[str]:
+    """The lines of a census, after an empty one."""
+    heads = ("size", "part", "shape", "type", "held by")
+    return _block([heads, *map(_holding, found)], (1, 2, 3, 4))
+
+
+def change_rows(found: Sequence[Change]) -> list[str]:
+    """The lines of changes, after an empty one."""
     heads = ("change", "arrays", "", "part", "shape", "type", "held by")
-    return "\n".join([*lines, *_block([heads, *map(_change, found.changes)], (2, 3, 4, 5, 6))])
+    return _block([heads, *map(_change, found)], (2, 3, 4, 5, 6))
 
 
 def _arrays(count: int) -> str:

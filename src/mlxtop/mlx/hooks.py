@@ -183,6 +183,14 @@ def outside(frame: FrameType) -> FrameType:
     return frame
 
 
+def is_ours(error: BaseException) -> bool:
+    """Whether mlxtop's own code raised it: what the handler of a signal raised meanwhile is the program's."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is None or last.tb_frame.f_globals.get("__name__", "").startswith("mlxtop.")
+
+
 def place_text(place: Place) -> str:
     """A file's last two names and the line."""
     path, line = place

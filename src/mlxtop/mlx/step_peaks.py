@@ -59,7 +59,7 @@ class StepPeaks:
         self._take = self._peak, getattr(self._mx, RESET)
         self.least = 0
         """Bytes that a step must exceed to be told."""
-        self._replaced: list[tuple[Any, str, Any]] = []
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
         self._below: StepPeaks | None = None
         self._kept: list[int] = []
         """What MLX's peak was when we reset it: the highest counts. Empty after the program's own reset."""
@@ -88,16 +88,29 @@ class StepPeaks:
         wrap = {GET: self._wrap_get, RESET: self._wrap_reset}
         for module, name in self._functions():
             function = getattr(module, name)
-            self._replaced.append((module, name, function))
-            setattr(module, name, wrap[name](function))
+            wrapper = wrap[name](function)
+            self._replaced.append((module, name, function, wrapper))
+            setattr(module, name, wrapper)
 
     def remove(self) -> None:
-        """Gives MLX its own functions back. Their peak counts from the last step on."""
+        """Gives MLX its own functions back. Their peak counts from the last reset of MLX's on.
+
+        Where somebody else stands in our place by now, it stays there; what is left of us tells MLX's peak.
+        """
         global installed
-        installed = self._below
-        for module, name, function in reversed(self._replaced):
-            setattr(module, name, function)
+        if installed is self:
+            installed = self._below
+        for module, name, function, wrapper in reversed(self._replaced):
+            if getattr(module, name) is wrapper:
+                setattr(module, name, function)
         self._replaced.clear()
+        self._kept.clear()
+
+    def restart(self) -> None:
+        """Resets MLX's peak at a moment without a step; the program goes on to see its own."""
+        self._look()
+        self._reset()
+        self._last = self._turn, 0, self._active()
 
     def _functions(self) -> list[tuple[Any, str]]:
         return [(m, name) for m in (self._mx, self._mx.metal) for name in (GET, RESET) if hasattr(m, name)]
@@ -237,6 +250,7 @@ class StepPeaks:
 
         @wraps(function)
         def wrapper() -> None:
+            self._look()
             self._turn += 1
             # In one call of C, as above.
             tuple(map(call, both))

@@ -1,0 +1,109 @@
+"""The hooks around the tests that are measured. They are registered where there is one."""
+
+import sys
+from collections.abc import Generator, Iterable, Iterator
+
+import pytest
+
+from mlxtop.core.errors import NoBackendError, UsageError
+from mlxtop.mlx.peak_watch import PeakWatch
+from mlxtop.pytest_plugin import FIXTURE, marks
+from mlxtop.pytest_plugin.baseline import Baseline
+from mlxtop.pytest_plugin.marks import Marks
+from mlxtop.pytest_plugin.measured_test import MeasuredTest
+from mlxtop.pytest_plugin.measurement import MlxMemory
+
+RUNNER = pytest.StashKey["Runner"]()
+
+
+def register(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Has `items` measured."""
+    runner = config.stash[RUNNER] = Runner(items, Baseline.of(config))
+    config.pluginmanager.register(runner, "mlxtop-runner")
+
+
+class Runner:
+    """Puts a watch on MLX before the fixtures of a test, and takes it off after them."""
+
+    def __init__(self, items: Iterable[pytest.Item], baseline: Baseline | None) -> None:
+        self._items = frozenset(items)
+        self._baseline = baseline
+        self.test: MeasuredTest | None = None
+        """The one that is set up, runs or is torn down."""
+
+    @pytest.hookimpl
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Before any fixture, and after what skips a test."""
+        if item not in self._items:
+            return
+        wanted = _read(item)
+        if not wanted.named and sys.modules.get("mlx.core") is None:
+            return
+        self.test = MeasuredTest(item, wanted, watch(wanted.named), self._baseline)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Innermost: a warm-up is captured as the test is, and no other plugin's work is measured."""
+        test = self.test
+        if test is None:
+            return (yield)
+        test.begin()
+        try:
+            test.warm_up()
+            with test.run():
+                result = yield
+            test.run_again_if_grown()
+        finally:
+            test.end()
+        test.judge()
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, object, object]:
+        """After every fixture."""
+        try:
+            return (yield)
+        finally:
+            self._leave()
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self) -> None:
+        """`pytest.exit` leaves no time to tear a test down."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.test is not None:
+            self.test.leave()
+            self.test = None
+
+
+def memory_of(item: pytest.Item) -> Iterator[MlxMemory]:
+    """The fixture `mlx_memory` of a test, whether or not it was known beforehand that it asks for it."""
+    runner = item.config.stash.get(RUNNER, None)
+    if runner is not None and runner.test is not None:
+        yield runner.test.memory
+        return
+    own = watch(FIXTURE)
+    try:
+        yield MlxMemory(own)
+    finally:
+        own.remove()
+
+
+def _read(item: pytest.Item) -> Marks:
+    try:
+        return marks.read(item)
+    except UsageError as error:
+        wrong = str(error)
+    # Here, so that it is told without what led to it.
+    pytest.fail(wrong, pytrace=False)
+
+
+def watch(named: str) -> PeakWatch:
+    """Puts a watch on MLX. Skips a test that asks for one by `named` where there is no MLX."""
+    try:
+        found = PeakWatch()
+    except NoBackendError as error:
+        pytest.skip(f"{named or 'the memory'} cannot be measured: {error}")
+    found.install()
+    return found
