@@ -91,7 +91,7 @@ class PeakWatch:
         """Begins a window. Set its `alarm` for a census."""
         self._take()
         window = Window(self.active())
-        self._peaks.restart()
+        self._peaks.reset()
         self._windows.append(window)
         return window
 

@@ -106,7 +106,7 @@ class StepPeaks:
         self._replaced.clear()
         self._kept.clear()
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Resets MLX's peak at a moment without a step; the program goes on to see its own."""
         self._look()
         self._reset()

@@ -1,5 +1,7 @@
 """The end of a run: the table of what was measured, and what has become of the baseline."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
