@@ -15,7 +15,7 @@ from mlxtop.mlx.step_peaks import Rise, StepPeaks
 
 DEPTH = 20
 """How many places of a step's stack are kept."""
-FARTHER = 1.1
+FARTHER = 1.25
 """A peak so many times as high as that of the last census is worth another one."""
 CENSUS = 0.5
 """Seconds of processor time for such a census."""
@@ -35,7 +35,9 @@ class Window:
         self.alarm: int | None = None
         """Right after a step that rose above this a census is taken."""
         self.census: Census | None = None
-        """What was alive right after the step that rose above `alarm`, the highest but for a little."""
+        """What was alive right after a step that rose above `alarm`."""
+        self.counted = start
+        """How high that step was: it may not be the highest."""
         self.stack: tuple[Place, ...] = ()
         """Who called the highest step, the innermost first; empty where none is known."""
         self.in_step = False
@@ -148,7 +150,7 @@ class PeakWatch:
         peak = rise[0]
         for window in self._windows:
             if window.rose(peak, self._last, True) and window.alarm is not None and peak > window.alarm:
-                window.alarm = int(peak * FARTHER)
+                window.alarm, window.counted = int(peak * FARTHER), peak
                 window.census = census.take(CENSUS)
 
     def _between(self, rise: Rise) -> None:

@@ -62,11 +62,11 @@ class Baseline:
     def of(cls, config: pytest.Config) -> "Baseline | None":
         """The one that was asked for; a worker of xdist has it from its controller. Raises `UsageError`."""
         name, update = config.option.mlx_baseline, config.option.mlx_baseline_update
-        share = read_tolerance(config.option.mlx_tolerance)
         if not name:
             if update:
                 raise UsageError("--mlx-baseline-update needs --mlx-baseline FILE.")
             return None
+        share = read_tolerance(config.option.mlx_tolerance)
         path = config.invocation_params.dir / name
         given = getattr(config, "workerinput", {}).get(WORKER_INPUT)
         if given is not None:

@@ -37,10 +37,16 @@ def over_peak(limit: PeakLimit, measured: Measurement, test: Path | None = None)
     found = measured.window.census
     held = [one for one in found.holdings if one.computed] if found is not None else []
     if found is not None and held:
-        when = "right after it" if measured.peak else "now"
-        lines += ["", f"Alive {when}, {format_size(found.active)} in all:"]
+        lines += ["", f"Alive {_when(measured)}, {format_size(found.active)} in all:"]
         lines += [*census_text.holdings(_named(held)), *_more(len(held) - LINES)]
     return "\n".join(lines)
+
+
+def _when(measured: Measurement) -> str:
+    window = measured.window
+    if window.counted == window.peak:
+        return "right after it" if measured.peak else "then"
+    return f"right after a step with a peak of {format_size(window.counted)}"
 
 
 def leak(limit: LeakLimit, growth: int, censuses: Sequence[Census]) -> str:

@@ -195,11 +195,16 @@ class MeasuredTest:
         self._watch.remove()
 
     def give_up(self, error: Exception) -> None:
-        """Tells of an error of ours. Where warnings are errors it is told in the test's report."""
+        """Measures no more."""
         self.broken = True
         self._watch.remove()
-        text = str(fatal("Measuring MLX's memory", error))
-        try:
-            self._item.warn(pytest.PytestWarning(text))
-        except Warning:
-            self._item.add_report_section("call", "mlxtop", text)
+        tell(self._item, error)
+
+
+def tell(item: pytest.Item, error: Exception) -> None:
+    """Warns of an error of ours. Where warnings are errors it is told in the test's report."""
+    text = str(fatal("Measuring MLX's memory", error))
+    try:
+        item.warn(pytest.PytestWarning(text))
+    except Warning:
+        item.add_report_section("call", "mlxtop", text)

@@ -10,7 +10,7 @@ from mlxtop.mlx.peak_watch import PeakWatch
 from mlxtop.pytest_plugin import FIXTURE, marks
 from mlxtop.pytest_plugin.baseline import Baseline
 from mlxtop.pytest_plugin.marks import Marks
-from mlxtop.pytest_plugin.measured_test import MeasuredTest
+from mlxtop.pytest_plugin.measured_test import MeasuredTest, tell
 from mlxtop.pytest_plugin.measurement import MlxMemory
 
 RUNNER = pytest.StashKey["Runner"]()
@@ -39,7 +39,9 @@ class Runner:
         wanted = _read(item)
         if not wanted.named and sys.modules.get("mlx.core") is None:
             return
-        self.test = MeasuredTest(item, wanted, watch(wanted.named), self._baseline)
+        found = _watch(item, wanted.named)
+        if found is not None:
+            self.test = MeasuredTest(item, wanted, found, self._baseline)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -83,7 +85,9 @@ def memory_of(item: pytest.Item) -> Iterator[MlxMemory]:
     if runner is not None and runner.test is not None:
         yield runner.test.memory
         return
-    own = watch(FIXTURE)
+    own = _watch(item, FIXTURE)
+    if own is None:
+        pytest.skip(f"{FIXTURE} cannot be measured: see the warning.")
     try:
         yield MlxMemory(own)
     finally:
@@ -99,11 +103,16 @@ def _read(item: pytest.Item) -> Marks:
     pytest.fail(wrong, pytrace=False)
 
 
-def watch(named: str) -> PeakWatch:
-    """Puts a watch on MLX. Skips a test that asks for one by `named` where there is no MLX."""
+def _watch(item: pytest.Item, named: str) -> PeakWatch | None:
+    """Puts a watch on MLX. Without an MLX that can be read, a test is skipped that asks for it by `named`."""
     try:
         found = PeakWatch()
+        found.install()
     except NoBackendError as error:
-        pytest.skip(f"{named or 'the memory'} cannot be measured: {error}")
-    found.install()
+        if not named:
+            return None
+        pytest.skip(f"{named} cannot be measured: {error}")
+    except Exception as error:
+        tell(item, error)
+        return None
     return found
