@@ -106,12 +106,6 @@ class StepPeaks:
         self._replaced.clear()
         self._kept.clear()
 
-    def reset(self) -> None:
-        """Resets MLX's peak at a moment without a step; the program goes on to see its own."""
-        self._look()
-        self._reset()
-        self._last = self._turn, 0, self._active()
-
     def _functions(self) -> list[tuple[Any, str]]:
         return [(m, name) for m in (self._mx, self._mx.metal) for name in (GET, RESET) if hasattr(m, name)]
 
@@ -164,6 +158,15 @@ class StepPeaks:
         self._reset()
         self._floor(True)
         return True
+
+    def reset(self) -> None:
+        """Resets MLX's peak in any case, at a moment without a step.
+
+        The program goes on to see its own, but by references to MLX's functions that it took before.
+        """
+        self._look()
+        self._reset()
+        self._last = self._turn, 0, self._active()
 
     # Steps
 
