@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
+from _weakref import ref
 from functools import wraps
 from operator import call
 
@@ -89,7 +90,8 @@ class StepPeaks:
         for module, name in self._functions():
             function = getattr(module, name)
             wrapper = wrap[name](function)
-            self._replaced.append((module, name, function, wrapper))
+            # Not the wrapper itself: whoever installs over us looks whether it is referenced.
+            self._replaced.append((module, name, function, ref(wrapper)))
             setattr(module, name, wrapper)
 
     def remove(self) -> None:
@@ -101,7 +103,7 @@ class StepPeaks:
         if installed is self:
             installed = self._below
         for module, name, function, wrapper in reversed(self._replaced):
-            if getattr(module, name) is wrapper:
+            if getattr(module, name) is wrapper():
                 setattr(module, name, function)
         self._replaced.clear()
         self._kept.clear()
