@@ -13,6 +13,7 @@ from mlxtop.core.budget import Budget
 from mlxtop.core.commands import AddMark, RecordEvent
 from mlxtop.core.events import BudgetChanged, CacheCleared, LimitChanged, MarkAdded, PeakReset, PhaseChanged
 from mlxtop.core.sample import UNKNOWN
+from mlxtop.follow.readings import Reading
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.follow_fleet import MOST, FollowFleet
 from mlxtop.sessions.followed import LATE, TIMELESS, FollowedSession
@@ -177,6 +178,18 @@ def test_an_old_log_has_the_times_before_its_lines() -> None:
     (session,) = fleet.members()
     assert times(session)[:4] == pytest.approx([0, 60, 60, 70], abs=1)
     assert times(session)[5] - times(session)[4] == pytest.approx(2)
+
+
+def test_dates_that_stand_still_do_not_stop_the_clock() -> None:
+    (session,) = FollowFleet(Given(()), (), ["app"]).members()
+    session._begin -= 10
+    for second in range(3):
+        session.arrive(session._begin + second)
+        session.take(Reading(active=1, cache=1, peak=1, stamp=1_700_000_000))
+        session.settle()
+    assert session.history.first is not None
+    assert session.history.latest is not None
+    assert session.history.latest.time - session.history.first.time == pytest.approx(2)
 
 
 def test_a_line_of_now_has_the_time_of_its_arrival() -> None:

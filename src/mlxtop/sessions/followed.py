@@ -257,6 +257,9 @@ class FollowedSession(Publisher):
                 self._clock = told, max(self._arrival, self._time)
             self._told = told
             at = self._clock[1] + told - self._clock[0]
+            if self._by_stamps:
+                # Dates may be of whole seconds, or stand still; lines that come by and by do not.
+                at = max(at, self._arrival + self._ahead)
         if self._unsaved and at - self._time >= SPACING:
             self.settle()
         latest = self.history.latest
