@@ -18,6 +18,7 @@ import mlxtop.tui.screens as screens
 from mlxtop import api
 from mlxtop.cli.main import cli
 from mlxtop.core.events import KINDS
+from mlxtop.notebook.magics import MlxtopMagics
 from mlxtop.recording import schema
 from mlxtop.tui.app import MlxtopApp
 from tests.process import mlxtop
@@ -98,9 +99,16 @@ def options(command: click.Command = cli) -> set[str]:
     return found
 
 
+def magic_options() -> set[str]:
+    """Those of `%%mlxtop` in a notebook."""
+    return set(MlxtopMagics.mlxtop.parser._option_string_actions)
+
+
 @pytest.mark.parametrize("option", each(OPTION))
 def test_an_option_exists(option: str, pytestconfig: pytest.Config) -> None:
-    assert option in options() or hasattr(pytestconfig.option, option.strip("-").replace("-", "_"))
+    assert option in options() | magic_options() or hasattr(
+        pytestconfig.option, option.strip("-").replace("-", "_")
+    )
 
 
 def bound() -> set[str]:

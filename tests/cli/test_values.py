@@ -65,6 +65,7 @@ TEXT_OPTIONS = {
     "--prompt-tokens",
     "--tolerance",
     "--trace",
+    "--fail-if",
 }
 """These are any text, or are read as a whole by their command."""
 
