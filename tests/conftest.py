@@ -3,7 +3,7 @@
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ os.environ["TRANSFORMERS_SCAN"] = "1"
 os.environ.pop("NO_COLOR", None)
 
 from tests.checkpoint import write_checkpoint
+from tests.peaks import remove_step_peaks
 
 # Started in the background of a shell, or by nohup, we would hand an ignored signal down to every process.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,6 +63,13 @@ def pytest_collection_finish() -> None:
     # What is there now stays: the collector need not look at it again and again.
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def mlx_unwrapped() -> Iterator[None]:
+    """Afterwards this process has MLX's own functions again: what counts peaks here would stay for ever."""
+    yield
+    remove_step_peaks()
 
 
 @pytest.fixture(scope="session")

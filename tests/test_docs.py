@@ -153,6 +153,7 @@ def test_the_layout_is_the_package() -> None:
     assert sorted(drawn) == sorted(folders + modules)
 
 
+@pytest.mark.usefixtures("mlx_unwrapped")
 @pytest.mark.parametrize("code", each(CODE))
 def test_an_example_in_python_runs(code: str) -> None:
     exec(code, {"work": lambda: None, "step": lambda: None})

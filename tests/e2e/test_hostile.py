@@ -29,6 +29,8 @@ def chat(spawn: Spawn) -> Callable[..., Screen]:
         screen = spawn("--workload", "chat", "--max-tokens", "24", *arguments, columns=columns, rows=rows)
         screen.wait_for("● idle")
         screen.wait_for("since “loaded”")
+        # These words may come before the rest of the picture.
+        settled(screen)
         return screen
 
     return start

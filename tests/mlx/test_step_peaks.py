@@ -113,3 +113,24 @@ def test_where_the_program_has_a_reference_the_peak_is_mlxs_own(name: str) -> No
         f"before = StepPeaks().exact\nfrom mlx.core import {name}\nprint(json.dumps([before, StepPeaks().exact]))"
     )
     assert said == [True, False]
+
+
+def test_those_who_are_removed_in_any_order_leave_mlx_as_it_was() -> None:
+    code = """
+import itertools, json
+import mlx.core as mx
+from mlxtop.mlx import step_peaks
+from mlxtop.mlx.hooks import AllocatorHooks
+from mlxtop.mlx.step_peaks import StepPeaks
+
+names = ("get_peak_memory", "reset_peak_memory", "clear_cache", "set_cache_limit")
+before, found = [id(getattr(mx, name)) for name in names], []
+for order in itertools.permutations(range(3)):
+    all_ = [StepPeaks(), AllocatorHooks(print), StepPeaks()]
+    for one in all_: one.install()
+    for number in order: all_[number].remove()
+    mx.clear_cache()
+    found.append([id(getattr(mx, name)) for name in names] == before and step_peaks.installed is None)
+print(json.dumps([found, StepPeaks().exact]))
+"""
+    assert python(code) == [[True] * 6, True]

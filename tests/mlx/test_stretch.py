@@ -10,6 +10,7 @@ import pytest
 from mlxtop.mlx import step_peaks
 from mlxtop.mlx.step_peaks import StepPeaks
 from mlxtop.mlx.stretch import WRAPPED, Stretch
+from tests.peaks import remove_step_peaks
 
 MIB = 2**20
 
@@ -18,13 +19,7 @@ MIB = 2**20
 def _as_before() -> Iterator[None]:
     """Other tests find MLX's own functions, and nobody who refers to them."""
     yield
-    _remove()
-
-
-def _remove() -> None:
-    if step_peaks.installed is not None:
-        step_peaks.installed.remove()
-        step_peaks.own = None
+    remove_step_peaks()
 
 
 @pytest.fixture
@@ -147,7 +142,7 @@ def test_beside_an_agent_its_counts_are_used_and_kept() -> None:
 
 
 def test_a_peak_that_is_somebody_elses_is_left_alone() -> None:
-    _remove()
+    remove_step_peaks()
     imported = vars(mx)["reset_peak_memory"]
     mx.eval(_array(16))
     before = mx.get_peak_memory()
@@ -158,7 +153,7 @@ def test_a_peak_that_is_somebody_elses_is_left_alone() -> None:
     assert not stretch.exact
     assert stretch.place is None
     assert mx.get_peak_memory() == before
-    _remove()
+    remove_step_peaks()
     assert mx.reset_peak_memory is imported
 
 

@@ -251,12 +251,17 @@ def test_the_environment_lets_agents_in(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("PYTHONPATH", "/mine")
     env = child_environment("abcd", tmp_path / "log")
     assert (env["MLXTOP"], env["MLXTOP_LOG"]) == ("abcd", str(tmp_path / "log"))
+    assert env["MLXTOP_VIEWER"] == str(os.getpid())
     assert env["PYTHONPATH"] == f"{boot.BOOTSTRAP}{os.pathsep}/mine"
     monkeypatch.delenv("PYTHONPATH")
     bare = child_environment("abcd", None)
     assert bare["PYTHONPATH"] == boot.BOOTSTRAP
     assert "MLXTOP_LOG" not in bare
-    assert {name for name in bare if bare[name] != os.environ.get(name)} == {"MLXTOP", "PYTHONPATH"}
+    assert {name for name in bare if bare[name] != os.environ.get(name)} == {
+        "MLXTOP",
+        "MLXTOP_VIEWER",
+        "PYTHONPATH",
+    }
 
 
 def test_each_run_has_a_name_of_its_own(run: Callable[..., Program]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
+from _weakref import ref
 from functools import wraps
 
 from mlxtop.core.limits import LIMIT_NAMES
 from mlxtop.core.record import Record
 from mlxtop.core.units import UNLIMITED
 from mlxtop.mlx import backend
+from mlxtop.mlx.replaced import give_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ class AllocatorHooks:
         self._mx: Any = backend.load()
         self._notice = notice
         self._original: dict[str, Any] = {}
-        self._replaced: list[tuple[Any, str, Any]] = []
+        self._replaced: list[tuple[Any, str, Any, ref[Any]]] = []
 
     def install(self) -> None:
         """Wraps MLX's functions, and their deprecated likes in `mx.metal`, which call the same C++ directly.
@@ -89,7 +91,7 @@ class AllocatorHooks:
                     self._put(module, name, call, self._wrap_call(name, call, getattr(self._mx, size)))
 
     def _put(self, module: Any, name: str, function: Any, wrapper: Any) -> None:
-        self._replaced.append((module, name, function))
+        self._replaced.append((module, name, function, ref(wrapper)))
         setattr(module, name, wrapper)
 
     def active(self) -> int:
@@ -121,8 +123,8 @@ class AllocatorHooks:
 
     def remove(self) -> None:
         """Gives MLX its own functions back."""
-        for module, name, function in self._replaced:
-            setattr(module, name, function)
+        for module, name, function, wrapper in reversed(self._replaced):
+            give_back(module, name, wrapper, function)
         self._replaced.clear()
         self._original.clear()
 
@@ -150,7 +152,8 @@ class AllocatorHooks:
         @wraps(setter)
         def wrapper(limit: int) -> int:
             old = setter(limit)
-            self._notice(Change(name, old, taken(name, limit), caller()))
+            if self._replaced:
+                self._notice(Change(name, old, taken(name, limit), caller()))
             return int(old)
 
         return wrapper
@@ -160,7 +163,8 @@ class AllocatorHooks:
         def wrapper() -> None:
             before = size()
             function()
-            self._notice(Call(name, before, caller()))
+            if self._replaced:
+                self._notice(Call(name, before, caller()))
 
         return wrapper
 

@@ -17,6 +17,7 @@ from functools import wraps
 from operator import call
 
 from mlxtop.mlx import backend
+from mlxtop.mlx.replaced import give_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,14 +98,12 @@ class StepPeaks:
     def remove(self) -> None:
         """Gives MLX its own functions back. Their peak counts from the last reset of MLX's on.
 
-        Where somebody else stands in our place by now, it stays there; what is left of us tells MLX's peak.
+        Where somebody else stands in our place by now, it stays there; what is left of us tells MLX's peak,
+        until that is removed, too.
         """
-        global installed
-        if installed is self:
-            installed = self._below
+        _unlink(self)
         for module, name, function, wrapper in reversed(self._replaced):
-            if getattr(module, name) is wrapper():
-                setattr(module, name, function)
+            give_back(module, name, wrapper, function)
         self._replaced.clear()
         self._kept.clear()
         # Whoever comes after us looks whether MLX's functions are referenced. Nobody asks us any more.
@@ -288,6 +287,18 @@ def current() -> StepPeaks:
         own.install()
         return own
     return installed
+
+
+def _unlink(peaks: StepPeaks) -> None:
+    global installed
+    if installed is peaks:
+        installed = peaks._below
+        return
+    above = installed
+    while above is not None and above._below is not peaks:
+        above = above._below
+    if above is not None:
+        above._below = peaks._below
 
 
 _PROBE = {"unreferenced": object()}
