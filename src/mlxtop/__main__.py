@@ -1,5 +1,6 @@
 """`python -m mlxtop`, and what the installed `mlxtop` calls."""
 
+import gc
 import io
 import sys
 
@@ -10,6 +11,8 @@ def main() -> None:
 
 
 def _run() -> int:
+    # What is imported is no garbage. A command enables the collector again, and so does the first frame.
+    gc.disable()
     # Imported here, so that Ctrl-C while Python is still importing ends as quietly as later.
     try:
         import click

@@ -1,5 +1,6 @@
 """`mlxtop` without a command: runs a model and shows it."""
 
+import gc
 from importlib import import_module
 from typing import Any, cast
 
@@ -91,11 +92,13 @@ def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> 
     Runs a model with mlx-lm and shows its active, cache and peak memory. Without --model it runs a small
     built-in demo.
     """
+    headless = headless or as_json
+    if ctx.invoked_subcommand is not None or headless:
+        gc.enable()
     if ctx.invoked_subcommand is not None:
         return
     from mlxtop.mlx import backend
 
-    headless = headless or as_json
     run = parse_run(values, headless)
     backend.check()
     if headless:

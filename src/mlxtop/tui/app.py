@@ -65,6 +65,10 @@ class MlxtopApp(KeysFirstApp):
         first: Screen[None] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
+        self.register_theme(theme.DARK)
+        self.register_theme(theme.LIGHT)
+        # Here, before the first styles are made: a change of it makes all of them anew.
+        self.theme = theme.DARK.name
         self.fleet = fleet
         self.answer: str | None = None
         self.last_word: str | None = None
@@ -92,9 +96,6 @@ class MlxtopApp(KeysFirstApp):
         return theme.defaults(self.current_theme.dark)
 
     def on_mount(self) -> None:
-        self.register_theme(theme.DARK)
-        self.register_theme(theme.LIGHT)
-        self.theme = theme.DARK.name
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             # A signal that is ignored, as under nohup, stays ignored.
@@ -113,6 +114,8 @@ class MlxtopApp(KeysFirstApp):
         if not self.is_headless:
             # These objects live until the end: the collector need not scan them.
             gc.freeze()
+        # Which the command line disabled until here.
+        gc.enable()
         if self._opened is not None:
             self._opened()
 

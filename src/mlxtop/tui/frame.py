@@ -201,7 +201,7 @@ def _rate(session: Session, sample: Sample | None, now: float) -> float | None:
 
 def explain(session: Session, now: float) -> Diagnosis:
     """The verdicts on the run at `now`. Takes about 3 ms, however long the run."""
-    # Imported late: the first frame does not wait for it.
+    # Imported late: other screens than the dashboard have no verdicts.
     from mlxtop.analysis.diagnosis import diagnose
 
     budget = session.state.budget

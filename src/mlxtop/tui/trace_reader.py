@@ -1,4 +1,7 @@
-"""Reads the trace that a program writes, on a thread of its own: the screen never waits for a file."""
+"""Reads the trace that a program writes, on a thread of its own: the screen never waits for a file.
+
+Nor does it wait for NumPy: what needs it is imported on that thread.
+"""
 
 import os
 import threading
@@ -7,15 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
+from typing import TYPE_CHECKING
 
 from mlxtop.core.errors import MlxtopError
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 from mlxtop.system import self_usage
-from mlxtop.trace.composition import Composition, by_line, by_operation
-from mlxtop.trace.moments import Moments
-from mlxtop.trace.reader import TraceError, TraceFile
-from mlxtop.trace.sizes import by_size
+
+if TYPE_CHECKING:
+    from mlxtop.trace.composition import Composition
+    from mlxtop.trace.moments import Moments
+    from mlxtop.trace.reader import TraceFile
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the header."""
@@ -77,6 +82,8 @@ class TraceReader(threading.Thread):
 
     @self_usage.counted()
     def run(self) -> None:
+        from mlxtop.trace.moments import Moments
+
         seen: object = None
         pause = 0.0
         while not self._stopping:
@@ -100,16 +107,21 @@ class TraceReader(threading.Thread):
             self._changed()
 
 
-def _open(path: str) -> TraceFile:
+def _open(path: str) -> "TraceFile":
     """A program told of this file: only a plain one of ours or of root's is read."""
+    from mlxtop.trace.reader import TraceError, TraceFile
+
     found = os.stat(path)  # noqa: PTH116
     if not S_ISREG(found.st_mode) or (os.getuid() != 0 and found.st_uid != os.getuid()):
         raise TraceError(f"{one_line(path)} is not a file of this user: it is not read.")
     return TraceFile(Path(path))
 
 
-def read(moments: Moments, span: Span | None, started: float) -> Shown:
+def read(moments: "Moments", span: Span | None, started: float) -> Shown:
     """What a trace says of its peak, or of a span of the session."""
+    from mlxtop.trace.composition import by_line, by_operation
+    from mlxtop.trace.sizes import by_size
+
     if span is None:
         at, note = moments.peak, "Nothing was allocated yet."
     else:
@@ -129,7 +141,7 @@ def read(moments: Moments, span: Span | None, started: float) -> Shown:
     )
 
 
-def _highest(moments: Moments, span: Span, started: float) -> tuple[Composition | None, str]:
+def _highest(moments: "Moments", span: Span, started: float) -> "tuple[Composition | None, str]":
     """What was alive when most was, or why that is not known."""
     header = moments.header
     # By the time of day: the program's clock may be another than ours.
