@@ -35,7 +35,7 @@ def measure(presses: int = 48, tokens: int = 8192, step: int = 2048) -> Iterator
             *("--workload", "loop", "--repeat", "forever", "--max-tokens", "1"),
             *("--prompt-file", prompt.name, "--prefill-step-size", str(step)),
         )
-        with Terminal(subject("dashboard", "steps", *options)) as terminal:
+        with Terminal(subject("dashboard", *options)) as terminal:
             terminal.shown(rb"prefill \d+/", timeout=120)
             for key, answer in itertools.islice(itertools.cycle(ANSWERS), presses):
                 time.sleep(chance.uniform(0.15, 0.4))

@@ -1,13 +1,11 @@
 """What the benchmarks of watched programs share: a place of their own for sockets and logs, and `mlxtop run`
-as one thing that goes and stops."""
+in a terminal of its own."""
 
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psutil
 
@@ -41,7 +39,7 @@ def viewer(*arguments: str) -> list[str]:
 
 
 class Run(Terminal):
-    """`mlxtop run -- COMMAND` in a pseudo-terminal. The viewer and the program go and stop together."""
+    """`mlxtop run -- COMMAND` in a pseudo-terminal. The program ends with the viewer."""
 
     def __init__(self, command: Sequence[str], columns: int = 120, rows: int = 40) -> None:
         super().__init__(viewer("run", "--", *command), columns, rows)
@@ -52,23 +50,3 @@ class Run(Terminal):
         for process in family:
             with suppress(psutil.Error):
                 process.kill()
-
-    def turn(self) -> Any:
-        """Lets a program that stops itself after each turn have one more, its viewer beside it."""
-        self.go()
-        told = self.hear()
-        for program in self.process.children():
-            _until_stopped(program)
-        self.stop()
-        _until_stopped(self.process)
-        return told
-
-    def go(self) -> None:
-        for process in (self.process, *self.process.children()):
-            process.resume()
-
-
-def _until_stopped(process: psutil.Process) -> None:
-    deadline = time.monotonic() + 10
-    while process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
-        time.sleep(0.005)

@@ -1,25 +1,15 @@
-"""The `mlxtop` command over a session that tells.
+"""The `mlxtop` command over a session that tells each step of a prefill.
 
-    python -m benchmarks.subjects.dashboard ERRAND [OPTION ...]
-
-`turns` tells each finished generation, and one turn is one generation; `steps` tells each step of a prefill.
+python -m benchmarks.subjects.dashboard [OPTION ...]
 """
 
 import sys
-from functools import partial
 from typing import Any
 
-from benchmarks.subjects import mlxtop, rest, tell
-from mlxtop.core.events import Event, GenerationFinished, ProgressMade
+from benchmarks.subjects import mlxtop, tell
+from mlxtop.core.events import Event, ProgressMade
 from mlxtop.core.sample import Sample
 from mlxtop.sessions.local import LocalSession
-from mlxtop.sessions.session import Listener
-
-
-def turns(item: Event | Sample) -> None:
-    if isinstance(item, Event) and isinstance(item.data, GenerationFinished):
-        tell(**item.data.fields())
-        rest()
 
 
 def steps(item: Event | Sample) -> None:
@@ -27,12 +17,11 @@ def steps(item: Event | Sample) -> None:
         tell(time=item.time, **item.data.fields())
 
 
-def heard(errand: Listener, *arguments: Any, **options: Any) -> LocalSession:
+def heard(*arguments: Any, **options: Any) -> LocalSession:
     session = LocalSession(*arguments, **options)
-    session.subscribe(errand)
+    session.subscribe(steps)
     return session
 
 
 if __name__ == "__main__":
-    errand = {"turns": turns, "steps": steps}[sys.argv[1]]
-    mlxtop(partial(heard, errand), sys.argv[2:])
+    mlxtop(heard, sys.argv[1:])

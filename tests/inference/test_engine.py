@@ -36,6 +36,7 @@ from mlxtop.inference import prompts as prompting
 from mlxtop.inference.engine import Engine
 from mlxtop.inference.engine_commands import Generate, Quit
 from mlxtop.inference.options import FOREVER, Options
+from mlxtop.mlx import backend
 from tests.process import default_cache_limit
 from tests.recorder import Recorder
 
@@ -308,6 +309,22 @@ def test_a_limit_asked_for_during_a_prefill_is_set_before_it_ends(run) -> None:
     after = next(e for e in heard.events[heard.place(change) :] if isinstance(e.data, ProgressMade))
     assert after.data.phase == "prefill"
     assert after.data.done < 400
+
+
+def test_on_a_gpu_a_limit_does_not_wait_for_a_long_step(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "sets_limits_at_once", lambda: True)
+    done = run()
+
+    def stand_still(source: str, _: str) -> None:
+        # The engine's thread is not at a safe point here, as within a long step.
+        if source == "reply" and not done.heard.each(LimitChanged, source="keyboard"):
+            done.engine.submit(SetLimit("cache", 4096, "keyboard"))
+            done.heard.until(LimitChanged, source="keyboard", new=4096)
+
+    done.engine._write = stand_still
+    done.to_the_end()
+    # It is not set again at the next safe point.
+    assert len(done.heard.each(LimitChanged, source="keyboard")) == 1
 
 
 @pytest.mark.usefixtures("processes")

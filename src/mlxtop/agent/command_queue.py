@@ -126,7 +126,7 @@ class CommandQueue:
         count = any(isinstance(command, TakeCensus) for command, _ in tuple(self._todo))
         asked = self._stopping is not None or not count
         stop = not asked if quiet else not never
-        if stop and backend.name() == "CPU":
+        if stop and not backend.sets_limits_at_once():
             self._stopping = self._stopping or now
             self._interrupt()
         elif self._draining.acquire(blocking=False):

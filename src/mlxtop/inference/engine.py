@@ -2,7 +2,8 @@
 
 All calls of MLX happen here, because an MLX stream belongs to the thread that created it. Commands wait in a
 queue and are executed at the next safe point: between two tokens, between two chunks of a prompt, between
-two weights while loading, or at once when idle.
+two weights while loading, or at once when idle. Only a limit that waits too long is set by another thread,
+where MLX takes no more than a lock for it.
 """
 
 import queue
@@ -54,6 +55,8 @@ Write = Callable[[Literal["prompt", "reply", "log"], str], None]
 
 # Seconds between measurements of the KV cache, and between progress reports while loading.
 MEASURE_EVERY = 0.1
+LIMIT_WITHIN = 0.04
+"""Seconds that a limit waits for a safe point on a GPU: MLX takes half a second for some tokens."""
 
 
 class Counters:
@@ -67,6 +70,19 @@ class Counters:
         self.decode = 0
         self.weights = UNKNOWN
         self.kv = UNKNOWN
+
+
+class _Waiting:
+    """A command in the queue. Whoever takes it executes it."""
+
+    def __init__(self, command: EngineCommand, command_id: int | None) -> None:
+        self.command = command
+        self.command_id = command_id
+        self._taken = threading.Lock()
+
+    def take(self) -> bool:
+        """Returns whether nobody took it before."""
+        return self._taken.acquire(blocking=False)
 
 
 class _Interrupted(Exception):
@@ -87,7 +103,7 @@ class Engine(threading.Thread):
         self.failure: MlxtopError | None = None
         self._tell = emit
         self._write = write
-        self._inbox: queue.SimpleQueue[tuple[EngineCommand, int | None]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._ready = threading.Event()
         self._running = True
         self._quit = False
@@ -129,7 +145,17 @@ class Engine(threading.Thread):
 
     def submit(self, command: EngineCommand, command_id: int | None = None) -> None:
         """Queues `command` and returns at once. The events that answer it carry `command_id`."""
-        self._inbox.put((command, command_id))
+        waiting = _Waiting(command, command_id)
+        self._inbox.put(waiting)
+        if self._at_work and isinstance(command, SetLimit) and backend.sets_limits_at_once():
+            timer = threading.Timer(LIMIT_WITHIN, self._set_overdue, (command, waiting))
+            timer.daemon = True
+            timer.start()
+
+    def _set_overdue(self, command: SetLimit, waiting: _Waiting) -> None:
+        """Sets a limit that still waits for a safe point. The wired limit waits until MLX rests."""
+        if self._at_work and command.name != "wired" and waiting.take():
+            self._allocator.execute(command, waiting.command_id)
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Waits until MLX is imported and its limits are known, or that failed. False after `timeout` s."""
@@ -350,7 +376,7 @@ class Engine(threading.Thread):
         """Waits until a command ends the pause."""
         self._emit(PhaseChanged(phase))
         while True:
-            if self._execute(*self._inbox.get()):
+            if self._take(self._inbox.get()):
                 return
 
     def _safe_point(self, loading: bool = False) -> None:
@@ -361,11 +387,15 @@ class Engine(threading.Thread):
         interrupted = False
         while True:
             try:
-                interrupted |= self._execute(*self._inbox.get_nowait())
+                interrupted |= self._take(self._inbox.get_nowait())
             except queue.Empty:
                 break
         if self._quit or (interrupted and not loading):
             raise _Interrupted
+
+    def _take(self, waiting: _Waiting) -> bool:
+        """Executes one command unless that is done. Returns whether it ends the present work or pause."""
+        return waiting.take() and self._execute(waiting.command, waiting.command_id)
 
     @property
     def _allocator(self) -> AllocatorController:

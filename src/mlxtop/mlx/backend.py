@@ -67,6 +67,14 @@ def name() -> Name:
     return "CUDA" if there else "CPU"
 
 
+def sets_limits_at_once() -> bool:
+    """Whether a limit may be set from any thread at any time: Metal and CUDA only take the allocator's lock.
+
+    The CPU backend waits for all queued work, with the GIL held.
+    """
+    return name() != "CPU"
+
+
 def no_wiring() -> str | None:
     """Why a wired limit does nothing here, in few words; `None` where MLX wires memory.
 

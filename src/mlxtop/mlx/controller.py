@@ -14,6 +14,7 @@ from mlxtop.core.events import (
 from mlxtop.core.limits import LIMIT_NAMES, MLX_DEFAULT
 from mlxtop.core.record import Record
 from mlxtop.core.units import DEFAULT, UNKNOWN
+from mlxtop.mlx import backend
 from mlxtop.mlx.collector import HeldOff, collect
 from mlxtop.mlx.hooks import AllocatorHooks, Call, Change, known_limits
 
@@ -114,7 +115,8 @@ class AllocatorController:
         value = self.default(name) if size == DEFAULT else int(size)
         if value is None:
             return
-        self._settle()
+        if not backend.sets_limits_at_once():
+            self._settle()
         try:
             self._hooks.set(name, value, source, command_id)
         except Exception as error:
