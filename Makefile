@@ -11,7 +11,7 @@ BACKEND ?= cpu
 endif
 PACKAGE := .$(if $(BACKEND),[$(BACKEND)])
 
-.PHONY: demo test check docs types types-darwin fast soak screenshots bench clean
+.PHONY: demo test check docs types types-darwin fast soak board screenshots bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/mlxtop $(ARGS)
@@ -55,6 +55,9 @@ LONG := tests/soak tests/fit/test_training_truth.py tests/analysis/test_diagnosi
 soak: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(LONG) --soak $(ARGS)
 	@$(BIN)/python -m pytest -m "hypothesis or soak" -n 2 --dist worksteal --soak --durations=30 $(ARGS)
+
+board: $(VENV)/.dev
+	@$(BIN)/python -m monitoring.board
 
 screenshots: $(VENV)/.dev
 	@$(BIN)/python -m screenshots.make $(ARGS)

@@ -1,0 +1,1 @@
+"""Makes `grafana/dashboards/mlxtop.json` from the metrics that mlxtop declares."""
