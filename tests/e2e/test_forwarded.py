@@ -127,9 +127,9 @@ def test_a_refusal_is_text(tmp_path: Path) -> None:
 
 
 def test_an_agent_that_speaks_for_ever_and_one_that_drips_hold_up_nobody(tmp_path: Path) -> None:
-    from mlxtop.cli.ps import _read_hello
+    from mlxtop.sessions.agent_client import read_hello
 
     with forwarded(tmp_path / "long", b"x" * (2 * protocol.LONGEST_LINE)):
-        assert _read_hello(str(tmp_path / "long")) is None
+        assert read_hello(str(tmp_path / "long")) is None
     with forwarded(tmp_path / "mute"):
-        assert _read_hello(str(tmp_path / "mute")) is None
+        assert read_hello(str(tmp_path / "mute")) is None

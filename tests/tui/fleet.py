@@ -86,3 +86,6 @@ class RecordedFleet:
 
     def status(self) -> str:
         return self.word
+
+    def trouble(self) -> str:
+        return ""

@@ -2,11 +2,8 @@
 
 import json
 import shutil
-import socket
 import sys
-import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,11 +11,6 @@ from mlxtop.cli import options
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
 
-if TYPE_CHECKING:
-    from mlxtop.sessions.messages import Hello
-
-ANSWER_WITHIN = 1.0
-"""Seconds to wait for an agent's first message."""
 HEADS = ("pid", "active", "cache", "footprint", "watched", "command")
 
 
@@ -43,14 +35,14 @@ def collect() -> list[dict[str, Any]]:
     `watched` is `yes` with a viewer, `ready` with an agent and no viewer, `no` without an agent.
     """
     from mlxtop.ipc import sockets
-    from mlxtop.sessions.agent_client import all_addresses, remove_stale
+    from mlxtop.sessions.agent_client import all_addresses, read_hello, remove_stale
     from mlxtop.sessions.remote import command, title
     from mlxtop.sessions.top_fleet import unattached_processes
 
     sockets.remove_stale()
     rows = []
     for address in all_addresses():
-        hello = _read_hello(address.path)
+        hello = read_hello(address.path)
         if hello is None:
             remove_stale(address)
             continue
@@ -80,26 +72,6 @@ def collect() -> list[dict[str, Any]]:
         for process in without_agent
     ]
     return sorted(rows, key=lambda row: row["pid"])
-
-
-def _read_hello(path: str) -> "Hello | None":
-    """The first message of the agent at `path`; `None` when none comes in time."""
-    from mlxtop.ipc import protocol
-    from mlxtop.sessions.messages import hello
-
-    end, text = time.monotonic() + ANSWER_WITHIN, b""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, suppress(OSError, ValueError):
-        sock.settimeout(ANSWER_WITHIN)
-        sock.connect(path)
-        while b"\n" not in text and len(text) <= protocol.LONGEST_LINE:
-            # The limit holds for the whole answer, also for one that comes byte by byte.
-            sock.settimeout(max(0.001, end - time.monotonic()))
-            more = sock.recv(2**16)
-            if not more:
-                return None
-            text += more
-        return hello(protocol.read(text.partition(b"\n")[0]))
-    return None
 
 
 def describe(rows: list[dict[str, Any]]) -> list[str]:

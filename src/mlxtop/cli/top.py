@@ -1,4 +1,4 @@
-"""`mlxtop top`: all MLX programs on this machine, live."""
+"""`mlxtop top`: all MLX programs on this machine, and on others by ssh, live."""
 
 import os
 from typing import NoReturn
@@ -6,22 +6,40 @@ from typing import NoReturn
 import click
 
 from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
+from mlxtop.cli.values import NAME
 
 
-@click.command(epilog="Try: mlxtop top, then Enter on a program")
-def top() -> NoReturn:
-    """Show all MLX programs on this machine side by side. Enter opens one."""
+@click.command(
+    epilog="""\b
+Try:
+  mlxtop top                                         then Enter on a program
+  mlxtop top --host gpu1 --host ssh://me@gpu2:2222
+"""
+)
+@click.option(
+    "--host",
+    "hosts",
+    type=NAME,
+    multiple=True,
+    metavar="ssh://[USER@]HOST[:PORT]",
+    help="Also show the programs with an agent on this host, by ssh and your keys. A host of ~/.ssh/config "
+    "will do. Can be given several times.",
+)
+def top(hosts: tuple[str, ...]) -> NoReturn:
+    """Show all MLX programs on this machine, and on others, side by side. Enter opens one."""
     from mlxtop.ipc import sockets
+    from mlxtop.sessions.host import hosts_of
     from mlxtop.sessions.top_fleet import TopFleet
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check, terminal
 
+    others = hosts_of(hosts)
     check()
     sockets.remove_stale()
-    fleet = TopFleet()
+    fleet = TopFleet(others)
     printed = Printed()
     with terminal(printed, not os.isatty(0)):
-        app = MlxtopApp(fleet=fleet, opened=fleet.start, alone=False)
+        app = MlxtopApp(fleet=fleet, opened=fleet.open, alone=False)
         app.run()
     printed.tell(app.crashed)
     tell_last(app)

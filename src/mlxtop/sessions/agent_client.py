@@ -34,6 +34,8 @@ GATHER = 0.02
 """Seconds to wait after a read, so that the messages of many agents are read together."""
 WATCH_EVERY = 2.0
 """Seconds between two looks at what the system says of the processes."""
+HELLO_WITHIN = 1.0
+"""Seconds to wait for an agent's first message, for who wants no more."""
 OUTBOX_MOST = 2**20
 JUST_NOW = 30.0
 """Seconds before a death from which a report of the system may be about it."""
@@ -145,6 +147,9 @@ class AgentClient(threading.Thread):
 
     def status(self) -> str:
         return self.problem or ""
+
+    def trouble(self) -> str:
+        return ""
 
     # Life
 
@@ -297,7 +302,7 @@ class AgentClient(threading.Thread):
             connection.refused = self.problem = already_watched(hello.pid, hello.watched)
             self.changed.set()
             return
-        connection.session = self.session(hello, send, peer.process(connection.socket, hello.pid))
+        connection.session = self.session(hello, send, connection)
         self._number_uniquely(connection.session)
         send(protocol.hello(self._role, hello.protocol))
         if connection.session.process is not None:
@@ -308,15 +313,15 @@ class AgentClient(threading.Thread):
             self._joined(connection.session)
         self.changed.set()
 
-    def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
-        """A session for the agent that sent `hello`. `process` is its process id if it is on this machine."""
+    def session(self, hello: Hello, send: Callable[[bytes], None], connection: Connection) -> RemoteSession:
+        """A session for the agent that sent `hello`."""
         return RemoteSession(
             hello,
             send,
             self.transcript,
             own_memory=self._own_memory,
             controls=self._role == "control",
-            process=process,
+            process=peer.process(connection.socket, hello.pid),
         )
 
     def _number_uniquely(self, session: RemoteSession) -> None:
@@ -325,7 +330,9 @@ class AgentClient(threading.Thread):
         if not any(member.ended is None and member.pid == session.pid for member in self._members):
             return
         number = next(n for n in count(2) if -n not in taken)
-        session.pid, session.label = -number, f"{session.label} ({number})"
+        session.pid = -number
+        if any(member.ended is None and member.label == session.label for member in self._members):
+            session.label = f"{session.label} ({number})"
 
     def _disconnect(self, connection: Connection, why: str | None) -> None:
         with suppress(KeyError, ValueError):
@@ -391,6 +398,23 @@ class AgentClient(threading.Thread):
         if is_alive(session.pid):
             return f"the agent in process {session.pid} has ended; the program is still running"
         return f"process {session.pid} ended without notice: it was killed, or it called os._exit"
+
+
+def read_hello(path: str) -> Hello | None:
+    """The first message of the agent at `path`; `None` when none comes in time."""
+    end, text = time.monotonic() + HELLO_WITHIN, b""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, suppress(OSError, ValueError):
+        sock.settimeout(HELLO_WITHIN)
+        sock.connect(path)
+        while b"\n" not in text and len(text) <= protocol.LONGEST_LINE:
+            # The limit holds for the whole answer, also for one that comes byte by byte.
+            sock.settimeout(max(0.001, end - time.monotonic()))
+            more = sock.recv(2**16)
+            if not more:
+                return None
+            text += more
+        return messages.hello(protocol.read(text.partition(b"\n")[0]))
+    return None
 
 
 def remove_stale(address: Address) -> None:

@@ -79,6 +79,9 @@ class FollowFleet(threading.Thread):
     def status(self) -> str:
         return self.failure or self._source.over or f"following {self.title}"
 
+    def trouble(self) -> str:
+        return ""
+
     def stop_program(self, why: str) -> None:
         """Has the command stopped, because of `why`. Does not wait."""
         self.stopped = why

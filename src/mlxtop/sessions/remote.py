@@ -72,6 +72,7 @@ class RemoteSession(Publisher):
         own_memory: int | None = None,
         controls: bool = True,
         process: int | None = None,
+        host: str | None = None,
     ) -> None:
         super().__init__()
         self.pid = hello.pid
@@ -87,6 +88,8 @@ class RemoteSession(Publisher):
         self._name = hello.name or command(self.command)
         self.title = self._name
         self.label = f"rank {self.rank}" if self.rank is not None else str(self.pid)
+        if host is not None:
+            self.title, self.label = f"{self._name} on {host}", f"{self.label}@{host}"
         self.watched = hello.watched
         """The process id of the viewer that had control before; `None` without one."""
         self.counts_for_observers = hello.protocol >= protocol.COUNTS_FOR_OBSERVERS
@@ -127,6 +130,15 @@ class RemoteSession(Publisher):
         self._send = send
         self._origin = time.monotonic() - hello.now
         self._ended_at = 0.0
+
+    def align(self, origin: float) -> None:
+        """Sets the moment of this machine's monotonic clock at which the session began.
+
+        What the wall clock of the program's machine says no longer counts.
+        """
+        if origin != self._origin:
+            self._origin = origin
+            self.started = time.time() - (time.monotonic() - origin)
 
     def look_at_title(self) -> None:
         """Takes over the title that the process has given itself meanwhile, if any."""

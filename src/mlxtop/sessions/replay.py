@@ -210,6 +210,9 @@ class ReplayFleet:
     def status(self) -> str:
         return self.damage or ""
 
+    def trouble(self) -> str:
+        return ""
+
 
 def _time(line: TranscriptLine) -> float:
     return line.time

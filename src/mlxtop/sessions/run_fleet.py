@@ -6,7 +6,8 @@ from mlxtop.core.text import one_line
 from mlxtop.core.transcript import Transcript
 from mlxtop.ipc import sockets
 from mlxtop.ipc.sockets import Address
-from mlxtop.sessions.agent_client import LOOK_EVERY, AgentClient, remove_stale
+from mlxtop.sessions import peer
+from mlxtop.sessions.agent_client import LOOK_EVERY, AgentClient, Connection, remove_stale
 from mlxtop.sessions.death import Death
 from mlxtop.sessions.messages import Hello
 from mlxtop.sessions.program import Program
@@ -44,7 +45,8 @@ class RunFleet(AgentClient):
         if program.output is None and program.log is not None:
             self.log(f"the program's output goes to {program.log} and is not shown here")
 
-    def session(self, hello: Hello, send: Callable[[bytes], None], process: int | None) -> RemoteSession:
+    def session(self, hello: Hello, send: Callable[[bytes], None], connection: Connection) -> RemoteSession:
+        process = peer.process(connection.socket, hello.pid)
         return RemoteSession(hello, send, self.transcript, self.send_input, self._own_memory, process=process)
 
     def _type(self, text: str) -> None:

@@ -111,6 +111,9 @@ class Fleet(Protocol):
     def status(self) -> str:
         """One line about the program: that it is running, has not used MLX yet, or how it ended."""
 
+    def trouble(self) -> str:
+        """One line about what mlxtop cannot show, a host out of reach say; empty when there is nothing."""
+
 
 class Publisher:
     """Applies a session's events and samples to its state and passes them to the listeners.

@@ -90,6 +90,8 @@ class FleetFrame:
     """The readings of this machine, if a member runs on it."""
     bound: Room = Room("memory")  # noqa: RUF009
     """The memory that the members on this machine share."""
+    trouble: str = ""
+    """What cannot be shown, and why."""
 
     def size(self, value: int | None) -> str:
         return format_size(value, self.view.units)

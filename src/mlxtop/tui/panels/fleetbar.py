@@ -57,12 +57,14 @@ class FleetMachine(FleetPanel):
 
 
 class FleetStatus(FleetPanel):
-    """The outlier if there is one, otherwise the status of the program."""
+    """What cannot be shown, otherwise the outlier if there is one, otherwise the status of the program."""
 
     DEFAULT_CSS = "FleetStatus { background: $panel; }"
 
     def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
-        if frame.outlier is not None:
+        if frame.trouble and frame.rows:
+            text, colour = frame.trouble, "limit"
+        elif frame.outlier is not None:
             sign = ABOVE if frame.outlier.above else BELOW
             text, colour = f"{sign} {frame.outlier.describe(frame.view.units)}", "limit"
         else:

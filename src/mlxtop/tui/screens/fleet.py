@@ -195,6 +195,7 @@ class FleetScreen(Screen[None]):
             sum=add_up(rows, actives, totals),
             machine=machine,
             bound=bound,
+            trouble=self.fleet.trouble(),
         )
 
     def now(self, members: Sequence[Member]) -> float:
