@@ -30,13 +30,15 @@ enum {
   MOST_EVENTS = 1 << 28,
   COPIES_AT_ONCE = 64,
   EVENTS_AHEAD = 4,
+  FREES_BITS = 44,
 };
+_Static_assert(STRIPES * LARGEST_TABLE <= 1 << (64 - FREES_BITS), "their count has room");
+static const uint64_t ONE_BUFFER = (uint64_t)1 << FREES_BITS;
 static const uint64_t KEPT_STEP = 16 << 20;
 static const uint64_t MAGIC = 0x4543415254584c4d;
 
-/* A table of `size` slots, a power of two, of which `used` are taken. Of the stripe's slots it has those from number
-   `size` on: each size has a place of its own, and the smallest ones lie in one page, which stays in the processor's
-   caches. */
+/* A table of `size` slots, a power of two, of which `used` are taken. Each size has a place of its own, where the tables
+   of all stripes lie one after the other: so few pages and lines of the processor's caches are in use. */
 struct stripe {
   atomic_flag lock;
   uint32_t used, size;
@@ -67,6 +69,11 @@ static uint64_t kept_bytes, staying_bytes, sequence, turn;
 static int64_t copied;
 static _Atomic uint32_t peak_is_new;
 static _Atomic uint64_t last_step;
+
+/* Live buffers in the upper bits, frees in the lower ones: an event adds to one number only. A line of its own. */
+static struct {
+  _Atomic uint64_t buffers_and_frees;
+} __attribute__((aligned(64))) counted;
 
 static _Atomic uint32_t threads;
 static _Thread_local uint32_t thread_number;
@@ -102,27 +109,28 @@ uint32_t store_threads(void) { return atomic_load(&threads); }
 
 struct trace_header *store_header(void) { return header; }
 
-/* Of all sites, so that an allocation has fewer sums to add to. */
-static void sum_up(uint64_t *count, uint64_t *bytes) {
+struct sums {
+  uint64_t allocations, bytes, frees;
+};
+
+/* Of all sites, so that an event has fewer sums to add to. */
+static struct sums sum_up(void) {
   uint64_t sites_used = atomic_load(&header->sites_used);
-  *count = 0;
-  *bytes = 0 - (uint64_t)atomic_load(&header->before);
+  struct sums all = {.bytes = 0 - (uint64_t)atomic_load(&header->before)};
   for (uint64_t i = 0; i < sites_used; i++) {
-    *count += atomic_load_explicit(&sites[i].allocated_count, memory_order_relaxed);
-    *bytes += atomic_load_explicit(&sites[i].allocated_bytes, memory_order_relaxed);
+    all.allocations += atomic_load_explicit(&sites[i].allocated_count, memory_order_relaxed);
+    all.bytes += atomic_load_explicit(&sites[i].allocated_bytes, memory_order_relaxed);
+    all.frees += atomic_load_explicit(&sites[i].freed_count, memory_order_relaxed);
   }
+  return all;
 }
 
-uint64_t store_allocations(void) {
-  uint64_t count, bytes;
-  sum_up(&count, &bytes);
-  return count;
-}
+uint64_t store_allocations(void) { return sum_up().allocations; }
 
-uint64_t store_buffers(void) {
-  uint64_t buffers = 0;
-  for (int i = 0; i < STRIPES; i++) buffers += __atomic_load_n(&stripes[i].used, __ATOMIC_RELAXED);
-  return buffers;
+uint64_t store_buffers(void) { return atomic_load(&counted.buffers_and_frees) >> FREES_BITS; }
+
+static uint64_t frees(void) {
+  return atomic_load_explicit(&counted.buffers_and_frees, memory_order_relaxed) & (ONE_BUFFER - 1);
 }
 
 /* The file */
@@ -224,6 +232,7 @@ static void start_empty(const struct store_options *options, const struct trace_
   memset(stripes, 0, sizeof stripes);
   for (int i = 0; i < STRIPES; i++) stripes[i].size = SMALLEST_TABLE;
   memset(site_keys, 0, sizeof site_keys);
+  atomic_store(&counted.buffers_and_frees, 0);
   kept_bytes = staying_bytes = sequence = turn = 0;
   copied = -(int64_t)SITE_COUNT * COPIES_AT_ONCE;
   atomic_store(&peak_is_new, 0);
@@ -263,10 +272,10 @@ static void let_go(void) {
 
 void store_close(void) {
   store_keep_peak();
-  uint64_t count, bytes;
-  sum_up(&count, &bytes);
-  atomic_store(&header->allocations, count);
-  atomic_store(&header->allocated_bytes, bytes);
+  struct sums all = sum_up();
+  atomic_store(&header->allocations, all.allocations);
+  atomic_store(&header->allocated_bytes, all.bytes);
+  atomic_store(&header->frees, all.frees);
   atomic_fetch_or(&header->flags, CLOSED_CLEANLY);
   let_go();
 }
@@ -342,12 +351,10 @@ static struct stripe *stripe_of(uint64_t hashed) { return &stripes[hashed >> 58]
 static uint32_t size_of(const struct stripe *stripe) { return __atomic_load_n(&stripe->size, __ATOMIC_RELAXED); }
 
 static struct live_slot *table_of(const struct stripe *stripe, uint32_t size) {
-  return live + (stripe - stripes) * STRIPE_SIZE + size;
+  return live + (STRIPES + (stripe - stripes)) * size;
 }
 
 static uint64_t home(uint64_t hashed, uint32_t size) { return (hashed >> 40) & (size - 1); }
-
-static void set_used(struct stripe *stripe, uint32_t used) { __atomic_store_n(&stripe->used, used, __ATOMIC_RELAXED); }
 
 void store_expect(uint64_t address) {
   uint64_t hashed = hash(address);
@@ -380,7 +387,7 @@ static int insert(const struct live_slot *slot) {
   int fits = stripe->used < stripe->size / 8 * 7;
   if (fits) {
     put(table_of(stripe, stripe->size), stripe->size, slot);
-    set_used(stripe, stripe->used + 1);
+    stripe->used++;
   }
   unlock(&stripe->lock);
   return fits;
@@ -411,7 +418,7 @@ static uint32_t take_out(uint64_t address, uint64_t *size) {
     site = table[i].site;
     *size = table[i].size;
     close_gap(table, stripe->size, i);
-    set_used(stripe, stripe->used - 1);
+    stripe->used--;
   }
   unlock(&stripe->lock);
   return site;
@@ -484,7 +491,7 @@ static void keep(uint64_t count) {
 /* Copying costs as much as there are sites: on average it is done once in half as many frees, and for each large rise.
    Where no peak was for long, some may follow upon another. */
 static int is_worth_keeping(uint64_t count) {
-  int64_t sites_of_frees = (int64_t)atomic_load_explicit(&header->frees, memory_order_relaxed) * 2;
+  int64_t sites_of_frees = (int64_t)frees() * 2;
   int64_t least = sites_of_frees - (int64_t)count * COPIES_AT_ONCE;
   if (copied < least) copied = least;
   if (copied > sites_of_frees && atomic_load(&header->peak) < kept_bytes + kept_bytes / 100 + KEPT_STEP) return 0;
@@ -513,7 +520,9 @@ static void raise_peak(uint64_t active, uint64_t time) {
     }
 }
 
-static void raise_most_buffers(int64_t count) {
+static void add_buffer(void) {
+  uint64_t before = atomic_fetch_add_explicit(&counted.buffers_and_frees, ONE_BUFFER, memory_order_relaxed);
+  int64_t count = (int64_t)(before >> FREES_BITS) + 1;
   int64_t most = atomic_load_explicit(&header->most_buffers, memory_order_relaxed);
   while (count > most && !atomic_compare_exchange_weak(&header->most_buffers, &most, count)) {}
 }
@@ -522,7 +531,7 @@ void store_allocated(uint64_t address, uint64_t size, uint32_t number, uint64_t 
   uint64_t time = store_now();
   struct live_slot slot = {address, size, time, number, store_thread()};
   if (insert(&slot)) {
-    raise_most_buffers(atomic_fetch_add_explicit(&header->buffers, 1, memory_order_relaxed) + 1);
+    add_buffer();
   } else {
     /* When it is freed, nobody will know whose it was: it counts as one from before. */
     atomic_fetch_add(&header->lost, 1);
@@ -543,8 +552,8 @@ void store_freed(uint64_t address, uint64_t size) {
   struct site *site = &sites[number];
   atomic_fetch_add_explicit(&site->freed_bytes, size, memory_order_relaxed);
   atomic_fetch_add_explicit(&site->freed_count, 1, memory_order_relaxed);
-  atomic_fetch_add_explicit(&header->frees, 1, memory_order_relaxed);
-  if (number != BEFORE_SITE) atomic_fetch_sub_explicit(&header->buffers, 1, memory_order_relaxed);
+  uint64_t its = number == BEFORE_SITE ? 0 : ONE_BUFFER;
+  atomic_fetch_add_explicit(&counted.buffers_and_frees, 1 - its, memory_order_relaxed);
   atomic_fetch_sub_explicit(&header->active, (int64_t)size, memory_order_relaxed);
   if (size >= header->min_size) write_event(store_now(), EVENT_FREED, address, size, number);
 }

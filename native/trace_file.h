@@ -32,7 +32,7 @@ struct trace_header {
   _Atomic int64_t active;
   _Atomic uint64_t peak;
   _Atomic int64_t before;
-  _Atomic int64_t buffers;
+  uint64_t unused;
   _Atomic uint64_t allocations, allocated_bytes, frees;
   _Atomic uint64_t lost;
   _Atomic uint64_t peak_time_ns;

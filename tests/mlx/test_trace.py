@@ -123,19 +123,25 @@ from mlxtop.trace.reader import TraceFile
 def live():
     with TraceFile(trace.path) as found:
         rows = found.live()
-        return len(rows), int(rows["size"].sum()), found.now().count
+        counts = found.now().count, found.header.most_buffers
+        return len(rows), int(rows["size"].sum()), *counts, found.allocated()[1].sum() - found.frees()
 
 kept = [mx.array([i, i]) for i in range(20_000)]
 mx.eval(kept)
 full, counters = live(), trace.counters
 del kept[::3], kept[-100:]
 fewer, left = live(), len(kept)
-print(json.dumps([full, counters.buffers, counters.lost, fewer, left]))
+print(json.dumps([full, counters.buffers, counters.lost, fewer, left], default=int))
 """
-    (full, size, count), buffers, lost, (fewer, _, counted), left = python(PRELUDE + code, file)
+    (full, size, count, most, known), buffers, lost, (fewer, _, counted, still, _), left = python(
+        PRELUDE + code, file
+    )
     assert (full, count, lost) == (buffers, buffers, 0)
     assert (buffers >= 20_000, size >= 20_000 * 8) == (True, True)
     assert fewer == counted == full - (20_000 - left)
+    assert full <= most == still <= full + 100
+    # Beside them a few are freed that were there before.
+    assert full - 100 <= known <= full
 
 
 OPERATIONS = {

@@ -46,7 +46,7 @@ class TraceText:
             (
                 "allocated",
                 f"{format_size(summary.allocated_bytes)} in {_count(summary.allocations, 'allocation')}, "
-                f"{header.frees:,} freed",
+                f"{summary.frees:,} freed",
             ),
             ("events", f"{summary.events:,} of {header.ring_written:,}: the last {_span(summary.back)}"),
         ]

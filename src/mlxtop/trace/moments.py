@@ -26,7 +26,7 @@ class Moments:
         self.sites = tuple(trace.sites())
         count = len(self.sites)
         self.now = replace(now, bytes=_padded(now.bytes, count), buffers=_padded(now.buffers, count))
-        self.allocated = trace.allocated()
+        self.allocated, self.frees = trace.allocated(), trace.frees()
         peak, kept = trace.peak(), trace.kept_peaks()
         self.live: Rows = trace.live()
         self.kept = kept

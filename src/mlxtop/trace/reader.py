@@ -103,6 +103,10 @@ class TraceFile:
         sizes[: layout.BEFORE + 1] -= self.header.before
         return sizes, counts
 
+    def frees(self) -> int:
+        """Buffers freed since the trace began, those from before it included."""
+        return int(self._site_rows(len(self.sites()))["freed_count"].sum())
+
     def now(self) -> Composition:
         """What is alive now, or was when the program ended."""
         rows = self._site_rows(len(self.sites()))

@@ -62,6 +62,7 @@ class Summary:
     allocated_bytes: int
     """What was freed since is in it."""
     allocations: int
+    frees: int
     buffers: int
     """Alive at the end, but for those from before the trace, which nobody counted."""
     events: int
@@ -92,7 +93,7 @@ class Summary:
             "buffers": self.buffers,
             "allocations": self.allocations,
             "allocated_bytes": self.allocated_bytes,
-            "frees": header.frees,
+            "frees": self.frees,
             "lost": header.lost,
             "min_size": header.min_size,
             "ring": {
@@ -119,6 +120,7 @@ def summary(moments: Moments, at: Composition | None) -> Summary:
         seconds=header.since_origin(last),
         allocated_bytes=int(moments.allocated[0].sum()),
         allocations=int(moments.allocated[1].sum()),
+        frees=moments.frees,
         buffers=moments.now.count,
         events=len(ring.events),
         torn=ring.torn,
