@@ -181,9 +181,15 @@ class State:
 
     def apply_sample(self, sample: Sample) -> None:
         """Takes a sample in: its sizes may be the run's highest."""
-        self.run_peak = max(self.run_peak, sample.peak)
-        self.run_total = max(self.run_total, sample.total, sample.high)
-        self.run_footprint = max(self.run_footprint, sample.footprint)
+        # A comparison takes a third of what `max` does.
+        if sample.peak > self.run_peak:
+            self.run_peak = sample.peak
+        if sample.total > self.run_total:
+            self.run_total = sample.total
+        if sample.high > self.run_total:
+            self.run_total = sample.high
+        if sample.footprint > self.run_footprint:
+            self.run_footprint = sample.footprint
 
     def saw_before(self, total: int, footprint: int) -> None:
         """Takes in the highest total and footprint of samples that were not applied one by one."""

@@ -130,9 +130,11 @@ class Engine(threading.Thread):
         """What is being done, for a trace."""
         self._eval_lines: EvalLines | None = None
 
-    def take_high(self) -> int:
-        """The most that was active since this was last called, in bytes. One thread calls it."""
-        return 0 if self._peaks is None else self._peaks.take_high()
+    def read(self) -> tuple[int, int, int, int]:
+        """Active, cache, the peak, and the most that was active since this was last called (0 if nobody
+        knows), in bytes. When MLX is loaded; one thread calls it."""
+        peaks = self._peaks
+        return (*allocator.reader()(), 0) if peaks is None else peaks.sample()
 
     @property
     def buffers(self) -> int:
@@ -220,8 +222,9 @@ class Engine(threading.Thread):
         if self._controller is not None:
             self._execute(SetTrace(False, "mlxtop"), None)
             self._controller.remove()
-        if self._peaks is not None:
-            self._peaks.remove()
+        peaks, self._peaks = self._peaks, None
+        if peaks is not None:
+            peaks.remove()
         if self._mx is not None:
             self._mx.synchronize()
             self._mx.clear_streams()

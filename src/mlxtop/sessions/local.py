@@ -171,15 +171,19 @@ class LocalSession(Publisher):
         return self.phases.index(name)
 
     def _tick(self, now: float) -> None:
-        active, cache, peak = self._read()
-        c, high = self._engine.counters, self._engine.take_high()
+        active, cache, peak, high = self._engine.read()
+        c, recent = self._engine.counters, self._footprint
+        if now >= recent.due:
+            # What need not be seen at each tick.
+            recent.at(now)
+            self._tell_steps(now)
         sample = Sample(
             now - self._origin,
             active,
             cache,
             peak,
             active + cache,
-            self._footprint.at(now),
+            recent.bytes,
             c.tokens,
             c.steps,
             c.decode,
@@ -191,7 +195,6 @@ class LocalSession(Publisher):
         )
         self.history.add(sample)
         self.record_sample(sample, self.state)
-        self._tell_steps(now)
 
     def _tell_steps(self, now: float) -> None:
         """Records the highest steps that nothing replaces any more at `now`."""
