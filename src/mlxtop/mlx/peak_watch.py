@@ -1,20 +1,35 @@
-"""Peaks of stretches of a program's time, and the steps that made them, seen from inside the program."""
+"""How high memory rose in stretches of this program's time, and where: for a test, and for a notebook's cell.
+
+MLX's peak is looked at before and after each `mx.eval`: where it rose there, the program's line is known.
+What rose between two looks was done by other means: by printing an array, say, or by work that `async_eval`
+left.
+"""
+
+from __future__ import annotations
 
 import gc
 import sys
 import time
-from collections.abc import Callable
+from _weakref import ref
 from functools import wraps
-from types import FrameType
-from typing import Any
+from typing import Generic, TypeVar
 
-from mlxtop.core.census import Census
-from mlxtop.mlx import backend, census
-from mlxtop.mlx.hooks import Place, is_ours, outside, place
-from mlxtop.mlx.step_peaks import Rise, StepPeaks
+from mlxtop.mlx import allocator, backend, census, step_peaks
+from mlxtop.mlx.hooks import is_ours, place
+from mlxtop.mlx.replaced import give_back
+from mlxtop.mlx.step_peaks import RESET, StepPeaks
 
-DEPTH = 20
-"""How many places of a step's stack are kept."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from mlxtop.core.census import Census
+    from mlxtop.core.snapshot import Snapshot
+    from mlxtop.mlx.hooks import Place
+
+Where = TypeVar("Where")
 FARTHER = 1.25
 """A peak so many times as high as that of the last census is worth another one."""
 CENSUS = 0.5
@@ -24,86 +39,102 @@ STILL, WAIT, PAUSE = 3, 0.5, 0.001
 rest, so many seconds is it waited for, with so many between two readings."""
 
 
-class Window:
+class Window(Generic[Where]):
     """A stretch of time. Sizes are bytes."""
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, exact: bool) -> None:
         self.start = start
         """Active at its beginning."""
+        self.exact = exact
+        """Whether MLX's peak began anew with it. Otherwise a peak below the program's last is not seen."""
         self.peak = start
         """The most that was active in it."""
+        self.where: Where | None = None
+        """Where the peak was; `None` where nothing rose, or nobody knows."""
+        self.in_eval = False
+        """Whether that was inside `mx.eval` or `mx.async_eval`."""
+        self.after: Place | None = None
+        """Where the last evaluation before the peak was."""
         self.alarm: int | None = None
-        """Right after a step that rose above this a census is taken."""
+        """Right after an evaluation that rose above this a census is taken."""
         self.census: Census | None = None
-        """What was alive right after a step that rose above `alarm`."""
+        """What was alive right after an evaluation that rose above `alarm`."""
         self.counted = start
-        """How high that step was: it may not be the highest."""
-        self.stack: tuple[Place, ...] = ()
-        """Who called the highest step, the innermost first; empty where none is known."""
-        self.in_step = False
-        """Whether an `mx.eval` made the peak; if not, the stack is that of the last one before it."""
+        """How high that evaluation was: it may not be the highest."""
 
-    def rose(self, peak: int, stack: tuple[Place, ...], in_step: bool) -> bool:
-        """Takes a rise in, and returns whether it is the highest."""
-        if peak <= self.peak:
-            return False
-        self.peak, self.stack, self.in_step = peak, stack, in_step
-        return True
+    def rise(self, peak: int, where: Where | None, in_eval: bool, after: Place | None) -> None:
+        """Takes a higher peak in."""
+        self.peak, self.where, self.in_eval, self.after = peak, where, in_eval, after
+        if in_eval and self.alarm is not None and peak > self.alarm:
+            self.alarm, self.counted = int(peak * FARTHER), peak
+            self.census = census.take(CENSUS)
 
 
-class PeakWatch:
+class PeakWatch(Generic[Where]):
     """Stands around `mx.eval` from `install` to `remove`. Windows may lie within each other.
 
-    The program sees MLX's peak as if nobody looked, until `remove`: from then on it counts from the beginning
-    of the last window. What goes wrong in here is in `failure`, and never reaches the program. Raises
-    `NoBackendError` when MLX cannot run here.
+    `where` makes a place of the frame that called MLX, at new peaks only. MLX's peak begins anew with each
+    window, and from `remove` on the program's own counts from there. A `shared` watch leaves it alone where
+    the program or the agent would see that, and the program's peak stays its own.
+
+    What goes wrong in here is in `failure`, and never reaches the program. Raises `NoBackendError` when MLX
+    cannot run here. It evaluates nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, where: Callable[[FrameType], Where], shared: bool = False) -> None:
         self._mx: Any = backend.load()
-        self._peaks = StepPeaks(self._between)
-        # MLX's peak is reset at the beginning of windows only: so it tells the program more after `remove`.
-        self._peaks.exact = False
-        self._windows: list[Window] = []
-        self._last: tuple[Place, ...] = ()
-        self._replaced: list[tuple[str, Any, Any]] = []
+        self._where = where
+        self._own = None if shared else StepPeaks()
+        self._peaks = self._own or step_peaks.current()
+        self._windows: list[Window[Where]] = []
+        self._turn, self._known = -1, 0
+        self._after: Place | None = None
+        self._replaced: list[tuple[Any, str, Any, ref[Any]]] = []
         self._on = False
+        self.here: Where | None = None
+        """Where the program is, as far as whoever measures knows: what rises between two looks rises here."""
         self.failure: Exception | None = None
 
     def install(self) -> None:
         """Wraps MLX's functions."""
-        self._peaks.install()
-        for name in ("eval", "async_eval"):
-            function = getattr(self._mx, name)
-            wrapper = self._wrap(function)
-            self._replaced.append((name, function, wrapper))
-            setattr(self._mx, name, wrapper)
+        if self._own is not None:
+            self._own.install()
+        for module, name in (
+            (self._mx, "eval"), (self._mx, "async_eval"), (self._mx, RESET), (self._mx.metal, RESET)
+        ):  # fmt: skip
+            if function := getattr(module, name, None):
+                wrapper = self._wrap(function, name != RESET)
+                self._replaced.append((module, name, function, ref(wrapper)))
+                setattr(module, name, wrapper)
         self._on = True
 
     def remove(self) -> None:
         """Gives MLX its own functions back. What others put over ours stays; ours do nothing any more."""
         self._on = False
-        for name, function, wrapper in self._replaced:
-            if getattr(self._mx, name) is wrapper:
-                setattr(self._mx, name, function)
+        for module, name, function, wrapper in reversed(self._replaced):
+            give_back(module, name, wrapper, function)
         self._replaced.clear()
-        self._peaks.remove()
+        if self._own is not None:
+            self._own.remove()
 
-    def open(self) -> Window:
+    def open(self) -> Window[Where]:
         """Begins a window. Set its `alarm` for a census."""
-        self._take()
-        window = Window(self.active())
-        self._peaks.reset()
+        self.look()
+        exact = self._peaks.restart()
+        if self._own is not None and not exact:
+            self._own.reset()
+        window: Window[Where] = Window(self.active(), exact or self._own is not None)
+        self._turn, self._known = self._peaks.look()
         self._windows.append(window)
         return window
 
     def look(self) -> None:
         """Brings the windows up to now."""
-        self._take()
+        self._bring_up(None)
 
-    def close(self, window: Window) -> None:
+    def close(self, window: Window[Where]) -> None:
         """Ends a window."""
-        self._take()
+        self.look()
         self._windows.remove(window)
 
     def active(self) -> int:
@@ -114,68 +145,59 @@ class PeakWatch:
         """Bytes in freed buffers that MLX keeps."""
         return int(self._mx.get_cache_memory())
 
-    def _take(self) -> None:
-        high = self._peaks.take_high()
-        for window in self._windows:
-            window.rose(high, self._last, False)
+    def _bring_up(self, evaluated: FrameType | None) -> None:
+        """What rose since the last look rose in the evaluation that this frame called, or by other means."""
+        turn, peak = self._peaks.look()
+        tells = turn != self._turn or peak > self._known
+        self._turn, self._known = turn, peak
+        lower = [window for window in self._windows if peak > window.peak] if tells else ()
+        if lower:
+            where = self.here if evaluated is None else self._where(evaluated)
+            for window in lower:
+                window.rise(peak, where, evaluated is not None, self._after)
+        if evaluated is not None:
+            self._after = place(evaluated)
 
-    def _wrap(self, function: Any) -> Callable[..., Any]:
-        begin, end = self._peaks.begin, self._peaks.end
-
+    def _wrap(self, function: Any, evaluates: bool) -> Any:
         @wraps(function)
-        def step(*args: Any, **kwargs: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             if not self._on:
                 return function(*args, **kwargs)
-            begun = None
-            try:
-                # Here and in no function between: it looks who has called it.
-                begun = begin()
-            except Exception as error:
-                self._fail(error)
+            self._guarded(None)
             try:
                 return function(*args, **kwargs)
             finally:
-                try:
-                    self._note(end(begun), sys._getframe(1))
-                except Exception as error:
-                    self._fail(error)
+                self._guarded(sys._getframe(1) if evaluates else None)
 
-        return step
+        return wrapper
 
-    def _note(self, rise: Rise | None, frame: FrameType) -> None:
-        if rise is None:
-            self._last = (place(frame),)
-            return
-        self._last = _stack(frame)
-        peak = rise[0]
-        for window in self._windows:
-            if window.rose(peak, self._last, True) and window.alarm is not None and peak > window.alarm:
-                window.alarm, window.counted = int(peak * FARTHER), peak
-                window.census = census.take(CENSUS)
+    def _guarded(self, evaluated: FrameType | None) -> None:
+        try:
+            self._bring_up(evaluated)
+        except Exception as error:
+            if not is_ours(error):
+                raise
+            self._on = False
+            self.failure = self.failure or error
 
-    def _between(self, rise: Rise) -> None:
-        for window in self._windows:
-            window.rose(rise[0], self._last, False)
 
-    def _fail(self, error: Exception) -> None:
-        if not is_ours(error):
-            raise error
-        self._on = False
-        self.failure = self.failure or error
+def at_rest() -> Snapshot:
+    """The counters once they stand still, with the time at which that began to be waited for."""
+    now, alike = allocator.snapshot(time.monotonic()), 1
+    end = now.time + WAIT
+    while alike < STILL and time.monotonic() < end:
+        time.sleep(PAUSE)
+        later = allocator.snapshot(now.time)
+        now, alike = later, alike + 1 if later == now else 1
+    return now
 
 
 def settle(collect: bool = True) -> int:
     """Waits for MLX's work, after Python has collected its garbage. Returns what is active then, in bytes."""
     if collect:
         gc.collect()
-    mx = backend.load()
-    mx.synchronize()
-    last, alike, end = int(mx.get_active_memory()), 1, time.monotonic() + WAIT
-    while alike < STILL and time.monotonic() < end:
-        time.sleep(PAUSE)
-        now = int(mx.get_active_memory())
-        last, alike = now, alike + 1 if now == last else 1
-    return last
+    backend.load().synchronize()
+    return at_rest().active
 
 
 def settle_to(most: int) -> int:
@@ -191,12 +213,3 @@ def start_afresh(collect: bool = True) -> int:
     active = settle(collect)
     backend.load().clear_cache()
     return active
-
-
-def _stack(frame: FrameType) -> tuple[Place, ...]:
-    found: list[Place] = []
-    at: FrameType | None = outside(frame)
-    while at is not None and len(found) < DEPTH:
-        found.append((at.f_code.co_filename, at.f_lineno))
-        at = at.f_back
-    return tuple(found)

@@ -1,5 +1,6 @@
 """One measured cell, from its first line to its end."""
 
+import time
 from contextvars import copy_context
 from dataclasses import dataclass
 from types import FrameType
@@ -9,8 +10,8 @@ from mlxtop.core.census_diff import CensusDiff, diff
 from mlxtop.core.census_text import graphs
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.snapshot import Snapshot
-from mlxtop.mlx import census
-from mlxtop.mlx.stretch import Stretch
+from mlxtop.mlx import allocator, census
+from mlxtop.mlx.peak_watch import PeakWatch, at_rest
 from mlxtop.notebook.live import Live
 from mlxtop.notebook.places import Places, Statement
 from mlxtop.system import footprint
@@ -51,50 +52,56 @@ class Measurement:
         self._places = places
         self._with_census = with_census
         self._call = places.cell_of(caller)
-        self._stretch: Stretch[tuple[Call, ...] | Statement] = Stretch(places.of)
+        self._watch: PeakWatch[tuple[Call, ...] | Statement] = PeakWatch(places.of, shared=True)
         self._footprint = footprint.reader()
-        self._live = Live(show, copy_context(), lambda: self._stretch.peak)
+        self._live = Live(show, copy_context(), lambda: self._window.peak)
 
     def start(self) -> None:
         self._earlier = census.take(census.BUDGET_MOST) if self._with_census else None
         self._footprint_before = self._footprint()
         if self._call is not None:
-            self._stretch.here = Statement(self._call.path, self._call.line, self._call.line)
-        self._stretch.start()
+            self._watch.here = Statement(self._call.path, self._call.line, self._call.line)
+        self._window = self._watch.open()
+        self._before = allocator.snapshot(time.monotonic())
+        self._watch.install()
         try:
-            self._live.start(self._stretch.before.time)
+            self._live.start(self._before.time)
         except BaseException:
-            self._stretch.stop()
+            self._watch.remove()
             raise
 
     def at(self, first: int, last: int) -> None:
         """The cell comes to its statement in these lines."""
         if self._call is not None:
-            self._stretch.look()
-            self._stretch.here = Statement(self._call.path, first, last)
+            self._watch.look()
+            self._watch.here = Statement(self._call.path, first, last)
 
     def stop(self) -> Measured:
-        """Ends it, whatever the cell came to."""
+        """Ends it, whatever the cell came to. Raises what went wrong in the watch."""
         try:
-            self._stretch.stop()
+            self._watch.close(self._window)
         finally:
-            self._live.stop(self._stretch.after)
-        after, stretch = self._footprint(), self._stretch
+            self._watch.remove()
+            end = at_rest()
+            self._live.stop(end)
+        if self._watch.failure is not None:
+            raise self._watch.failure
+        after, window = self._footprint(), self._window
         later = None if self._earlier is None else census.take(census.BUDGET_MOST)
         most = [
             size for size in (self._footprint_before, after, self._live.footprint) if size and size != UNKNOWN
         ]
         return Measured(
             "the cell" if self._call is None else self._places.cell(self._call.path),
-            stretch.before, stretch.after, max(stretch.peak, self._live.active), stretch.exact,
+            self._before, end, max(window.peak, end.active, self._live.active), window.exact,
             self._where(), self._footprint_before, after, max(most, default=None),
             None if self._earlier is None or later is None else diff(self._earlier, later),
             "" if later is None else graphs(later),
         )  # fmt: skip
 
     def _where(self) -> str:
-        place = self._stretch.place
-        if place is None:
+        where = self._window.where
+        if where is None:
             return ""
-        text = self._places.text(place)
-        return text if self._stretch.in_eval else f"{text}, outside of mx.eval"
+        text = self._places.text(where)
+        return text if self._window.in_eval else f"{text}, outside of mx.eval"

@@ -10,9 +10,9 @@ from mlxtop.core.census import Census, Holding
 from mlxtop.core.census_diff import Change, diff
 from mlxtop.core.text import one_line
 from mlxtop.core.units import format_size
-from mlxtop.mlx.hooks import Place, place_text
+from mlxtop.mlx.hooks import place_text
 from mlxtop.pytest_plugin.marks import LeakLimit, PeakLimit
-from mlxtop.pytest_plugin.measurement import Measurement
+from mlxtop.pytest_plugin.measurement import Measurement, Stack
 
 _Line = TypeVar("_Line", Holding, Change)
 LINES = 8
@@ -69,18 +69,15 @@ def _more(count: int) -> list[str]:
 
 def _step(measured: Measurement, test: Path | None) -> str:
     window = measured.window
-    where = _where(window.stack, test)
-    if window.in_step:
-        return f"The step that made the peak is mx.eval {where}."
+    if window.in_eval and window.where:
+        return f"The step that made the peak is mx.eval {_where(window.where, test)}."
     if not measured.peak:
         return "All of it was active when the test began."
     other = "No mx.eval made the peak, but what computes or makes arrays without it (item(), print, mx.array)"
-    return f"{other}, after mx.eval {where}." if where else f"{other}."
+    return f"{other}, after mx.eval {_where((window.after,), test)}." if window.after else f"{other}."
 
 
-def _where(stack: tuple[Place, ...], test: Path | None) -> str:
-    if not stack:
-        return ""
+def _where(stack: Stack, test: Path | None) -> str:
     where = f"at {place_text(stack[0])}"
     mine = [place for place in stack if test is not None and Path(place[0]) == test][-1:] or [stack[0]]
     return one_line(where if mine[0] == stack[0] else f"{where}, called at {place_text(mine[0])}")

@@ -10,11 +10,10 @@ import pytest
 from mlxtop.core.census import Census
 from mlxtop.core.errors import fatal
 from mlxtop.mlx import census, peak_watch
-from mlxtop.mlx.peak_watch import PeakWatch
 from mlxtop.pytest_plugin.baseline import Baseline, device
 from mlxtop.pytest_plugin.figures import Figures
 from mlxtop.pytest_plugin.marks import LeakLimit, Marks, PeakLimit
-from mlxtop.pytest_plugin.measurement import Measurement, MlxMemory
+from mlxtop.pytest_plugin.measurement import Measurement, MlxMemory, Watch
 
 CENSUS = 2.0
 """Seconds of processor time for a census: who holds the memory is asked of a test that fails only."""
@@ -41,7 +40,7 @@ class MeasuredTest:
     Fixtures are set up once.
     """
 
-    def __init__(self, item: pytest.Item, wanted: Marks, watch: PeakWatch, baseline: Baseline | None) -> None:
+    def __init__(self, item: pytest.Item, wanted: Marks, watch: Watch, baseline: Baseline | None) -> None:
         self._item, self._wanted, self._watch = item, wanted, watch
         self._peaks: list[PeakLimit] = [wanted.peak] if wanted.peak else []
         self._leaks: list[LeakLimit] = [wanted.leaks] if wanted.leaks else []

@@ -1,13 +1,31 @@
 """What a test reads of MLX's memory."""
 
 import time
+from types import FrameType
 
 import pytest
 
 from mlxtop.core.units import format_size
 from mlxtop.mlx import peak_watch
+from mlxtop.mlx.hooks import Place, outside
 from mlxtop.mlx.peak_watch import PeakWatch, Window
 from mlxtop.pytest_plugin.marks import PeakLimit, read_size
+
+Stack = tuple[Place, ...]
+"""Who called MLX, the innermost first."""
+Watch = PeakWatch[Stack]
+DEPTH = 20
+"""How many places of a stack are kept."""
+
+
+def stack(frame: FrameType) -> Stack:
+    """The lines outside of mlxtop that led to `frame`."""
+    found: list[Place] = []
+    at: FrameType | None = outside(frame)
+    while at is not None and len(found) < DEPTH:
+        found.append((at.f_code.co_filename, at.f_lineno))
+        at = at.f_back
+    return tuple(found)
 
 
 class Measurement:
@@ -16,9 +34,9 @@ class Measurement:
     While the block runs the values are those of now; after its end they stay as they were then.
     """
 
-    def __init__(self, watch: PeakWatch, limit: PeakLimit | None = None) -> None:
+    def __init__(self, watch: Watch, limit: PeakLimit | None = None) -> None:
         self._watch = watch
-        self.window: Window = watch.open()
+        self.window: Window[Stack] = watch.open()
         if limit is not None:
             self.window.alarm = limit.highest(self.start)
         self._end: tuple[int, int, float] | None = None
@@ -98,7 +116,7 @@ class MlxMemory(Measurement):
 class Block:
     """A `with` block that is measured."""
 
-    def __init__(self, watch: PeakWatch, limit: PeakLimit | None) -> None:
+    def __init__(self, watch: Watch, limit: PeakLimit | None) -> None:
         self._watch, self._limit = watch, limit
 
     def __enter__(self) -> Measurement:

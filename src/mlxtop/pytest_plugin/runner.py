@@ -6,12 +6,11 @@ from collections.abc import Generator, Iterable, Iterator
 import pytest
 
 from mlxtop.core.errors import NoBackendError, UsageError
-from mlxtop.mlx.peak_watch import PeakWatch
 from mlxtop.pytest_plugin import FIXTURE, marks
 from mlxtop.pytest_plugin.baseline import Baseline
 from mlxtop.pytest_plugin.marks import Marks
 from mlxtop.pytest_plugin.measured_test import MeasuredTest, tell
-from mlxtop.pytest_plugin.measurement import MlxMemory
+from mlxtop.pytest_plugin.measurement import MlxMemory, Watch, stack
 
 RUNNER = pytest.StashKey["Runner"]()
 
@@ -103,10 +102,10 @@ def _read(item: pytest.Item) -> Marks:
     pytest.fail(wrong, pytrace=False)
 
 
-def _watch(item: pytest.Item, named: str) -> PeakWatch | None:
+def _watch(item: pytest.Item, named: str) -> Watch | None:
     """Puts a watch on MLX. Without an MLX that can be read, a test is skipped that asks for it by `named`."""
     try:
-        found = PeakWatch()
+        found = Watch(stack)
         found.install()
     except NoBackendError as error:
         if not named:
