@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last, tell_traces
+from mlxtop.cli.hard_exit import hard_exit, tell_traces
 from mlxtop.cli.keeper import Keeper
 from mlxtop.cli.options import on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
@@ -40,10 +40,11 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     other Python program that has imported MLX, mlxtop starts an agent with gdb or lldb, or with Python's own
     remote debugging from Python 3.14 on.
     """
+    from mlxtop.cli.screen import run_app
     from mlxtop.sessions import attach as session
     from mlxtop.sessions.budget_monitor import BudgetMonitor
     from mlxtop.tui.app import MlxtopApp
-    from mlxtop.tui.terminal import check, terminal
+    from mlxtop.tui.terminal import check
 
     ceiling = parse_ceiling(values, here=False)
     session.check(which)
@@ -59,14 +60,13 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
 
     monitor = BudgetMonitor(lambda: fleet.everyone, ceiling.spec, ceiling.actions, stop)
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
-    printed = Printed(lambda text: fleet.everyone[0].transcript.write("log", text))
-    with terminal(printed, not os.isatty(0)):
-        app = MlxtopApp(alone, fleet=None if alone else fleet, ask=lambda: question(fleet.everyone))
-        monitor.start()
-        app.run()
+    app = run_app(
+        lambda: MlxtopApp(
+            alone, monitor.start, fleet=None if alone else fleet, ask=lambda: question(fleet.everyone)
+        ),
+        lambda text: fleet.everyone[0].transcript.write("log", text),
+    )
     monitor.stop()
-    printed.tell(app.crashed)
-    tell_last(app)
     if app.answer == "restore":
         for watched in fleet.everyone:
             watched.restore_limits()

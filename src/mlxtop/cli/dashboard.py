@@ -3,9 +3,10 @@
 import sys
 from typing import NoReturn
 
-from mlxtop.cli.hard_exit import hard_exit, tell, tell_last, tell_traces
+from mlxtop.cli.hard_exit import hard_exit, tell, tell_traces
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
+from mlxtop.cli.screen import tell_last
 from mlxtop.core.commands import StopWorkload
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession

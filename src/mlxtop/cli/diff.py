@@ -1,7 +1,6 @@
 """`mlxtop diff`: what changed from one run to another."""
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -101,23 +100,19 @@ def diff(
 
 def _show(comparison: "Comparison", align: str | None) -> None:
     """Shows both runs until a person leaves. Raises `UsageError` where they cannot be drawn."""
-    from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
+    from mlxtop.cli.hard_exit import hard_exit
+    from mlxtop.cli.screen import run_app
     from mlxtop.diff.axis import aligned
     from mlxtop.diff.read import sampled
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.diff import DiffScreen
-    from mlxtop.tui.terminal import check, terminal
+    from mlxtop.tui.terminal import check
 
     sides = [
         aligned(letter, sampled(run), align) for letter, run in (("A", comparison.a), ("B", comparison.b))
     ]
     check()
-    printed = Printed()
-    with terminal(printed, not os.isatty(0)):
-        app = MlxtopApp(first=DiffScreen(comparison, sides, align or "start"))
-        app.run()
-    printed.tell(app.crashed)
-    tell_last(app)
+    app = run_app(lambda: MlxtopApp(first=DiffScreen(comparison, sides, align or "start")))
     if app.return_code:
         hard_exit(app.return_code)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlxtop.cli import options
-from mlxtop.cli.hard_exit import Printed, hard_exit, show, tell, tell_last
+from mlxtop.cli.hard_exit import hard_exit, show, tell
 from mlxtop.cli.options import BudgetOptions, parse_ceiling
 from mlxtop.cli.record import cause, end_recording, record_followed, recorder
 from mlxtop.cli.signals import catch
@@ -164,8 +164,8 @@ def _monitor(fleet: "FollowFleet", ceiling: BudgetOptions, has_command: bool) ->
 
 
 def _run_screen(fleet: "FollowFleet", monitor: "BudgetMonitor") -> int:
+    from mlxtop.cli.screen import run_app
     from mlxtop.tui.app import MlxtopApp
-    from mlxtop.tui.terminal import terminal
 
     def opened() -> None:
         fleet.start()
@@ -173,14 +173,9 @@ def _run_screen(fleet: "FollowFleet", monitor: "BudgetMonitor") -> int:
 
     assert fleet.transcript is not None
     transcript = fleet.transcript
-    printed = Printed(lambda text: transcript.write("log", text))
-    with terminal(printed, not os.isatty(0)):
-        app = MlxtopApp(fleet=fleet, opened=opened)
-        app.run()
+    app = run_app(lambda: MlxtopApp(fleet=fleet, opened=opened), lambda text: transcript.write("log", text))
     monitor.stop()
     fleet.stop()
-    printed.tell(app.crashed)
-    tell_last(app)
     return int(app.return_code or 0)
 
 

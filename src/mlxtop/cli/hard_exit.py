@@ -1,8 +1,6 @@
 """How commands end: what they print last, and an exit that does not wait for MLX."""
 
 import os
-from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from shlex import quote
 from typing import TYPE_CHECKING, NoReturn
@@ -13,11 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mlxtop.sessions.session import Session
-    from mlxtop.tui.app import MlxtopApp
 
 from mlxtop.cli.streams import flush
 from mlxtop.core.files import OutputError
-from mlxtop.core.text import block, plain
+from mlxtop.core.text import block
 
 
 def hard_exit(code: int) -> NoReturn:
@@ -37,12 +34,6 @@ def hard_exit(code: int) -> NoReturn:
     os._exit(code)
 
 
-def tell_last(app: "MlxtopApp") -> None:
-    """Prints why the screen was closed, if no person closed it. Call it once the terminal is restored."""
-    if app.last_word is not None:
-        tell(app.last_word)
-
-
 def tell(sentence: str) -> None:
     """Prints a message of mlxtop's on standard error. Control characters in it are removed."""
     show(f"mlxtop: {sentence}\n")
@@ -54,25 +45,6 @@ def tell_traces(sessions: "Iterable[Session]") -> None:
         if session.state.trace is not None:
             where = "See it" if session.process is not None else "See it on its host"
             tell(f"{session.title} was traced. {where} with: mlxtop trace show {quote(session.state.trace)}")
-
-
-class Printed:
-    """Keeps what was printed while a screen was up, to print it if the screen crashes."""
-
-    def __init__(self, write: Callable[[str], None] | None = None) -> None:
-        self._write = write
-        self._lines: deque[str] = deque(maxlen=500)
-
-    def __call__(self, line: str) -> None:
-        self._lines.append(line)
-        if self._write is not None:
-            self._write(line)
-
-    def tell(self, crashed: bool) -> None:
-        """After a crash, prints what was kept and says that the screen crashed."""
-        if crashed:
-            show("\n".join([*map(plain, self._lines), ""]))
-            tell("the screen crashed. Please report this.")
 
 
 def show(text: str) -> None:

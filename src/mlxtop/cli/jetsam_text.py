@@ -129,9 +129,9 @@ def _placed(place: dict[str, Any]) -> list[str]:
 
 def _show(event: JetsamEvent, member: "ReplaySession", fleet: "ReplayFleet") -> None:
     """Opens the replay with the event on its axis."""
-    from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
+    from mlxtop.cli.hard_exit import hard_exit
+    from mlxtop.cli.screen import run_app
     from mlxtop.tui.app import MlxtopApp
-    from mlxtop.tui.terminal import terminal
 
     assert event.time is not None
     names = ", ".join(
@@ -139,12 +139,7 @@ def _show(event: JetsamEvent, member: "ReplaySession", fleet: "ReplayFleet") -> 
     )
     message = f"jetsam ended {names}" if names else "jetsam freed memory and ended no process"
     fleet.add(member, Event(max(0.0, event.time - member.started), ErrorRaised(message, "jetsam")))
-    printed = Printed()
-    with terminal(printed, not os.isatty(0)):
-        app = MlxtopApp(fleet=fleet, opened=fleet.start_check)
-        app.run()
-    printed.tell(app.crashed)
-    tell_last(app)
+    app = run_app(lambda: MlxtopApp(fleet=fleet, opened=fleet.start_check))
     hard_exit(app.return_code or 0)
 
 

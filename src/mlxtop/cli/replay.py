@@ -1,12 +1,11 @@
 """`mlxtop replay`: show a recording in the dashboard."""
 
-import os
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import Printed, hard_exit, tell, tell_last
+from mlxtop.cli.hard_exit import hard_exit, tell
 from mlxtop.cli.values import FILE
 
 
@@ -18,18 +17,14 @@ def replay(file: Path) -> NoReturn:
     The view starts at the end of the recording. Marks and deltas work between any two moments. The file is
     not changed.
     """
+    from mlxtop.cli.screen import run_app
     from mlxtop.sessions.replay import ReplayFleet
     from mlxtop.tui.app import MlxtopApp
-    from mlxtop.tui.terminal import check, terminal
+    from mlxtop.tui.terminal import check
 
     fleet = ReplayFleet(file)
     check()
-    printed = Printed()
-    with terminal(printed, not os.isatty(0)):
-        app = MlxtopApp(fleet=fleet, opened=fleet.start_check)
-        app.run()
-    printed.tell(app.crashed)
-    tell_last(app)
+    app = run_app(lambda: MlxtopApp(fleet=fleet, opened=fleet.start_check))
     if fleet.damage is not None:
         tell(fleet.damage)
     hard_exit(app.return_code or 0)

@@ -15,7 +15,7 @@ import click
 from mlxtop.cli import options, streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
-from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_last, tell_traces
+from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_traces
 from mlxtop.cli.keeper import Keeper
 from mlxtop.cli.options import BudgetOptions, on_join, parse_ceiling, watch_options
 from mlxtop.cli.record import cause, end_recording, recorder
@@ -109,6 +109,7 @@ def budget_monitor(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
 
 def run_screen(fleet: RunFleet, monitor: BudgetMonitor) -> int:
     """Shows the program until the screen is closed. Returns the exit code for mlxtop."""
+    from mlxtop.cli.screen import tell_last
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.dialogs import Choice
     from mlxtop.tui.terminal import terminal

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import hard_exit, tell, tell_last
+from mlxtop.cli.hard_exit import hard_exit, tell
 from mlxtop.cli.signals import catch
 from mlxtop.cli.sweep_text import charts, report
 from mlxtop.core.facts import Facts
@@ -139,22 +139,16 @@ def progress_line(sweep: Sweep) -> str | None:
 
 def run_screen(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
     """Measures with a screen. Prints the result when the screen is closed."""
+    from mlxtop.cli.screen import run_app
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.sweep import SweepScreen
-    from mlxtop.tui.terminal import terminal
 
-    printed: list[str] = []
-    with terminal(printed.append):
-        sweep = Sweep(plan, executor(plan), keep=outputs.keep, stored=stored)
-        screen = SweepScreen(sweep)
-        sweep.changed = screen.changed
-        thread = threading.Thread(target=self_usage.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
-        app = MlxtopApp(first=screen, opened=thread.start)
-        app.run()
-    tell_last(app)
+    sweep = Sweep(plan, executor(plan), keep=outputs.keep, stored=stored)
+    screen = SweepScreen(sweep)
+    sweep.changed = screen.changed
+    thread = threading.Thread(target=self_usage.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
+    app = run_app(lambda: MlxtopApp(first=screen, opened=thread.start))
     code = app.return_code or 0
-    if app.crashed:
-        print("\n".join(printed), file=sys.stderr)
     if thread.is_alive():
         sweep.stop()
         thread.join(LEAVE_WITHIN)

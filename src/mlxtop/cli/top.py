@@ -1,11 +1,10 @@
 """`mlxtop top`: all MLX programs on this machine, and on others by ssh, live."""
 
-import os
 from typing import NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import Printed, hard_exit, tell_last
+from mlxtop.cli.hard_exit import hard_exit
 from mlxtop.cli.values import NAME
 
 
@@ -27,21 +26,17 @@ Try:
 )
 def top(hosts: tuple[str, ...]) -> NoReturn:
     """Show all MLX programs on this machine, and on others, side by side. Enter opens one."""
+    from mlxtop.cli.screen import run_app
     from mlxtop.ipc import sockets
     from mlxtop.sessions.host import hosts_of
     from mlxtop.sessions.top_fleet import TopFleet
     from mlxtop.tui.app import MlxtopApp
-    from mlxtop.tui.terminal import check, terminal
+    from mlxtop.tui.terminal import check
 
     others = hosts_of(hosts)
     check()
     sockets.remove_stale()
     fleet = TopFleet(others)
-    printed = Printed()
-    with terminal(printed, not os.isatty(0)):
-        app = MlxtopApp(fleet=fleet, opened=fleet.open, alone=False)
-        app.run()
-    printed.tell(app.crashed)
-    tell_last(app)
+    app = run_app(lambda: MlxtopApp(fleet=fleet, opened=fleet.open, alone=False))
     fleet.stop()
     hard_exit(app.return_code or 0)

@@ -2,6 +2,9 @@
 
 from textual.theme import Theme
 
+RGB = tuple[int, int, int]
+"""Red, green and blue, to 255 each."""
+
 _DARK = {
     "active": "#58a6ff",
     "cache": "#e3b341",

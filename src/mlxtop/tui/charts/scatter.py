@@ -10,8 +10,8 @@ from mlxtop.sweep.interval import Spread
 from mlxtop.sweep.measurement import Metric
 from mlxtop.sweep.results import Row, Summary
 from mlxtop.sweep.table import CHOSEN, FRONT
+from mlxtop.tui.theme import RGB
 
-RGB = tuple[int, int, int]
 OTHER = "·"
 FRAME_COLUMNS, FRAME_ROWS = 12, 4
 """Approximate columns and rows of a chart for axes and labels."""

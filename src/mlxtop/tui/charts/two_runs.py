@@ -9,8 +9,8 @@ import plotext
 from mlxtop.core.units import format_clock, format_size
 from mlxtop.diff.axis import SPEED, Side
 from mlxtop.tui.charts.sparkline import nice
+from mlxtop.tui.theme import RGB
 
-RGB = tuple[int, int, int]
 COLOURS = ("run-a", "run-b")
 LEAST_TOP = 2**20
 """Bytes at the top of a chart at least: a few must not fill it."""

@@ -512,7 +512,7 @@ class Dashboard(Screen[None], Background):
         # Importing plotext takes a fifth of a second: only the graph waits for it.
         from mlxtop.tui.screens.graph import Graph
 
-        self.app.push_screen(Graph(self.frame, self.query_one(Header)))
+        self.app.push_screen(Graph(self.frame))
 
 
 def _is_answer(event: Event) -> bool:

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.color import Color as TextualColor
 from textual.containers import Container, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.phases import phase_colour
@@ -19,7 +16,8 @@ from mlxtop.diff.axis import DRAWN, SPEED, Side, span
 from mlxtop.diff.comparison import Comparison
 from mlxtop.diff.story import sentence
 from mlxtop.tui.binding import key
-from mlxtop.tui.charts.two_runs import COLOURS, RGB, Frame, View, chart
+from mlxtop.tui.charts.two_runs import COLOURS, Frame, View, chart
+from mlxtop.tui.coloured_screen import ColouredScreen
 from mlxtop.tui.screens.help import Manual
 from mlxtop.tui.tables import aligned
 
@@ -54,7 +52,7 @@ MANUAL = Manual(
 )
 
 
-class DiffScreen(Screen[None]):
+class DiffScreen(ColouredScreen):
     """Shows a comparison. `sides` are its runs on one axis, `zero` is the name of its 0."""
 
     MANUAL = MANUAL
@@ -156,11 +154,11 @@ class DiffScreen(Screen[None]):
             target.update(self._chart(width, height), layout=False)
 
     def _head(self) -> Text:
-        text = Text(" mlxtop diff ", self._style("title"))
+        text = Text(" mlxtop diff ", self.colour_style("title"))
         room = max(8, (self.size.width - len(text) - 32) // 2)
         for letter, colour, run in zip(LETTERS, COLOURS, self._runs(), strict=True):
-            text.append(f" {letter} {table.cut(run, room)} ", self._style(colour))
-        right = Text(f"aligned at {one_line(self._zero)} ", self._style("dim"))
+            text.append(f" {letter} {table.cut(run, room)} ", self.colour_style(colour))
+        right = Text(f"aligned at {one_line(self._zero)} ", self.colour_style("dim"))
         text.append(" " * max(1, self.size.width - text.cell_len - right.cell_len))
         return text + right
 
@@ -169,7 +167,7 @@ class DiffScreen(Screen[None]):
 
     def _chart(self, width: int, height: int) -> Text:
         """The names of what can be drawn, the chart, and the phases of both runs below it."""
-        text, place = chart(self._sides, self._drawn, self._view, (width, height - 3), self._rgb)
+        text, place = chart(self._sides, self._drawn, self._view, (width, height - 3), self.rgb)
         picture = Text.from_ansi(text)
         picture.right_crop(1)  # plotext leaves the last corner in its own white
         parts = [self._choice(), picture]
@@ -181,12 +179,12 @@ class DiffScreen(Screen[None]):
         text = Text(" ")
         for name in self._choices:
             here = name == self._drawn
-            text.append(f" {TITLES.get(name, name)} ", self._style("title" if here else "dim"))
+            text.append(f" {TITLES.get(name, name)} ", self.colour_style("title" if here else "dim"))
         return text
 
     def _band(self, letter: str, colour: str, side: Side, place: Frame) -> Text:
         """The phases of a run as coloured bands, named where there is room."""
-        text = Text(f"{letter:>{place.left - 1}} ", self._style(colour))
+        text = Text(f"{letter:>{place.left - 1}} ", self.colour_style(colour))
         width = (self._view.end - self._view.start) / place.columns
         for name, run in groupby(side.phases(self._view.start, width, place.columns)):
             length = len(list(run))
@@ -197,8 +195,8 @@ class DiffScreen(Screen[None]):
     def _ground(self, phase: str) -> Style:
         if not phase:
             return Style()
-        ground = self._style(phase_colour(phase)).color
-        return Style(color=self._style("dim" if phase == "idle" else "ink").color, bgcolor=ground)
+        ground = self.colour_style(phase_colour(phase)).color
+        return Style(color=self.colour_style("dim" if phase == "idle" else "ink").color, bgcolor=ground)
 
     def _table(self) -> Text:
         head, *rows = self._lines
@@ -206,7 +204,7 @@ class DiffScreen(Screen[None]):
         for line, row in zip(rows, table.lines(self._comparison), strict=True):
             text.append("\n")
             if row.row is None:
-                text.append(line, self._style("title"))
+                text.append(line, self.colour_style("title"))
             else:
                 text.append(self._line(line, *(("label", "label") if row.row.changed else ("dim", "dim"))))
         return text
@@ -214,10 +212,10 @@ class DiffScreen(Screen[None]):
     def _line(self, line: str, name: str, rest: str) -> Text:
         """A line of the table, A's values and B's in their colours."""
         first, second, third = self._edges
-        text = Text(line[:first], self._style(name))
-        text.append(line[first:second], self._style(COLOURS[0]))
-        text.append(line[second:third], self._style(COLOURS[1]))
-        return text.append(line[third:], self._style(rest))
+        text = Text(line[:first], self.colour_style(name))
+        text.append(line[first:second], self.colour_style(COLOURS[0]))
+        text.append(line[second:third], self.colour_style(COLOURS[1]))
+        return text.append(line[third:], self.colour_style(rest))
 
     @property
     def _edges(self) -> tuple[int, int, int]:
@@ -225,13 +223,3 @@ class DiffScreen(Screen[None]):
         head = self._lines[0]
         a, b = head.index("A"), head.index("B")
         return max((len(line.cells[0]) for line in table.lines(self._comparison)), default=0), a + 1, b + 1
-
-    def _style(self, name: str) -> Style:
-        variable = {"title": "label"}.get(name, name)
-        colour = TextualColor.parse(self.app.theme_variables[variable]).rich_color
-        return Style(color=colour, bold=name == "title")
-
-    def _rgb(self, name: str) -> RGB:
-        colour = self.styles.background.rich_color if name == "background" else self._style(name).color
-        triplet = (colour or Color.default()).get_truecolor()
-        return triplet.red, triplet.green, triplet.blue

@@ -3,41 +3,38 @@
 from collections.abc import Callable
 
 import plotext
-from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.sample import UNKNOWN
 from mlxtop.core.units import UNLIMITED, format_clock, format_size, format_span
 from mlxtop.tui.binding import key
 from mlxtop.tui.charts.sparkline import CacheChart, Chart, nice
+from mlxtop.tui.coloured_screen import ColouredScreen
 from mlxtop.tui.frame import DRAWN, Frame
-from mlxtop.tui.panel import Panel
 from mlxtop.tui.screens.help import PROSE, WORDS, Manual
+from mlxtop.tui.theme import RGB
 
 REDRAW_EVERY = 1.0
 COLOURS = {"footprint": "beyond"}
 OTHER_UNITS = ("speed", "buffers")
 """Not drawn: the chart's axis is in bytes."""
-RGB = tuple[int, int, int]
 
 
-class Graph(Screen[None]):
+class Graph(ColouredScreen):
     """Shows the dashboard's time range in one large chart, redrawn once a second.
 
-    `frame` returns the dashboard's present frame. `palette` is a panel that has the theme's colours.
+    `frame` returns the dashboard's present frame.
     """
 
     BINDINGS = [key("escape,g", "dismiss", "back", "Go back to the dashboard", True, "esc")]
     MANUAL = Manual([(word, what) for word, what in WORDS if word not in OTHER_UNITS], (), PROSE[1:])
 
-    def __init__(self, frame: Callable[[], Frame], palette: Panel[Frame]) -> None:
+    def __init__(self, frame: Callable[[], Frame]) -> None:
         super().__init__()
         self._frame = frame
-        self._palette = palette
 
     def compose(self) -> ComposeResult:
         yield Static(id="graph")
@@ -56,7 +53,7 @@ class Graph(Screen[None]):
         width, height = target.size
         if width > 20 and height > 6:
             frame = self._frame()
-            picture = Text.from_ansi(chart(frame, width, height - 1, self._rgb).rstrip("\n"))
+            picture = Text.from_ansi(chart(frame, width, height - 1, self.rgb).rstrip("\n"))
             picture.right_crop(1)  # plotext leaves the last corner in its own white
             target.update(Text.assemble(self._legend(frame), "\n", picture))
 
@@ -65,23 +62,16 @@ class Graph(Screen[None]):
         text = Text(" ")
         for name in DRAWN:
             value = frame.size(frame.sample and getattr(frame.sample, name))
-            text.append(f"{name} {value:>9}   ", Style(color=self._palette.style(name).color))
+            text.append(f"{name} {value:>9}   ", Style(color=self.colour_style(name).color))
         limit = frame.size(frame.state.limits["cache"].value)
-        text.append(f"cache limit {limit:>9}", Style(color=self._palette.style("limit").color))
+        text.append(f"cache limit {limit:>9}", Style(color=self.colour_style("limit").color))
         if frame.state.budget is not None:
             used, most = frame.size(frame.used), frame.size(frame.state.budget.bytes)
             text.append(
-                f"   {frame.state.budget.against} {used:>9}", Style(color=self._palette.style("beyond").color)
+                f"   {frame.state.budget.against} {used:>9}", Style(color=self.colour_style("beyond").color)
             )
-            text.append(f"   budget {most:>9}", Style(color=self._palette.style("budget").color))
+            text.append(f"   budget {most:>9}", Style(color=self.colour_style("budget").color))
         return text
-
-    def _rgb(self, name: str) -> RGB:
-        colour = (
-            self.styles.background.rich_color if name == "background" else self._palette.style(name).color
-        )
-        triplet = (colour or Color.default()).get_truecolor()
-        return triplet.red, triplet.green, triplet.blue
 
 
 def chart(frame: Frame, width: int, height: int, rgb: Callable[[str], RGB]) -> str:

@@ -3,14 +3,11 @@
 import threading
 import time
 
-from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.color import Color as TextualColor
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from mlxtop.core.text import one_line
@@ -19,7 +16,8 @@ from mlxtop.sweep import table
 from mlxtop.sweep.recommendation import FEWEST_ROUNDS
 from mlxtop.sweep.results import Row
 from mlxtop.sweep.runner import Progress, Sweep
-from mlxtop.tui.charts.scatter import RGB, scatter
+from mlxtop.tui.charts.scatter import scatter
+from mlxtop.tui.coloured_screen import ColouredScreen
 from mlxtop.tui.screens.help import Manual
 from mlxtop.tui.sweep_table import lines
 
@@ -63,7 +61,7 @@ MANUAL = Manual(
 )
 
 
-class SweepScreen(Screen[None]):
+class SweepScreen(ColouredScreen):
     """Shows a sweep. It is drawn only between two cells, so that drawing does not disturb a measurement. Only
     the clock in the first row is updated meanwhile."""
 
@@ -161,7 +159,7 @@ class SweepScreen(Screen[None]):
     def _head(self) -> Text:
         sweep, width = self._sweep, self.size.width
         facts = sweep.facts
-        left = Text(" mlxtop sweep ", self._style("title"))
+        left = Text(" mlxtop sweep ", self.colour_style("title"))
         subject = one_line(sweep.plan.target.name)
         device = (
             f" · {one_line(facts.device)} · {facts.backend} · {format_size(facts.memory)}"
@@ -169,13 +167,13 @@ class SweepScreen(Screen[None]):
             else ""
         )
         clock = format_clock((self._ended or time.monotonic()) - sweep.began)
-        right = Text(f" {clock} ", self._style("label"))
+        right = Text(f" {clock} ", self.colour_style("label"))
         room = width - left.cell_len - right.cell_len
         if len(subject) > room:
             subject = f"…{subject[-room + 1 :]}" if room > 1 else ""
-        left.append(subject, self._style("label"))
+        left.append(subject, self.colour_style("label"))
         if len(subject) + len(device) <= room:
-            left.append(device, self._style("dim"))
+            left.append(device, self.colour_style("dim"))
         left.append(" " * max(0, width - left.cell_len - right.cell_len))
         return left + right
 
@@ -183,22 +181,22 @@ class SweepScreen(Screen[None]):
         share = progress.done / progress.total if progress.total else 0.0
         filled = round(share * BAR)
         text = Text(" ")
-        text.append("━" * filled, self._style("speed"))
-        text.append("─" * (BAR - filled), self._style("faint"))
-        text.append(f" {progress.done}/{progress.total} ", self._style("label"))
+        text.append("━" * filled, self.colour_style("speed"))
+        text.append("─" * (BAR - filled), self.colour_style("faint"))
+        text.append(f" {progress.done}/{progress.total} ", self.colour_style("label"))
         if progress.stage in STAGES:
             word = STAGES[progress.stage]
             if progress.stage == "done" and progress.done < progress.total:
                 word = "done: the results are precise enough"
-            text.append(f" {word}", self._style("failed" if progress.stage == "failed" else "label"))
+            text.append(f" {word}", self.colour_style("failed" if progress.stage == "failed" else "label"))
         elif progress.left is not None:
-            text.append(f" at most {format_span(round(progress.left))} left", self._style("label"))
+            text.append(f" at most {format_span(round(progress.left))} left", self.colour_style("label"))
         if progress.cell is not None:
             plan = self._sweep.plan
-            text.append(f"  ● {plan.label(progress.cell.arm)}", self._style("decode"))
+            text.append(f"  ● {plan.label(progress.cell.arm)}", self.colour_style("decode"))
             tokens = plan.lengths[progress.cell.length]
             if tokens is not None:
-                text.append(f", prompt {tokens:,}", self._style("dim"))
+                text.append(f", prompt {tokens:,}", self.colour_style("dim"))
         text.truncate(self.size.width, overflow="ellipsis")
         return text
 
@@ -219,8 +217,8 @@ class SweepScreen(Screen[None]):
         summary = self._sweep.summary
         tokens = summary.plan.lengths[length]
         words = f"{summary.speed.title} against peak total" + (f", prompt {tokens:,}" if tokens else "")
-        caption = Text(f" {words}", self._style("dim"))
-        picture = scatter(summary, length, width, height - 1, self._rgb)
+        caption = Text(f" {words}", self.colour_style("dim"))
+        picture = scatter(summary, length, width, height - 1, self.rgb)
         rows = [caption, *(Text.from_ansi(line) for line in picture.split("\n") if picture)]
         if picture:
             rows[-1].right_crop(1)  # plotext leaves the last corner in its own white
@@ -233,7 +231,7 @@ class SweepScreen(Screen[None]):
         """The rows of one prompt length, or of all."""
         summary = self._sweep.summary
         head, *rows = lines(summary, width)
-        text = Text(head, self._style("dim"), no_wrap=True, overflow="crop")
+        text = Text(head, self.colour_style("dim"), no_wrap=True, overflow="crop")
         last = 0
         for row, line in zip(summary.rows, rows, strict=True):
             if length is not None and row.cell.length != length:
@@ -242,30 +240,20 @@ class SweepScreen(Screen[None]):
                 text.append("\n")
                 last = row.cell.length
             text.append(f"\n{line}", self._row_style(row))
-        return text.append(f"\n {table.LEGEND}", self._style("dim"))
+        return text.append(f"\n {table.LEGEND}", self.colour_style("dim"))
 
     def _row_style(self, row: Row) -> Style:
         now = self._sweep.progress.cell
         name = "failed" if row.error else "speed" if row.chosen else "active" if row.front else "label"
-        return self._style(name) + Style(bold=row.cell == now)
+        return self.colour_style(name) + Style(bold=row.cell == now)
 
     def _advice(self, width: int) -> Text:
         sweep = self._sweep
         if sweep.failure is not None:
-            return Text(str(sweep.failure), self._style("failed"))
+            return Text(str(sweep.failure), self.colour_style("failed"))
         advice = sweep.summary.recommendation
-        text = Text(advice.sentence, self._style("speed" if advice.arm is not None else "label"))
+        text = Text(advice.sentence, self.colour_style("speed" if advice.arm is not None else "label"))
         for note in sweep.summary.notes:
             if "--repeats" in note or "busy" in note or "left out" in note or "processors" in note:
-                text.append(f" {note}", self._style("limit"))
+                text.append(f" {note}", self.colour_style("limit"))
         return text
-
-    def _style(self, name: str) -> Style:
-        variable = {"title": "label"}.get(name, name)
-        colour = TextualColor.parse(self.app.theme_variables[variable]).rich_color
-        return Style(color=colour, bold=name == "title")
-
-    def _rgb(self, name: str) -> RGB:
-        colour = self.styles.background.rich_color if name == "background" else self._style(name).color
-        triplet = (colour or Color.default()).get_truecolor()
-        return triplet.red, triplet.green, triplet.blue
