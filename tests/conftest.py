@@ -19,6 +19,7 @@ os.environ.pop("NO_COLOR", None)
 
 from tests.checkpoint import write_checkpoint
 from tests.peaks import remove_step_peaks
+from tests.report.browser import Browser
 
 # Started in the background of a shell, or by nohup, we would hand an ignored signal down to every process.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -81,6 +82,22 @@ def processes() -> None:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Path:
     """A checkpoint directory that `mlx_lm.load` takes. Tests that harm it copy it first."""
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny-llama")
+
+
+@pytest.fixture(scope="module")
+def opened(processes: None) -> Iterator[Browser]:
+    """A headless Chromium: see `tests.report.browser.program` for where there is none."""
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(opened: Browser) -> Browser:
+    """That, of an ordinary size, with nothing complained of yet."""
+    opened.complaints.clear()
+    opened.requests.clear()
+    opened.look()
+    return opened
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,5 @@
 """The page in a headless Chromium: it renders, it zooms, it asks the network for nothing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +70,6 @@ def written(path: Path) -> Path:
     html = path.with_suffix(".html")
     html.write_text(page(Recording(path)), encoding="utf-8")
     return html
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[Browser]:
-    with Browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(opened: Browser) -> Browser:
-    opened.complaints.clear()
-    opened.requests.clear()
-    opened.look()
-    return opened
 
 
 def plot(browser: Browser, number: int = 0) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """The page in a headless Chromium: its charts are drawn, and it asks the network for nothing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +32,6 @@ def step(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a sweep over two prompt lengths, of a model with a hostile name."""
     of = plan(target=ModelTarget((128, 512), 64, "</script><img src=x onerror=alert(1)>"))
     return written(tmp_path_factory.mktemp("sweep") / "sweep.html", of, [70.0, 90.0, 100.0, 100.0])
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[Browser]:
-    with Browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(opened: Browser) -> Browser:
-    opened.complaints.clear()
-    opened.requests.clear()
-    opened.look()
-    return opened
 
 
 def test_each_prompt_length_has_a_chart_with_every_choice(browser: Browser, step: Path) -> None:
