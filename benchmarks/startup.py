@@ -33,7 +33,7 @@ def measure(starts: int = 10) -> Iterator[Figure]:
     for name in COMMANDS:
         values = walls[name][1:]
         spread = f"{quartiles(values)}, {tail(values)}"
-        yield Figure(f"startup: first frame, {name}", statistics.median(values), "s", spread, ("≤", 0.5))
+        yield Figure(f"startup: first frame, {name}", statistics.median(values), "s", spread, ("≤", 0.3))
         yield Figure(
             "  processor time until then", statistics.median(spent[name][1:]), "s", quartiles(spent[name][1:])
         )

@@ -38,6 +38,7 @@ LATER = {
     "mlxtop.tui.screens.help",
     "mlxtop.tui.screens.peaks",
     "mlxtop.tui.screens.sweep",
+    "mlxtop.tui.trace_reader",
     "textual.widgets._data_table",
     "textual.widgets._markdown",
 }

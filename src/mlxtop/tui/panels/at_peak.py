@@ -1,13 +1,16 @@
 """What was alive at the peak, while a trace tells it: by operation, then by line, then by size."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
 from mlxtop.core.units import format_span
 from mlxtop.tui.frame import Frame
 from mlxtop.tui.panel import Panel, Part
-from mlxtop.tui.trace_reader import Row, Shown
+
+if TYPE_CHECKING:
+    from mlxtop.tui.trace_reader import Row, Shown
 
 LABEL, SIZE, SHARE = 11, 10, 5
 SECTIONS = (("operation", "operations", 5), ("line", "lines", 3), ("size", "sizes", 2))
@@ -33,12 +36,12 @@ class AtPeak(Panel[Frame]):
             rows += self._section(frame, head, getattr(shown, field)[:room], shown.total, width)
         return rows
 
-    def _when(self, frame: Frame, shown: Shown) -> str:
+    def _when(self, frame: Frame, shown: "Shown") -> str:
         if shown.span is None:
             return "at the peak"
         return f"{format_span(max(0, round(frame.now - shown.span[1])))} ago"
 
-    def _rooms(self, shown: Shown, height: int) -> list[int]:
+    def _rooms(self, shown: "Shown", height: int) -> list[int]:
         """The rows of each section. What one does not need goes to the next."""
         counts = [len(getattr(shown, field)) for _, field, _ in SECTIONS]
         whole = sum(part for *_, part in SECTIONS)
@@ -50,7 +53,7 @@ class AtPeak(Panel[Frame]):
             rooms[n] += max(0, min(count - rooms[n], height - sum(rooms)))
         return rooms
 
-    def _section(self, frame: Frame, head: str, rows: Sequence[Row], total: int, width: int) -> list[Strip]:
+    def _section(self, frame: Frame, head: str, rows: "Sequence[Row]", total: int, width: int) -> list[Strip]:
         room = max(4, width - LABEL - SIZE - SHARE - 1)
         return [
             self.row(
