@@ -87,7 +87,7 @@ def _annotate(found: Dashboard) -> None:
 def _summary(found: Dashboard) -> None:
     for panel in (
         p.number(
-            "Sessions",
+            "Watched",
             f"count({q.INFO})",
             "Programs that use MLX and are watched.",
             p.fixed("label"),

@@ -45,7 +45,8 @@ CALM = "steady|not enough data"
 
 def verdict() -> str:
     """The number of the most important verdict of each session."""
-    held = (f"{code} * " + of(m.DIAGNOSIS, f'verdict="{kind}"') for kind, code in CODES.items())
+    # Only those that hold are joined: of a thousand sessions the others would take seconds.
+    held = (f"{code} * (" + of(m.DIAGNOSIS, f'verdict="{kind}"') + " == 1)" for kind, code in CODES.items())
     return each(" or ".join(held))
 
 
