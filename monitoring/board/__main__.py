@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from grafana_foundation_sdk.builders.dashboard import (
     AnnotationQuery,
@@ -68,19 +69,34 @@ def _choice(name: str, query: str) -> QueryVariable:
     )
 
 
+class Event(NamedTuple):
+    """What is drawn as a line across all charts. Grafana fills in the labels."""
+
+    name: str
+    query: str
+    title: str
+    colour: str
+    shown: bool
+
+
+EVENTS = (
+    # mlx-lm sets a limit around every generation, and clears the cache in each.
+    Event(
+        "Limit changes", q.of(m.LIMIT_CHANGES, 'source!="mlx_lm"'), "limit set by {{source}}", "limit", True
+    ),
+    Event("Cache clears", q.of(m.CLEARS), "cache cleared", "cache", False),
+)
+
+
 def _annotate(found: Dashboard) -> None:
-    """Limit changes, and on demand cache clears. mlx-lm makes both around every generation."""
-    for name, query, colour, on in (
-        ("Limit changes", q.of(m.LIMIT_CHANGES, 'source!="mlx_lm"'), "limit", True),
-        ("Cache clears", q.of(m.CLEARS), "cache", False),
-    ):
+    for event in EVENTS:
         found.annotation(
             AnnotationQuery()
-            .name(name)
+            .name(event.name)
             .datasource(p.SOURCE)
-            .enable(on)
-            .icon_color(p.COLOURS[colour])
-            .expr(f"increase({query}[$__rate_interval]) > 0")
+            .enable(event.shown)
+            .icon_color(p.COLOURS[event.colour])
+            .expr(f"increase({event.query}[$__rate_interval]) > 0")
         )
 
 
@@ -213,6 +229,9 @@ def text() -> str:
     built = json.loads(json.dumps(board().build(), cls=JSONEncoder))
     for number, panel in enumerate(built["panels"], 1):
         panel["id"] = number
+    # Prometheus' own fields, which the types lack.
+    for event, annotation in zip(EVENTS, built["annotations"]["list"], strict=True):
+        annotation |= {"titleFormat": event.title, "textFormat": p.SESSION}
     return json.dumps(built, indent=1, ensure_ascii=False) + "\n"
 
 
