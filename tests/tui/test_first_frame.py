@@ -7,23 +7,16 @@ from tests.process import python
 pytestmark = pytest.mark.usefixtures("processes")
 
 LATER = {
-    "IPython",
-    "http",
     "huggingface_hub",
     "jinja2",
-    "markdown_it",
     "mlx",
     "mlx_lm",
-    "multiprocessing",
     "numpy",
     "plotext",
     "psutil",
     "pyarrow",
-    "pygments",
-    "sqlite3",
     "tokenizers",
     "transformers",
-    "unittest",
     "mlxtop.attach",
     "mlxtop.diff",
     "mlxtop.fit",
@@ -39,8 +32,6 @@ LATER = {
     "mlxtop.tui.screens.peaks",
     "mlxtop.tui.screens.sweep",
     "mlxtop.tui.trace_reader",
-    "textual.widgets._data_table",
-    "textual.widgets._markdown",
 }
 """Modules that it can do without: each comes with the key or the command that needs it."""
 FIRST_FRAME = """
