@@ -19,6 +19,7 @@ from mlxtop.serve import metrics as m
 
 from . import panels as p
 from . import queries as q
+from .session_table import sessions
 
 FILE = Path(__file__).parents[1] / "grafana" / "dashboards" / "mlxtop.json"
 
@@ -101,44 +102,33 @@ def _annotate(found: Dashboard) -> None:
 
 
 def _summary(found: Dashboard) -> None:
+    label = p.thresholds((None, "label"))
     for panel in (
-        p.number(
-            "Watched",
-            f"count({q.INFO})",
-            "Programs that use MLX and are watched.",
-            p.fixed("label"),
-            "short",
-        ),
+        p.number("Watched", f"count({q.INFO})", "Programs that use MLX and are watched.", label),
         p.number(
             "Need a look",
             q.attention(),
             "Sessions with a verdict other than steady.",
             p.thresholds((None, "speed"), (1, "budget")),
-            "short",
         ),
         p.number(
             "Over their budget",
             q.over_budget(),
             "Sessions above the budget that was named for them. A dash: none has one.",
             p.thresholds((None, "speed"), (1, "alarm")),
-            "short",
         ),
         p.number(
-            "Footprint",
-            f"sum({q.FOOTPRINT})",
-            "What the systems charge the processes.",
-            p.fixed("label"),
-            p.BYTES,
+            "Footprint", f"sum({q.FOOTPRINT})", "What the systems charge the processes.", label, p.BYTES
         ),
-        p.number("Active", f"sum({q.ACTIVE})", "MLX's live arrays.", p.fixed("active"), p.BYTES),
+        p.number("Active", f"sum({q.ACTIVE})", "MLX's live arrays.", p.thresholds((None, "active")), p.BYTES),
         p.number(
             "Cache",
             f"sum({q.CACHE})",
             "Freed buffers that MLX keeps in order to use them again.",
-            p.fixed("cache"),
+            p.thresholds((None, "cache")),
             p.BYTES,
         ),
-        p.sessions(),
+        sessions(),
     ):
         found.with_panel(panel)
 

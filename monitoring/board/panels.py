@@ -1,12 +1,9 @@
-"""The panels of the board, and how they look."""
+"""The charts and numbers of the board, and how they look."""
 
 from collections.abc import Mapping
 
-from grafana_foundation_sdk.builders import common, heatmap, stat, statetimeline, table, timeseries
-from grafana_foundation_sdk.builders.dashboard import (
-    FieldColor,
-    ThresholdsConfig,
-)
+from grafana_foundation_sdk.builders import common, heatmap, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders.dashboard import FieldColor, ThresholdsConfig
 from grafana_foundation_sdk.builders.prometheus import Dataquery
 from grafana_foundation_sdk.models import common as look
 from grafana_foundation_sdk.models import dashboard as model
@@ -19,7 +16,8 @@ from mlxtop.tui import theme
 
 from . import queries as q
 
-COLOURS = theme.defaults(dark=True)
+COLOURS = {**theme.defaults(dark=True), "label": "text"}
+"""mlxtop's, by their meaning. Grafana's own `text` can be read on both of its backgrounds."""
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 SESSION = "{{session}} on {{instance}}"
 BYTES = "bytes"
@@ -47,16 +45,17 @@ def target(query: str, legend: str = SESSION, ref: str = "A") -> Dataquery:
     return Dataquery().expr(query).legend_format(legend).ref_id(ref).range()
 
 
-def now(query: str, ref: str = "A") -> Dataquery:
-    return Dataquery().expr(query).ref_id(ref).instant().format(PromQueryFormat.TABLE)
-
-
 def fixed(colour: str) -> FieldColor:
     return FieldColor().mode(model.FieldColorModeId.FIXED).fixed_color(COLOURS[colour])
 
 
+def override(name: str, value: object) -> model.DynamicConfigValue:
+    """An option of a single series or column."""
+    return model.DynamicConfigValue(name, value)
+
+
 def _painted(colour: str) -> model.DynamicConfigValue:
-    return model.DynamicConfigValue("color", fixed(colour).build())
+    return override("color", fixed(colour).build())
 
 
 def thresholds(*steps: tuple[float | None, str]) -> ThresholdsConfig:
@@ -70,17 +69,17 @@ SHARES = thresholds((None, "speed"), (0.8, "budget"), (1.0, "alarm"))
 DASHED = common.GraphThresholdsStyleConfig().mode(look.GraphThresholdsStyleMode.DASHED)
 
 
-def number(
-    title: str, query: str, about: str, colour: FieldColor | ThresholdsConfig, unit: str
-) -> stat.Panel:
+def number(title: str, query: str, about: str, colour: ThresholdsConfig, unit: str = "short") -> stat.Panel:
     """One number, as it is now."""
-    panel = (
+    return (
         stat.Panel()
         .title(title)
         .description(about)
         .datasource(SOURCE)
         .with_target(Dataquery().expr(query).ref_id("A").instant())
         .unit(unit)
+        .thresholds(colour)
+        .color_scheme(FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
         .graph_mode(look.BigValueGraphMode.NONE)
         .color_mode(look.BigValueColorMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -88,14 +87,9 @@ def number(
         .height(4)
         .span(4)
     )
-    if isinstance(colour, ThresholdsConfig):
-        return panel.thresholds(colour).color_scheme(FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-    return panel.color_scheme(colour)
 
 
-def chart(
-    title: str, about: str, unit: str, *targets: Dataquery, span: int = 12, nothing: str = ""
-) -> timeseries.Panel:
+def chart(title: str, about: str, unit: str, *targets: Dataquery, nothing: str = "") -> timeseries.Panel:
     """Lines over time, the largest first in the legend."""
     panel = (
         timeseries.Panel()
@@ -122,7 +116,7 @@ def chart(
             common.VizTooltipOptions().mode(look.TooltipDisplayMode.MULTI).sort(look.SortOrder.DESCENDING)
         )
         .height(9)
-        .span(span)
+        .span(12)
     )
     return panel.no_value(nothing) if nothing else panel
 
@@ -133,13 +127,9 @@ def dashed(panel: timeseries.Panel, series: str, colour: str) -> timeseries.Pane
         series,
         [
             _painted(colour),
-            model.DynamicConfigValue(
-                "custom.lineStyle", common.LineStyle().fill("dash").dash([8, 6]).build()
-            ),
-            model.DynamicConfigValue(
-                "custom.stacking", common.StackingConfig().mode(look.StackingMode.NONE).build()
-            ),
-            model.DynamicConfigValue("custom.fillOpacity", 0),
+            override("custom.lineStyle", common.LineStyle().fill("dash").dash([8, 6]).build()),
+            override("custom.stacking", common.StackingConfig().mode(look.StackingMode.NONE).build()),
+            override("custom.fillOpacity", 0),
         ],
     )
 
@@ -168,11 +158,9 @@ def held() -> timeseries.Panel:
     return dashed(panel, "budget", "budget")
 
 
-def largest(
-    title: str, about: str, unit: str, query: str, span: int = 12, nothing: str = ""
-) -> timeseries.Panel:
+def largest(title: str, about: str, unit: str, query: str, nothing: str = "") -> timeseries.Panel:
     """A line for each of the largest sessions."""
-    return chart(title, about, unit, target(q.of_largest(query)), span=span, nothing=nothing)
+    return chart(title, about, unit, target(q.of_largest(query)), nothing=nothing)
 
 
 def in_words() -> list[model.ValueMapping]:
@@ -200,102 +188,6 @@ def verdicts() -> statetimeline.Panel:
         .height(9)
         .span(24)
     )
-
-
-Column = tuple[str, str, dict[str, object]]
-"""A column's name, its query, and the field options that it has."""
-
-
-TEXT = {"type": "color-text"}
-
-
-def _size(colour: str) -> dict[str, object]:
-    return {"unit": BYTES, "color": fixed(colour).build(), "custom.cellOptions": TEXT}
-
-
-def _columns() -> list[Column]:
-    words = {"mappings": in_words(), "custom.cellOptions": TEXT, "custom.width": 300}
-    share = {
-        "unit": "percentunit",
-        "max": 1,
-        "min": 0,
-        "thresholds": SHARES.build(),
-        "color": FieldColor().mode(model.FieldColorModeId.THRESHOLDS).build(),
-        "custom.cellOptions": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
-    }
-    return [
-        ("verdict", q.verdict(), words),
-        ("footprint", q.each(q.FOOTPRINT), {"unit": BYTES}),
-        ("active", q.each(q.ACTIVE), _size("active")),
-        ("cache", q.each(q.CACHE), _size("cache")),
-        ("outside of MLX", q.each(q.OUTSIDE), _size("beyond")),
-        ("peak", q.each(q.of(m.PEAK)), _size("peak")),
-        ("of its budget", q.each(f"{q.of(m.BUDGET_USED)} / {q.of(m.BUDGET)}"), share),
-        ("steps/s", q.each(q.rate(m.STEPS)), {"decimals": 1}),
-        ("last read", q.each(f"time() - {q.of(m.SAMPLED)}"), {"unit": "s", "decimals": 0}),
-    ]
-
-
-KNOWN = ("program", "model", "device", "backend", "mlx", "rank")
-"""What the table tells of a session beside its numbers."""
-
-
-ALONE = "&".join(
-    (
-        "/d/mlxtop?var-host=${__data.fields.instance}",
-        "var-session=${__data.fields.session}",
-        "${datasource:queryparam}",
-        "${top:queryparam}",
-        "${__url_time_range}",
-    )
-)
-"""The board with the session of a row alone."""
-
-
-def sessions() -> table.Panel:
-    """Every session in a row, the largest first. A click on one shows it alone."""
-    columns = _columns()
-    refs = [chr(ord("A") + i) for i in range(len(columns) + 1)]
-    panel = (
-        table.Panel()
-        .title("Sessions")
-        .description(
-            "Every session that is watched now, the largest first. A click on its name shows it alone."
-        )
-        .datasource(SOURCE)
-        .targets([now(query, ref) for (_, query, _), ref in zip(columns, refs, strict=False)])
-        .with_target(now(f"max by ({', '.join(('instance', 'session', *KNOWN))}) ({q.INFO})", refs[-1]))
-        .with_transformation(model.DataTransformerConfig("merge", options={}))
-        .with_transformation(
-            model.DataTransformerConfig(
-                "organize",
-                options={
-                    "excludeByName": {"Time": True, f"Value #{refs[-1]}": True},
-                    "indexByName": {
-                        name: i
-                        for i, name in enumerate(
-                            ("session", "instance", *(f"Value #{ref}" for ref in refs), *KNOWN)
-                        )
-                    },
-                    "renameByName": {
-                        f"Value #{ref}": name for (name, _, _), ref in zip(columns, refs, strict=False)
-                    },
-                },
-            )
-        )
-        .sort_by([common.TableSortByFieldState().display_name("footprint").desc(True)])
-        .footer(common.TableFooterOptions().enable_pagination(True))
-        .filterable(True)
-        .no_value("—")
-        .height(11)
-        .span(24)
-    )
-    for name, _, options in columns:
-        panel.override_by_name(name, [model.DynamicConfigValue(key, value) for key, value in options.items()])
-    # Its name stays the label's, which the link reads.
-    panel.override_by_name("instance", [model.DynamicConfigValue("displayName", "host")])
-    link = {"title": "Show it alone", "url": ALONE}
-    return panel.override_by_name("session", [model.DynamicConfigValue("links", [link])])
 
 
 def step_peaks() -> heatmap.Panel:
