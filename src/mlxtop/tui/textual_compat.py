@@ -6,7 +6,7 @@ Written for Textual 8.2. What each part depends on, and why:
   Textual's own parser makes keys of terminal replies and raises on some sequences.
 - `Driver`: `LinuxDriver._file`, `stop_application_mode`, `run_input_thread` and `_run_input_thread`.
 - `Background` and `Rows`: `Widget.render_lines` without Textual's styling of every row.
-- `repaint`: regions of the whole screen, sent through one widget at its corner.
+- `repaint`: the compositor's visible widgets and update, `App._display`, and what may lie over a widget.
 - `is_seen`: the stack of screens.
 - `KeysFirstApp`: `App.on_event`, to see a key before the screen's own queue does.
 - `PastingInput`: `Input._on_paste`.
@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from rich.console import Console
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._compositor import CompositorUpdate
 from textual._parser import ParseEOF, ParseTimeout, Peek1, Read1, TokenCallback
 from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.app import App
@@ -27,6 +29,8 @@ from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
+from textual.widgets._toast import Toast
+from textual.widgets._tooltip import Tooltip
 
 __all__ = [
     "ANSI_SEQUENCES_KEYS",
@@ -144,13 +148,39 @@ class Rows(Widget):
         return [row.crop(crop.x, crop.right) for row in rows]
 
 
-def repaint(corner: Widget, regions: Sequence[Region]) -> None:
-    """Repaints `regions`, in the screen's coordinates, all at once.
+def repaint(screen: Screen[Any], changes: Sequence[tuple[Rows, Region]]) -> None:
+    """Repaints a region of each widget, in the widget's coordinates, all at once.
 
-    One refresh per panel would send half a dozen messages through the event loop. `corner` is a widget at the
-    screen's corner; the screen itself would drop other pending repaints.
+    The rows go to the terminal as they are. Textual would look at every widget of the screen for every row,
+    which costs as much as painting them. It does so where something may lie over the rows.
     """
-    corner.refresh(*regions)
+    visible = screen._compositor.visible_widgets
+    if (
+        screen is not screen.app.screen
+        or screen.app._batch_count
+        or any(isinstance(widget, Toast | Tooltip) for widget in visible)
+    ):
+        for widget, region in changes:
+            widget.refresh(region)
+        return
+    rows: list[tuple[int, int, Strip]] = []
+    for widget, region in changes:
+        if widget in visible:
+            place, clip = visible[widget]
+            seen = clip.intersection(region.translate(place.offset))
+            strips = widget.render_lines(seen.translate(-place.offset))
+            rows += [(seen.x, y, strip) for y, strip in zip(seen.line_range, strips, strict=True)]
+    screen.app._display(screen, _RowsUpdate(rows))  # type: ignore[arg-type]  # it asks an update for no more
+
+
+class _RowsUpdate(CompositorUpdate):
+    """Rows of the screen, each with the column and the line where it begins."""
+
+    def __init__(self, rows: Sequence[tuple[int, int, Strip]]) -> None:
+        self.rows = rows
+
+    def render_segments(self, console: Console) -> str:
+        return "".join([f"\x1b[{y + 1};{x + 1}H{strip.render(console)}" for x, y, strip in self.rows])
 
 
 def is_seen(screen: Screen[Any]) -> bool:

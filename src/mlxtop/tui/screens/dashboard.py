@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.geometry import Region
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
@@ -264,13 +263,12 @@ class Dashboard(Screen[None], Background):
     def _show(self, panels: Iterable[Panel[Frame]]) -> None:
         if not self.is_attached or not self.size.width or not is_seen(self):
             return
-        frame, regions = self.frame(), list[Region]()
-        for panel in panels:
-            if panel.display and (found := panel.update_frame(frame)):
-                offset = panel.region.offset
-                regions += [region.translate(offset) for region in found]
-        if regions:
-            repaint(self.query_one(Header), regions)
+        frame = self.frame()
+        changes = [
+            (panel, region) for panel in panels if panel.display for region in panel.update_frame(frame)
+        ]
+        if changes:
+            repaint(self, changes)
 
     def frame(self) -> Frame:
         """The session as it is shown now, with the columns of the last complete frame."""
