@@ -37,7 +37,7 @@ class Shell:
         monkeypatch.setattr(
             headless, "run_headless", lambda run, as_json: self._ran(run, "json" if as_json else "text")
         )
-        monkeypatch.setattr(dashboard, "run_dashboard", lambda run: self._ran(run, "screen"))
+        monkeypatch.setattr(dashboard, "run_dashboard", lambda run, web: self._ran(run, "screen"))
 
     def _ran(self, run: RunOptions, how: str) -> int:
         self.run, self.how = run, how

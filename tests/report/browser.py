@@ -81,8 +81,11 @@ class Browser:
         self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, page: Path) -> None:
+        self.go(page.absolute().as_uri())
+
+    def go(self, url: str) -> None:
         self._loaded = False
-        self.do("Page.navigate", url=page.absolute().as_uri())
+        self.do("Page.navigate", url=url)
         deadline = time.monotonic() + PATIENCE
         while not self._loaded:
             self._read(deadline)

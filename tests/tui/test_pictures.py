@@ -11,6 +11,7 @@ from mlxtop.core.commands import (
     AddMark,
     ClearCache,
     Collect,
+    RecordEvent,
     ResetPeak,
     SetLimit,
     SubmitPrompt,
@@ -108,7 +109,9 @@ def test_hostile_text_stays_in_its_pane(snap_compare, app, session):
 def test_a_watched_program(snap_compare, session):
     session.steps_are = "evals"
     session.agent_cost = 0.0014
-    session.capabilities = frozenset((SubmitPrompt, TakeCensus, Collect, SetLimit, ClearCache, ResetPeak))
+    session.capabilities = frozenset(
+        (AddMark, RecordEvent, SubmitPrompt, TakeCensus, Collect, SetLimit, ClearCache, ResetPeak)
+    )
     session.title = "mlx_lm.server --model ./my-model --port 8080"
     session.record_event(LimitChanged("cache", 2**25, 2**21, "my-server/main.py:88"), time=14.0)
     assert snap_compare(MlxtopApp(session), terminal_size=LARGE, run_before=painted)

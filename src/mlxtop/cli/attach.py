@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli.hard_exit import hard_exit, tell_traces
+from mlxtop.cli.hard_exit import hard_exit, tell, tell_traces
 from mlxtop.cli.keeper import Keeper
-from mlxtop.cli.options import on_join, parse_ceiling, watch_options
+from mlxtop.cli.options import on_join, parse_ceiling, watch_options, web_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
+from mlxtop.cli.web import Web, parse_web
 from mlxtop.core.commands import RecordEvent
 from mlxtop.core.events import ErrorRaised
 from mlxtop.core.units import format_size
 
 if TYPE_CHECKING:
+    from mlxtop.sessions.attach import AttachFleet
+    from mlxtop.sessions.budget_monitor import BudgetMonitor
     from mlxtop.sessions.remote import RemoteSession
     from mlxtop.sessions.session import Session
     from mlxtop.tui.screens.dialogs import Choice
@@ -32,6 +35,7 @@ Try:
 """
 )
 @watch_options("at the program's next safe point")
+@web_options()
 @click.argument("which", metavar="PID|SOCKET...", type=NAME, nargs=-1, required=True)
 def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     """Watch running programs, by process id or by the path of their agent's socket.
@@ -40,15 +44,15 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     other Python program that has imported MLX, mlxtop starts an agent with gdb or lldb, or with Python's own
     remote debugging from Python 3.14 on.
     """
-    from mlxtop.cli.screen import run_app
     from mlxtop.sessions import attach as session
     from mlxtop.sessions.budget_monitor import BudgetMonitor
-    from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.terminal import check
 
     ceiling = parse_ceiling(values, here=False)
     session.check(which)
-    check()
+    web = parse_web(values)
+    if web is None:
+        check()
     recording = recorder(values["record"], values["record_text"])
     keeper = Keeper()
     fleet = session.attach(which, on_join(values, recording), keeper)
@@ -59,6 +63,20 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
         terminate(session)
 
     monitor = BudgetMonitor(lambda: fleet.everyone, ceiling.spec, ceiling.actions, stop)
+    code = in_terminal(fleet, monitor) if web is None else in_browser(web, fleet, monitor)
+    monitor.stop()
+    fleet.stop()
+    tell_traces(fleet.everyone)
+    keeper.tell()
+    end_recording(recording, cause(code, goes_on=True))
+    hard_exit(code)
+
+
+def in_terminal(fleet: "AttachFleet", monitor: "BudgetMonitor") -> int:
+    """Shows the programs until the screen is closed. Returns the exit code."""
+    from mlxtop.cli.screen import run_app
+    from mlxtop.tui.app import MlxtopApp
+
     alone = fleet.everyone[0] if len(fleet.everyone) == 1 else None
     app = run_app(
         lambda: MlxtopApp(
@@ -66,15 +84,21 @@ def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
         ),
         lambda text: fleet.everyone[0].transcript.write("log", text),
     )
-    monitor.stop()
     if app.answer == "restore":
         for watched in fleet.everyone:
             watched.restore_limits()
-    fleet.stop()
-    tell_traces(fleet.everyone)
-    keeper.tell()
-    end_recording(recording, cause(app.return_code or 0, goes_on=True))
-    hard_exit(app.return_code or 0)
+    return app.return_code or 0
+
+
+def in_browser(web: Web, fleet: "AttachFleet", monitor: "BudgetMonitor") -> int:
+    """Shows the programs in a browser until a signal comes. Returns the exit code."""
+    from mlxtop.web.app import View
+
+    title = " ".join(["mlxtop", *(session.title for session in fleet.everyone)])
+    code = web.run(lambda: View(fleet=fleet), title, monitor.start)
+    if back := altered(fleet.everyone):
+        tell(f"The limits stay as they are now. Before this session: {back}.")
+    return code
 
 
 def terminate(session: "Session") -> None:

@@ -1,12 +1,14 @@
 """The dashboard of a model that runs in this process."""
 
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_traces
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.screen import tell_last
+from mlxtop.cli.web import Web
 from mlxtop.core.commands import StopWorkload
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
@@ -19,9 +21,10 @@ LOOK_EVERY = 0.25
 """Seconds between two checks whether a thread of the run has failed."""
 
 
-def run_dashboard(run: RunOptions) -> NoReturn:
+def run_dashboard(run: RunOptions, web: Web | None = None) -> NoReturn:
     """Shows the dashboard until it is closed, then ends the process with the exit code."""
-    check()
+    if web is None:
+        check()
     recording = recorder(run.record, run.record_text)
     session = LocalSession(run.options, run.interval)
     if recording is not None:
@@ -35,23 +38,9 @@ def run_dashboard(run: RunOptions) -> NoReturn:
     def opened() -> None:
         session.open()
         monitor.start()
-        app.set_interval(LOOK_EVERY, leave_the_dead)
 
-    def leave_the_dead() -> None:
-        """Closes the dashboard when a thread of the run has failed: no more data will come."""
-        if session.failure is not None:
-            app.exit()
-
-    with terminal(lambda text: session.transcript.write("log", text), run.took_stdin):
-        app = MlxtopApp(session, opened)
-        app.run()
-    tell_last(app)
+    code = _in_browser(web, session, opened) if web else _in_terminal(session, opened, run.took_stdin)
     monitor.stop()
-    code = app.return_code or 0
-    if app.crashed:
-        # While the screen is up all output goes to the transcript, the traceback too.
-        logged = [line.text for line in session.transcript.since(0) if line.who == "log"]
-        print("\n".join(logged), file=sys.stderr)
     if session.failure is not None:
         tell(str(session.failure))
         code = session.failure.exit_code
@@ -59,3 +48,33 @@ def run_dashboard(run: RunOptions) -> NoReturn:
     tell_traces((session,))
     end_recording(recording, cause(code))
     hard_exit(code)
+
+
+def _in_terminal(session: LocalSession, opened: Callable[[], None], took_stdin: bool) -> int:
+    """Shows the session until it is closed. Returns the exit code."""
+
+    def leave_the_dead() -> None:
+        """Closes the dashboard when a thread of the run has failed: no more data will come."""
+        if session.failure is not None:
+            app.exit()
+
+    def first() -> None:
+        opened()
+        app.set_interval(LOOK_EVERY, leave_the_dead)
+
+    with terminal(lambda text: session.transcript.write("log", text), took_stdin):
+        app = MlxtopApp(session, first)
+        app.run()
+    tell_last(app)
+    if app.crashed:
+        # While the screen is up all output goes to the transcript, the traceback too.
+        logged = [line.text for line in session.transcript.since(0) if line.who == "log"]
+        print("\n".join(logged), file=sys.stderr)
+    return app.return_code or 0
+
+
+def _in_browser(web: Web, session: LocalSession, opened: Callable[[], None]) -> int:
+    """Shows the session in a browser until a signal comes. Returns the exit code."""
+    from mlxtop.web.app import View
+
+    return web.run(lambda: View(session), session.title, opened, over=lambda: session.failure is not None)

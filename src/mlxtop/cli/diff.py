@@ -4,13 +4,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlxtop.cli import options
 from mlxtop.cli.job_summary import add_to_summary
 from mlxtop.cli.values import FILE, NAME
+from mlxtop.cli.web import Web, parse_web
 from mlxtop.core.errors import UsageError
 from mlxtop.core.files import OutputError
 
@@ -55,6 +56,7 @@ Try:
     help="With --screen: the axis has its 0 where both have their first mark or phase of that name, not at "
     "their start.",
 )
+@options.web_options()
 def diff(
     a: Path,
     b: Path,
@@ -63,6 +65,7 @@ def diff(
     as_json: bool,
     screen: bool,
     align: str | None,
+    **values: Any,
 ) -> int:
     """Compare two runs: memory and speed, as a whole and by phase.
 
@@ -83,11 +86,12 @@ def diff(
         raise UsageError("Give one of --markdown, --json and --screen.")
     if align is not None and not screen:
         raise UsageError("--align needs --screen.")
+    web = parse_web(values, headless=not screen)
     asked = [parse(text) for text in conditions]
     comparison = compare(read(a), read(b))
     judgements = [judge(condition, comparison) for condition in asked]
     if screen:
-        _show(comparison, align)
+        _show(comparison, align, web)
     else:
         click.echo(block(_printed(comparison, judgements, as_markdown, as_json)))
     if not as_json:
@@ -98,7 +102,7 @@ def diff(
     return code(judgements)
 
 
-def _show(comparison: "Comparison", align: str | None) -> None:
+def _show(comparison: "Comparison", align: str | None, web: Web | None) -> None:
     """Shows both runs until a person leaves. Raises `UsageError` where they cannot be drawn."""
     from mlxtop.cli.hard_exit import hard_exit
     from mlxtop.cli.screen import run_app
@@ -111,6 +115,11 @@ def _show(comparison: "Comparison", align: str | None) -> None:
     sides = [
         aligned(letter, sampled(run), align) for letter, run in (("A", comparison.a), ("B", comparison.b))
     ]
+    if web is not None:
+        from mlxtop.web.app import View
+
+        web.run(lambda: View(first=DiffScreen(comparison, sides, align or "start"), own=True), "mlxtop diff")
+        return
     check()
     app = run_app(lambda: MlxtopApp(first=DiffScreen(comparison, sides, align or "start")))
     if app.return_code:

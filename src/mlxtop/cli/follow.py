@@ -3,6 +3,7 @@
 import os
 import queue
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from mlxtop.cli.options import BudgetOptions, parse_ceiling
 from mlxtop.cli.record import cause, end_recording, record_followed, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import NAME
+from mlxtop.cli.web import Web, parse_web
 from mlxtop.core.commands import RecordEvent
 from mlxtop.core.errors import UsageError
 from mlxtop.core.events import KINDS, ErrorRaised, Event
@@ -69,6 +71,7 @@ Try:
 @options.budget_options()
 @options.record_options()
 @options.HEADLESS("A summary is printed at the end.")
+@options.web_options()
 @options.JSON("Runs without a screen and prints one object per line.")
 @click.argument("what", metavar="FILE|-|unix:PATH|-- COMMAND", type=NAME, nargs=-1)
 @click.pass_context
@@ -104,7 +107,8 @@ def follow(
     ceiling = _ceiling(values)
     found = [Pattern(pattern) for pattern in patterns]
     headless = headless or as_json
-    if not headless:
+    web = parse_web(values, headless)
+    if not headless and web is None:
         from mlxtop.tui.terminal import check
 
         check()
@@ -124,7 +128,7 @@ def follow(
 
     fleet = FollowFleet(source, found, list(command) or sys.argv, joined)
     monitor = _monitor(fleet, ceiling, bool(command))
-    code = _run_headless(fleet, monitor, lines, as_json) if headless else _run_screen(fleet, monitor)
+    code = _run_headless(fleet, monitor, lines, as_json) if headless else _run_screen(fleet, monitor, web)
     if fleet.stopped is not None:
         tell(fleet.stopped)
         code = code or 1
@@ -163,20 +167,31 @@ def _monitor(fleet: "FollowFleet", ceiling: BudgetOptions, has_command: bool) ->
     return BudgetMonitor(fleet.members, ceiling.spec, ceiling.actions, stop)
 
 
-def _run_screen(fleet: "FollowFleet", monitor: "BudgetMonitor") -> int:
-    from mlxtop.cli.screen import run_app
-    from mlxtop.tui.app import MlxtopApp
-
+def _run_screen(fleet: "FollowFleet", monitor: "BudgetMonitor", web: Web | None) -> int:
     def opened() -> None:
         fleet.start()
         monitor.start()
 
+    code = _in_terminal(fleet, opened) if web is None else _in_browser(fleet, opened, web)
+    monitor.stop()
+    fleet.stop()
+    return code
+
+
+def _in_terminal(fleet: "FollowFleet", opened: Callable[[], None]) -> int:
+    from mlxtop.cli.screen import run_app
+    from mlxtop.tui.app import MlxtopApp
+
     assert fleet.transcript is not None
     transcript = fleet.transcript
     app = run_app(lambda: MlxtopApp(fleet=fleet, opened=opened), lambda text: transcript.write("log", text))
-    monitor.stop()
-    fleet.stop()
-    return int(app.return_code or 0)
+    return app.return_code or 0
+
+
+def _in_browser(fleet: "FollowFleet", opened: Callable[[], None], web: Web) -> int:
+    from mlxtop.web.app import View
+
+    return web.run(lambda: View(fleet=fleet), fleet.title, opened)
 
 
 Lines = queue.SimpleQueue["tuple[FollowedSession, Event | Sample] | None"]

@@ -84,6 +84,7 @@ Try:
 @model_options()
 @options.HEADLESS("A summary is printed at the end.")
 @options.JSON("Runs without a screen and prints one object per line.")
+@options.web_options()
 @click.version_option(__version__, prog_name="mlxtop")
 @click.pass_context
 def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> None:
@@ -97,8 +98,10 @@ def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> 
         gc.enable()
     if ctx.invoked_subcommand is not None:
         return
+    from mlxtop.cli.web import parse_web
     from mlxtop.mlx import backend
 
+    web = parse_web(values, headless)
     run = parse_run(values, headless)
     backend.check()
     if headless:
@@ -108,4 +111,4 @@ def cli(ctx: click.Context, /, headless: bool, as_json: bool, **values: Any) -> 
     else:
         from mlxtop.cli.dashboard import run_dashboard
 
-        run_dashboard(run)
+        run_dashboard(run, web)

@@ -118,6 +118,20 @@ TRACE = Option(
     help="Trace every allocation from the start, into FILE or a file of its own; mlxtop trace show opens it.",
 )
 
+WEB = Option(
+    "--web",
+    is_flag=True,
+    help="Show the screen in a browser on this machine instead of the terminal. The address is printed.",
+)
+WEB_PORT = Option(
+    "--web-port",
+    type=kinds.CountParam(0, 65535),
+    metavar="PORT",
+    help="Port for --web. [default: 8570, or another if that is taken]",
+)
+WEB_CONTROL = Option(
+    "--web-control", is_flag=True, help="With --web: the browser may change limits and more, not only look."
+)
 HEADLESS = Option("--headless", is_flag=True, help="Run without a screen.")
 JSON = Option("--json", "as_json", is_flag=True, help="Print JSON, sizes in bytes.")
 MARKDOWN = Option(
@@ -145,6 +159,11 @@ def budget_options() -> Callable[[FC], FC]:
 def record_options() -> Callable[[FC], FC]:
     """`--record` and `--record-text`. `record.recorder` reads their values."""
     return group(RECORD(), RECORD_TEXT())
+
+
+def web_options() -> Callable[[FC], FC]:
+    """`--web` and what belongs to it. `web.parse_web` reads their values."""
+    return group(WEB(), WEB_PORT(), WEB_CONTROL())
 
 
 def watch_options(when: str) -> Callable[[FC], FC]:

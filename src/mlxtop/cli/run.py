@@ -21,6 +21,7 @@ from mlxtop.cli.options import BudgetOptions, on_join, parse_ceiling, watch_opti
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import FILE
+from mlxtop.cli.web import Web, parse_web
 from mlxtop.core.errors import UsageError
 from mlxtop.mlx import trace_files
 from mlxtop.sessions.budget_monitor import BudgetMonitor
@@ -49,6 +50,7 @@ Try:
     help="Write the program's output to FILE.",
 )
 @options.TRACE("Write --trace=FILE, or end the options with --.")
+@options.web_options()
 @options.HEADLESS("The program uses the terminal; a summary is printed at the end.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], log: Path | None, trace: str | None, headless: bool, **values: Any) -> None:
@@ -61,7 +63,8 @@ def run(command: tuple[str, ...], log: Path | None, trace: str | None, headless:
 
     ceiling = parse_ceiling(values)
     asked = None if trace is None else trace_request(trace)
-    if not headless:
+    web = parse_web(values, headless)
+    if not headless and web is None:
         check()
     recording = recorder(values["record"], values["record_text"])
     foreground = Foreground() if headless else None
@@ -80,7 +83,10 @@ def run(command: tuple[str, ...], log: Path | None, trace: str | None, headless:
     keeper = Keeper()
     fleet = RunFleet(program, on_join(values, recording), keeper)
     monitor = budget_monitor(fleet, ceiling)
-    code = run_headless(fleet, monitor, foreground) if foreground else run_screen(fleet, monitor)
+    if web is not None:
+        code = run_in_browser(fleet, monitor, web)
+    else:
+        code = run_headless(fleet, monitor, foreground) if foreground else run_screen(fleet, monitor)
     tell_traces(fleet.members())
     keeper.tell()
     end_recording(
@@ -147,25 +153,55 @@ def run_screen(fleet: RunFleet, monitor: BudgetMonitor) -> int:
         app.run()
     tell_last(app)
     monitor.stop()
-    return end(app, fleet)
-
-
-def end(app: Any, fleet: RunFleet) -> int:
-    """Does what the person chose. Returns the program's exit code, or the screen's while the program runs."""
-    program = fleet.program
     if app.crashed and fleet.transcript is not None:
         print("\n".join(line.text for line in fleet.transcript.since(0)), file=sys.stderr)
-    if app.answer == "restore":
+    return end(fleet, app.answer, app.return_code or 0)
+
+
+def run_in_browser(fleet: RunFleet, monitor: BudgetMonitor, web: Web) -> int:
+    """Shows the program in a browser until a signal comes. Returns the exit code for mlxtop.
+
+    The first signal goes to the program. mlxtop ends with the program then, or with the second signal.
+    """
+    from mlxtop.web.app import View
+
+    program = fleet.program
+    signals: list[int] = []
+
+    def signalled(number: int) -> None:
+        if number == signal.SIGHUP or signals or program.code is not None:
+            web.exit(128 + number)
+            return
+        signals.append(number)
+        program.signal(number)
+        tell(f"passed {signal.Signals(number).name} to {fleet.title}; a second one ends mlxtop.")
+
+    def opened() -> None:
+        fleet.start()
+        monitor.start()
+
+    def over() -> bool:
+        return bool(signals) and program.code is not None
+
+    code = web.run(lambda: View(fleet=fleet), fleet.title, opened, signalled, over)
+    monitor.stop()
+    return end(fleet, None, code)
+
+
+def end(fleet: RunFleet, answer: str | None, code: int) -> int:
+    """Does what the person chose. Returns the program's exit code, or `code` while the program runs."""
+    program = fleet.program
+    if answer == "restore":
         for member in fleet.members():
             member.restore_limits()
     fleet.stop()
-    if app.answer == "stop":
+    if answer == "stop":
         program.stop()
     if program.code is None:
         output = f" with its output in {program.log}" if program.log else ""
         with contextlib.suppress(OSError):
             tell(f"{fleet.title} is still running{output}. Watch it with: mlxtop attach {program.pid}")
-        return int(app.return_code or 0)
+        return code
     with contextlib.suppress(OSError):
         tell(f"{fleet.title} {program.how()}")
     program.forget_log()

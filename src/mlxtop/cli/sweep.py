@@ -10,6 +10,7 @@ import click
 
 from mlxtop.cli import options
 from mlxtop.cli.values import FILE, CountParam
+from mlxtop.cli.web import parse_web
 from mlxtop.core.errors import UsageError
 from mlxtop.core.parsing import whole
 from mlxtop.core.text import shortened
@@ -107,6 +108,7 @@ Try:
     help="Continue the sweep that --json wrote to FILE, with its options; --repeats and --tolerance may "
     "differ. FILE is updated unless --json names another file.",
 )
+@options.web_options()
 @options.HEADLESS("Progress goes to standard error, the result to standard output.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -133,12 +135,15 @@ def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> Non
         plan = resumed(stored.plan, values, given, command)
         store.check_plan(stored, plan, values["resume"])
     backend.check()
-    if not values["headless"]:
+    web = parse_web(values, values["headless"])
+    if not values["headless"] and web is None:
         from mlxtop.tui.terminal import check
 
         check()
-    from mlxtop.cli.sweep_runner import Outputs, run_headless, run_screen
+    from mlxtop.cli.sweep_runner import Outputs, run_headless, run_in_browser, run_screen
 
+    if web is not None:
+        run_in_browser(plan, stored, Outputs(**outs), web)
     show = run_headless if values["headless"] else run_screen
     show(plan, stored, Outputs(**outs))
 

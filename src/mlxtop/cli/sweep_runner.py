@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 import click
 
 from mlxtop.cli.hard_exit import hard_exit, tell
 from mlxtop.cli.signals import catch
 from mlxtop.cli.sweep_text import charts, report
+from mlxtop.cli.web import Web
 from mlxtop.core.facts import Facts
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.text import block
@@ -148,7 +150,32 @@ def run_screen(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
     sweep.changed = screen.changed
     thread = threading.Thread(target=self_usage.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
     app = run_app(lambda: MlxtopApp(first=screen, opened=thread.start))
-    code = app.return_code or 0
+    leave(sweep, thread, outputs, app.return_code or 0)
+
+
+def run_in_browser(plan: Plan, stored: Stored | None, outputs: Outputs, web: Web) -> NoReturn:
+    """Measures, and shows it in a browser. Prints the result once a signal has come."""
+    from mlxtop.tui.screens.sweep import SweepScreen
+    from mlxtop.web.app import View
+
+    screens: WeakSet[SweepScreen] = WeakSet()
+
+    def changed(sweep: Sweep) -> None:
+        for screen in tuple(screens):
+            screen.changed(sweep)
+
+    def view() -> View:
+        screen = SweepScreen(sweep)
+        screens.add(screen)
+        return View(first=screen, own=True)
+
+    sweep = Sweep(plan, executor(plan), changed=changed, keep=outputs.keep, stored=stored)
+    thread = threading.Thread(target=self_usage.counted()(sweep.run), name="mlxtop-sweep", daemon=True)
+    leave(sweep, thread, outputs, web.run(view, "mlxtop sweep", thread.start))
+
+
+def leave(sweep: Sweep, thread: threading.Thread, outputs: Outputs, code: int) -> NoReturn:
+    """Stops a sweep whose screen was closed, and ends the process."""
     if thread.is_alive():
         sweep.stop()
         thread.join(LEAVE_WITHIN)

@@ -42,7 +42,7 @@ class MlxtopApp(KeysFirstApp):
     """
 
     TITLE = "mlxtop"
-    CSS_PATH = "mlxtop.tcss"
+    CSS_PATH = Path(__file__).with_name("mlxtop.tcss")
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
         Binding("question_mark", "help", "help", show=True, key_display="?", tooltip="Show this help"),
@@ -96,11 +96,7 @@ class MlxtopApp(KeysFirstApp):
         return theme.defaults(self.current_theme.dark)
 
     def on_mount(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            # A signal that is ignored, as under nohup, stays ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, self._take_signal, number)
+        self.claim_process()
         if self._session is not None:
             self.push_screen(Dashboard(self._session))
         if self.fleet is not None:
@@ -110,12 +106,24 @@ class MlxtopApp(KeysFirstApp):
         self.begin_capture_print(self)
         self.call_after_refresh(self._open)
 
-    def _open(self) -> None:
+    def claim_process(self) -> None:
+        """Takes the signals of the process."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            # A signal that is ignored, as under nohup, stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._take_signal, number)
+
+    def settle(self) -> None:
+        """Has the collector leave out what is there by now."""
         if not self.is_headless:
             # These objects live until the end: the collector need not scan them.
             gc.freeze()
         # Which the command line disabled until here.
         gc.enable()
+
+    def _open(self) -> None:
+        self.settle()
         if self._opened is not None:
             self._opened()
 
@@ -188,10 +196,14 @@ class MlxtopApp(KeysFirstApp):
         """Goes from a dashboard back to the list, if there is one."""
         if self.fleet is not None and isinstance(self.screen, Dashboard):
             self._alone = False
-            for member in self.fleet.members():
-                if member is self.screen.session:
-                    member.submit(SetControl(False))
+            session = self.screen.session
             self.pop_screen()
+            self.release(session)
+
+    def release(self, session: Session) -> None:
+        """Lets another viewer of a fleet's member make requests."""
+        if self.fleet is not None and session in self.fleet.members():
+            session.submit(SetControl(False))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every key as a command of the palette, with the text of its help."""

@@ -21,6 +21,7 @@ from mlxtop.core.commands import (
     ClearCache,
     Collect,
     ForgetConversation,
+    RecordEvent,
     ResetPeak,
     SetLimit,
     SetTrace,
@@ -76,8 +77,13 @@ NEEDED: dict[str, Capability] = {
     "forget": ForgetConversation,
     "collect": Collect,
     "census": TakeCensus,
+    "mark": AddMark,
+    "marks": AddMark,
+    "budget": RecordEvent,
 }
 """The command that each action sends. The key is hidden in a session without that capability."""
+CHANGING = frozenset((*NEEDED, "trace"))
+"""The actions that send a command."""
 ELSEWHERE = "The trace is a file on the program's host: open it there with mlxtop trace show."
 OLD_AGENT = "The agent in this program is of an older mlxtop, which cannot trace: start the program again with this one."
 CENSUS_WITHIN = 3.0
@@ -232,7 +238,7 @@ class Dashboard(Screen[None], Background):
             return getattr(self.app, "fleet", None) is not None
         if action == "trace":
             # An older agent cannot; that is told when it is asked.
-            return self.session.playhead is None
+            return self.session.playhead is None and RecordEvent in self.session.capabilities
         needed = NEEDED.get(action)
         return needed is None or needed in self.session.capabilities
 
