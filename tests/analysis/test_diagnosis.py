@@ -30,8 +30,8 @@ from tests.analysis.by_hand import Run
 from tests.analysis.positive import slow_leak
 from tests.analysis.traces import MAKERS, PHASES, Trace, replay
 
-SEEDS = 2
-"""One with all samples, one in which a tenth is missing."""
+SEEDS = 10
+"""Of each program, with --soak: every second misses a tenth of its samples. Else one of either, in turns."""
 EVERY = 90.0
 """Seconds from look to look; half of it with --soak."""
 KINDS = (*ORDER, "steady", "not enough data")
@@ -63,9 +63,9 @@ def made(name: str, seed: int = 0, missing: float = 0.0) -> Trace:
 def test_no_program_is_told_what_is_not_true(figure: Callable[[str], None], soak: bool) -> None:
     matrix: dict[str, Counter[str]] = {}
     wrong, missed = [], []
-    for name in MAKERS:
+    for number, name in enumerate(MAKERS):
         row = matrix[name] = Counter()
-        for seed in range(5 * SEEDS if soak else SEEDS):
+        for seed in range(SEEDS) if soak else (number % 2,):
             trace, said = made(name, seed, missing=0.1 * (seed % 2)), set()
             for now, history, timeline, state in replay(trace, EVERY / 2 if soak else EVERY):
                 for verdict in diagnose(history, timeline, state, PHASES, now, trace.steps_are).verdicts:

@@ -255,6 +255,11 @@ class Screen:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    @property
+    def foreground(self) -> int:
+        """The process group that has the terminal."""
+        return os.tcgetpgrp(self._master)
+
     def hang_up(self) -> None:
         """Closes the terminal's window."""
         os.close(self._slave)

@@ -34,9 +34,9 @@ def test_without_a_terminal_keys_cannot_be_tried() -> None:
 def test_the_report_of_the_keys_goes_where_the_output_goes(spawn: Spawn) -> None:
     screen = spawn(command=["sh", "-c", f"{MLXTOP} doctor --keys | tail -n 3; echo the end"])
     screen.wait_for("Ctrl-C ends the test")
-    drawn = len(screen.raw)
+    x, y = screen.find(" m ")
     screen.press("m")
-    screen.wait_for(lambda _: len(screen.raw) > drawn, why="the key turns green")
+    screen.wait_for(lambda _: screen.cell(x + 1, y).bold, why="the key turns green")
     screen.send(b"\x03")
     screen.wait_for("the end")
     assert "did not arrive, or were not pressed:" in screen.text()

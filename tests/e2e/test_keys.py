@@ -36,7 +36,7 @@ def running(pictures: Path) -> Iterator[Screen]:
 
 
 @pytest.fixture
-def demo(running: Screen) -> Iterator[Screen]:
+def unharmed(running: Screen) -> Iterator[Screen]:
     """The running demo; whatever a test does to it must have left it whole."""
     yield running
     if running.process.poll() is None:
@@ -53,6 +53,26 @@ def demo(running: Screen) -> Iterator[Screen]:
             running.press("end")
             running.wait_for(lambda text: "⏸" not in text)
         settled(running)
+
+
+@pytest.fixture
+def demo(unharmed: Screen) -> Screen:
+    """The same, whose model generates."""
+    be(unharmed, idle=False)
+    return unharmed
+
+
+@pytest.fixture
+def resting(unharmed: Screen) -> Screen:
+    """The same, whose model is at rest: for keys to which that is all one."""
+    be(unharmed, idle=True)
+    return unharmed
+
+
+def be(screen: Screen, idle: bool) -> None:
+    if ("● idle" in screen.text()) != idle:
+        screen.press("s")
+        screen.wait_for(lambda text: ("● idle" in text) == idle)
 
 
 def alone(text: str) -> bool:
@@ -179,11 +199,13 @@ def test_clear_and_reset(demo: Screen) -> None:
     demo.value(r"● (prefill|decode) ")
 
 
-def test_units(demo: Screen) -> None:
-    demo.press("u")
-    demo.wait_for(lambda text: " MB" in text and "MiB" not in "\n".join(text.split("\n")[1:25]))
-    demo.press("u")
-    demo.wait_for(lambda text: " MiB" in text and not re.search(r"\d MB", "\n".join(text.split("\n")[1:25])))
+def test_units(resting: Screen) -> None:
+    resting.press("u")
+    resting.wait_for(lambda text: " MB" in text and "MiB" not in "\n".join(text.split("\n")[1:25]))
+    resting.press("u")
+    resting.wait_for(
+        lambda text: " MiB" in text and not re.search(r"\d MB", "\n".join(text.split("\n")[1:25]))
+    )
 
 
 def test_pause_holds_the_picture_only(demo: Screen) -> None:
@@ -214,41 +236,42 @@ def test_pause_holds_the_picture_only(demo: Screen) -> None:
         demo.wait_for("0.5s a column")
 
 
-def test_zoom(demo: Screen) -> None:
-    demo.wait_for("0.5s a column")
-    demo.press("-")
-    demo.wait_for("1s a column")
-    demo.press("-")
-    demo.wait_for("2s a column")
-    demo.press("+", "=")
-    demo.wait_for("0.5s a column")
+def test_zoom(resting: Screen) -> None:
+    resting.wait_for("0.5s a column")
+    resting.press("-")
+    resting.wait_for("1s a column")
+    resting.press("-")
+    resting.wait_for("2s a column")
+    resting.press("+", "=")
+    resting.wait_for("0.5s a column")
 
 
-def test_pan_and_follow(demo: Screen) -> None:
-    demo.value(r"a column .* now *\n")
-    demo.press("left")
-    demo.value(r"a column .* 0:\d\d:\d\d *\n")
-    demo.press("end")
-    demo.value(r"a column .* now *\n")
-    demo.press("left")
-    demo.value(r"a column .* 0:\d\d:\d\d *\n")
-    demo.press("right", "right")
-    demo.value(r"a column .* now *\n")
+def test_pan_and_follow(resting: Screen) -> None:
+    resting.value(r"a column .* now *\n")
+    resting.press("left")
+    resting.value(r"a column .* 0:\d\d:\d\d *\n")
+    resting.press("end")
+    resting.value(r"a column .* now *\n")
+    resting.press("left")
+    resting.value(r"a column .* 0:\d\d:\d\d *\n")
+    resting.press("right", "right")
+    resting.value(r"a column .* now *\n")
 
 
-def test_theme(demo: Screen) -> None:
-    x, y = demo.find("where it goes")
-    dark = demo.cell(x, y).bg
-    demo.press("t")
-    demo.wait_for(lambda _: demo.cell(x, y).bg != dark, why="another background")
-    light = demo.cell(x, y)
+def test_theme(resting: Screen) -> None:
+    x, y = resting.find("where it goes")
+    dark = resting.cell(x, y).bg
+    resting.press("t")
+    resting.wait_for(lambda _: resting.cell(x, y).bg != dark, why="another background")
+    light = resting.cell(x, y)
     assert int(light.bg[:2], 16) > 200 > 100 > int(light.fg[:2], 16)
-    demo.wait_for(lambda _: demo.unreadable() == "", why="all to be readable")
-    demo.wait_for(
-        lambda _: {demo.cell(1, row).bg for row in range(1, 17)} == {light.bg}, why="charts of the new theme"
+    resting.wait_for(lambda _: resting.unreadable() == "", why="all to be readable")
+    resting.wait_for(
+        lambda _: {resting.cell(1, row).bg for row in range(1, 17)} == {light.bg},
+        why="charts of the new theme",
     )
-    demo.press("t")
-    demo.wait_for(lambda _: demo.cell(x, y).bg == dark, why="the dark background again")
+    resting.press("t")
+    resting.wait_for(lambda _: resting.cell(x, y).bg == dark, why="the dark background again")
 
 
 def test_limits_are_compared_beside_the_output_and_in_full(demo: Screen) -> None:
@@ -263,67 +286,67 @@ def test_limits_are_compared_beside_the_output_and_in_full(demo: Screen) -> None
     demo.wait_for(alone)
 
 
-def test_help_lists_every_key(demo: Screen) -> None:
-    demo.press("?")
+def test_help_lists_every_key(resting: Screen) -> None:
+    resting.press("?")
     for line in (
         "Cache limit one step down",
         "Clear MLX's cache", "Reset MLX's peak", "Set a mark now", "Choose a mark", "Pause the display",
         "More time per column", "Type the next prompt", "Stop generating", "Save a screenshot", "Switch between dark",
         "Switch between MiB", "Find a command by name", "Quit",
     ):  # fmt: skip
-        demo.wait_for(line)
-    demo.press("end")
-    demo.wait_for("before and after")
-    demo.wait_for("all memory that MLX holds")
-    demo.press("?")
-    demo.wait_for(alone)
+        resting.wait_for(line)
+    resting.press("end")
+    resting.wait_for("before and after")
+    resting.wait_for("all memory that MLX holds")
+    resting.press("?")
+    resting.wait_for(alone)
 
 
-def test_command_palette_runs_a_command(demo: Screen) -> None:
-    demo.press("ctrl+p")
-    demo.wait_for("Search")
-    demo.type("zoom out")
-    demo.wait_for("More time per column")
-    demo.press("enter")
-    demo.wait_for("1s a column")
-    demo.press("+")
-    demo.wait_for("0.5s a column")
+def test_command_palette_runs_a_command(resting: Screen) -> None:
+    resting.press("ctrl+p")
+    resting.wait_for("Search")
+    resting.type("zoom out")
+    resting.wait_for("More time per column")
+    resting.press("enter")
+    resting.wait_for("1s a column")
+    resting.press("+")
+    resting.wait_for("0.5s a column")
 
 
-def test_the_large_graph(demo: Screen) -> None:
-    demo.press("g")
-    demo.wait_for(lambda text: re.search("[⠁-⣿]{3}", text) and "0 B┤" in text, why="a chart in braille")
+def test_the_large_graph(resting: Screen) -> None:
+    resting.press("g")
+    resting.wait_for(lambda text: re.search("[⠁-⣿]{3}", text) and "0 B┤" in text, why="a chart in braille")
     for name in CHARTS[:3]:
-        demo.value(rf"{name} +({SIZE})")
-    demo.value(r" (-\d+s) ")
-    demo.press("g")
-    demo.wait_for("where it goes")
+        resting.value(rf"{name} +({SIZE})")
+    resting.value(r" (-\d+s) ")
+    resting.press("g")
+    resting.wait_for("where it goes")
 
 
-def test_a_picture_is_saved(demo: Screen, pictures: Path) -> None:
-    demo.press("p")
-    demo.wait_for(lambda _: any(pictures.rglob("*.svg")), why="a picture in the folder")
-    demo.wait_for("Saved")
+def test_a_picture_is_saved(resting: Screen, pictures: Path) -> None:
+    resting.press("p")
+    resting.wait_for(lambda _: any(pictures.rglob("*.svg")), why="a picture in the folder")
+    resting.wait_for("Saved")
     (picture,) = pictures.rglob("*.svg")
     assert "mlxtop" in picture.read_text(encoding="utf-8")
     # The note goes by itself, and takes nothing with it.
-    demo.wait_for(lambda text: "Saved" not in text)
+    resting.wait_for(lambda text: "Saved" not in text)
 
 
-def test_the_mouse(demo: Screen) -> None:
-    x, y = demo.find("space pause")
-    demo.click(x + 7, y)
-    demo.wait_for("⏸ paused")
-    demo.click(x + 7, y)
-    demo.wait_for(lambda text: "⏸" not in text)
+def test_the_mouse(resting: Screen) -> None:
+    x, y = resting.find("space pause")
+    resting.click(x + 7, y)
+    resting.wait_for("⏸ paused")
+    resting.click(x + 7, y)
+    resting.wait_for(lambda text: "⏸" not in text)
     # The wheel goes back in the output, and forward again.
-    last = demo.value(r"▸ a prompt of (\d+) tokens(?![\s\S]*▸)")[0]
+    last = resting.value(r"▸ a prompt of (\d+) tokens(?![\s\S]*▸)")[0]
     for _ in range(12):
-        demo.scroll(10, 33, -1)
-    demo.wait_for(lambda text: last not in text, why=f"an output without its end, {last}")
+        resting.scroll(10, 33, -1)
+    resting.wait_for(lambda text: last not in text, why=f"an output without its end, {last}")
     for _ in range(60):
-        demo.scroll(10, 33, 1)
-    demo.value(r"▸ a prompt of (\d+) tokens(?![\s\S]*▸)")
+        resting.scroll(10, 33, 1)
+    resting.value(r"▸ a prompt of (\d+) tokens(?![\s\S]*▸)")
 
 
 def test_stop_and_start(demo: Screen) -> None:
@@ -333,25 +356,25 @@ def test_stop_and_start(demo: Screen) -> None:
     demo.value(r"● (prefill|decode)")
 
 
-def test_a_typed_prompt(demo: Screen) -> None:
-    focus(demo, "i", "i: type the next prompt")
-    demo.type("quiet, please [q]")
-    demo.wait_for("quiet, please [q]")
-    demo.press("enter")
-    demo.wait_for("▸ quiet, please [q]")
+def test_a_typed_prompt(resting: Screen) -> None:
+    focus(resting, "i", "i: type the next prompt")
+    resting.type("quiet, please [q]")
+    resting.wait_for("quiet, please [q]")
+    resting.press("enter")
+    resting.wait_for("▸ quiet, please [q]")
     # Back on the dashboard, keys are keys again.
-    focus(demo, "i", "i: type the next prompt")
-    demo.type("never sent")
-    demo.wait_for("never sent")
-    focus(demo, "escape", "never sent")
-    demo.press("-")
-    demo.wait_for("1s a column")
-    demo.press("+")
-    demo.wait_for("0.5s a column")
-    focus(demo, "i", "never sent")
-    demo.press("ctrl+u")
-    demo.wait_for(lambda text: "never sent" not in text)
-    focus(demo, "escape", "i: type the next prompt")
+    focus(resting, "i", "i: type the next prompt")
+    resting.type("never sent")
+    resting.wait_for("never sent")
+    focus(resting, "escape", "never sent")
+    resting.press("-")
+    resting.wait_for("1s a column")
+    resting.press("+")
+    resting.wait_for("0.5s a column")
+    focus(resting, "i", "never sent")
+    resting.press("ctrl+u")
+    resting.wait_for(lambda text: "never sent" not in text)
+    focus(resting, "escape", "i: type the next prompt")
 
 
 def test_typing_ahead_goes_into_the_prompt(spawn: Spawn) -> None:

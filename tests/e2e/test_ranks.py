@@ -58,40 +58,14 @@ def chosen(screen: Screen) -> str:
     return screen.value(r"^▌[ ↑↓■]+(rank \d+) ")[1]
 
 
-def test_two_ranks_side_by_side_and_each_in_full(place: Place) -> None:
-    screen = launch(place, 2)
-    screen.value(r" · 2 sessions +active +16\.\d MiB ")
-    screen.value(r"rank 0 +● run +4\.0 MiB ")
-    screen.value(r"rank 1 +● run +12\.0 MiB ")
-    screen.value(r"^ +sum +16\.\d MiB ")
-    screen.wait_for("rank 0 of 2 is up")
-    screen.wait_for("rank 1 of 2 is up")
-    assert chosen(screen) == "rank 0"
-    screen.press("down")
-    screen.value(r"^▌[ ↑↓■]+rank 1 ")
-    screen.press("enter")
-    screen.wait_for("where it goes")
-    screen.wait_for(lambda _: "rank 1" in screen.row(0), why="its name in the first row")
-    screen.value(r"^ active +12\.0 MiB ")
-    screen.value(r" [1-9]\d*\.\d evals/s ")
-    # A limit is one rank's own.
-    screen.press("[")
-    screen.value(r" cache +20\.0 MiB keyboard")
-    screen.press("o")
-    screen.wait_for(lambda text: session_names(text) == ["rank 0", "rank 1"])
-    assert chosen(screen) == "rank 1"
-    screen.press("up", "enter")
-    screen.value(r"^ active +4\.0 MiB ")
-    screen.value(r" cache +32\.0 MiB default")
-    screen.press("escape")
-    screen.wait_for(lambda text: session_names(text) == ["rank 0", "rank 1"])
-    leave(screen, "Stop the program")
-    assert place.processes() == set()
-    assert re.match(r"mlxtop: mlx\.launch -n 2 .* (ended with exit code|was killed by) ", after(screen))
-
-
-def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:
+def test_four_ranks_the_one_that_stands_out_and_each_in_full(place: Place) -> None:
     screen = launch(place, 4)
+    screen.value(r" · 4 sessions +active +24\.\d MiB ")
+    screen.value(r"rank 0 +● run +4\.0 MiB ")
+    screen.value(r"rank 3 +● run +12\.0 MiB ")
+    for rank in range(4):
+        screen.wait_for(f"rank {rank} of 4 is up")
+    assert chosen(screen) == "rank 0"
     screen.wait_for("↑ rank 3 holds up to 12.0 MiB; the median of the others is 4.0 MiB")
     screen.value(r"^[ ▌]↑ rank 3 ")
     # Small, and large again.
@@ -110,8 +84,24 @@ def test_four_ranks_and_the_one_that_stands_out(place: Place) -> None:
     screen.wait_for("the median of the others is 4.0 MiB")
     screen.value(r"^ +sum +24\.\d MiB ")
     assert chosen(screen) == "rank 3"
+    screen.press("enter")
+    screen.wait_for("where it goes")
+    screen.wait_for(lambda _: "rank 3" in screen.row(0), why="its name in the first row")
+    screen.value(r" [1-9]\d*\.\d evals/s ")
+    # A limit is one rank's own.
+    screen.press("[")
+    screen.value(r" cache +20\.0 MiB keyboard")
+    screen.press("o")
+    screen.wait_for("sum")
+    assert chosen(screen) == "rank 3"
+    screen.press("up", "enter")
+    screen.value(r"^ active +4\.0 MiB ")
+    screen.value(r" cache +32\.0 MiB default")
+    screen.press("escape")
+    screen.wait_for("sum")
     leave(screen, "Stop the program")
     assert place.processes() == set()
+    assert re.match(r"mlxtop: mlx\.launch -n 4 .* (ended with exit code|was killed by) ", after(screen))
 
 
 def test_a_rank_that_dies_is_told(place: Place) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlxtop.recording.reader import Recording
@@ -386,11 +387,14 @@ def test_headless_stops_with_the_program_and_goes_on_with_it(place: Place) -> No
     shell.wait_for("$ ")
     shell.type(f"{MLXTOP} run --headless -- {sys.executable} {script}\r")
     shell.wait_for("\nready")
+    program = psutil.Process(shell.foreground)
     for _ in range(2):
         shell.send("\x1a")
         shell.wait_for(lambda text: re.search(r"\[1\]\+ +Stopped[^$]*\$ *$", text.rstrip()))
         shell.type("clear; fg\r")
         shell.wait_for(lambda text: "Stopped" not in text and "--headless" in text)
+        # A Ctrl-Z before it has the terminal is nobody's, and one before it goes on is forgotten.
+        until(lambda: shell.foreground == program.pid and program.status() != psutil.STATUS_STOPPED)
     shell.type("again\r")
     shell.wait_for("heard again")
     shell.wait_for("ended with exit code 0")

@@ -26,6 +26,10 @@ def fit(folder: Path, contexts: str, *options: str) -> dict[str, Any]:
 
 
 HALF, WHOLE, LARGE_STEP = 1024, 2048, 256
+KV: list[dict[str, int]] = [{"kv_bits": 8}, {"max_kv_size": 256}]
+RUNS: dict[str, list[tuple[int, dict[str, int]]]] = {kind: [(200, {}), (500, {})] for kind in KINDS}
+RUNS["llama"] += [(600, options) for options in KV]
+"""What is run of each kind, by context and settings: at once, as loading takes longer than running."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,12 @@ def config_of(saved: Callable[[str], Path]) -> Callable[[str], Path]:
     return cache(lambda kind: bare(saved(kind)))
 
 
+@pytest.fixture(scope="module")
+def peaks_of(saved: Callable[[str], Path]) -> Callable[[str], list[float]]:
+    """The peaks of the truly loaded model of a kind in its `RUNS`."""
+    return cache(lambda kind: real(saved(kind), *RUNS[kind]))
+
+
 def real(checkpoint: Path, *runs: tuple[int, dict[str, int]]) -> list[float]:
     """The peak of the truly loaded model in each run. The order in which MLX's threads free what they are done with
     differs a little from run to run: each is the middle one of three."""
@@ -50,17 +60,17 @@ def real(checkpoint: Path, *runs: tuple[int, dict[str, int]]) -> list[float]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_peak_is_that_of_the_truly_loaded_model_within_3_percent(
-    kind: str, saved: Callable[[str], Path], config_of: Callable[[str], Path]
+    kind: str, peaks_of: Callable[[str], list[float]], config_of: Callable[[str], Path]
 ) -> None:
     found = fit(config_of(kind), "200,500")
-    for row, peak in zip(found["contexts"], real(saved(kind), (200, {}), (500, {})), strict=True):
+    for row, peak in zip(found["contexts"], peaks_of(kind)[:2], strict=True):
         assert row["source"] == "measured"
         assert row["peak_active"]["value"] == pytest.approx(peak, rel=0.03)
 
 
 # Errors are stated at 95 %, and MLX's threads free in another order each time.
 @pytest.mark.flaky(reruns=1)
-# Each takes twenty seconds. Of the three, gemma3 has layers whose cache grows and layers whose cache does not.
+# Of the three, gemma3 has layers whose cache grows and layers whose cache does not.
 @pytest.mark.parametrize(
     "kind", [kind if kind == "gemma3_text" else pytest.param(kind, marks=pytest.mark.soak) for kind in KINDS]
 )
@@ -75,11 +85,11 @@ def test_what_is_extrapolated_from_half_holds_within_its_error(
     assert median(half["value"] for half in found) == pytest.approx(peak, rel=0.1)
 
 
-@pytest.mark.parametrize("options", [{"kv_bits": 8}, {"max_kv_size": 256}])
+@pytest.mark.parametrize("number", range(len(KV)), ids=[next(iter(options)) for options in KV])
 def test_settings_of_the_kv_cache_count(
-    options: dict[str, int], saved: Callable[[str], Path], config_of: Callable[[str], Path]
+    number: int, peaks_of: Callable[[str], list[float]], config_of: Callable[[str], Path]
 ) -> None:
-    ((name, value),) = options.items()
+    ((name, value),) = KV[number].items()
     found = fit(config_of("llama"), "600", f"--{name.replace('_', '-')}", str(value))
-    (peak,) = real(saved("llama"), (600, options))
+    peak = peaks_of("llama")[2 + number]
     assert found["contexts"][0]["peak_active"]["value"] == pytest.approx(peak, rel=0.03)
