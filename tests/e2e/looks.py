@@ -63,7 +63,7 @@ def settled(screen: Screen) -> None:
             return False
 
     with suppress(AssertionError):
-        screen.wait_for(fine, 5)
+        screen.wait_for(fine)
     assert complaints(screen) == []
 
 
