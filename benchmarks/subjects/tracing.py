@@ -1,4 +1,5 @@
-"""Decoding by mlx-lm in turns of about a second: untraced, traced, and under memray where it is installed.
+"""Decoding by mlx-lm in turns of a quarter of a second: untraced, traced, and now and then under memray where
+it is installed.
 
 python -m benchmarks.subjects.tracing ROUNDS TOKENS WIDTH
 """
@@ -7,7 +8,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,10 @@ SHAPE = {
     "model_type": "llama", "num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4,
     "rms_norm_eps": 1e-5, "vocab_size": 1024,
 }  # fmt: skip
+WARM_UP = 2
+"""Tokens at the beginning of a turn that are not counted."""
+RARELY = 10
+"""Memray, which takes long to start, has a turn in every tenth round."""
 Way = Callable[[Path], AbstractContextManager[object]]
 
 
@@ -50,6 +55,10 @@ def ways() -> dict[str, Way]:
     return found
 
 
+def median_step(moments: Sequence[float]) -> float:
+    return statistics.median(after - before for before, after in pairwise(moments))
+
+
 def main(rounds: int, tokens: int, width: int) -> None:
     mx.random.seed(0)
     shape = {**SHAPE, "hidden_size": width, "intermediate_size": 2 * width}
@@ -58,21 +67,19 @@ def main(rounds: int, tokens: int, width: int) -> None:
     prompt = mx.arange(16)
 
     def decode() -> tuple[float, float]:
-        """Tokens a second by the median token, and milliseconds of the process's processor time a token."""
-        moments, spent = [], 0.0
-        for _ in generate_step(prompt, model, max_tokens=tokens):
+        """Tokens a second, and milliseconds of the process's processor time a token, by the median token: of
+        a busy machine's interruptions it knows nothing."""
+        moments, spent = [], []
+        for _ in generate_step(prompt, model, max_tokens=WARM_UP + tokens + 1):
             moments.append(time.perf_counter())
-            spent = spent or time.process_time()
-        took = time.process_time() - spent
-        # Of a busy machine's interruptions the median token knows nothing.
-        median = statistics.median(after - before for before, after in pairwise(moments))
-        return 1 / median, took / (tokens - 1) * 1000
+            spent.append(time.process_time())
+        return 1 / median_step(moments[WARM_UP:]), median_step(spent[WARM_UP:]) * 1000
 
     chance, every = random.Random(0), ways()
     decode()
     with TemporaryDirectory() as name:
-        for _ in range(rounds):
-            order = list(every)
+        for number in range(rounds):
+            order = [way for way in every if way != "memray" or number % RARELY == 0]
             chance.shuffle(order)
             speeds = {}
             for way in order:
