@@ -19,8 +19,8 @@ from benchmarks.subjects import PROMPT
 LIMITS = 40
 
 
-def measure(pairs: int = 100, tokens: int = 192, folder: str = "") -> Iterator[Figure]:
-    """`pairs` turns of each; the checkpoint lies in `folder`, or is made and removed again."""
+def measure(pairs: int = 120, steps: int = 128, folder: str = "") -> Iterator[Figure]:
+    """`pairs` of turns of `steps`; the checkpoint lies in `folder`, or is made and removed again."""
     if not _has_gpu():
         print("no GPU: not measured", file=sys.stderr)
         return
@@ -28,9 +28,9 @@ def measure(pairs: int = 100, tokens: int = 192, folder: str = "") -> Iterator[F
         if not folder:
             folder = own
             subprocess.run(subject("shape", own), check=True)
-        for figure in throughput.measure(pairs, tokens, folder):
+        for figure in throughput.measure(pairs, steps, folder):
             yield _named(figure)
-        for figure in watch.measure(pairs, tokens, 0, folder):
+        for figure in watch.measure(pairs, steps, 0, folder):
             yield _named(figure)
         yield _limit(folder)
         yield from _leave(folder)

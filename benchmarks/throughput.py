@@ -1,5 +1,5 @@
 """Tokens/s with the dashboard open at defaults in a 120×40 terminal, over the same mlx-lm in the same process
-with mlxtop halted: the demo model, one prompt, one sampler, one number of tokens. See `benchmarks.turns`."""
+with mlxtop halted: the demo model, one prompt, one sampler. See `benchmarks.turns`."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ from benchmarks import turns
 from benchmarks.measure import Figure, Terminal, main, subject
 
 
-def measure(pairs: int = 240, tokens: int = 384, model: str = "") -> Iterator[Figure]:
-    """`model` is a directory instead of the demo."""
-    with Terminal(subject("turning", "dashboard", str(tokens), *([model] if model else []))) as program:
+def measure(pairs: int = 300, steps: int = 400, model: str = "") -> Iterator[Figure]:
+    """`pairs` of turns of `steps`; `model` is a directory instead of the demo."""
+    with Terminal(subject("turning", "dashboard", str(steps), *([model] if model else []))) as program:
         found = turns.take(program, pairs)
     yield from turns.figures("throughput: dashboard over plain mlx-lm, tokens/s", found, 0.995)
 

@@ -16,10 +16,11 @@ from benchmarks.peers import peer
 from benchmarks.watching import AGENT, Run, own_place
 
 
-def measure(pairs: int = 240, tokens: int = 384, memray: int = 6, model: str = "") -> Iterator[Figure]:
-    """`memray` turns with memray, 0 for none; `model` is a directory instead of the demo."""
+def measure(pairs: int = 300, steps: int = 400, memray: int = 6, model: str = "") -> Iterator[Figure]:
+    """`pairs` of turns of `steps`; `memray` turns with memray, 0 for none; `model` is a directory instead of the
+    demo."""
     names = [model] if model else []
-    program = subject("turning", "program", str(tokens), *names)
+    program = subject("turning", "program", str(steps), *names)
     with own_place():
         with Run(program) as run:
             watched = turns.take(run, pairs)
@@ -32,7 +33,7 @@ def measure(pairs: int = 240, tokens: int = 384, memray: int = 6, model: str = "
     yield from turns.figures("watch: with the agent alone, nobody watching, over bare", unwatched, 0.995)
     yield _ratio("  processor time of a token", unwatched.cost_ratios())
     if memray:
-        yield from _memray(subject("plain", str(tokens), *names), memray)
+        yield from _memray(subject("plain", str(steps), *names), memray)
 
 
 def _ratio(what: str, ratios: Sequence[float]) -> Figure:

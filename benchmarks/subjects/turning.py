@@ -1,8 +1,8 @@
-"""mlx-lm decodes in turns, with mlxtop at work and with mlxtop halted, all in one process. Tells the seconds
-of each step of a turn, and the process's processor time of a step.
+"""mlx-lm decodes in turns of some steps, with mlxtop at work and with mlxtop halted, all in one process. Tells
+the seconds of each step of a turn, and the process's processor time of a step.
 
-python -m benchmarks.subjects.turning dashboard TOKENS [MODEL]     in this process, under the dashboard
-python -m benchmarks.subjects.turning program TOKENS [MODEL]       with an agent, under `mlxtop run` or not
+python -m benchmarks.subjects.turning dashboard STEPS [MODEL]     in this process, under the dashboard
+python -m benchmarks.subjects.turning program STEPS [MODEL]       with an agent, under `mlxtop run` or not
 
 Halted, MLX has its own functions back, and each thread of mlxtop waits for a lock. A viewer in another
 process is stopped.
@@ -14,16 +14,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import psutil
 
 from benchmarks.subjects import PROMPT, mlxtop, tell
 from mlxtop.agent import agent
-from mlxtop.core.events import Event, GenerationFinished
 from mlxtop.inference import demo, engine
 from mlxtop.inference.generation import encode, kv_cache, stream
 from mlxtop.inference.options import Options
@@ -78,96 +77,97 @@ def own_functions() -> Iterator[None]:
             setattr(mx, name, found)
 
 
+TURNS = 12
+"""In one generation, half of them without mlxtop."""
+
+
+def in_turns(replies: Iterator[Any], steps: int, halted: Callable[[], Any]) -> Iterator[Any]:
+    """Yields `steps` of the replies, takes as many itself without mlxtop, and so on to the last."""
+    while True:
+        watched, plain = Clock(), Clock()
+        for reply in islice(replies, steps):
+            watched.tick()
+            yield reply
+        with halted():
+            for _ in islice(replies, steps):
+                plain.tick()
+        if len(plain.moments) < steps:
+            return
+        tell(watched=watched.told(), plain=plain.told())
+
+
 class Clock:
     """Takes the time of the steps of a turn."""
 
     def __init__(self) -> None:
-        self._moments: list[float] = []
-        self._cpu = 0.0
+        self.moments: list[float] = []
+        self._cpu: list[float] = []
 
-    def timed(self, replies: Iterable[object]) -> Iterator[object]:
-        """`replies`, whose times are taken."""
-        self._moments.clear()
-        for reply in replies:
-            self._moments.append(time.perf_counter())
-            # The prompt is no step.
-            self._cpu = self._cpu if len(self._moments) > 1 else time.process_time()
-            yield reply
+    def tick(self) -> None:
+        self.moments.append(time.perf_counter())
+        self._cpu.append(time.process_time())
 
     def told(self) -> dict[str, Any]:
         """A `turns.Turn`."""
-        steps = [after - before for before, after in pairwise(self._moments)]
-        return {"steps": steps, "cpu": (time.process_time() - self._cpu) / len(steps)}
-
-
-def turn(replies: Iterable[object]) -> dict[str, Any]:
-    clock = Clock()
-    for _ in clock.timed(replies):
-        pass
-    return clock.told()
+        steps = [after - before for before, after in pairwise(self.moments)]
+        return {"steps": steps, "cpu": (self._cpu[-1] - self._cpu[0]) / len(steps)}
 
 
 class TurningSession(LocalSession):
-    """After each generation of the workload comes one without mlxtop."""
+    """Generates in turns of `steps`."""
+
+    steps = 0
 
     def __init__(self, options: Options, interval: float) -> None:
         super().__init__(options, interval)
         self._screen, self._sampling = Gate(), Gate()
         self._tick = self._sampling.passed(self._tick)  # type: ignore[assignment,method-assign]
-        self._clock = Clock()
-        self._options = options
-        engine.stream = self._timed
-        self.subscribe(self._hear)
+        engine.stream = self._stream
 
     def open(self) -> None:
         self._loop = asyncio.get_running_loop()
         super().open()
 
-    def _timed(self, *arguments: Any) -> Iterator[object]:
-        return self._clock.timed(stream(*arguments))
+    def _stream(self, *arguments: Any) -> Iterator[Any]:
+        return in_turns(stream(*arguments), self.steps, self._halted)
 
-    def _hear(self, item: object) -> None:
-        if isinstance(item, Event) and isinstance(item.data, GenerationFinished):
-            watched = self._clock.told()
-            tell(watched=watched, plain=self._plain())
-
-    def _plain(self) -> dict[str, Any]:
-        """On the engine's thread, which is the one that owns MLX."""
-        model, tokenizer = self._engine._model, self._engine._tokenizer
-        tokens = encode(tokenizer, Prompt(PROMPT))
-        cache = kv_cache(model, None)
+    @contextmanager
+    def _halted(self) -> Iterator[None]:
         with self._sampling.shut():
             self._loop.call_soon_threadsafe(self._screen.pass_through)
             with self._screen.shut(), own_functions():
-                return turn(stream(model, tokenizer, tokens, cache, self._options, lambda *_: None))
+                yield
 
 
-def dashboard(tokens: str, *model: str) -> None:
-    options = ("--workload", "loop", "--prompt", PROMPT, "--repeat", "forever", "--max-tokens", tokens)
+def dashboard(steps: str, *model: str) -> None:
+    TurningSession.steps = int(steps)
+    most = str(TURNS * int(steps))
+    options = ("--workload", "loop", "--prompt", PROMPT, "--repeat", "forever", "--max-tokens", most)
     mlxtop(TurningSession, [*options, *(("--model", *model) if model else ())])
 
 
-def program(tokens: str, name: str | None = None) -> None:
+def program(steps: str, name: str | None = None) -> None:
     import mlx.core as mx
     from mlx_lm import load
 
     model, tokenizer = load(name)[:2] if name else demo.load(seed=0)
     mx.eval(model.parameters())
-    options = Options(name, max_tokens=int(tokens))
+    options = Options(name, max_tokens=TURNS * int(steps))
     prompt = encode(tokenizer, Prompt(PROMPT))
-
-    def decode() -> dict[str, Any]:
-        return turn(stream(model, tokenizer, prompt, kv_cache(model, None), options, lambda *_: None))
-
     found = agent._agent
     assert found is not None, "the agent comes with mlx.core"
     gate = Gate()
     found.tick = gate.passed(found.tick)  # type: ignore[method-assign,assignment]
-    while True:
-        watched = decode()
+
+    @contextmanager
+    def halted() -> Iterator[None]:
         with viewer_stopped(), gate.shut(), own_functions():
-            plain = decode()
-        tell(watched=watched, plain=plain)
+            yield
+
+    while True:
+        replies = stream(model, tokenizer, prompt, kv_cache(model, None), options, lambda *_: None)
+        for _ in in_turns(replies, int(steps), halted):
+            pass
 
 
 @contextmanager
