@@ -7,7 +7,7 @@ from benchmarks import turns
 from benchmarks.measure import Figure, Terminal, main, subject
 
 
-def measure(pairs: int = 300, steps: int = 400, model: str = "") -> Iterator[Figure]:
+def measure(pairs: int = 200, steps: int = 400, model: str = "") -> Iterator[Figure]:
     """`pairs` of turns of `steps`; `model` is a directory instead of the demo."""
     with Terminal(subject("turning", "dashboard", str(steps), *([model] if model else []))) as program:
         found = turns.take(program, pairs)

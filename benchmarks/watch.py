@@ -16,9 +16,9 @@ from benchmarks.peers import peer
 from benchmarks.watching import AGENT, Run, own_place
 
 
-def measure(pairs: int = 300, steps: int = 400, memray: int = 6, model: str = "") -> Iterator[Figure]:
-    """`pairs` of turns of `steps`; `memray` turns with memray, 0 for none; `model` is a directory instead of the
-    demo."""
+def measure(pairs: int = 200, steps: int = 400, memray: int = 6, model: str = "") -> Iterator[Figure]:
+    """`pairs` of turns of `steps`, half as many with the agent alone; `memray` turns with memray, 0 for none;
+    `model` is a directory instead of the demo."""
     names = [model] if model else []
     program = subject("turning", "program", str(steps), *names)
     with own_place():
@@ -27,7 +27,7 @@ def measure(pairs: int = 300, steps: int = 400, memray: int = 6, model: str = ""
             # That the dashboard is there, and has the program's counters.
             run.shown(rb"evals/s")
         with Terminal([*AGENT, *program]) as alone:
-            unwatched = turns.take(alone, pairs)
+            unwatched = turns.take(alone, pairs // 2)
     yield from turns.figures("watch: tokens/s under mlxtop run over bare", watched, 0.995)
     yield _ratio("  processor time of a token", watched.cost_ratios())
     yield from turns.figures("watch: with the agent alone, nobody watching, over bare", unwatched, 0.995)

@@ -1,5 +1,5 @@
-"""mlx-lm decodes in turns of some steps, with mlxtop at work and with mlxtop halted, all in one process. Tells
-the seconds of each step of a turn, and the process's processor time of a step.
+"""mlx-lm decodes in turns, with mlxtop at work and with mlxtop halted, all in one process. Tells the seconds
+of each step of a turn, and the process's processor time of a step.
 
 python -m benchmarks.subjects.turning dashboard STEPS [MODEL]     in this process, under the dashboard
 python -m benchmarks.subjects.turning program STEPS [MODEL]       with an agent, under `mlxtop run` or not
@@ -11,6 +11,7 @@ process is stopped.
 import asyncio
 import inspect
 import os
+import random
 import sys
 import threading
 import time
@@ -77,12 +78,15 @@ def own_functions() -> Iterator[None]:
             setattr(mx, name, found)
 
 
-TURNS = 12
+TURNS = 14
 """In one generation, half of them without mlxtop."""
+CHANCE = random.Random(0)
 
 
 def in_turns(replies: Iterator[Any], steps: int, halted: Callable[[], Any]) -> Iterator[Any]:
     """Yields `steps` of the replies, takes as many itself without mlxtop, and so on to the last."""
+    # Some tokens are slow, those with which the KV cache grows: they come in turns of either kind.
+    yield from islice(replies, CHANCE.randrange(2 * steps))
     while True:
         watched, plain = Clock(), Clock()
         for reply in islice(replies, steps):
