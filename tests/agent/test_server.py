@@ -416,3 +416,27 @@ def test_both_words_for_a_role_are_understood(calm: WatchedProgram, role: str) -
     if role in ("watch", "control"):
         assert viewer.event("mark", name=f"as {role}")
     viewer.close()
+
+
+def test_a_client_that_wants_few_messages_gets_few(calm: WatchedProgram) -> None:
+    calm_one, eager = calm.connect(role=None), calm.connect("observe")
+    calm_one.raw(json.dumps({**HELLO, "role": "look", "every": 1e9}).encode() + b"\n")
+    calm_one.message("samples")
+    calm_one.hear(0.5)
+    heard = len(calm_one.heard)
+    eager.more()
+    calm_one.hear(0.0)
+    assert len(calm_one.heard) == heard
+    # It is looked after as any other.
+    calm_one.say("census")
+    still_well(calm)
+    calm_one.close()
+    eager.close()
+
+
+@pytest.mark.parametrize("every", ["soon", -1, None])
+def test_a_pace_that_makes_no_sense_is_refused(calm: WatchedProgram, every: object) -> None:
+    client = calm.connect(role=None)
+    client.raw(json.dumps({**HELLO, "role": "look", "every": every}).encode() + b"\n")
+    client.end()
+    still_well(calm)

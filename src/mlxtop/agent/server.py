@@ -9,7 +9,7 @@ import time
 from _thread import get_ident
 
 from mlxtop.agent.thread import RawThread
-from mlxtop.core.parsing import count
+from mlxtop.core.parsing import count, seconds
 from mlxtop.core.suppress import suppress
 from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.sockets import peer_uid
@@ -45,6 +45,8 @@ TIDY_EVERY = 1.0
 GATHER = 0.45
 """Seconds for which samples are gathered into one message, unless something happens meanwhile: as often as a
 screen draws its whole picture."""
+SLOWEST = 60.0
+"""Most seconds for which samples are gathered for a client that wants few messages."""
 CLOSES_WITHIN = 0.2
 """Seconds after which a program that closes all descriptors has done so."""
 CALLS_WITHIN = 1.0
@@ -75,6 +77,8 @@ class Client:
         """Whether its socket is asked when it takes more."""
         self.role: protocol.Role | None = None
         self.pid: int | None = None
+        self.every = GATHER
+        """Seconds between two messages of samples."""
         self.fed = 0.0
         """When it was last given samples; 0 when it is to have the next one at once."""
         self.samples = 0
@@ -118,6 +122,8 @@ class Server:
         self._listener: _socket.socket | None = None
         self.met = False
         """Whether anybody ever came who takes what there is to tell."""
+        self._pace = UNSEEN
+        """Seconds after which the most eager client hears of what is new; `UNSEEN` where none is eager."""
         self._paused = False
         """Whether nobody is let in for a while."""
         self._tidy_at = 0.0
@@ -145,7 +151,7 @@ class Server:
     def wake(self) -> None:
         """Something happened that viewers should hear of now."""
         # Our own thread looks at what there is after whatever it does.
-        if (self._clients or self._agent.resting) and get_ident() != self.thread.ident:
+        if (self._pace < UNSEEN or self._agent.resting) and get_ident() != self.thread.ident:
             self._nudge()
 
     def _nudge(self) -> None:
@@ -206,7 +212,7 @@ class Server:
                     # What was missed is skipped, not made up for.
                     due += agent.interval * (int((now - due) / agent.interval) + 1)
                 if agent.still >= STILL and agent.rest():
-                    due += agent.interval * int((GATHER if self._clients else UNSEEN) / agent.interval)
+                    due += agent.interval * int(self._pace / agent.interval)
             wait = due - now
             if now >= attend:
                 attend = now + self._attend(now)
@@ -333,7 +339,11 @@ class Server:
         client.samples = self._agent.ring.begin
         client.outbox += protocol.line("hello", **self._agent.hello(), watched=self._controlling_viewer())
         self._clients[sock.fileno()] = client
+        self._look_at_pace()
         self._poll.register(sock, select.POLLIN)
+
+    def _look_at_pace(self) -> None:
+        self._pace = min([UNSEEN, *(client.every for client in self._clients.values())])
 
     def _listen_again(self) -> None:
         if self._paused and self._listener is not None:
@@ -365,6 +375,9 @@ class Server:
         watcher = self._controlling_viewer()
         role = protocol.parse_role(message.get("role"))
         client.pid = count(message.get("pid"))
+        if "every" in message:
+            client.every = min(max(seconds(message["every"]), GATHER), SLOWEST)
+            self._look_at_pace()
         self.met = True
         if role == "observe" or watcher is None or client.role == "control":
             client.role = role
@@ -378,7 +391,9 @@ class Server:
         """Gives a client what is new, as far as it keeps up."""
         agent, now, told = self._agent, time.monotonic(), client.events
         # One that comes late gets what was before it at once.
-        due = now - client.fed >= GATHER or agent.ring.end - client.samples >= BATCH
+        due = now - client.fed >= client.every or agent.ring.end - client.samples >= BATCH
+        if client.every > GATHER and not (due or client.outbox):
+            return
         try:
             while client.role is not None and len(client.outbox) < FULL:
                 if not client.told and agent.facts is not None:
@@ -427,6 +442,7 @@ class Server:
 
     def _drop(self, fd: int) -> None:
         client = self._clients.pop(fd, None)
+        self._look_at_pace()
         if client is not None:
             with suppress(KeyError, OSError):
                 self._poll.unregister(fd)

@@ -98,7 +98,8 @@ class AgentClient(threading.Thread):
 
     With the role `observe` the programs' agents take only a census. `joined(session)` is called for each new
     session, on the fleet's thread, and `died(session)` when one has died. Sessions share `transcript` if it
-    is given. Agents are looked for every `look_every` seconds at most.
+    is given. Agents are looked for every `look_every` seconds at most. With `every` agents tell what is new
+    so seldom, in seconds. Sessions that have ended are no members unless `keep_ended`.
     """
 
     def __init__(
@@ -110,6 +111,8 @@ class AgentClient(threading.Thread):
         joined: Callable[[RemoteSession], None] | None = None,
         died: Callable[[RemoteSession], None] | None = None,
         look_every: float = LOOK_EVERY,
+        every: float | None = None,
+        keep_ended: bool = True,
     ) -> None:
         super().__init__(name="mlxtop-fleet", daemon=True)
         self.title = title
@@ -123,6 +126,8 @@ class AgentClient(threading.Thread):
         self._role: Role = role
         self._joined = joined
         self._died = died
+        self._every = every
+        self._keep_ended = keep_ended
         self._oom_counters: dict[RemoteSession, OomCounters] = {}
         self._own_memory = footprint.reader()()
         self._connections: dict[str, Connection] = {}
@@ -304,7 +309,7 @@ class AgentClient(threading.Thread):
             return
         connection.session = self.session(hello, send, connection)
         self._number_uniquely(connection.session)
-        send(protocol.hello(self._role, hello.protocol))
+        send(protocol.hello(self._role, hello.protocol, self._every))
         if connection.session.process is not None:
             self._oom_counters[connection.session] = OomCounters(connection.session.process)
             connection.session.look_at_title()
@@ -356,6 +361,8 @@ class AgentClient(threading.Thread):
             session.death = self._examine(session, how)
         self._oom_counters.pop(session, None)
         session.end(session.death.text if session.death else how)
+        if not self._keep_ended:
+            self._members = tuple(member for member in self._members if member is not session)
         if session.death is not None and self._died is not None:
             self._died(session)
 
