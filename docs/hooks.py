@@ -1,4 +1,4 @@
-"""What MkDocs takes from the program itself: keys from its bindings, tables of recordings, `screenshots/`."""
+"""What MkDocs takes from the program itself: keys, tables of recordings, metrics, pictures."""
 
 import re
 import sqlite3
@@ -15,10 +15,12 @@ from textual.binding import Binding
 from textual.keys import format_key
 
 from mlxtop.recording import schema
+from mlxtop.serve.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
 KEYS = re.compile(r"^::: keys (?P<module>[\w.]+):(?P<owner>\w+)$", re.MULTILINE)
 SCHEMA = "::: recording-schema"
+METRICS_TABLE = "::: metrics"
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
@@ -31,9 +33,21 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replaces `::: keys MODULE:CLASS` by the keys of that screen, `::: recording-schema` by its columns."""
+    """Replaces `::: keys MODULE:CLASS` by the keys of that screen, `::: recording-schema` by its columns, and
+    `::: metrics` by what `mlxtop serve` tells."""
     markdown = KEYS.sub(lambda found: _key_table(found["module"], found["owner"]), markdown)
+    markdown = markdown.replace(METRICS_TABLE, _metrics()) if METRICS_TABLE in markdown else markdown
     return markdown.replace(SCHEMA, _schema()) if SCHEMA in markdown else markdown
+
+
+def _metrics() -> str:
+    """Every metric with its type, its labels and what it says."""
+    rows = ["| metric | type | labels beside `session` | |", "|---|---|---|---|"]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels[1:])
+        values = f": {', '.join(metric.values)}" if metric.values else ""
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels}{values} | {_cell(metric.help)} |")
+    return "\n".join(rows)
 
 
 def _schema() -> str:

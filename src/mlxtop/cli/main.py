@@ -17,6 +17,7 @@ COMMANDS = (
     "census",
     "ps",
     "top",
+    "serve",
     "trace",
     "check",
     "sweep",

@@ -75,7 +75,9 @@ SAMPLED: Final = Metric(
     "seconds",
 )
 STEPS: Final = Metric(
-    "mlx_steps_total", "counter", "Steps of the program since it began: calls of mx.eval and mx.async_eval."
+    "mlx_steps_total",
+    "counter",
+    "Steps of the program since the agent came into it: calls of mx.eval and mx.async_eval.",
 )
 CLEARS: Final = Metric(
     "mlx_cache_clears_total", "counter", "How often the cache was cleared since mlxtop serve came to watch."
