@@ -1,13 +1,12 @@
 """The dashboard of a model that runs in this process."""
 
-import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_traces
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
-from mlxtop.cli.screen import tell_last
+from mlxtop.cli.screen import tell_end
 from mlxtop.cli.web import Web
 from mlxtop.core.commands import StopWorkload
 from mlxtop.sessions.budget_monitor import BudgetMonitor
@@ -65,11 +64,8 @@ def _in_terminal(session: LocalSession, opened: Callable[[], None], took_stdin: 
     with terminal(lambda text: session.transcript.write("log", text), took_stdin):
         app = MlxtopApp(session, first)
         app.run()
-    tell_last(app)
-    if app.crashed:
-        # While the screen is up all output goes to the transcript, the traceback too.
-        logged = [line.text for line in session.transcript.since(0) if line.who == "log"]
-        print("\n".join(logged), file=sys.stderr)
+    # While the screen is up all output goes to the transcript, a traceback too.
+    tell_end(app, (line.text for line in session.transcript.since(0) if line.who == "log"))
     return app.return_code or 0
 
 

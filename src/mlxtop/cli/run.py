@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,7 +114,7 @@ def budget_monitor(fleet: RunFleet, ceiling: BudgetOptions) -> BudgetMonitor:
 
 def run_screen(fleet: RunFleet, monitor: BudgetMonitor) -> int:
     """Shows the program until the screen is closed. Returns the exit code for mlxtop."""
-    from mlxtop.cli.screen import tell_last
+    from mlxtop.cli.screen import tell_end
     from mlxtop.tui.app import MlxtopApp
     from mlxtop.tui.screens.dialogs import Choice
     from mlxtop.tui.terminal import terminal
@@ -151,10 +150,8 @@ def run_screen(fleet: RunFleet, monitor: BudgetMonitor) -> int:
     with terminal(fleet.log, not os.isatty(0)):
         app = MlxtopApp(fleet=fleet, opened=opened, ask=ask, signalled=signalled)
         app.run()
-    tell_last(app)
+    tell_end(app, (line.text for line in fleet.transcript.since(0)) if fleet.transcript else ())
     monitor.stop()
-    if app.crashed and fleet.transcript is not None:
-        print("\n".join(line.text for line in fleet.transcript.since(0)), file=sys.stderr)
     return end(fleet, app.answer, app.return_code or 0)
 
 

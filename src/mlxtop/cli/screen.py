@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mlxtop.cli.hard_exit import show, tell
 from mlxtop.core.text import plain
@@ -30,14 +30,17 @@ def run_app(make: Callable[[], MlxtopApp], printed: Callable[[str], None] | None
     with terminal(write, not os.isatty(0)):
         app = make()
         app.run()
-    if app.crashed:
-        show("\n".join([*map(plain, lines), ""]))
-        tell("the screen crashed. Please report this.")
-    tell_last(app)
+    tell_end(app, lines)
     return app
 
 
-def tell_last(app: MlxtopApp) -> None:
-    """Prints why the screen was closed, if no person closed it. Call it once the terminal is restored."""
-    if app.last_word is not None:
+def tell_end(app: MlxtopApp, printed: Iterable[str]) -> None:
+    """Prints why the screen was closed, if no person closed it; after a crash, what was `printed` meanwhile.
+
+    Call it once the terminal is restored.
+    """
+    if app.crashed:
+        show("\n".join([*map(plain, printed), ""]))
+        tell("the screen crashed. Please report this.")
+    elif app.last_word is not None:
         tell(app.last_word)
