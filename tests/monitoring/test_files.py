@@ -38,6 +38,12 @@ def test_an_alert_says_what_happened_to_whom_and_what_to_do(rule: dict[str, Any]
         assert ". " not in sentence, "one sentence"
 
 
+def test_the_guide_lists_the_alerts() -> None:
+    page = (FOLDER.parent / "docs" / "guides" / "grafana.md").read_text("utf-8")
+    listed = re.findall(r"^\| (MLX\w+) \|.*\| (\w+) \| (\w+) \|$", page, re.MULTILINE)
+    assert listed == [(rule["alert"], rule["for"], rule["labels"]["severity"]) for rule in RULES]
+
+
 @with_promtool
 def test_prometheus_takes_the_rules_and_its_settings(tmp_path: Path, processes: None) -> None:
     for name in ("prometheus.yml", "rules.yml"):
