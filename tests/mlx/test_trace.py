@@ -102,16 +102,21 @@ thread.start()
 stress(find, 4, ctypes.c_uint64(pairs), ctypes.c_uint64(3000))
 done.set(), thread.join()
 library, found = native.load(), settled()
-print(json.dumps([found, trace.counters.allocations, trace.counters.buffers, native.walks(library)]))
+from mlxtop.trace.reader import TraceFile
+with TraceFile(trace.path) as written:
+    most = written.header.most_buffers
+print(json.dumps([found, trace.counters.allocations, trace.counters.buffers, most, native.walks(library)]))
 """
     pairs = 1_000_000 if soak else 100_000
-    (ours, mlx), allocations, buffers, (checked, different) = python(
+    (ours, mlx), allocations, buffers, most, (checked, different) = python(
         PRELUDE + code, file, str(stress), str(pairs), timeout=280
     )
     assert ours == mlx
     # One was made to see whether the sums agree.
     assert allocations == 4 * pairs + 1
     assert buffers == 0
+    # Each thread fills its places, 256 of them, and holds no more.
+    assert 256 <= most <= 4 * 256 + 1
     assert checked > 50
     assert different == 0
 
