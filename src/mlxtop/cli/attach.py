@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from mlxtop.cli import completion
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_traces
 from mlxtop.cli.keeper import Keeper
 from mlxtop.cli.options import on_join, parse_ceiling, watch_options, web_options
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.values import NAME
-from mlxtop.cli.web import Web, parse_web
+from mlxtop.cli.web import parse_web
 from mlxtop.core.commands import RecordEvent
 from mlxtop.core.events import ErrorRaised
 from mlxtop.core.units import format_size
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mlxtop.sessions.remote import RemoteSession
     from mlxtop.sessions.session import Session
     from mlxtop.tui.screens.dialogs import Choice
+    from mlxtop.web.host import Host
 
 
 @click.command(
@@ -36,7 +38,9 @@ Try:
 )
 @watch_options("at the program's next safe point")
 @web_options()
-@click.argument("which", metavar="PID|SOCKET...", type=NAME, nargs=-1, required=True)
+@click.argument(
+    "which", metavar="PID|SOCKET...", type=NAME, nargs=-1, required=True, shell_complete=completion.programs
+)
 def attach(which: tuple[str, ...], **values: Any) -> NoReturn:
     """Watch running programs, by process id or by the path of their agent's socket.
 
@@ -90,7 +94,7 @@ def in_terminal(fleet: "AttachFleet", monitor: "BudgetMonitor") -> int:
     return app.return_code or 0
 
 
-def in_browser(web: Web, fleet: "AttachFleet", monitor: "BudgetMonitor") -> int:
+def in_browser(web: "Host", fleet: "AttachFleet", monitor: "BudgetMonitor") -> int:
     """Shows the programs in a browser until a signal comes. Returns the exit code."""
     from mlxtop.web.app import View
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlxtop.cli import options
+from mlxtop.cli import completion, options
 from mlxtop.cli.values import NAME
 from mlxtop.core.commands import SetControl, TakeCensus
 from mlxtop.core.errors import MlxtopError, UsageError
@@ -35,7 +35,7 @@ Try:
   mlxtop census 4242 --since "epoch 2"
 """
 )
-@click.argument("which", metavar="PID|SOCKET", type=NAME)
+@click.argument("which", metavar="PID|SOCKET", type=NAME, shell_complete=completion.programs)
 @options.JSON("One object.")
 @click.option(
     "--since",

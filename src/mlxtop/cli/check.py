@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mlxtop.cli import options
+from mlxtop.cli import completion, options
 from mlxtop.cli.values import FILE, BytesParam, NumberParam, RateParam, SecondsParam
 from mlxtop.core.errors import UsageError
 from mlxtop.core.units import SPANS
@@ -17,6 +17,7 @@ BYTES = BytesParam()
 
 
 @click.command(
+    cls=completion.RunsProgram,
     context_settings={"allow_interspersed_args": False},
     epilog="""\b
 Try:
@@ -64,7 +65,7 @@ wrong usage.
 @options.RECORD()
 @click.option("--json", "as_json", type=FILE, metavar="OUT", help="Write the result to OUT as JSON.")
 @options.MARKDOWN("It is added to GitHub's job summary, too, where there is one.")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=completion.program)
 def check(
     command: tuple[str, ...],
     warm_up: float | None,

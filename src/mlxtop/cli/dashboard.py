@@ -1,13 +1,12 @@
 """The dashboard of a model that runs in this process."""
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mlxtop.cli.hard_exit import hard_exit, tell, tell_traces
 from mlxtop.cli.model_options import RunOptions
 from mlxtop.cli.record import cause, end_recording, record_local, recorder
 from mlxtop.cli.screen import tell_end
-from mlxtop.cli.web import Web
 from mlxtop.core.commands import StopWorkload
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.local import LocalSession
@@ -15,12 +14,15 @@ from mlxtop.sessions.session import Session
 from mlxtop.tui.app import MlxtopApp
 from mlxtop.tui.terminal import check, terminal
 
+if TYPE_CHECKING:
+    from mlxtop.web.host import Host
+
 CLOSE_WITHIN = 0.5
 LOOK_EVERY = 0.25
 """Seconds between two checks whether a thread of the run has failed."""
 
 
-def run_dashboard(run: RunOptions, web: Web | None = None) -> NoReturn:
+def run_dashboard(run: RunOptions, web: "Host | None" = None) -> NoReturn:
     """Shows the dashboard until it is closed, then ends the process with the exit code."""
     if web is None:
         check()
@@ -69,7 +71,7 @@ def _in_terminal(session: LocalSession, opened: Callable[[], None], took_stdin: 
     return app.return_code or 0
 
 
-def _in_browser(web: Web, session: LocalSession, opened: Callable[[], None]) -> int:
+def _in_browser(web: "Host", session: LocalSession, opened: Callable[[], None]) -> int:
     """Shows the session in a browser until a signal comes. Returns the exit code."""
     from mlxtop.web.app import View
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli import options
+from mlxtop.cli import completion, options
 from mlxtop.cli.job_summary import add_to_summary
 from mlxtop.cli.values import FILE, NAME
-from mlxtop.cli.web import Web, parse_web
+from mlxtop.cli.web import parse_web
 from mlxtop.core.errors import UsageError
 from mlxtop.core.files import OutputError
 
 if TYPE_CHECKING:
     from mlxtop.diff.comparison import Comparison
     from mlxtop.diff.condition import Judgement
+    from mlxtop.web.host import Host
 
 
 @click.command(
@@ -36,6 +37,7 @@ Try:
     "conditions",
     multiple=True,
     metavar="CONDITION",
+    shell_complete=completion.measures,
     help="Exit with code 1 if it holds: peak>+5%, decode.floor>+64M, steps<-3%, peak>12G. A sign compares "
     "with A. Of speeds the whole interval must be beyond the bound. Measures: peak, true-peak, total, "
     "footprint, floor, cache, buffers, steps; of traces live, churn; of sweeps tokens, prefill, metric, "
@@ -102,7 +104,7 @@ def diff(
     return code(judgements)
 
 
-def _show(comparison: "Comparison", align: str | None, web: Web | None) -> None:
+def _show(comparison: "Comparison", align: str | None, web: "Host | None") -> None:
     """Shows both runs until a person leaves. Raises `UsageError` where they cannot be drawn."""
     from mlxtop.cli.hard_exit import hard_exit
     from mlxtop.cli.screen import run_app

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import click
 
-from mlxtop.cli import options
+from mlxtop.cli import completion, options
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import COUNT
 from mlxtop.doctor.finding import Finding
 
 
 @click.command(epilog="Try: mlxtop doctor > doctor.txt")
-@click.argument("pid", metavar="[PID]", type=COUNT, required=False)
+@click.argument("pid", metavar="[PID]", type=COUNT, required=False, shell_complete=completion.programs)
 @click.option(
     "--keys", "press_keys", is_flag=True, help="Test which of mlxtop's keys reach it in this terminal."
 )

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli import options
+from mlxtop.cli import completion, options
 from mlxtop.cli.hard_exit import hard_exit, show, tell
 from mlxtop.cli.options import BudgetOptions, parse_ceiling
 from mlxtop.cli.record import cause, end_recording, record_followed, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import NAME
-from mlxtop.cli.web import Web, parse_web
+from mlxtop.cli.web import parse_web
 from mlxtop.core.commands import RecordEvent
 from mlxtop.core.errors import UsageError
 from mlxtop.core.events import KINDS, ErrorRaised, Event
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlxtop.sessions.follow_fleet import FollowFleet
     from mlxtop.sessions.followed import FollowedSession
     from mlxtop.sessions.session import Session
+    from mlxtop.web.host import Host
 
 LAST_LINES = 10
 """Lines of the output that are printed when it told nothing about memory."""
@@ -73,7 +74,9 @@ Try:
 @options.HEADLESS("A summary is printed at the end.")
 @options.web_options()
 @options.JSON("Runs without a screen and prints one object per line.")
-@click.argument("what", metavar="FILE|-|unix:PATH|-- COMMAND", type=NAME, nargs=-1)
+@click.argument(
+    "what", metavar="FILE|-|unix:PATH|-- COMMAND", type=NAME, nargs=-1, shell_complete=completion.paths
+)
 @click.pass_context
 def follow(
     ctx: click.Context,
@@ -167,7 +170,7 @@ def _monitor(fleet: "FollowFleet", ceiling: BudgetOptions, has_command: bool) ->
     return BudgetMonitor(fleet.members, ceiling.spec, ceiling.actions, stop)
 
 
-def _run_screen(fleet: "FollowFleet", monitor: "BudgetMonitor", web: Web | None) -> int:
+def _run_screen(fleet: "FollowFleet", monitor: "BudgetMonitor", web: "Host | None") -> int:
     def opened() -> None:
         fleet.start()
         monitor.start()
@@ -188,7 +191,7 @@ def _in_terminal(fleet: "FollowFleet", opened: Callable[[], None]) -> int:
     return app.return_code or 0
 
 
-def _in_browser(fleet: "FollowFleet", opened: Callable[[], None], web: Web) -> int:
+def _in_browser(fleet: "FollowFleet", opened: Callable[[], None], web: "Host") -> int:
     from mlxtop.web.app import View
 
     return web.run(lambda: View(fleet=fleet), fleet.title, opened)

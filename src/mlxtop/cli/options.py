@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mlxtop.cli import completion
 from mlxtop.cli import values as kinds
 from mlxtop.cli.record import record_member
 from mlxtop.core.budget import Action, BudgetSpec, resolve
@@ -40,7 +41,11 @@ class Option:
 
 
 MODEL = Option(
-    "--model", type=kinds.NAME, metavar="REPO_OR_PATH", help="A Hub repository or a local directory."
+    "--model",
+    type=kinds.NAME,
+    metavar="REPO_OR_PATH",
+    shell_complete=completion.models,
+    help="A Hub repository or a local directory.",
 )
 RANDOM_WEIGHTS = Option(
     "--random-weights",
@@ -48,7 +53,13 @@ RANDOM_WEIGHTS = Option(
     help="Build the model from its config with random weights: memory and speed are measured without "
     "downloading the weights.",
 )
-ADAPTER_PATH = Option("--adapter-path", type=kinds.NAME, metavar="PATH", help="LoRA adapters to load on top.")
+ADAPTER_PATH = Option(
+    "--adapter-path",
+    type=kinds.NAME,
+    metavar="PATH",
+    shell_complete=completion.paths,
+    help="LoRA adapters to load on top.",
+)
 MAX_TOKENS = Option("--max-tokens", type=kinds.COUNT, metavar="N", help="Tokens per generation.")
 MAX_KV_SIZE = Option(
     "--max-kv-size",
@@ -115,6 +126,7 @@ TRACE = Option(
     is_flag=False,
     flag_value="",
     metavar="[FILE]",
+    shell_complete=completion.paths,
     help="Trace every allocation from the start, into FILE or a file of its own; mlxtop trace show opens it.",
 )
 

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import which
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli import options, streams
+from mlxtop.cli import completion, options, streams
 from mlxtop.cli.attach import altered
 from mlxtop.cli.foreground import Foreground
 from mlxtop.cli.hard_exit import hard_exit, show, tell, tell_traces
@@ -20,7 +20,7 @@ from mlxtop.cli.options import BudgetOptions, on_join, parse_ceiling, watch_opti
 from mlxtop.cli.record import cause, end_recording, recorder
 from mlxtop.cli.signals import catch
 from mlxtop.cli.values import FILE
-from mlxtop.cli.web import Web, parse_web
+from mlxtop.cli.web import parse_web
 from mlxtop.core.errors import UsageError
 from mlxtop.mlx import trace_files
 from mlxtop.sessions.budget_monitor import BudgetMonitor
@@ -28,10 +28,14 @@ from mlxtop.sessions.program import CannotStartError, Program
 from mlxtop.sessions.run_fleet import RunFleet
 from mlxtop.sessions.session import Session
 
+if TYPE_CHECKING:
+    from mlxtop.web.host import Host
+
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @click.command(
+    cls=completion.RunsProgram,
     context_settings={"allow_interspersed_args": False},
     epilog="""\b
 Try:
@@ -51,7 +55,7 @@ Try:
 @options.TRACE("Write --trace=FILE, or end the options with --.")
 @options.web_options()
 @options.HEADLESS("The program uses the terminal; a summary is printed at the end.")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=completion.program)
 def run(command: tuple[str, ...], log: Path | None, trace: str | None, headless: bool, **values: Any) -> None:
     """Start a program and watch its MLX memory.
 
@@ -155,7 +159,7 @@ def run_screen(fleet: RunFleet, monitor: BudgetMonitor) -> int:
     return end(fleet, app.answer, app.return_code or 0)
 
 
-def run_in_browser(fleet: RunFleet, monitor: BudgetMonitor, web: Web) -> int:
+def run_in_browser(fleet: RunFleet, monitor: BudgetMonitor, web: "Host") -> int:
     """Shows the program in a browser until a signal comes. Returns the exit code for mlxtop.
 
     The first signal goes to the program. mlxtop ends with the program then, or with the second signal.

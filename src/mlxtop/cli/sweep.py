@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlxtop.cli import options
+from mlxtop.cli import completion, options
 from mlxtop.cli.values import FILE, CountParam
 from mlxtop.cli.web import parse_web
 from mlxtop.core.errors import UsageError
@@ -29,7 +29,7 @@ WEIGHTS = ("model", "adapter_path", "random_weights")
 """The options that name a model."""
 
 
-class _Command(click.Command):
+class _Command(completion.RunsProgram):
     """A command that remembers whether `--` was given: what follows it is the command to measure."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -110,7 +110,7 @@ Try:
 )
 @options.web_options()
 @options.HEADLESS("Progress goes to standard error, the result to standard output.")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, shell_complete=completion.program)
 @click.pass_context
 def sweep(ctx: click.Context, /, command: tuple[str, ...], **values: Any) -> None:
     """Measure what a cache limit, or another parameter, costs in speed and saves in memory.

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
 
 import click
@@ -18,7 +18,6 @@ import click
 from mlxtop.cli.hard_exit import hard_exit, tell
 from mlxtop.cli.signals import catch
 from mlxtop.cli.sweep_text import charts, report
-from mlxtop.cli.web import Web
 from mlxtop.core.facts import Facts
 from mlxtop.core.files import OutputError, is_regular, put
 from mlxtop.core.text import block
@@ -35,6 +34,9 @@ from mlxtop.sweep.runner import Sweep
 from mlxtop.sweep.store import Stored
 from mlxtop.sweep.target import CommandTarget, ModelTarget
 from mlxtop.system import self_usage
+
+if TYPE_CHECKING:
+    from mlxtop.web.host import Host
 
 STDOUT = Path("-")
 LEAVE_WITHIN = 6.0
@@ -153,7 +155,7 @@ def run_screen(plan: Plan, stored: Stored | None, outputs: Outputs) -> NoReturn:
     leave(sweep, thread, outputs, app.return_code or 0)
 
 
-def run_in_browser(plan: Plan, stored: Stored | None, outputs: Outputs, web: Web) -> NoReturn:
+def run_in_browser(plan: Plan, stored: Stored | None, outputs: Outputs, web: "Host") -> NoReturn:
     """Measures, and shows it in a browser. Prints the result once a signal has come."""
     from mlxtop.tui.screens.sweep import SweepScreen
     from mlxtop.web.app import View

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from mlxtop.cli import options
+from mlxtop.cli import completion, options
 from mlxtop.cli.export import BROKEN_PIPE, STANDARD_OUTPUT, spare
 from mlxtop.cli.values import COUNT, FILE, SIZE, CountParam, SecondsParam
 from mlxtop.core.errors import UsageError
@@ -41,6 +42,10 @@ class _Group(click.Group):
         if marked or args[0] not in self.commands:
             return "--", program, args
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        own = [] if ctx.meta["given"][-1:] == ["--"] else super().shell_complete(ctx, incomplete)
+        return own or completion.program(ctx, program.params[0], incomplete)
 
 
 @click.group(
@@ -77,8 +82,8 @@ def trace(**_: Any) -> None:
     """
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.command(cls=completion.RunsProgram, context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=completion.program)
 @click.pass_context
 def program(ctx: click.Context, /, command: tuple[str, ...]) -> None:
     """Run a program and trace it. The group's options are its own."""

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from click.shell_completion import CompletionItem
 
+from mlxtop.cli.completion import files, starting
 from mlxtop.core.budget import Action, BudgetSpec, parse_action, parse_budget
 from mlxtop.core.errors import UsageError
 from mlxtop.core.parsing import whole
@@ -75,6 +77,11 @@ class FileParam(click.ParamType[Path]):
             return self.fail(f"'{text}' is a directory, not a file.", param, ctx)
         return Path(text)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return files(incomplete)
+
 
 class NameParam(click.ParamType[str]):
     """A name or a path that is not empty. It is passed on unchanged."""
@@ -97,6 +104,11 @@ class SizeParam(click.ParamType[Size]):
         except UsageError as error:
             return self.fail(str(error), param, ctx)
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return starting(("default", "unlimited"), incomplete)
+
 
 class BytesParam(SizeParam):
     """A size that is a number: neither `default` nor `unlimited`."""
@@ -108,6 +120,11 @@ class BytesParam(SizeParam):
                 f"'{shortened(value)}' is not a number of bytes: write 12G or 500MB.", param, ctx
             )
         return size
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return []
 
 
 class RateParam(click.ParamType[tuple[int, str]]):
@@ -153,6 +170,11 @@ class RepeatParam(click.ParamType[int]):
             )
         return number
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return starting(("forever",), incomplete)
+
 
 class BudgetParam(click.ParamType[BudgetSpec]):
     """A size, `cgroup`, `device` or `none`: see `core.budget.parse_budget`."""
@@ -164,6 +186,11 @@ class BudgetParam(click.ParamType[BudgetSpec]):
             return parse_budget(str(value))
         except UsageError as error:
             return self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return starting(("cgroup", "device", "none"), incomplete)
 
 
 class ActionParam(click.ParamType[Action]):
@@ -178,6 +205,11 @@ class ActionParam(click.ParamType[Action]):
             return parse_action(str(value))
         except UsageError as error:
             return self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return starting(("mark", "clear", "limit:", "stop", "exec:"), incomplete)
 
 
 class LengthsParam(click.ParamType[tuple[int, ...]]):
