@@ -84,6 +84,9 @@ def _parts(data: bytes, count: int, rows: int, least: int) -> Iterator[Packed]:
 
 
 def _summed(typecode: str, first: int, data: bytes) -> "array[int]":
+    if not any(data):
+        # Most columns stand still most of the time.
+        return array("q", [first]) * (len(data) // _SIZES[typecode.encode()] + 1)
     steps = array(typecode)
     steps.frombytes(data)
     add = (lambda a, b: _wrap(a + b)) if typecode == "q" else None

@@ -1,6 +1,7 @@
 """The samples of a recorded session, with the interface of a live session's history."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from math import inf
 
 from mlxtop.core.resample import WIDTHS, Columns, pick_level, resample
@@ -22,11 +23,15 @@ class RecordedHistory:
         self._id = about.id
         self._interval = about.interval
         self._now = now
-        self.first = recording.first(about.id)
         self.end = recording.last(about.id)
         self._latest: Sample | None = None
         self._latest_at = -1.0
         self._seen, self._highest = 0.0, (UNKNOWN, UNKNOWN)
+
+    @cached_property
+    def first(self) -> Sample | None:
+        """The first sample."""
+        return self._recording.first(self._id)
 
     @property
     def count(self) -> int:
@@ -44,7 +49,7 @@ class RecordedHistory:
     def highest(self) -> tuple[int, int]:
         """The highest total and footprint up to `now()`, in bytes; `UNKNOWN` where none is known."""
         now = self._now()
-        if now < self._seen:
+        if now + 1e-6 < self._seen:
             self._seen, self._highest = 0.0, (UNKNOWN, UNKNOWN)
         # Whole buckets first, the widest before the others: so few rows are read.
         for level in reversed(range(len(WIDTHS) + 1)):

@@ -7,8 +7,9 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from math import isfinite
-from operator import add
+from operator import add, truediv
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -441,7 +442,7 @@ def _unpack(row: BlockRow, level: int) -> list["array[int]"]:
 
 def _as_level(columns: list["array[int]"], level: int) -> Level:
     block = Level(UNBOUNDED, raw=level == 0)
-    block.time = array("d", (time / 1e6 for time in columns[0]))
+    block.time = array("d", map(truediv, columns[0], repeat(1e6)))
     gauges, end = len(GAUGES), 1 + len(GAUGES)
     block.lo = columns[1:end]
     if level:
@@ -457,7 +458,7 @@ def _as_level(columns: list["array[int]"], level: int) -> Level:
 def _highs(gauges: list["array[int]"], rises: list["array[int]"]) -> list["array[int]"]:
     """The highest of each gauge, from how far `active` rose above the sample's."""
     highs = list(gauges)
-    for rise in rises:
+    for rise in filter(any, rises):
         high = array("q", map(add, gauges[0], rise))
         for name in RISING:
             gauge = GAUGES.index(name)
