@@ -14,7 +14,7 @@ from mlxtop.tui.screens.dashboard import Dashboard
 from mlxtop.tui.screens.fleet import FleetScreen
 from mlxtop.tui.textual_compat import is_seen
 from tests.tui.fleet import RecordedFleet
-from tests.tui.painted import idle, painted
+from tests.tui.painted import idle, painted, until
 from tests.tui.recorded import RecordedSession
 
 SIZE = (120, 40)
@@ -119,3 +119,30 @@ async def test_output_in_which_nothing_is_new_is_not_painted_again() -> None:
         output, frame = pilot.app.screen.query_one(Output), pilot.app.dashboard.frame()
         output.paint = lambda *_: pytest.fail("painted again")
         assert output.update_frame(frame) == []
+
+
+async def test_the_list_of_a_fleet_of_one_is_made_when_it_is_asked_for():
+    app = MlxtopApp(fleet=RecordedFleet(1))
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot)
+        assert [type(screen) for screen in app.screen_stack[1:]] == [Dashboard]
+        await pilot.press("o")
+        await idle(pilot)
+        listed = app.screen
+        assert [type(screen) for screen in app.screen_stack[1:]] == [FleetScreen]
+        await pilot.press("enter")
+        await idle(pilot)
+        assert app.screen is app.dashboard
+        await pilot.press("o")
+        await idle(pilot)
+        assert app.screen is listed
+
+
+async def test_a_second_member_brings_the_list():
+    fleet = RecordedFleet(1)
+    app = MlxtopApp(fleet=fleet)
+    async with app.run_test(size=SIZE) as pilot:
+        await idle(pilot)
+        fleet.list += RecordedFleet(2).list[1:]
+        await until(pilot, lambda: isinstance(app.screen, FleetScreen))
+        assert [type(screen) for screen in app.screen_stack[1:]] == [FleetScreen]

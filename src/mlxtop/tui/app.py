@@ -147,28 +147,40 @@ class MlxtopApp(KeysFirstApp):
     # A fleet
 
     def _show_fleet(self, fleet: Fleet) -> None:
+        members = fleet.members()
+        if self._alone and len(members) == 1:
+            # A recording with one session opens at once, and its list is made when it is asked for.
+            self.open_member(members[0].pid)
+        else:
+            self._show_list(fleet)
+        if self._alone:
+            self.set_interval(OPEN_EVERY, self._open_alone)
+
+    def _show_list(self, fleet: Fleet) -> None:
+        """Shows the fleet's list in place of the dashboard on top, if there is one."""
         from mlxtop.tui.screens.fleet import FleetScreen
 
-        self.push_screen(FleetScreen(fleet))
-        if self._alone:
-            # A recording with one session opens at once: the list would only flash by.
-            self._open_alone()
-            self.set_interval(OPEN_EVERY, self._open_alone)
+        if any(isinstance(screen, FleetScreen) for screen in self.screen_stack):
+            self.pop_screen()
+        elif isinstance(self.screen, Dashboard):
+            self.switch_screen(FleetScreen(fleet))
+        else:
+            self.push_screen(FleetScreen(fleet))
 
     def _open_alone(self) -> None:
         """Opens a fleet's only member. Stops when there are two, or a person went back to the list."""
-        members = self.fleet.members() if self.fleet is not None else ()
-        screens = self.screen_stack
+        fleet, screens = self.fleet, self.screen_stack
         # None is left while the app ends.
-        if not self._alone or not members or not screens:
+        if fleet is None or not self._alone or not screens:
             return
+        members = fleet.members()
         top = screens[-1]
         if len(members) == 1 and not isinstance(top, Dashboard) and len(screens) == 2:
             self.open_member(members[0].pid)
         elif len(members) > 1:
             self._alone = False
             if isinstance(top, Dashboard):
-                self.pop_screen()
+                self._show_list(fleet)
 
     def open_member(self, pid: int) -> None:
         """Opens the dashboard of the member `pid`."""
@@ -197,7 +209,7 @@ class MlxtopApp(KeysFirstApp):
         if self.fleet is not None and isinstance(self.screen, Dashboard):
             self._alone = False
             session = self.screen.session
-            self.pop_screen()
+            self._show_list(self.fleet)
             self.release(session)
 
     def release(self, session: Session) -> None:
