@@ -1,6 +1,7 @@
 """What the viewer of a fleet uses of a core, in a 160×45 terminal, with 1, 8 and 64 real Python processes
 that use MLX a little, each with a real agent at ten samples a second: `mlxtop top`, and `mlxtop run` of the
-program that starts them. Only the viewer's process counts, by the system's count; agents and programs do not.
+program that starts them. Then `mlxtop top` with a thousand simulated agents, as of fifty hosts.
+Only the viewer's process counts, by the system's count; agents and programs do not.
 
 `mlxtop top` also looks every two seconds for programs without an agent, among all processes of this machine,
 and shows whatever else of this user has an agent; `mlxtop run` shows its own alone.
@@ -16,7 +17,10 @@ from benchmarks.watching import AGENT, Run, own_place, viewer
 
 SIZE = (160, 45)
 MOST = 64
-SETTLE = 3.0
+MANY, HOSTS, CREWS = 1_000, 50, 4
+FIRST = 100_000
+"""The first number that stands for a process of the simulated agents."""
+SETTLE, SETTLE_MANY = 3.0, 10.0
 MIB = 2**20
 
 
@@ -29,10 +33,18 @@ def measure(windows: int = 6, seconds: float = 5.0) -> Iterator[Figure]:
                 time.sleep(SETTLE)
                 shares = [_share(screen, seconds) for _ in range(windows)]
                 memory = screen.process.memory_info().rss / MIB
-            bar = ("≤", 10.0) if count == MOST else None
+            bar = ("≤", 5.0) if count == MOST else None
             what = f"fleet: share of a core, mlxtop {command}, {count} session{'s' * (count > 1)}"
             yield Figure(what, statistics.median(shares), "%", quartiles(shares), bar)
             yield Figure("  the viewer's memory", memory, "MiB", "")
+    with own_place(), ExitStack() as stack:
+        screen = _simulated(stack)
+        time.sleep(SETTLE_MANY)
+        shares = [_share(screen, seconds) for _ in range(windows)]
+        memory = screen.process.memory_info().rss / MIB
+    what = f"fleet: share of a core, mlxtop top, {MANY:,} simulated sessions"
+    yield Figure(what, statistics.median(shares), "%", quartiles(shares), ("≤", 25.0))
+    yield Figure("  the viewer's memory", memory, "MiB", "")
 
 
 def _screen(stack: ExitStack, command: str, count: int) -> Terminal:
@@ -48,6 +60,17 @@ def _screen(stack: ExitStack, command: str, count: int) -> Terminal:
     if count == MOST:
         # They do not fit, and the screen says how many there are: with `top`, perhaps others too.
         screen.shown(rb"of (6[4-9]|[7-9]\d)")
+    return screen
+
+
+def _simulated(stack: ExitStack) -> Terminal:
+    """`mlxtop top` of `MANY` agents, which a few processes simulate."""
+    each = MANY // CREWS
+    for first in range(FIRST, FIRST + MANY, each):
+        crew = subject("simulated_agents", str(first), str(each), str(HOSTS))
+        stack.enter_context(Terminal(crew)).hear()
+    screen = stack.enter_context(Terminal(viewer("top"), *SIZE))
+    screen.shown(rb"of \d{4}", timeout=180)
     return screen
 
 

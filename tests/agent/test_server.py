@@ -19,7 +19,7 @@ from mlxtop.agent.server import MOST_CLIENTS, MOST_WAITING
 from mlxtop.ipc import protocol
 from mlxtop.ipc.protocol import Role
 from mlxtop.ipc.sockets import peer_uid
-from tests.agent.program import MX, PATIENT, Start, Viewer, WatchedProgram, starting, until
+from tests.agent.program import BUSY, MX, PATIENT, Start, Viewer, WatchedProgram, starting, until
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -331,6 +331,30 @@ server.STUCK_AFTER = 3.0
     # What waits for the stuck one is bounded; in the end it is dropped.
     until(lambda: program.connect(None).message("hello")["watched"] is None)
     stuck.end()
+
+
+def test_one_that_wants_few_samples_gets_the_highest_of_each_span(start: Start) -> None:
+    program = start(MX + BUSY)
+    control = program.connect("control")
+    control.say("interval", seconds=0.01)
+    few = program.connect(None)
+    few.raw(protocol.hello("observe", every=0.5, sparse=True))
+    # What is kept from before is thinned, too.
+    first = few.message("samples")["rows"][-1][0]
+    last = few.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] > first + 1.3)["rows"][-1][0]
+    control.until(lambda m: m["type"] == "samples" and m["rows"][-1][0] >= last)
+    sparse, every = rows(few, first), rows(control, first)
+    assert 2 <= len(sparse) < len(every) / 10
+    assert set(sparse) <= set(every)
+    # It may want all of them again.
+    few.raw(protocol.hello("observe", every=0.0))
+    few.until(lambda m: m["type"] == "samples" and m["rows"][0][0] > last and len(m["rows"]) > 10)
+
+
+def rows(viewer: Viewer, after: float) -> list[tuple[float, ...]]:
+    """The samples heard after a time."""
+    batches = [message["rows"] for message in viewer.heard if message["type"] == "samples"]
+    return [tuple(row) for batch in batches for row in batch if row[0] > after]
 
 
 def test_one_that_was_stuck_misses_nothing_that_is_still_kept(start: Start) -> None:

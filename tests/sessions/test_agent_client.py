@@ -25,7 +25,7 @@ from mlxtop.core.facts import Facts
 from mlxtop.core.limits import Limit
 from mlxtop.ipc import protocol, sockets
 from mlxtop.ipc.sockets import Address
-from mlxtop.sessions import messages
+from mlxtop.sessions import messages, top_fleet
 from mlxtop.sessions.agent_client import AgentClient, Role, all_addresses, remove_stale
 from mlxtop.sessions.attach import AttachFleet, attach
 from mlxtop.sessions.budget_monitor import BudgetMonitor, environment
@@ -72,6 +72,25 @@ def member(fleet: AgentClient, n: int = 0) -> RemoteSession:
 
 
 # Real agents
+
+
+def test_a_large_fleet_asks_less_of_members_off_the_screen(
+    start: Start, open_fleet: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(top_fleet, "FEW", 0)
+    start.up()
+    fleet = open_fleet(TopFleet())
+    watched = member(fleet)
+    assert not watched.closely
+    fleet.look_at([watched.pid])
+    assert watched.closely
+    count = watched.history.count
+    until(lambda: watched.history.count > count + 3)
+    fleet.look_at([])
+    assert not watched.closely
+    monkeypatch.setattr(top_fleet, "FEW", 1)
+    fleet.look_at([])
+    assert watched.closely
 
 
 def test_a_member_is_seen_and_controlled(start: Start, open_fleet: Callable[..., Any]) -> None:

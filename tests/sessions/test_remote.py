@@ -23,10 +23,10 @@ from mlxtop.core.event_json import to_json
 from mlxtop.core.events import EVENT_TYPES, KINDS, CensusTaken, LimitChanged
 from mlxtop.core.facts import Facts
 from mlxtop.core.limits import LIMIT_NAMES, LimitName
-from mlxtop.core.sample import UNKNOWN
+from mlxtop.core.sample import UNKNOWN, Sample
 from mlxtop.ipc import protocol
 from mlxtop.sessions import messages
-from mlxtop.sessions.remote import RemoteSession, command
+from mlxtop.sessions.remote import SPARSE, RemoteSession, command
 from mlxtop.tui.frame import Own, View, gather, visible_columns
 
 MIB = 2**20
@@ -282,6 +282,26 @@ def test_control_is_lent_and_given_back() -> None:
     watched.submit(SetLimit("cache", 9, "keyboard"))
     watched.submit(SetControl(False))
     assert [m.get("role") or m["type"] for m in sent] == ["watch", "limit", "look"]
+
+
+def test_of_what_nobody_looks_at_few_samples_are_asked() -> None:
+    sent: list[dict[str, Any]] = []
+    watched = RemoteSession(messages.hello(HELLO), lambda data: sent.append(json.loads(data)), controls=False)
+    watched.greet()
+    watched.look(False)
+    watched.greet()
+    # Whoever controls it looks at it.
+    watched.submit(SetControl(True))
+    watched.submit(SetControl(False))
+    watched.look(True)
+    watched.greet()
+    assert [(m["role"], m["every"], m["sparse"]) for m in sent] == [
+        ("look", 0, False), ("look", SPARSE, True), ("watch", 0, False), ("look", SPARSE, True),
+        ("look", 0, False),
+    ]  # fmt: skip
+    # A column between two of its samples is not empty.
+    watched.handle_message(messages.Samples(0.0, (Sample(1.0, 5, 2, 5, 7), Sample(5.0, 5, 2, 5, 7))))
+    assert watched.history.columns(1.0, 0.5, 9, ("total",), ()).hi["total"] == [7] * 9
 
 
 def test_what_a_fleet_controls_is_not_given_back() -> None:

@@ -1,6 +1,6 @@
 """A fleet that stands still: recorded sessions of one program's ranks, each a little different."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mlxtop.core.history import History
@@ -89,3 +89,6 @@ class RecordedFleet:
 
     def trouble(self) -> str:
         return ""
+
+    def look_at(self, pids: Collection[int]) -> None:
+        pass

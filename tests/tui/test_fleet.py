@@ -17,7 +17,7 @@ from mlxtop.tui.charts.series_cache import SeriesCache, add
 from mlxtop.tui.fleet_frame import Candidate, find_outlier, growth, together
 from mlxtop.tui.heights import ROOM_FOR_OUTPUT, heights
 from mlxtop.tui.panels.session_row import gutter, squeeze, stack, table
-from mlxtop.tui.screens.fleet import FleetScreen
+from mlxtop.tui.screens.fleet import UNSEEN_FRAMES, FleetScreen
 from tests.tui.fleet import MIB, RecordedFleet, RecordedMember
 from tests.tui.painted import painted
 
@@ -270,6 +270,28 @@ async def test_members_share_one_time():
         assert late[-1] >= 0
 
 
+@pytest.mark.slow
+async def test_members_off_the_screen_are_asked_less_and_read_in_turns():
+    fleet = RecordedFleet(64)
+    asked: list[set[int]] = []
+    fleet.look_at = asked.append
+    app = FleetApp(fleet)
+    async with app.run_test(size=SMALL) as pilot:
+        await painted(pilot)
+        session_list = app.shown.query_one("#session-list")
+        count = session_list.size.height - 1
+        assert asked[-1] == set(range(4000, 4000 + count))
+        await pilot.press("end")
+        assert asked[-1] == set(range(4064 - count, 4064))
+        # One is seen at once; all others within so many frames, and none of them in every frame.
+        for member in fleet.list:
+            member.pass_time(1, active=7 * MIB)
+        fresh = [sum(row.active == 7 * MIB for row in app.shown.frame().rows) for _ in range(UNSEEN_FRAMES)]
+        assert count <= fresh[0] < 64
+        assert fresh[-1] == 64
+        assert app.shown.frame().sum.active == 64 * 7 * MIB
+
+
 async def test_the_sum_is_of_those_that_run():
     fleet = RecordedFleet(3)
     app = FleetApp(fleet)
@@ -356,6 +378,26 @@ def test_kept_columns_are_as_if_asked_for_anew(width):
         anew = history.columns(first * width - 3.37, width, count, ("active", "total"), (), shown - 3.37)
         assert trace.total == anew.hi["total"]
         assert trace.active == anew.hi["active"]
+
+
+def test_a_series_that_is_not_read_repeats_its_newest_value():
+    history = History(0.1)
+    for turn in range(100):
+        history.add(Sample(turn * 0.1, turn, 1, 0, turn + 1))
+    trace = SeriesCache(history, 0.0)
+    trace.update(0, 20, 0.5, 10.0)
+    known = trace.total
+    assert trace.hold(2, 20, 0.5)
+    assert trace.total == [*known[2:], 100, 100]
+    assert trace.active == [value - 1 for value in trace.total]
+    assert not trace.hold(3, 20, 1.0), "other columns"
+    assert not trace.hold(1, 20, 0.5), "the past"
+    assert not trace.hold(3, 30, 0.5), "more columns"
+    # What was repeated is read again.
+    for turn in range(100, 110):
+        history.add(Sample(turn * 0.1, turn, 1, 0, turn + 1))
+    trace.update(2, 20, 0.5, 11.0)
+    assert trace.total[-2:] == [105, 110]
 
 
 def test_adding_traces():

@@ -18,6 +18,7 @@ from mlxtop.system.descriptors import out_of_the_way
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from typing import Any
 
     from mlxtop.agent.agent import Agent
 else:
@@ -84,6 +85,8 @@ class Client:
         self.samples = 0
         self.events = 0
         self.phases = 0
+        self.sparse = False
+        """Whether one sample of `every` seconds is enough for it."""
         self.traces = False
         """Whether it was the last to start or to stop a trace, and started it."""
         self.told = False
@@ -377,6 +380,7 @@ class Server:
         client.pid = count(message.get("pid"))
         if "every" in message:
             client.every = min(max(seconds(message["every"]), GATHER), SLOWEST)
+            client.sparse = message.get("sparse") is True
             self._look_at_pace()
         self.met = True
         if role == "observe" or watcher is None or client.role == "control":
@@ -419,7 +423,8 @@ class Server:
                     client.events = number + 1
                 if rows:
                     client.samples, client.fed = behind + len(rows), now
-                    client.outbox += protocol.samples(time.thread_time(), rows)
+                    sent = _highest(rows, int(client.every / agent.interval)) if client.sparse else rows
+                    client.outbox += protocol.samples(time.thread_time(), sent)
                 if not new and len(rows) < BATCH:
                     break
             if told <= agent.event_log.urgent < client.events:
@@ -449,6 +454,12 @@ class Server:
             _close(client.socket, client.what)
             if client.traces:
                 self._agent.stop_trace()
+
+
+def _highest(rows: list[tuple[Any, ...]], many: int) -> list[tuple[Any, ...]]:
+    """Of each `many` rows that in which MLX held most."""
+    many = max(1, many)
+    return [max(rows[i : i + many], key=lambda row: row[1] + row[2]) for i in range(0, len(rows), many)]
 
 
 def _listen(run: str) -> tuple[str, _socket.socket]:

@@ -32,7 +32,8 @@ class History:
     """
 
     def __init__(self, interval: float = 0.1) -> None:
-        self._interval = interval
+        self.interval = interval
+        """Seconds between samples, at most."""
         self._raw = Level(min(max(round(RAW_SECONDS / interval), RAW_LEAST), RAW_MOST), raw=True)
         self._levels = [Level(BUCKETS) for _ in WIDTHS]
         # What the bucket of each level that is still being filled is made of. The first level's lies in
@@ -115,7 +116,7 @@ class History:
         with self._lock:
             level = pick_level(width, lambda level: self._reaches(self._kept(level), start))
             # Where only coarser rows are left, each stands for all the columns it covers.
-            margin = max(2.5 * self._interval, width, WIDTHS[level - 1] if level else 0.0)
+            margin = max(2.5 * self.interval, width, WIDTHS[level - 1] if level else 0.0)
             rows = self._rows(level, start - margin, min(start + width * count, until + 1e-9))
         return resample(rows, start, width, count, hold=margin, gauges=gauges, counters=counters)
 
@@ -147,7 +148,8 @@ class History:
         if level == 0:
             if self._recent and self._recent[0].time < end:
                 self._unfold(rows)
-                return rows.slice(start, end)
+                # Rows before `start` do no harm, and seldom is one after `end`.
+                return rows if self._recent[-1].time < end else rows.slice(start, end)
             return rows
         pending = [close(WIDTHS[k], self._open[k]) for k in range(level - 1, 0, -1) if self._open[k]]
         if self._recent:

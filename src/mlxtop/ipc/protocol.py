@@ -15,7 +15,8 @@ Agent to viewer:
     bye      the program comes to its end; error and where: the exception that ends it, if one does
 Viewer to agent, each command with an `id` of the viewer's: see `ipc/command_json.py`
     hello    protocol, mlxtop, pid, role: `look` to observe, `watch` to control (no id); every: the seconds
-             between two messages with samples, from a viewer that wants few; older agents ignore it
+             between two messages with samples, from a viewer that wants few; sparse: of so many seconds one
+             sample will do, that with the highest total. Older agents ignore both. It may come again
     limit    knob, bytes (`null` is MLX's default), who
     clear, reset, collect   who
     mark     name, who
@@ -100,9 +101,12 @@ def read_command(text: bytes) -> dict[str, object]:
     return message
 
 
-def hello(role: Role, number: int = PROTOCOL, every: float | None = None) -> bytes:
-    """The first message of a viewer, to an agent of protocol `number`. `every`: seconds between samples."""
-    more = {} if every is None else {"every": every}
+def hello(role: Role, number: int = PROTOCOL, every: float | None = None, sparse: bool = False) -> bytes:
+    """The first message of a viewer, to an agent of protocol `number`.
+
+    `every`: seconds between two messages with samples. `sparse`: of these, one sample is enough.
+    """
+    more = {} if every is None else {"every": every, "sparse": sparse}
     return line("hello", protocol=number, mlxtop=__version__, pid=os.getpid(), role=WIRE_ROLES[role], **more)
 
 

@@ -5,7 +5,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -156,6 +156,9 @@ class AgentClient(threading.Thread):
     def trouble(self) -> str:
         return ""
 
+    def look_at(self, pids: Collection[int]) -> None:
+        pass
+
     # Life
 
     def stop(self, timeout: float = 0.5) -> None:
@@ -249,7 +252,11 @@ class AgentClient(threading.Thread):
                 self._connect(address)
 
     def _connect(self, address: Address) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:
+            self.problem = f"Some programs are not shown: {error.strerror}. Raise the limit with ulimit -n."
+            return
         sock.settimeout(0.5)
         try:
             sock.connect(address.path)
@@ -309,7 +316,7 @@ class AgentClient(threading.Thread):
             return
         connection.session = self.session(hello, send, connection)
         self._number_uniquely(connection.session)
-        send(protocol.hello(self._role, hello.protocol, self._every))
+        connection.session.greet(self._every)
         if connection.session.process is not None:
             self._oom_counters[connection.session] = OomCounters(connection.session.process)
             connection.session.look_at_title()

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 from mlxtop.core.errors import fatal
@@ -81,6 +81,9 @@ class FollowFleet(threading.Thread):
 
     def trouble(self) -> str:
         return ""
+
+    def look_at(self, pids: Collection[int]) -> None:
+        pass
 
     def stop_program(self, why: str) -> None:
         """Has the command stopped, because of `why`. Does not wait."""

@@ -39,6 +39,7 @@ from mlxtop.core.timeline import Timeline
 from mlxtop.core.transcript import Transcript
 from mlxtop.core.units import DEFAULT
 from mlxtop.ipc import command_json, protocol
+from mlxtop.ipc.protocol import Role
 from mlxtop.sessions.death import Death
 from mlxtop.sessions.messages import Bye, FactsMessage, Hello, InitialLimit, Message, Phases, Samples
 from mlxtop.sessions.session import Capability, Publisher
@@ -46,6 +47,8 @@ from mlxtop.sessions.session import Capability, Publisher
 COST_WINDOW = 5.0
 MOST_A_SECOND = 5_000
 """Samples that are kept of one second."""
+SPARSE = 2.0
+"""Seconds between samples of a session that nobody looks at, one of many."""
 SHORT = 200
 """Characters that are kept of a command line."""
 
@@ -108,6 +111,8 @@ class RemoteSession(Publisher):
         """Whether this viewer has control. One viewer at a time has it; its commands are carried out."""
         self._lent = not controls
         """Whether control is taken only while the session's dashboard is open."""
+        self.closely = True
+        """Whether all samples are asked for."""
         self.bye: Bye | None = None
         """The program's last message; `None` while it runs, and when it was killed."""
         self.told_to_end = False
@@ -244,7 +249,7 @@ class RemoteSession(Publisher):
                 command = command.replace(size=value)
             case SetControl(on) if self._lent and on != self.controls:
                 self.controls = on
-                self._send(protocol.hello("control" if on else "observe", self._protocol))
+                self.greet()
             case SetInterval(seconds):
                 self.interval = seconds
             case SubmitPrompt(text):
@@ -259,6 +264,18 @@ class RemoteSession(Publisher):
         if line is not None:
             self._send(line)
         return command_id
+
+    def greet(self, every: float | None = 0.0) -> None:
+        """Tells the agent what this viewer wants of it: news at once, or `every` so many seconds."""
+        sparse = not (self.closely or self.controls)
+        role: Role = "control" if self.controls else "observe"
+        self._send(protocol.hello(role, self._protocol, SPARSE if sparse else every, sparse))
+
+    def look(self, closely: bool) -> None:
+        """Has the agent send all samples, or one in `SPARSE` seconds. `greet` tells it."""
+        self.closely = closely
+        if not closely:
+            self.history.interval = max(self.interval, SPARSE)
 
     def changed_limits(self) -> dict[LimitName, int]:
         """The limits that this viewer changed, with their initial values in bytes."""

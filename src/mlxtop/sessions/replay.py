@@ -2,7 +2,7 @@
 
 import bisect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
@@ -212,6 +212,9 @@ class ReplayFleet:
 
     def trouble(self) -> str:
         return ""
+
+    def look_at(self, pids: Collection[int]) -> None:
+        pass
 
 
 def _time(line: TranscriptLine) -> float:

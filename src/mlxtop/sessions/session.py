@@ -1,6 +1,6 @@
 """The interfaces of sessions and fleets, the same for a live run, a watched program and a recording."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from threading import RLock
 from typing import NamedTuple, Protocol
 
@@ -113,6 +113,9 @@ class Fleet(Protocol):
 
     def trouble(self) -> str:
         """One line about what mlxtop cannot show, a host out of reach say; empty when there is nothing."""
+
+    def look_at(self, pids: Collection[int]) -> None:
+        """Tells which members are on the screen. Of others a fleet may ask less."""
 
 
 class Publisher:

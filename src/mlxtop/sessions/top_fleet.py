@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import psutil
@@ -16,9 +16,12 @@ from mlxtop.sessions.messages import Hello
 from mlxtop.sessions.remote import RemoteSession, command
 from mlxtop.sessions.session import UnattachedProcess
 from mlxtop.system import footprint
+from mlxtop.system.descriptors import allow_many
 
 SEARCH_EVERY = 2.0
 """Seconds between two searches for unattached processes; longer where a search takes long, as on macOS."""
+FEW = 32
+"""Members whose samples are all asked for, on the screen or not."""
 SHARE = 20
 """The pause after a search is at least so many times its duration."""
 
@@ -40,6 +43,7 @@ class TopFleet(AgentClient):
 
     def open(self) -> None:
         """Starts to watch, here and on the hosts."""
+        allow_many()
         for host in self._hosts:
             host.start()
         self.start()
@@ -78,6 +82,14 @@ class TopFleet(AgentClient):
     def trouble(self) -> str:
         return " ".join(host.trouble for host in self._hosts if host.trouble)
 
+    def look_at(self, pids: Collection[int]) -> None:
+        """Asks all samples of the members `pids`, and of all while there are few; of others a few only."""
+        few = len(self._members) <= FEW
+        for member in self._members:
+            if member.ended is None and member.closely != (few or member.pid in pids):
+                member.look(not member.closely)
+                member.greet()
+
     def _addresses(self) -> list[Address]:
         forwards = {forward.address.path: forward for host in self._hosts for forward in host.forwards}
         kept = {path: forward for path, forward in self._forwards.items() if path in self._connections}
@@ -88,7 +100,14 @@ class TopFleet(AgentClient):
     def session(self, hello: Hello, send: Callable[[bytes], None], connection: Connection) -> RemoteSession:
         forward = self._forwards.get(connection.address.path)
         if forward is None:
-            return super().session(hello, send, connection)
+            session = super().session(hello, send, connection)
+        else:
+            session = self._forwarded(hello, send, forward)
+        # The screen says which are seen; of a large fleet most are not.
+        session.look(len(self._members) < FEW)
+        return session
+
+    def _forwarded(self, hello: Hello, send: Callable[[bytes], None], forward: Forward) -> RemoteSession:
         session = RemoteSession(hello, send, controls=False, host=forward.host)
         if forward.clock.origin is not None:
             session.align(forward.clock.origin)

@@ -1,6 +1,6 @@
 """Sessions that can be looked at and not be changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 from mlxtop.core.commands import Command, SetControl, new_id
@@ -45,6 +45,8 @@ class ReadOnlyFleet:
 
     def members(self) -> Sequence[Member]:
         members = self._fleet.members()
+        # It says how the hosts of a fleet are.
+        self.title = self._fleet.title
         # Each has one wrapper as long as it is a member: screens compare them by identity.
         self._members = {one: self._members.get(one) or read_only(one, self._refuse) for one in members}
         return list(self._members.values())
@@ -57,6 +59,9 @@ class ReadOnlyFleet:
 
     def trouble(self) -> str:
         return self._fleet.trouble()
+
+    def look_at(self, pids: Collection[int]) -> None:
+        self._fleet.look_at(pids)
 
 
 def read_only(session: Session, refuse: Refuse) -> Member:

@@ -5,6 +5,8 @@ from mlxtop.core.sample_store import Samples
 
 DRAWN = ("active", "total")
 _NEVER = -(2**62)
+MOST_HELD = 16
+"""Columns that may repeat the newest value."""
 
 
 class SeriesCache:
@@ -42,6 +44,20 @@ class SeriesCache:
             # The column before the last sample's is held open too: a coarse bucket may begin there.
             seen = (min(latest.time, end) + self.offset) // width
             self._settled = int(seen) - 1
+
+    def hold(self, first: int, count: int, width: float) -> bool:
+        """Moves on to `count` columns from number `first` without reading: the newest value is repeated.
+
+        Returns whether it could; else nothing changes.
+        """
+        behind = first - self._first
+        if width != self._width or len(self.total) != count or not 0 <= behind < min(count, MOST_HELD):
+            return False
+        if behind:
+            self.active = [*self.active[behind:], *self.active[-1:] * behind]
+            self.total = [*self.total[behind:], *self.total[-1:] * behind]
+            self._first = first
+        return True
 
 
 def add(traces: list[list[int]], count: int) -> list[int]:

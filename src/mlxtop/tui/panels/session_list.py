@@ -1,5 +1,7 @@
 """The list of sessions on one time axis and one scale, their sum, and the time below."""
 
+from collections.abc import Sequence
+
 from rich.cells import set_cell_size as fit_cells
 from rich.style import Style
 from textual.events import Click, MouseScrollDown, MouseScrollUp
@@ -68,6 +70,14 @@ class SessionList(SessionPicker):
 
     DEFAULT_CSS = "SessionList { height: 1fr; }"
 
+    def seen(
+        self, pids: Sequence[int | None], selected: int | None, width: int, row_height: int, height: int
+    ) -> range:
+        """The numbers of the sessions that fit into `height` rows of a screen of `width` cells."""
+        names = len(table(width, row_height)[0].names)
+        chosen = pids.index(selected) if selected in pids else None
+        return self.reach(chosen, len(pids), max(1, (height - names) // row_height))
+
     def paint(self, frame: FleetFrame, width: int, height: int) -> list[Strip]:
         if not frame.rows:
             self._lines = []
@@ -76,8 +86,7 @@ class SessionList(SessionPicker):
         top = top_of(frame, frame.rows)
         names = len(table(frame.width, frame.row_height)[0].names)
         pids = [session.pid for session in frame.rows]
-        chosen = pids.index(frame.selected) if frame.selected in pids else None
-        seen = self.reach(chosen, len(pids), max(1, (height - names) // frame.row_height))
+        seen = self.seen(pids, frame.selected, frame.width, frame.row_height, height)
         strips = [self._heading(frame, y, top, seen, width) for y in range(names)]
         for i in seen:
             strips += self.session(frame, frame.rows[i], frame.row_height, top, width)

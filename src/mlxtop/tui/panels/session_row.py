@@ -144,7 +144,8 @@ class SessionPanel(FleetPanel):
         strips = []
         for y in range(rows):
             parts = self._figures(frame, session, y, columns, left)
-            segments = [*(Segment(text, style + ground) for text, style in parts), *plot[y]]
+            segments = [Segment(text, style + ground if here else style) for text, style in parts]
+            segments += plot[y]
             strips.append(
                 Strip(segments, left + len(session.totals)).adjust_cell_length(width, self.style("text"))
             )
@@ -225,10 +226,12 @@ class SessionPanel(FleetPanel):
         # The uppermost eighth stays free between sessions.
         active, total = (eighths(sizes, 0, top, rows * 8 - 1) for sizes in (session.actives, session.totals))
         columns = [stack(rows, *pair) for pair in zip(active, total, strict=True)]
-        glyphs = map("".join, zip(*(glyphs for glyphs, _ in columns), strict=True))
-        codes = map("".join, zip(*(codes for _, codes in columns), strict=True))
+        glyphs, codes = zip(*columns, strict=True)
         styles = self._trace_styles(session.ended is not None, ground)
-        return [runs(text, code, styles) for text, code in zip(glyphs, codes, strict=True)]
+        return [
+            runs("".join(text), "".join(code), styles)
+            for text, code in zip(zip(*glyphs, strict=True), zip(*codes, strict=True), strict=True)
+        ]
 
     def _trace_styles(self, ended: bool, ground: Style) -> dict[str, Style]:
         colour: Callable[[str], Style] = self.soft if ended else self.style

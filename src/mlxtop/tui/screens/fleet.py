@@ -42,6 +42,10 @@ from mlxtop.tui.textual_compat import is_seen
 FRAMES_PER_SECOND = 2
 JUDGE_EVERY = 2.0
 """Seconds between two searches for an outlier: one that changed with every frame would not be readable."""
+JUDGE_SHARE = 50
+"""The pause after a search is at least so many times its duration: a large fleet is searched less often."""
+UNSEEN_FRAMES = 4
+"""Frames in which each member off the screen is read once. Meanwhile the sum has its last value."""
 FINEST = 0.1
 
 
@@ -111,9 +115,11 @@ class FleetScreen(Screen[None]):
         """The selected line's number, for when its process leaves the list."""
         self._origin: float | None = None
         """Seconds since the epoch at the fleet's time 0: when its first member began."""
-        self._caches: dict[tuple[int, float], SeriesCache] = {}
+        self._shown: dict[tuple[int, float], tuple[SeriesCache, SessionRow]] = {}
+        """The members' series and rows, in their order."""
+        self._frames = 0
         self._outlier: Outlier | None = None
-        self._judged = -JUDGE_EVERY
+        self._judge_at = 0.0
         self._own = Own()
         self._meter = Meter(footprint.reader())
         self._paused_at = 0.0
@@ -172,11 +178,16 @@ class FleetScreen(Screen[None]):
         now, width = self.now(members), self.view.axis.width
         count = max(1, self.size.width - gutter(self.size.width, given.session))
         start = self.view.axis.start(count, now)
-        rows = self._rows(members, now, round(start / width), count)
+        pids = [member.pid for member in members]
+        self._keep_selection([*pids, *(process.pid for process in unattached)])
+        seen = self.query_one(SessionList).seen(
+            pids, self._selected, self.size.width, given.session, given.session_list
+        )
+        self.fleet.look_at({pids[i] for i in seen})
+        rows = self._rows(members, now, round(start / width), count, seen)
         self._judge(members, now)
-        self._keep_selection([*(m.pid for m in members), *(s.pid for s in unattached)])
-        actives = add([list(row.actives) for row in rows], count)
-        totals = add([list(row.totals) for row in rows], count)
+        actives = add([cache.active for cache, _ in self._shown.values()], count)
+        totals = add([cache.total for cache, _ in self._shown.values()], count)
         machine, bound = together(members)
         rates = {RATE.get(member.steps_are, "steps/s") for member in members}
         return FleetFrame(
@@ -208,25 +219,35 @@ class FleetScreen(Screen[None]):
     def _offset(self, member: Member) -> float:
         return member.started - (self._origin or 0.0)
 
-    def _rows(self, members: Sequence[Member], now: float, first: int, count: int) -> list[SessionRow]:
-        rows, caches = [], {}
-        for member in members:
+    def _rows(
+        self, members: Sequence[Member], now: float, first: int, count: int, seen: range
+    ) -> list[SessionRow]:
+        """The members' rows. Of those that are not `seen`, one in `UNSEEN_FRAMES` is read in each frame."""
+        shown: dict[tuple[int, float], tuple[SeriesCache, SessionRow]] = {}
+        width = self.view.axis.width
+        self._frames += 1
+        for i, member in enumerate(members):
             # With several machines neither process ids nor ranks are unique.
             which = id(member.history), member.started
             offset = self._offset(member)
-            cache = caches[which] = self._caches.get(which) or SeriesCache(member.history, offset)
-            cache.update(first, count, self.view.axis.width, now)
+            old = self._shown.get(which)
+            due = i in seen or (i + self._frames) % UNSEEN_FRAMES == 0 or self.view.paused
+            if old is not None and not due and old[0].hold(first, count, width):
+                shown[which] = old
+                continue
+            cache = old[0] if old is not None else SeriesCache(member.history, offset)
+            cache.update(first, count, width, now)
             until = now - offset if self.view.paused else None
-            rows.append(session_row(member, until, cache.active, cache.total))
-        self._caches = caches
-        return rows
+            shown[which] = cache, session_row(member, until, cache.active, cache.total)
+        self._shown = shown
+        return [row for _, row in shown.values()]
 
     def _judge(self, members: Sequence[Member], now: float) -> None:
         running = {m.pid for m in members if m.ended is None}
         gone = self._outlier is not None and self._outlier.pid not in running
-        if not gone and time.monotonic() - self._judged < JUDGE_EVERY:
+        began = time.monotonic()
+        if not gone and began < self._judge_at:
             return
-        self._judged = time.monotonic()
         candidates = []
         for member in members:
             until = now - self._offset(member)
@@ -234,6 +255,8 @@ class FleetScreen(Screen[None]):
             if held is not None:
                 candidates.append(Candidate(member.pid, member.label, held, growth(member, until)))
         self._outlier = find_outlier(candidates)
+        ended = time.monotonic()
+        self._judge_at = ended + max(JUDGE_EVERY, JUDGE_SHARE * (ended - began))
 
     def _arrange(self, frame: FleetFrame) -> None:
         """Sets the height of each panel. Textual lays out again only when one changes."""
@@ -332,7 +355,7 @@ class FleetScreen(Screen[None]):
     def _change_view(self, **changes: object) -> None:
         """Changes the view and draws it at once, not at the next tick."""
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the callers name View's own fields
-        self._judged = -JUDGE_EVERY
+        self._judge_at = 0.0
         self.tick()
 
     def action_pause(self) -> None:
