@@ -382,8 +382,12 @@ while True: mx.eval(mx.ones(3)); time.sleep(0.01)
 def test_a_variable_of_a_loop_that_never_evaluates_is_named_each_time(start: Start) -> None:
     # As on a machine that is busy otherwise: all that the program gets of it looks like rest.
     code = """
-from mlxtop.agent import command_queue
-command_queue.IDLE_SHARE = 1000.0
+from mlxtop.agent import command_queue as module
+module.IDLE_SHARE = 1000.0
+# And it is given all the time that it needs to come by, once it was asked to.
+def interrupt(self, real=module.CommandQueue._interrupt): module.SAFE_WITHIN = 1000.0; real(self)
+def drain(self, before, real=module.CommandQueue.drain): real(self, before); module.SAFE_WITHIN = 0.25
+module.CommandQueue._interrupt, module.CommandQueue.drain = interrupt, drain
 def run():
     while True:
         x = mx.ones((64, 64))
