@@ -24,5 +24,5 @@ def parse_web(values: dict[str, Any], headless: bool = False) -> "Host | None":
     try:
         from mlxtop.web.host import Host
     except ImportError as error:
-        raise UsageError("--web needs textual-serve: install mlxtop[web].") from error
+        raise UsageError("--web needs textual-serve: pip install 'mlxtop[web]'.") from error
     return Host(control, port, tell)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-from _weakref import ref
 from functools import wraps
 
 from mlxtop.core.limits import LIMIT_NAMES
 from mlxtop.core.record import Record
 from mlxtop.core.units import UNLIMITED
 from mlxtop.mlx import backend
-from mlxtop.mlx.replaced import give_back
+from mlxtop.mlx.replaced import Replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class AllocatorHooks:
         self._mx: Any = backend.load()
         self._notice = notice
         self._original: dict[str, Any] = {}
-        self._replaced: list[tuple[Any, str, Any, ref[Any]]] = []
+        self._replaced = Replaced()
 
     def install(self) -> None:
         """Wraps MLX's functions, and their deprecated likes in `mx.metal`, which call the same C++ directly.
@@ -85,14 +84,11 @@ class AllocatorHooks:
         for module in (self._mx, self._mx.metal):
             for limit, name in SETTERS.items():
                 if setter := getattr(module, name, None):
-                    self._put(module, name, setter, self._wrap_setter(limit, setter))
+                    self._replaced.put(module, name, self._wrap_setter(limit, setter))
             for name, size in CALLS.items():
                 if call := getattr(module, name, None):
-                    self._put(module, name, call, self._wrap_call(name, call, getattr(self._mx, size)))
-
-    def _put(self, module: Any, name: str, function: Any, wrapper: Any) -> None:
-        self._replaced.append((module, name, function, ref(wrapper)))
-        setattr(module, name, wrapper)
+                    wrapper = self._wrap_call(name, call, getattr(self._mx, size))
+                    self._replaced.put(module, name, wrapper)
 
     def active(self) -> int:
         """What live arrays hold now, in bytes: what the cache gives back is none of it."""
@@ -123,9 +119,7 @@ class AllocatorHooks:
 
     def remove(self) -> None:
         """Gives MLX its own functions back."""
-        for module, name, function, wrapper in reversed(self._replaced):
-            give_back(module, name, wrapper, function)
-        self._replaced.clear()
+        self._replaced.give_back()
         self._original.clear()
 
     def set(self, name: LimitName, value: int, source: str, command_id: int | None = None) -> Change:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from _weakref import ref
 from functools import wraps
 from typing import Generic, TypeVar
 
 from mlxtop.mlx import allocator, backend, census, step_peaks
 from mlxtop.mlx.hooks import is_ours, place
-from mlxtop.mlx.replaced import give_back
+from mlxtop.mlx.replaced import Replaced
 from mlxtop.mlx.step_peaks import RESET, StepPeaks
 
 TYPE_CHECKING = False
@@ -89,7 +88,7 @@ class PeakWatch(Generic[Where]):
         self._windows: list[Window[Where]] = []
         self._turn, self._known = -1, 0
         self._after: Place | None = None
-        self._replaced: list[tuple[Any, str, Any, ref[Any]]] = []
+        self._replaced = Replaced()
         self._on = False
         self.here: Where | None = None
         """Where the program is, as far as whoever measures knows: what rises between two looks rises here."""
@@ -103,17 +102,13 @@ class PeakWatch(Generic[Where]):
             (self._mx, "eval"), (self._mx, "async_eval"), (self._mx, RESET), (self._mx.metal, RESET)
         ):  # fmt: skip
             if function := getattr(module, name, None):
-                wrapper = self._wrap(function, name != RESET)
-                self._replaced.append((module, name, function, ref(wrapper)))
-                setattr(module, name, wrapper)
+                self._replaced.put(module, name, self._wrap(function, name != RESET))
         self._on = True
 
     def remove(self) -> None:
         """Gives MLX its own functions back. What others put over ours stays; ours do nothing any more."""
         self._on = False
-        for module, name, function, wrapper in reversed(self._replaced):
-            give_back(module, name, wrapper, function)
-        self._replaced.clear()
+        self._replaced.give_back()
         if self._own is not None:
             self._own.remove()
 

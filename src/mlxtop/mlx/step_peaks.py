@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
-from _weakref import ref
 from functools import wraps
 from operator import call
 
 from mlxtop.mlx import backend
-from mlxtop.mlx.replaced import give_back
+from mlxtop.mlx.replaced import Replaced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class StepPeaks:
         self._take: tuple[Any, ...] = self._peak, getattr(self._mx, RESET)
         self.least = 0
         """Bytes that a step must exceed to be told."""
-        self._replaced: list[tuple[Any, str, Any, Any]] = []
+        self._replaced = Replaced()
         self._below: StepPeaks | None = None
         self._kept: list[int] = []
         """What MLX's peak was when we reset it: the highest counts. Empty after the program's own reset."""
@@ -89,11 +88,7 @@ class StepPeaks:
         self._below, installed = installed, self
         wrap = {GET: self._wrap_get, RESET: self._wrap_reset}
         for module, name in self._functions():
-            function = getattr(module, name)
-            wrapper = wrap[name](function)
-            # Not the wrapper itself: whoever installs over us looks whether it is referenced.
-            self._replaced.append((module, name, function, ref(wrapper)))
-            setattr(module, name, wrapper)
+            self._replaced.put(module, name, wrap[name](getattr(module, name)))
 
     def remove(self) -> None:
         """Gives MLX its own functions back. Their peak counts from the last reset of MLX's on.
@@ -102,9 +97,7 @@ class StepPeaks:
         until that is removed, too.
         """
         _unlink(self)
-        for module, name, function, wrapper in reversed(self._replaced):
-            give_back(module, name, wrapper, function)
-        self._replaced.clear()
+        self._replaced.give_back()
         self._kept.clear()
         # Whoever comes after us looks whether MLX's functions are referenced. Nobody asks us any more.
         self._peak, self._take = self._active, ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlxtop.core.events import ErrorRaised, TraceStarted, TraceStopped
 from mlxtop.mlx import backend, trace_files
 from mlxtop.mlx.hooks import outside
+from mlxtop.mlx.replaced import Replaced
 from mlxtop.mlx.trace.tracer import EVENTS, Tracer, TraceRefused, refusal
 
 if TYPE_CHECKING:
@@ -117,20 +118,20 @@ class EvalLines:
         self._tracer = tracer
         self._phase = phase
         self._steps = 0
-        self._original: dict[str, Any] = {}
+        self._replaced = Replaced()
 
     def install(self) -> None:
         for name in ("eval", "async_eval"):
-            self._original[name] = getattr(self._mx, name)
-            setattr(self._mx, name, self._wrap(self._original[name]))
+            self._replaced.put(self._mx, name, self._wrap(getattr(self._mx, name)))
 
     def remove(self) -> None:
-        for name, function in self._original.items():
-            setattr(self._mx, name, function)
+        self._replaced.give_back()
 
     def _wrap(self, function: Any) -> Any:
         @wraps(function)
         def step(*args: Any, **kwargs: Any) -> Any:
+            if not self._replaced:
+                return function(*args, **kwargs)
             token = self._begin(sys._getframe(1))
             try:
                 return function(*args, **kwargs)
