@@ -39,6 +39,9 @@ class Panel(Generic[F], Rows, can_focus=False):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._strips: list[Strip] = []
+        self._rows: dict[tuple[int, tuple[Part, ...]], Strip] = {}
+        self._rows_before: dict[tuple[int, tuple[Part, ...]], Strip] = {}
+        """The rows of this frame and of the one before, by their width and parts: most are the same."""
         self._styles: dict[str, Style] = {}
         self._frame: F | None = None
 
@@ -57,11 +60,12 @@ class Panel(Generic[F], Rows, can_focus=False):
         width, height = self.size
         if not width or not height:
             return []
+        self._rows_before, self._rows = self._rows, {}
         strips = self._fill(self.paint(frame, width, height), width, height)
         old, self._strips = self._strips, strips
         if len(old) != height:
             return [Region(0, 0, width, height)]
-        changed = [y for y in range(height) if old[y] != strips[y]]
+        changed = [y for y in range(height) if old[y] is not strips[y] and old[y] != strips[y]]
         if changed and changed[-1] - changed[0] == len(changed) - 1:
             # Fewer regions are less work for Textual.
             return [Region(0, changed[0], width, len(changed))]
@@ -84,6 +88,7 @@ class Panel(Generic[F], Rows, can_focus=False):
 
     def _restyle(self) -> None:
         self._styles.clear()
+        self._rows.clear()
         self._repaint()
 
     def style(self, name: str) -> Style:
@@ -123,6 +128,11 @@ class Panel(Generic[F], Rows, can_focus=False):
 
     def row(self, parts: Iterable[Part], width: int) -> Strip:
         """One row from parts of text, cut or filled to `width` cells."""
+        key = width, tuple(parts)
+        found = self._rows[key] = self._rows_before.get(key) or self._new_row(key[1], width)
+        return found
+
+    def _new_row(self, parts: Iterable[Part], width: int) -> Strip:
         segments = [Segment(text, style) for text, style in parts if text]
         # Most text is ASCII: its width is its length.
         length = sum([len(text) if text.isascii() else cell_len(text) for text, _, _ in segments])

@@ -24,7 +24,7 @@ from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XT
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Event, Key, Paste
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 from textual.widget import Widget
@@ -140,6 +140,11 @@ class Background(Widget):
 class Rows(Widget):
     """A widget without border or padding that returns its finished rows. It skips Textual's styling of every
     row, which costs more than painting, and applies only `NO_COLOR`."""
+
+    @property
+    def size(self) -> Size:
+        """Textual finds it anew each time it is asked, from the screen, the border and the padding."""
+        return self._size
 
     def render_lines(self, crop: Region) -> list[Strip]:
         rows = [_plain(self, self.render_line(y)) for y in crop.line_range]
