@@ -10,6 +10,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from mlxtop.core.budget import Budget
 from mlxtop.core.events import BudgetChanged, PhaseChanged
+from mlxtop.serve import watch
 from mlxtop.serve.exposition import Exposition
 from mlxtop.serve.metrics import METRICS, VERDICTS
 from mlxtop.serve.names import model, session_label
@@ -147,3 +148,12 @@ def test_a_thousand_sessions(figure: Callable[[str], None]) -> None:
         f"serve: 1,000 sessions, {lines:,} lines, {len(page.body) / 1e6:.1f} MB in {took:.2f} s of a processor"
     )
     assert page.body.count(b"mlx_memory_active_bytes{") == 1000
+
+
+def test_a_diagnosis_that_fails_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = known()
+    one.diagnose()
+    assert one.verdicts == {"not enough data"}
+    monkeypatch.setattr(watch, "diagnose", lambda *_: 1 / 0)
+    one.diagnose()
+    assert of(values([one]), "mlx_diagnosis") == []

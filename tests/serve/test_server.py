@@ -17,10 +17,12 @@ from mlxtop.core.errors import UsageError
 from mlxtop.serve import server as module
 from mlxtop.serve.address import Address
 from mlxtop.serve.exposition import Page
-from mlxtop.serve.server import MOST, Guard, Server
+from mlxtop.serve.server import Guard, Server
 from tests.agent.program import until
 from tests.serve.scraper import PATIENCE, Answer, ask, connect, raw, read
 
+MOST = 40
+"""Connections that a test of so many has."""
 TOKEN = "a-token-of-some-length"
 BODY = b"mlx_x 1\n" * 2**19
 """Four megabytes: more than the system keeps for a client that does not read."""
@@ -103,8 +105,9 @@ def test_a_head_alone_has_the_length_of_the_body(served: Running) -> None:
     assert not found.body
 
 
-def test_whoever_never_asks_makes_room(served: Running) -> None:
-    """Slowly or not at all: of hundreds, none keeps an honest scrape out, and few are kept."""
+def test_whoever_never_asks_makes_room(served: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slowly or not at all: none keeps an honest scrape out, and few are kept."""
+    monkeypatch.setattr(module, "MOST", MOST)
     idle = [connect(served.port) for _ in range(MOST)]
     for i, client in enumerate(idle):
         client.sendall(b"GET /metrics HTTP/1.1\r\nX: " + b"x" * (60 * i % 8000))

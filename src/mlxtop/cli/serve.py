@@ -56,7 +56,7 @@ Try:
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="How old a number may be: so seldom a program is asked for what is new.",
+    help="How often each program tells what is new: no number is older.",
 )
 @options.BUDGET("It is that of every program.")
 def serve(
@@ -131,6 +131,7 @@ def _tls(certificate: Path, key: Path | None) -> "ssl.SSLContext":
     try:
         context.load_cert_chain(certificate, key, password)
     except OSError as error:
-        why = error.strerror or "they are no certificate and its key"
+        is_other = isinstance(error, ssl.SSLError)
+        why = "they are no certificate and its key in PEM" if is_other else error.strerror
         raise UsageError(f"--certificate and --key cannot be used: {why}.") from error
     return context

@@ -78,9 +78,9 @@ async def _look(over: asyncio.Event, watch: Watch, server: Server | None) -> int
         if watch.failure is not None:
             tell(watch.failure)
             return 1
-        if server is not None and server.problem != told:
+        if server is not None and server.problem is not None and server.problem != told:
             told = server.problem
-            tell(told or "")
+            tell(told)
     return 0
 
 
@@ -91,7 +91,7 @@ async def _write(file: Textfile, exposition: Exposition) -> None:
         await asyncio.sleep(FIRST)
         while True:
             try:
-                file.write(await asyncio.to_thread(exposition.text))
+                await asyncio.to_thread(lambda: file.write(exposition.text()))
                 if not told:
                     tell(f"writing {file.path} every {EVERY:g} seconds")
                 told = True

@@ -6,6 +6,7 @@ thread of its own, and sent in pieces: what waits for a client is one piece.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -21,8 +22,12 @@ from mlxtop.serve.exposition import Page
 from mlxtop.serve.rate import Rate
 from mlxtop.serve.request import HEAD_MOST, Request
 
-MOST = 128
-"""Connections at once that have not asked for the page yet, and as many that have."""
+MOST = 512
+"""Connections at once that have not asked for the page yet."""
+AT_ONCE = 64
+"""Connections that are taken in at once: far fewer, so whoever asks is heard before it would make room."""
+SCRAPERS = 128
+"""Connections at once that get the page."""
 HEAD_WITHIN = 5.0
 """Seconds for TLS and for the head of a request."""
 SEND_WITHIN = 10.0
@@ -72,11 +77,12 @@ class Server:
         """Listens; `address` has the port from now on. Raises `UsageError`."""
         try:
             self._server = await asyncio.start_server(
-                self._meet, self.address.host, self.address.port, limit=HEAD_MOST, backlog=MOST
+                self._meet, self.address.host, self.address.port, limit=HEAD_MOST, backlog=AT_ONCE
             )
         except OSError as error:
             raise UsageError(
-                f"mlxtop cannot listen at {self.address}: {error.strerror}. Choose another with --listen."
+                f"Could not listen at {self.address}: {os.strerror(error.errno or 0)}. "
+                "Choose another with --listen."
             ) from error
         listener = self._server.sockets[0]
         # Whoever connects gets the same.
@@ -120,7 +126,7 @@ class Server:
             if self._guard.tls is not None:
                 await writer.start_tls(self._guard.tls, ssl_handshake_timeout=HEAD_WITHIN)
             asked, answer = await self._read(reader, host)
-        if answer is None and len(self._scrapers) >= MOST:
+        if answer is None and len(self._scrapers) >= SCRAPERS:
             answer = _refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Retry-After: 1")
         if answer is None:
             # It may read: whoever only connects does not take its place.

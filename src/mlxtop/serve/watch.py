@@ -2,18 +2,19 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from mlxtop.analysis.diagnosis import diagnose
 from mlxtop.core.budget import BudgetSpec
-from mlxtop.core.events import Event, FactsRead
-from mlxtop.core.sample import Sample
 from mlxtop.serve.names import model, program, session_label
 from mlxtop.serve.tally import Tally
 from mlxtop.sessions.agent_client import AgentClient, all_addresses
-from mlxtop.sessions.budget_monitor import set_budget
+from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.remote import RemoteSession
 
+FIRST = 1.0
+"""Seconds until the first diagnosis, and before each round."""
 LOOK_EVERY = 1.0
 """Seconds between two looks for new programs."""
 DIAGNOSE_EVERY = 10.0
@@ -35,7 +36,12 @@ class Watched:
         """Those that held at the last diagnosis; `None` before the first."""
 
     def diagnose(self) -> None:
-        """Renews `verdicts`."""
+        """Renews `verdicts`; they are not known where that fails."""
+        self.verdicts = None
+        with suppress(Exception):
+            self.verdicts = self._find()
+
+    def _find(self) -> frozenset[str]:
         session, budget = self.session, self.session.state.budget
         found = diagnose(
             session.history,
@@ -46,7 +52,7 @@ class Watched:
             session.steps_are,
             budget.bytes if budget is not None and budget.against == "footprint" else None,
         )
-        self.verdicts = frozenset(found.kinds)
+        return frozenset(found.kinds)
 
 
 class Watch:
@@ -56,7 +62,6 @@ class Watch:
     """
 
     def __init__(self, every: float, budget: BudgetSpec | None = None) -> None:
-        self._budget = budget
         self._watched: dict[RemoteSession, Watched] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -70,6 +75,8 @@ class Watch:
             every=every,
             keep_ended=False,
         )
+        # It looks at the machine, too, which only a budget is worth.
+        self._monitor = None if budget is None else BudgetMonitor(self._fleet.members, budget)
 
     def start(self) -> None:
         self._fleet.start()
@@ -91,8 +98,6 @@ class Watch:
 
     def _join(self, session: RemoteSession) -> None:
         self._keep({session: Watched(session)})
-        if self._budget is not None:
-            session.subscribe(lambda item: self._learn(session, item))
 
     def _keep(self, new: Mapping[RemoteSession, Watched]) -> None:
         """Forgets what has ended. Whoever reads meanwhile has the sessions of before."""
@@ -100,19 +105,19 @@ class Watch:
             running = {one: watched for one, watched in self._watched.items() if one.ended is None}
             self._watched = {**running, **new}
 
-    def _learn(self, session: RemoteSession, item: Event | Sample) -> None:
-        """A budget may be a share of what the facts tell."""
-        if isinstance(item, Event) and isinstance(item.data, FactsRead) and self._budget is not None:
-            set_budget(session, self._budget, "flag")
-
     def _diagnose_all(self) -> None:
         """Diagnoses one session after the other, without end: a scrape waits for none."""
-        while not self._over.wait(1.0):
+        while not self._over.wait(FIRST):
             began = time.monotonic()
             self._keep({})
+            if self._monitor is not None:
+                self._pause_after(self._monitor.check)
             for one in self.sessions():
-                started = time.monotonic()
-                one.diagnose()
-                if self._over.wait(SHARE * (time.monotonic() - started)):
-                    return
+                self._pause_after(one.diagnose)
             self._over.wait(max(0.0, began + DIAGNOSE_EVERY - time.monotonic()))
+
+    def _pause_after(self, work: Callable[[], None]) -> None:
+        if not self._over.is_set():
+            began = time.monotonic()
+            work()
+            self._over.wait(SHARE * (time.monotonic() - began))

@@ -92,10 +92,12 @@ class BudgetMonitor(threading.Thread):
     def check(self) -> None:
         """Checks every session once."""
         sessions = list(self._sessions())
-        for session in sessions:
-            watch = self._watches.get(session)
-            if watch is None:
-                watch = self._watches[session] = _WatchedSession(session, self._spec)
+        # Whoever is no member any more is forgotten.
+        self._watches = {
+            session: self._watches.get(session) or _WatchedSession(session, self._spec)
+            for session in sessions
+        }
+        for session, watch in self._watches.items():
             if getattr(session, "ended", None) is None and watch.check(len(sessions) > 1):
                 for action in self._actions:
                     self._act(session, action)
