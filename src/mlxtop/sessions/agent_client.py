@@ -22,7 +22,7 @@ from mlxtop.sessions.death import Death, Grown, OomCounters, printed
 from mlxtop.sessions.messages import Bye, Hello, Refused
 from mlxtop.sessions.remote import RemoteSession, already_watched
 from mlxtop.sessions.session import UnattachedProcess
-from mlxtop.system import footprint, jetsam, self_usage
+from mlxtop.system import footprint, jetsam, machine, self_usage
 from mlxtop.system.processes import is_alive
 
 LOOK_EVERY = 0.2
@@ -236,8 +236,9 @@ class AgentClient(threading.Thread):
 
     def _watch_processes(self) -> None:
         """Reads what the system says of the processes: only what changes just before a death is evidence."""
+        kills = machine.oom_kills()
         for session, counters in self._oom_counters.items():
-            counters.look()
+            counters.look(kills)
             session.look_at_title()
 
     def poll(self) -> None:

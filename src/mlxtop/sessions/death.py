@@ -60,20 +60,20 @@ class OomCounters:
 
     def __init__(self, pid: int, root: str = "") -> None:
         self._group = machine.cgroup(pid, root)
-        self._before = self._read()
+        self._before = self._read(machine.oom_kills())
 
-    def look(self) -> None:
-        """Reads them, from time to time."""
-        self._before = self._read()
+    def look(self, machine_kills: int | None) -> None:
+        """Reads them, from time to time, but the machine's, which is the same for all processes."""
+        self._before = self._read(machine_kills)
 
     def grown(self) -> Grown:
         """By how much they grew since the last look."""
-        return Grown(*map(_minus, self._read(), self._before))
+        return Grown(*map(_minus, self._read(machine.oom_kills()), self._before))
 
-    def _read(self) -> Grown:
+    def _read(self, machine_kills: int | None) -> Grown:
         group = self._group
         own = (group.oom_kills, group.limit_hits) if group else (None, None)
-        return Grown(*own, machine.oom_kills())
+        return Grown(*own, machine_kills)
 
 
 def _minus(now: int | None, before: int | None) -> int | None:

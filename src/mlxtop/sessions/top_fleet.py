@@ -146,9 +146,7 @@ def unattached_processes() -> tuple[UnattachedProcess, ...]:
     """
     known = {address.pid for address in sockets.addresses()} | {os.getpid()}
     found = []
-    for pid in process_info.everyone():
-        if pid in known:
-            continue
+    for pid in process_info.everyone(known):
         try:
             argv = psutil.Process(pid).cmdline()
         except psutil.Error:

@@ -17,6 +17,7 @@ from mlxtop.tui.binding import key
 from mlxtop.tui.charts.series_cache import SeriesCache, add
 from mlxtop.tui.fleet_frame import (
     RATE,
+    SLICE,
     Candidate,
     FleetFrame,
     Outlier,
@@ -120,6 +121,8 @@ class FleetScreen(Screen[None]):
         self._frames = 0
         self._outlier: Outlier | None = None
         self._judge_at = 0.0
+        self._growths: dict[int, tuple[float, int | None]] = {}
+        """By process id: the slice of time in which it was measured, and the value."""
         self._own = Own()
         self._meter = Meter(footprint.reader())
         self._paused_at = 0.0
@@ -253,10 +256,19 @@ class FleetScreen(Screen[None]):
             until = now - self._offset(member)
             held = lately(member, until) if member.ended is None else None
             if held is not None:
-                candidates.append(Candidate(member.pid, member.label, held, growth(member, until)))
+                candidates.append(Candidate(member.pid, member.label, held, self._growth(member, until)))
         self._outlier = find_outlier(candidates)
         ended = time.monotonic()
         self._judge_at = ended + max(JUDGE_EVERY, JUDGE_SHARE * (ended - began))
+
+    def _growth(self, member: Member, until: float) -> int | None:
+        """A member's growth, which changes with each slice of time only."""
+        now = until // SLICE
+        at, value = self._growths.get(member.pid, (-1.0, None))
+        if at != now:
+            value = growth(member, until)
+            self._growths[member.pid] = now, value
+        return value
 
     def _arrange(self, frame: FleetFrame) -> None:
         """Sets the height of each panel. Textual lays out again only when one changes."""
