@@ -9,7 +9,8 @@ import shutil
 import signal
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,8 @@ class Browser:
     def __init__(self) -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        self.frames: dict[str, list[bytes]] = {}
+        """What websockets got as bytes, by the session of their tab."""
         self._number = 0
         self._loaded = False
         self._rest = b""
@@ -53,12 +56,43 @@ class Browser:
         (target,) = (
             t["targetId"] for t in self._call("Target.getTargets")["targetInfos"] if t["type"] == "page"
         )
-        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.do(f"{domain}.enable")
-        # A page of a browser that nobody looks at may have no focus, and then tells no element of its own.
-        self.do("Emulation.setFocusEmulationEnabled", enabled=True)
+        self._session = self._attach(target)
         return self
+
+    def _attach(self, target: str) -> str:
+        session: str = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self._call(f"{domain}.enable", session)
+        # A page of a browser that nobody looks at may have no focus, and then tells no element of its own.
+        self._call("Emulation.setFocusEmulationEnabled", session, enabled=True)
+        return session
+
+    @contextmanager
+    def other_tab(self) -> Iterator[str]:
+        """Another tab takes what is done meanwhile. It is closed afterwards. Its session."""
+        first = self._session
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._attach(target)
+        try:
+            yield self._session
+        finally:
+            self._session = first
+            self._call("Target.closeTarget", targetId=target)
+
+    @property
+    def tab(self) -> str:
+        """The session of the tab that takes what is done."""
+        return self._session
+
+    def until(self, what: Callable[[], bool]) -> None:
+        """Takes in what the browser tells until `what` holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not what():
+            self._read(deadline)
+
+    def key(self, text: str) -> None:
+        """Presses the key of a character."""
+        self.do("Input.dispatchKeyEvent", type="keyDown", text=text, key=text)
 
     def __exit__(self, *_: object) -> None:
         with suppress(ProcessLookupError):
@@ -153,6 +187,9 @@ class Browser:
                 self._loaded = True
             case "Network.requestWillBeSent":
                 self.requests.append(params["request"]["url"])
+            case "Network.webSocketFrameReceived" if params["response"]["opcode"] == 2:
+                data = base64.b64decode(params["response"]["payloadData"])
+                self.frames.setdefault(message["sessionId"], []).append(data)
             case "Log.entryAdded":
                 self.complaints.append(params["entry"]["text"])
             case "Runtime.exceptionThrown":

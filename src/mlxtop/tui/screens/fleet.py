@@ -140,7 +140,8 @@ class FleetScreen(Screen[None]):
         yield FleetStatus(id="status")
         if self.fleet.transcript is not None:
             yield Output(id="output")
-            yield PromptLine(id="prompt", placeholder="i: type into the program", compact=True)
+            invitation = "" if self.fleet.send_input is None else "i: type into the program"
+            yield PromptLine(id="prompt", placeholder=invitation, compact=True)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
