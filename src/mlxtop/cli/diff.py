@@ -88,7 +88,9 @@ def diff(
         raise UsageError("Give one of --markdown, --json and --screen.")
     if align is not None and not screen:
         raise UsageError("--align needs --screen.")
-    web = parse_web(values, headless=not screen)
+    if values["web"] and not screen:
+        raise UsageError("--web needs --screen.")
+    web = parse_web(values)
     asked = [parse(text) for text in conditions]
     comparison = compare(read(a), read(b))
     judgements = [judge(condition, comparison) for condition in asked]

@@ -46,4 +46,4 @@ def replayed(file: Path) -> "View":
 
     fleet = ReplayFleet(file)
     fleet.start_check()
-    return View(fleet=fleet, own=True)
+    return View(fleet=fleet, own=True, close=fleet.recording.close)

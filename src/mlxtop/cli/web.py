@@ -20,7 +20,7 @@ def parse_web(values: dict[str, Any], headless: bool = False) -> "Host | None":
             raise UsageError("--web-control and --web-port need --web.")
         return None
     if headless:
-        raise UsageError("--web shows a screen: leave out --web, or what runs mlxtop without one.")
+        raise UsageError("--web shows a screen: it goes with neither --headless nor --json.")
     try:
         from mlxtop.web.host import Host
     except ImportError as error:

@@ -38,6 +38,8 @@ class View:
     alone: bool = True
     own: bool = False
     """Whether all of it is this tab's own, as of a recording: then there is nothing to protect."""
+    close: Callable[[], None] = lambda: None
+    """Called when the tab has ended."""
 
 
 class BrowserApp(MlxtopApp):

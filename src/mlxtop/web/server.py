@@ -107,13 +107,15 @@ class Server:
             await tab.prepare(request)
         finally:
             self._waiting -= 1
-        viewer = Viewer(BrowserApp(self._view(), self._control), tab, self._offer)
+        view = self._view()
+        viewer = Viewer(BrowserApp(view, self._control), tab, self._offer)
         viewer.app.shown_elsewhere = lambda session: self._shows(session, viewer)
         self._viewers.add(viewer)
         try:
             await viewer.run(_number(request, "width", 80), _number(request, "height", 24))
         finally:
             self._viewers.discard(viewer)
+            view.close()
         with suppress(ConnectionError):
             await tab.close()
         return tab
