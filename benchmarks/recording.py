@@ -17,7 +17,7 @@ from mlxtop.core.units import format_span
 from mlxtop.sessions.replay import ReplayFleet
 from mlxtop.tui.charts.timeaxis import WIDTHS, TimeAxis
 
-BYTES, SHARE, OPEN, VIEW = ("≤", 24.0), ("≤", 1.0), ("≤", 1.0), ("≤", 100.0)
+BYTES, SHARE, OPEN, VIEW = ("≤", 24.0), ("≤", 1.0), ("≤", 0.3), ("≤", 100.0)
 COLUMNS = 160
 RATE = 100
 

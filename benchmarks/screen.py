@@ -62,9 +62,9 @@ def _figures(found: dict[str, list[dict[str, float]]], shares: dict[str, list[fl
         bar = ("≤", most) if most is not None else None
         return Figure(what, statistics.median(values), unit, quartiles(values), bar)
 
-    yield figure("screen: share of one core, 160×45, decoding", series("minute", "share"), "%", 4)
+    yield figure("screen: share of one core, 160×45, decoding", series("minute", "share"), "%", 1.5)
     yield figure("  the same by the system's count", series("minute", "system_share"), "%")
-    yield figure("screen: processor time of a frame", series("minute", "frame"), "ms", 6)
+    yield figure("screen: processor time of a frame", series("minute", "frame"), "ms", 4)
     yield figure("  frames drawn", series("minute", "frames"), "/s")
     ratios = [a / b for a, b in zip(series("day", "frame"), series("minute", "frame"), strict=True)]
     yield Figure(
