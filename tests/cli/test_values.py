@@ -52,6 +52,7 @@ BAD: dict[type, tuple[str, ...]] = {
     values.ActionParam: ("", " ", "stop:", "limit:²", "limit:nan", "exec: "),
     values.LengthsParam: (*NO_NUMBERS, "4k,²k", "0", "9999999k"),
     values.FileParam: ("", " ", "a\0b", "/"),
+    values.FolderParam: ("", " ", "a\0b", __file__, "/nowhere" * 100),
     values.NameParam: ("", " "),
 }
 OURS = (*BAD, click.Choice, click.types.UnprocessedParamType, click.types.BoolParamType, click.File)

@@ -33,7 +33,7 @@ Try:
 )
 @click.option(
     "--textfile",
-    type=kinds.FileParam(folder=True),
+    type=kinds.FolderParam(),
     metavar="DIR",
     help="Write mlxtop.prom into DIR every 15 seconds, for node_exporter's textfile collector.",
 )

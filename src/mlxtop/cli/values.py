@@ -62,18 +62,15 @@ class SecondsParam(click.ParamType[float]):
 
 
 class FileParam(click.ParamType[Path]):
-    """A path that is not empty. With `folder` it may be a directory."""
+    """The path of a file. It is not empty, and no directory."""
 
     name = "path"
-
-    def __init__(self, folder: bool = False) -> None:
-        self.folder = folder
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         text = os.fspath(value)
         if not text.strip() or "\0" in text:
             return self.fail("the path is empty.", param, ctx)
-        if not self.folder and Path(text).is_dir():
+        if Path(text).is_dir():
             return self.fail(f"'{text}' is a directory, not a file.", param, ctx)
         return Path(text)
 
@@ -81,6 +78,25 @@ class FileParam(click.ParamType[Path]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         return files(incomplete)
+
+
+class FolderParam(click.ParamType[Path]):
+    """The path of a directory that exists."""
+
+    name = "directory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        text = os.fspath(value)
+        if not text.strip() or "\0" in text:
+            return self.fail("the path is empty.", param, ctx)
+        if not Path(text).is_dir():
+            return self.fail(f"there is no folder {shortened(text)}: make it, or name another.", param, ctx)
+        return Path(text)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="dir")]
 
 
 class NameParam(click.ParamType[str]):

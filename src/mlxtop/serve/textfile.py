@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from mlxtop.core.errors import UsageError
 from mlxtop.core.files import cannot_write, writing
-from mlxtop.core.text import one_line
 
 NAME = "mlxtop.prom"
 EVERY = 15.0
@@ -12,11 +10,9 @@ EVERY = 15.0
 
 
 class Textfile:
-    """`mlxtop.prom` in `folder`, always whole. Raises `UsageError` where there is no such folder."""
+    """`mlxtop.prom` in `folder`, always whole."""
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise UsageError(f"--textfile: {one_line(str(folder))} is no folder; make it, or name another.")
         self.path = folder / NAME
 
     def write(self, text: bytes) -> None:

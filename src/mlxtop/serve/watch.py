@@ -12,6 +12,7 @@ from mlxtop.serve.tally import Tally
 from mlxtop.sessions.agent_client import AgentClient, all_addresses
 from mlxtop.sessions.budget_monitor import BudgetMonitor
 from mlxtop.sessions.remote import RemoteSession
+from mlxtop.system import self_usage
 
 FIRST = 1.0
 """Seconds until the first diagnosis, and before each round."""
@@ -105,6 +106,7 @@ class Watch:
             running = {one: watched for one, watched in self._watched.items() if one.ended is None}
             self._watched = {**running, **new}
 
+    @self_usage.counted()
     def _diagnose_all(self) -> None:
         """Diagnoses one session after the other, without end: a scrape waits for none."""
         while not self._over.wait(FIRST):
