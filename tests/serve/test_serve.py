@@ -200,7 +200,6 @@ def test_a_file_for_node_exporter(program: WatchedProgram, tmp_path: Path) -> No
     [
         (["--listen", "0.0.0.0:0"], "--allow-remote"),
         (["--listen", "0.0.0.0:0", "--allow-remote", "--no-token"], "a token or a --certificate is needed"),
-        (["--textfile", "/nowhere"], "there is no folder /nowhere"),
         (["--no-token", "--token-file", "x"], "exclude each other"),
         (["--certificate", "/nowhere"], "No such file"),
         (["--key", "/nowhere"], "needs a --certificate"),
