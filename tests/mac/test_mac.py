@@ -81,7 +81,8 @@ def test_the_dashboard_at_three_sizes_and_beside_it_ps_and_top(mac: Mac) -> None
         psutil.Process(stranger).memory_info().rss + MORE, rel=0.2
     )
 
-    top = mac.screen("top")
+    # Others run programs here as well: each is to have a row.
+    top = mac.screen("top", rows=150)
     top.wait_for(str(stranger))
     top.wait_for(str(pid))
     top.press("q")
