@@ -78,7 +78,7 @@ def own_functions() -> Iterator[None]:
             setattr(mx, name, found)
 
 
-TURNS = 14
+TURNS = 8
 """In one generation, half of them without mlxtop."""
 CHANCE = random.Random(0)
 
